@@ -1,0 +1,44 @@
+# voxplain: `make demo` and `make test` set everything up by themselves.
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+# uv does not read pip's configuration: hand it the find-links pip is set up with.
+LINKS  := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null || true))
+
+.PHONY: demo test test-slow lint format bench weights clean
+
+$(STAMP): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv -q --allow-existing $(VENV) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(PY) -c constraints.txt -e '.[dev]'; \
+	else \
+	  python3 -m venv $(VENV) && $(PY) -m pip install -q -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(VENV)/bin/voxplain demo
+
+test: $(STAMP) lint
+	$(PY) -m pytest
+
+test-slow: $(STAMP)
+	$(PY) -m pytest -m slow
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(STAMP)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(STAMP)
+	$(PY) benchmarks/truth.py
+
+weights: $(STAMP)
+	$(PY) -m voxplain.datasets.make_weights
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build

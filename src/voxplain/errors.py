@@ -1,0 +1,21 @@
+"""The errors voxplain raises on bad input: one sentence that says what was expected, what came, what to do."""
+
+
+class VoxplainError(ValueError):
+    """Base of every error caused by input: the command line prints its text without a traceback."""
+
+
+class VideoError(VoxplainError):
+    """A video that cannot be read, is empty, too short or too large."""
+
+
+class DataError(VoxplainError):
+    """A data folder, split file, class or random set that does not fit what was asked."""
+
+
+class ModelError(VoxplainError):
+    """A network, layer, checkpoint or network output that does not fit what was asked."""
+
+
+class MissingExtra(VoxplainError):
+    """An optional dependency is needed but not installed."""
