@@ -1,1 +1,94 @@
-"""See the files."""
+"""Networks built here, one file each, and what each expects of its input."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from voxplain.errors import ModelError
+from voxplain.nets.c3d import c3d
+from voxplain.nets.i3d import i3d
+from voxplain.nets.r3d import r3d
+from voxplain.nets.tiny import tiny
+from voxplain.nets.weights import (
+    WeightsReport,
+    load_weights,
+    reverse_input_channels,
+    save_weights,
+    weights_digest,
+)
+
+__all__ = [
+    "NETS",
+    "NetSpec",
+    "WeightsReport",
+    "build_net",
+    "c3d",
+    "i3d",
+    "load_weights",
+    "r3d",
+    "reverse_input_channels",
+    "save_weights",
+    "tiny",
+    "weights_digest",
+]
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """One network: how to build it, where to look, and the input it is trained on here.
+
+    Input = (frame / scale - mean) / std, channels RGB, after resizing to `resize` and cropping to `crop`.
+    """
+
+    build: Callable[[int], nn.Module]  # number of classes → network with fresh weights
+    feature_layer: str  # the vector that concepts live in
+    cam_layer: str  # the last map with time and space
+    mean: RGB  # of channel values in 0–1
+    std: RGB  # of channel values in 0–1
+    resize: tuple[int, int] = (128, 171)  # H, W
+    crop: tuple[int, int] = (112, 112)  # H, W
+    frames: int = 16
+    scale: float = 255.0  # what 1.0 is in the frames
+
+
+NETS: dict[str, NetSpec] = {
+    "tiny": NetSpec(
+        tiny, "pool", "block4", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=(64, 64), crop=(64, 64)
+    ),
+    # The paper is silent; these are the statistics in the STCE reference code, (99.9, 92.1, 82.6) and
+    # (65.8, 62.3, 60.3) of 255, RGB. Nets here train from scratch, so unit variance at the input matters more
+    # than the convention of old files. Public C3D files expect something else: c3d.pickle is fed raw RGB in
+    # 0–255 (mean 0, std 1/255); c3d-pretrained.pth BGR in 0–255 minus (90, 98, 102), which for RGB frames is
+    # mean (102, 98, 90)/255 and std 1/255 after `reverse_input_channels(net)`.
+    "c3d": NetSpec(
+        c3d,
+        "relu7",
+        "relu5b",
+        mean=(99.9 / 255, 92.1 / 255, 82.6 / 255),
+        std=(65.8 / 255, 62.3 / 255, 60.3 / 255),
+    ),
+    # Kinetics statistics, as torchvision's r3d_18 preset: its public weights fit without change.
+    "r3d": NetSpec(
+        r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)
+    ),
+    # Frames scaled to [-1, 1], as all public I3D weights want (those were trained on 224×224 crops).
+    "i3d": NetSpec(i3d, "avgpool", "Mixed_5c", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+}
+
+
+def build_net(name: str, classes: int) -> nn.Module:
+    """The network called `name` (a key of NETS) with fresh weights and a head of `classes` classes.
+
+    Raises ModelError for an unknown name or fewer than two classes. Weights depend on torch's global seed.
+    """
+    if name not in NETS:
+        near = difflib.get_close_matches(name.lower(), NETS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ModelError(f"no network is called {name!r}; {hint}Known are {', '.join(NETS)}")
+    if classes < 2:
+        raise ModelError(f"a classifier needs 2 or more classes, got {classes}; check the class folders")
+    return NETS[name].build(classes)

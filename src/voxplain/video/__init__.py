@@ -1,1 +1,22 @@
-"""See the files."""
+"""Videos into clips: reading, choosing frames, resizing. After this room every array shares T×H×W."""
+
+from voxplain.video.clip import Clip
+from voxplain.video.decode import MAX_PIXELS, read_video, read_windows
+from voxplain.video.geometry import Geometry
+from voxplain.video.reader import ClipReader
+from voxplain.video.sample import SAMPLERS, Middle, Random, Sampler, Uniform, Windows
+
+__all__ = [
+    "MAX_PIXELS",
+    "SAMPLERS",
+    "Clip",
+    "ClipReader",
+    "Geometry",
+    "Middle",
+    "Random",
+    "Sampler",
+    "Uniform",
+    "Windows",
+    "read_video",
+    "read_windows",
+]

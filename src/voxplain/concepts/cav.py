@@ -1,0 +1,253 @@
+"""Concept activation vectors: the direction in feature space from random videos towards a concept.
+
+Letters: K concepts, R random sets, n rows a set, D features; B pairs of a concept with a random set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxplain.concepts.classifiers import CLASSIFIERS, Classifier
+from voxplain.errors import DataError
+
+__all__ = ["CLASSIFIERS", "CAVs", "cav_alignment", "cav_similarity", "fit_cavs", "relative_cavs"]
+
+_BUDGET = 2**24  # float64 numbers in the largest array held at once: 128 MiB
+
+
+@dataclass(frozen=True)
+class CAVs:
+    """Unit vectors pointing towards K concepts, one per random set, with their held-out accuracy."""
+
+    vectors: NDArray[np.float32]
+    """float32 [K,R,D], Euclidean length 1."""
+    accuracy: NDArray[np.float32]
+    """float32 [K,R], mean over both sides of the share of held-out rows on the right side; chance 0.5."""
+    layer: str
+    """the layer whose features these are."""
+
+    def __post_init__(self) -> None:
+        """Check shapes and lengths."""
+        if self.vectors.ndim != 3 or 0 in self.vectors.shape or self.accuracy.shape != self.vectors.shape[:2]:
+            raise DataError(
+                f"CAVs need vectors [K,R,D] and accuracy [K,R], "
+                f"got {self.vectors.shape} and {self.accuracy.shape}"
+            )
+        if not np.allclose(np.linalg.norm(self.vectors, axis=-1), 1, atol=1e-4):
+            raise DataError("CAVs need vectors of length 1: divide each by its Euclidean norm")
+
+    def __repr__(self) -> str:
+        """Shapes, not data."""
+        k, r, d = self.vectors.shape
+        held_out = f"{self.accuracy.mean():.2f}"
+        return f"CAVs({k} concepts × {r} random sets × {d} features of {self.layer!r}, accuracy {held_out})"
+
+
+def fit_cavs(
+    concepts: Sequence[Tensor],
+    negatives: Tensor,
+    *,
+    classifier: Classifier = CLASSIFIERS["ridge"],
+    layer: str,
+    holdout: float = 0.33,
+    balance: bool = True,
+    scaled: bool = False,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> CAVs:
+    """Fit one classifier for every concept against every random set; a CAV is its unit normal.
+
+    `concepts`: features [n_k,D] of each concept; `negatives` [R,n,D]. For each pair both sides are shuffled
+    by the seed and, with `balance`, cut to the smaller count; the share `holdout` of each side is kept for
+    the accuracy and the vector comes from the rest, as in the reference. `scaled` divides the features of a
+    pair by one number, their root mean square distance from their mean, so that a penalty means the same at
+    every layer. Solved in float64 on `device` (default: where `negatives` lie; MPS has no float64, so the
+    CPU stands in).
+
+    Raises `DataError` for wrong shapes, fewer than 2 rows a side, values that are not finite, and for a
+    pair without a direction, because its features are all equal.
+
+    Reference: Kim et al., Interpretability beyond feature attribution: TCAV, ICML 2018.
+    """
+    concepts, negatives = [torch.as_tensor(rows) for rows in concepts], torch.as_tensor(negatives)
+    _check(concepts, negatives, holdout)
+    place = torch.device(device) if device is not None else negatives.device
+    place = torch.device("cpu") if place.type == "mps" else place
+    sets, size, width = negatives.shape
+    # Shifting all features changes no classifier, for none penalises the intercept, but it saves digits.
+    shift = negatives.mean(dim=(0, 1), dtype=torch.float64).to(place)
+    vectors = np.empty((len(concepts), sets, width), np.float32)
+    accuracy = np.empty((len(concepts), sets), np.float32)
+    most = size + max(len(rows) for rows in concepts)
+    block = max(1, _BUDGET // max(most * most, size * width))
+    for start in range(0, sets, block):
+        chosen = range(start, min(start + block, sets))
+        others = negatives[start : chosen.stop].to(place, torch.float64) - shift
+        within = others @ others.mT
+        for k, rows in enumerate(concepts):
+            own = rows.to(place, torch.float64) - shift
+            split = _split(len(own), size, holdout, balance, [(seed, k, r) for r in chosen], place)
+            gram = split.gather(_joint_gram(own, others, within))
+            spread = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1) - gram.mean(dim=(-2, -1))
+            a, right = _fit(gram / spread[:, None, None] if scaled else gram, split, classifier)
+            found = _combine(a, split, own, others)
+            length = torch.linalg.vector_norm(found, dim=-1, keepdim=True)
+            none = (spread <= 1e-12 * (shift @ shift)) | ~(length[:, 0] > 0)  # float32 noise around a point
+            if bool(none.any()):
+                raise DataError(
+                    f"concept {k} and random set {chosen[int(none.int().argmax())]} should differ at layer "
+                    f"{layer!r}, but their features are all equal or share their mean: use another layer or set"
+                )
+            vectors[k, start : chosen.stop] = (found / length).cpu().numpy()
+            accuracy[k, start : chosen.stop] = right.cpu().numpy()
+    return CAVs(vectors=vectors, accuracy=accuracy, layer=layer)
+
+
+def relative_cavs(
+    concepts: Sequence[Tensor],
+    *,
+    repeats: int = 50,
+    classifier: Classifier = CLASSIFIERS["ridge"],
+    layer: str,
+    holdout: float = 0.33,
+    scaled: bool = False,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> CAVs:
+    """Fit every concept against the union of the other concepts: what sets it apart from them.
+
+    `concepts`: features [n_k,D] of at least two concepts. In place of random sets, `repeats` samples of the
+    other concepts' rows, without replacement, each as large as the concept or as all others together if
+    those are fewer. Returns CAVs [K,repeats,D]; the other options and errors are those of `fit_cavs`.
+
+    Reference: relative TCAV, Kim et al. 2018, section 3.6.
+    """
+    concepts = [torch.as_tensor(rows) for rows in concepts]
+    if len(concepts) < 2 or repeats < 1:
+        raise DataError(
+            f"relative CAVs need at least 2 concepts and 1 repeat, got {len(concepts)} and {repeats}"
+        )
+    found = []
+    for k, rows in enumerate(concepts):
+        union = torch.cat([x for i, x in enumerate(concepts) if i != k])
+        rng = np.random.default_rng((seed, k))
+        size = min(len(rows), len(union))
+        drawn = np.stack([rng.permutation(len(union))[:size] for _ in range(repeats)])
+        found.append(
+            fit_cavs(
+                [rows],
+                union[torch.from_numpy(drawn).to(union.device)],
+                classifier=classifier,
+                layer=layer,
+                holdout=holdout,
+                scaled=scaled,
+                seed=seed,
+                device=device,
+            )
+        )
+    return CAVs(
+        vectors=np.concatenate([x.vectors for x in found]),
+        accuracy=np.concatenate([x.accuracy for x in found]),
+        layer=layer,
+    )
+
+
+def cav_similarity(cavs: CAVs) -> NDArray[np.float64]:
+    """Cosine [K,K] between two concepts' CAVs against the same random set, mean over the sets."""
+    vectors = cavs.vectors.astype(np.float64)
+    return np.einsum("ird,jrd->ij", vectors, vectors, optimize=True) / vectors.shape[1]
+
+
+def cav_alignment(cavs: CAVs) -> float:
+    """Mean cosine between CAVs of different concepts within a random set; NaN for a single concept.
+
+    A warning light: near 0 the concepts have directions of their own; towards 1 all CAVs have learnt the
+    same thing, most likely what sets cropped and filled supervoxels apart from whole clips.
+    """
+    similarity = cav_similarity(cavs)
+    k = len(similarity)
+    return float("nan") if k < 2 else float((similarity.sum() - np.trace(similarity)) / (k * (k - 1)))
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Which rows of a pair, concept first, train and which are held out."""
+
+    rows: Tensor
+    """int64 [B,m+h]: m training rows, then h held-out ones; numbers count the concept's rows, then the random."""
+    train: Tensor
+    """float64 [m], +1 concept and −1 random."""
+    test: Tensor
+    """float64 [h]."""
+
+    def gather(self, gram: Tensor) -> Tensor:
+        """The Gram matrices of the chosen rows, in their order."""
+        batch = torch.arange(len(self.rows), device=gram.device)[:, None, None]
+        return gram[batch, self.rows[:, :, None], self.rows[:, None, :]]
+
+
+def _split(
+    own: int,
+    others: int,
+    holdout: float,
+    balance: bool,
+    keys: list[tuple[int, int, int]],
+    place: torch.device,
+) -> _Split:
+    """Shuffle, balance and split both sides of each pair; a pair's split depends on its own key only."""
+    used = (min(own, others),) * 2 if balance else (own, others)
+    held = [min(max(1, round(holdout * n)), n - 1) for n in used]
+    rows = []
+    for key in keys:
+        rng = np.random.default_rng(key)
+        mine, theirs = rng.permutation(own)[: used[0]], own + rng.permutation(others)[: used[1]]
+        rows.append(np.concatenate([mine[held[0] :], theirs[held[1] :], mine[: held[0]], theirs[: held[1]]]))
+    train = torch.ones(sum(used) - sum(held), dtype=torch.float64, device=place)
+    train[used[0] - held[0] :] = -1
+    test = torch.ones(sum(held), dtype=torch.float64, device=place)
+    test[held[0] :] = -1
+    return _Split(torch.from_numpy(np.stack(rows)).to(place), train, test)
+
+
+def _joint_gram(own: Tensor, others: Tensor, within: Tensor) -> Tensor:
+    """Inner products [B,n_k+n,n_k+n] of concept rows [n_k,D] and random rows [B,n,D] whose own are known."""
+    cross = others @ own.mT
+    top = torch.cat([(own @ own.mT).expand(len(others), -1, -1), cross.mT], dim=-1)
+    return torch.cat([top, torch.cat([cross, within], dim=-1)], dim=-2)
+
+
+def _fit(gram: Tensor, split: _Split, classifier: Classifier) -> tuple[Tensor, Tensor]:
+    """Coefficients [B,m] of training rows and balanced accuracy [B] on held-out ones; ties count half."""
+    m = len(split.train)
+    a, b = classifier(gram[:, :m, :m].contiguous(), split.train)
+    side = torch.sign((gram[:, m:, :m] @ a.unsqueeze(-1)).squeeze(-1) + b[:, None])
+    right = (1 + side * split.test) / 2
+    concept = split.test > 0
+    return a, (right[:, concept].mean(dim=-1) + right[:, ~concept].mean(dim=-1)) / 2
+
+
+def _combine(a: Tensor, split: _Split, own: Tensor, others: Tensor) -> Tensor:
+    """The weights w = Xᵀa [B,D] from coefficients of shuffled training rows."""
+    sizes = [len(own), others.shape[1]]
+    placed = torch.zeros(len(a), sum(sizes), dtype=a.dtype, device=a.device)
+    mine, theirs = placed.scatter(1, split.rows[:, : a.shape[1]], a).split(sizes, dim=1)
+    return mine @ own + (theirs.unsqueeze(1) @ others).squeeze(1)
+
+
+def _check(concepts: list[Tensor], negatives: Tensor, holdout: float) -> None:
+    shapes = [tuple(rows.shape) for rows in concepts]
+    if negatives.ndim != 3 or 0 in negatives.shape or negatives.shape[1] < 2:
+        raise DataError(f"random sets need features [R,n,D] with n ≥ 2, got {tuple(negatives.shape)}")
+    if not concepts or any(len(s) != 2 or s[0] < 2 or s[1] != negatives.shape[2] for s in shapes):
+        raise DataError(
+            f"each concept needs features [n,{negatives.shape[2]}], n ≥ 2 to train and hold out, got {shapes}"
+        )
+    if not 0 < holdout < 1:
+        raise DataError(f"the held-out share must lie between 0 and 1, got {holdout}")
+    for name, rows in [*((f"concept {k}", x) for k, x in enumerate(concepts)), ("random sets", negatives)]:
+        if not bool(torch.isfinite(rows).all()):
+            raise DataError(f"{name} should have finite features, got NaN or infinity: check the network")

@@ -1,0 +1,157 @@
+"""Clusterers: from features to one cluster label a row and one centre a cluster.
+
+Letters: N rows, D features a row, K clusters found. Every clusterer is called with `values` float32 [N,D],
+the keyword `clips` int64 [N] (the clip each row comes from; none of the methods here needs it) and a
+`seed`, and returns `labels` int64 [N] in 0..K−1, with −1 for rows left out, and `centers` float32 [K,D].
+Where fewer distinct rows exist than clusters were asked for, fewer come back. The same seed gives the same
+bytes on one machine.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import sklearn.cluster
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.decomposition import NMF as SklearnNMF
+from sklearn.exceptions import ConvergenceWarning
+
+Clustering = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class Clusterer(Protocol):
+    """Anything that groups the rows of a feature table."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Labels int64 [N], −1 for rows left out, and centres float32 [K,D]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeans:
+    """k-means with k-means++ starts, the best of several; the centre is the mean of the cluster.
+
+    Reference: Lloyd 1982; Arthur and Vassilvitskii 2007. STCE uses 25 clusters of Euclidean distance.
+    """
+
+    clusters: int = 25
+    """clusters; STCE, 15 in its small setting."""
+    inits: int = 10
+    """starts; scikit-learn's classic default, which the reference code ran with."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        k = min(self.clusters, len(values))
+        with quiet():
+            found = sklearn.cluster.KMeans(k, n_init=self.inits, random_state=seed).fit(values)
+        return with_means(values, found.labels_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchKMeans:
+    """k-means on small batches: for tables too large for `KMeans`; the centre is the mean of the cluster.
+
+    Reference: Sculley 2010, Web-scale k-means clustering.
+    """
+
+    clusters: int = 25
+    """clusters; as in `KMeans`."""
+    batch: int = 1024
+    """rows; scikit-learn's default."""
+    inits: int = 10
+    """starts; as in `KMeans`."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        method = sklearn.cluster.MiniBatchKMeans(
+            min(self.clusters, len(values)), batch_size=self.batch, n_init=self.inits, random_state=seed
+        )
+        with quiet():
+            return with_means(values, method.fit(values).labels_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NMF:
+    """Non-negative matrix factorisation: each row goes to the part that makes up most of it.
+
+    values ≈ W·H with both factors ≥ 0; row i joins the part k with the largest W[i,k]·‖H[k]‖. The centre is
+    the mean of the rows that joined. Features below zero are first shifted up by their column's minimum, so
+    use a layer after a ReLU where you can.
+
+    Reference: Lee and Seung 1999; as concepts, Zhang et al. 2021 (ICE) and Fel et al. 2023 (CRAFT).
+    """
+
+    clusters: int = 25
+    """parts; as in `KMeans`."""
+    iterations: int = 400
+    """coordinate-descent sweeps at most; twice scikit-learn's default."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        lifted = values - np.minimum(values.min(axis=0), 0)
+        k = min(self.clusters, *values.shape)
+        with quiet():
+            method = SklearnNMF(k, init="nndsvda", max_iter=self.iterations, random_state=seed)
+            weights = method.fit_transform(lifted)
+        shares = weights * np.linalg.norm(method.components_, axis=1)
+        return with_means(values, shares.argmax(axis=1))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence scikit-learn's remarks on few distinct rows, unfinished sweeps and unconnected graphs.
+
+    All three give a usable clustering, and the number of clusters found is in the result.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        warnings.filterwarnings(
+            "ignore", message="Exited at iteration"
+        )  # spectral: eigensolver, small graphs
+        warnings.filterwarnings("ignore", message="Exited postprocessing")
+        yield
+
+
+def is_constant(values: NDArray[np.float32]) -> bool:
+    return bool((values == values[:1]).all())
+
+
+def one_cluster(values: NDArray[np.float32]) -> Clustering:
+    return np.zeros(len(values), np.int64), values.mean(axis=0, dtype=np.float64, keepdims=True).astype(
+        np.float32
+    )
+
+
+def _contiguous(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Labels 0..K−1 without gaps, in the same order; −1 stays."""
+    used = np.unique(labels[labels >= 0])
+    return np.where(labels < 0, -1, np.searchsorted(used, labels)).astype(np.int64)
+
+
+def with_means(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clustering:
+    """Add the mean of each cluster, summed in float64 so that threads cannot change a byte."""
+    labels = _contiguous(labels)
+    means = [values[labels == k].mean(axis=0, dtype=np.float64) for k in range(labels.max() + 1)]
+    return labels, np.stack(means).astype(np.float32)
+
+
+def with_medoids(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clustering:
+    """Add the medoid of each cluster: the member with the smallest sum of Euclidean distances to the others."""
+    labels = _contiguous(labels)
+    centers = np.empty((labels.max() + 1, values.shape[1]), np.float32)
+    for k in range(len(centers)):
+        rows = values[labels == k]
+        step = max(1, 2**24 // len(rows))  # at most 128 MiB of distances at a time
+        sums = [cdist(rows[i : i + step], rows).sum(axis=1) for i in range(0, len(rows), step)]
+        centers[k] = rows[np.concatenate(sums).argmin()]
+    return labels, centers

@@ -1,0 +1,142 @@
+"""Clusterers that look at distances between pairs of rows; letters and shapes as in `cluster`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import sklearn.cluster
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from voxplain.concepts.cluster import Clustering, is_constant, one_cluster, quiet, with_medoids
+from voxplain.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agglomerative:
+    """Ward's bottom-up clustering; the centre is the medoid. Memory grows with N².
+
+    Reference: Ward 1963.
+    """
+
+    clusters: int = 25
+    """clusters; as in `KMeans`."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        k = min(self.clusters, len(values))
+        return with_medoids(values, sklearn.cluster.AgglomerativeClustering(k).fit(values).labels_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffinityPropagation:
+    """Affinity propagation: finds the number of clusters itself; the centre is the exemplar.
+
+    Memory grows with N².
+    Reference: Frey and Dueck 2007.
+    """
+
+    damping: float = 0.9
+    """between 0.5 and 1; high, because the default 0.5 often oscillates."""
+    iterations: int = 1000
+    """rounds at most."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes; `DataError` where the messages do not settle."""
+        if is_constant(values):
+            return one_cluster(values)
+        method = sklearn.cluster.AffinityPropagation(
+            damping=self.damping, max_iter=self.iterations, random_state=seed
+        )
+        with quiet():
+            found = method.fit(values)
+        if (found.labels_ < 0).any():
+            raise DataError(
+                f"affinity propagation should settle within {self.iterations} rounds but did not: "
+                f"raise damping ({self.damping}) or iterations, or use k-means"
+            )
+        return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanShift:
+    """Mean shift: finds the number of clusters itself; the centre is the density's mode.
+
+    Reference: Comaniciu and Meer 2002.
+    """
+
+    bandwidth: float | None = None
+    """in feature units; None estimates it from the distances of up to 500 rows."""
+    quantile: float = 0.1
+    """of those distances; smaller gives more clusters."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        width = self.bandwidth or sklearn.cluster.estimate_bandwidth(
+            values, quantile=self.quantile, n_samples=min(len(values), 500), random_state=seed
+        )
+        if not width > 0:  # many equal rows, or so few that each is its own nearest neighbour
+            width = float(cdist(values[:500], values[:500]).mean())
+        found = sklearn.cluster.MeanShift(bandwidth=width).fit(values)
+        return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectral:
+    """Spectral clustering of the nearest-neighbour graph; the centre is the medoid.
+
+    At most half as many clusters as rows. Reference: von Luxburg 2007.
+    """
+
+    clusters: int = 25
+    """clusters; as in `KMeans`."""
+    neighbours: int = 10
+    """rows joined to each row; scikit-learn's default."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        k = min(self.clusters, len(values) // 2)
+        if k < 2 or is_constant(values):
+            return one_cluster(values)
+        method = sklearn.cluster.SpectralClustering(
+            k,
+            affinity="nearest_neighbors",
+            n_neighbors=min(self.neighbours, len(values) - 1),
+            random_state=seed,
+        )
+        with quiet():
+            return with_medoids(values, method.fit(values).labels_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DBSCAN:
+    """Density clustering: finds the number of clusters itself and leaves sparse rows out.
+
+    The centre is the medoid.
+    Reference: Ester et al. 1996.
+    """
+
+    radius: float | None = None
+    """in feature units; None takes the median distance of a row to its `neighbours`-th neighbour."""
+    neighbours: int = 5
+    """rows within the radius, the row included, that make it a core row; scikit-learn's default."""
+
+    def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
+        """Cluster; see the module for shapes."""
+        if is_constant(values):
+            return one_cluster(values)
+        radius = self.radius
+        if radius is None:
+            count = min(self.neighbours, len(values))
+            far = (
+                NearestNeighbors(n_neighbors=count).fit(values).kneighbors()[0][:, -1]
+                if count < len(values)
+                else 0
+            )
+            radius = max(float(np.median(far)), float(np.finfo(np.float32).tiny))
+        found = sklearn.cluster.DBSCAN(eps=radius, min_samples=self.neighbours).fit(values)
+        return with_medoids(values, found.labels_)

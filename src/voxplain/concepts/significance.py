@@ -1,0 +1,237 @@
+"""Is a concept's score more than chance: null tests, intervals, effect sizes, many concepts at once.
+
+Letters: K concepts, R random sets (negatives), M random concepts, n paired differences.
+
+The R scores of one concept share its supervoxels, and all concepts share the R negatives, so the R scores
+are not independent: a t-test over them gets more certain with every random set, whatever the concept
+(`paired_t`, kept because the reference uses it). The unit that varies by chance is the concept. `null_test`
+therefore asks how often a random concept, fitted against the same negatives, scores as far out.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from voxplain.errors import DataError
+
+Side = Literal["two-sided", "greater", "less"]
+Floats = NDArray[np.float64]
+
+
+def null_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided") -> Floats:
+    """P-value [K] of each concept's mean score among the mean scores of M random concepts: a rank test.
+
+    `scores` [K,R], `null` [M,R] the scores of random concepts against the SAME R random sets; both may come
+    already averaged, [K] and [M]. p = (1 + number of random concepts at least as extreme) / (M + 1);
+    two-sided is twice the smaller one-sided p. Valid for any distribution if under the null hypothesis the
+    concept is one more random concept: same number of members, made the same way, from videos without
+    relation to the class. The smallest p is 1/(M+1), 2/(M+1) two-sided: M = 39 can reach 0.05, M = 199
+    0.01. For small M see `null_t_test`. A NaN score gives NaN.
+
+    Reference: Phipson and Smyth 2010, Permutation p-values should never be zero.
+    """
+    values, chance = _means(scores, null)
+    above = (1 + (chance >= values[:, None]).sum(axis=1)) / (len(chance) + 1)
+    below = (1 + (chance <= values[:, None]).sum(axis=1)) / (len(chance) + 1)
+    p = {"greater": above, "less": below, "two-sided": np.minimum(2 * np.minimum(above, below), 1)}[side]
+    return np.where(np.isnan(values), np.nan, p)
+
+
+def null_t_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided") -> Floats:
+    """P-value [K] like `null_test`, from a normal prediction interval: for few random concepts.
+
+    t = (concept's mean − mean of the null) / (sd of the null · √(1 + 1/M)) with M − 1 degrees of freedom;
+    needs M ≥ 2 and null means that are roughly normal, which shares near 0 or 1 are not. Where all null
+    means are equal p is 0 for a score that differs and 1 for one that does not.
+    """
+    values, chance = _means(scores, null)
+    count = len(chance)
+    if count < 2:
+        raise DataError(f"a t-test against random concepts needs at least 2 of them, got {count}")
+    away = values - chance.mean()
+    return _t_to_p(away, chance.std(ddof=1) * np.sqrt(1 + 1 / count), count - 1, side, equal=1.0)
+
+
+def effect_size(scores: ArrayLike, null: ArrayLike) -> Floats:
+    """Glass's Δ [K]: a concept's mean score minus that of M ≥ 2 random concepts, in the latter's deviations.
+
+    `scores` [K,R] or [K], `null` [M,R] or [M] as in `null_test`. Cohen's d with the null's standard
+    deviation, for one concept has no spread of its own. Rough guide: 2 lies outside 95 % of random
+    concepts. Infinite, or NaN for a score equal to them, where all random concepts score the same.
+    """
+    values, chance = _means(scores, null)
+    if len(chance) < 2:
+        raise DataError(f"an effect size against random concepts needs at least 2 of them, got {len(chance)}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (values - chance.mean()) / chance.std(ddof=1)
+
+
+def paired_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") -> Floats:
+    """P-value [K] of the reference's related-samples t-test against the R scores of a random concept.
+
+    `scores` [K,R], `random` [R'] paired by set; both cut to the shorter. Differences that are all zero give
+    NaN, and all the same but not zero give 0. The reference removes concepts with p > 0.01, which keeps NaN
+    and keeps concepts far BELOW random. Overconfident, see the module: for comparison with the reference
+    only.
+    """
+    values, chance = np.atleast_2d(np.asarray(scores, float)), np.asarray(random, float)
+    count = min(values.shape[1], chance.shape[0])
+    if values.ndim != 2 or chance.ndim != 1 or count < 2:
+        raise DataError(
+            f"a paired t-test needs scores [K,R] and random [R], R ≥ 2, got {values.shape}, {chance.shape}"
+        )
+    away = values[:, :count] - chance[:count]
+    return _t_to_p(
+        away.mean(axis=1), away.std(axis=1, ddof=1) / np.sqrt(count), count - 1, side, equal=np.nan
+    )
+
+
+def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") -> Floats:
+    """P-value [K] of Student's t-test of a concept's R scores against R' random ones, as in TCAV.
+
+    `scores` [K,R], `random` [R']; equal variances assumed. All values equal on both sides give NaN.
+    Overconfident in the same way as `paired_t`.
+    """
+    values, chance = np.atleast_2d(np.asarray(scores, float)), np.asarray(random, float)
+    if values.ndim != 2 or chance.ndim != 1 or values.shape[1] < 2 or len(chance) < 2:
+        raise DataError(
+            f"a t-test needs scores [K,R] and random [R'], R, R' ≥ 2, got {values.shape}, {chance.shape}"
+        )
+    a, b = values.shape[1], len(chance)
+    pooled = ((a - 1) * values.var(axis=1, ddof=1) + (b - 1) * chance.var(ddof=1)) / (a + b - 2)
+    away = values.mean(axis=1) - chance.mean()
+    return _t_to_p(away, np.sqrt(pooled * (1 / a + 1 / b)), a + b - 2, side, equal=np.nan)
+
+
+def sign_flip_test(
+    differences: ArrayLike, rng: Generator, *, permutations: int = 9999, side: Side = "two-sided"
+) -> float:
+    """P-value that n paired differences centre on zero, by flipping their signs.
+
+    Valid if under the null hypothesis each difference is as likely as its negative, independently: one
+    difference a clip, not one a supervoxel. All 2ⁿ sign patterns where they are at most `permutations` + 1,
+    else that many random ones, the observed pattern counted. The smallest p is 2⁻ⁿ, or 2¹⁻ⁿ two-sided. NaN
+    for no difference.
+
+    Reference: Fisher 1935; Phipson and Smyth 2010.
+    """
+    values = np.asarray(differences, float)
+    n = len(values)
+    if values.ndim != 1 or permutations < 1:
+        raise DataError(
+            f"a sign-flip test needs differences [n] and 1 permutation, got {values.shape}, {permutations}"
+        )
+    if n == 0 or np.isnan(values).any():
+        return float("nan")
+    exact = n < 63 and 2**n <= permutations + 1
+    total = 2**n if exact else permutations
+    slack = 1e-12 * np.abs(values).sum()  # sums that are equal but for their order of adding
+    observed = abs(values.sum()) if side == "two-sided" else values.sum()
+    extreme = 0
+    for start in range(0, total, 4096):
+        rows = min(4096, total - start)
+        if exact:
+            flips = (np.arange(start, start + rows)[:, None] >> np.arange(n)) & 1
+        else:
+            flips = rng.integers(0, 2, (rows, n), dtype=np.int8)
+        sums = (1 - 2 * flips.astype(np.float64)) @ values
+        if side == "less":
+            extreme += int((sums <= observed + slack).sum())
+        else:
+            extreme += int(((np.abs(sums) if side == "two-sided" else sums) >= observed - slack).sum())
+    return extreme / total if exact else (1 + extreme) / (1 + total)
+
+
+def benjamini_hochberg(p: ArrayLike) -> Floats:
+    """Q-values: the smallest false discovery rate at which each test would be called a discovery.
+
+    `p` of any shape, taken as one family; NaN stays NaN and is not counted. Holds for independent and for
+    positively dependent tests, as concepts that share random sets are.
+
+    Reference: Benjamini and Hochberg 1995.
+    """
+    values = np.asarray(p, float)
+    known = np.flatnonzero(~np.isnan(values.ravel()))
+    q = np.full(values.size, np.nan)
+    order = known[np.argsort(values.ravel()[known])[::-1]]
+    ranks = np.arange(len(order), 0, -1)
+    if len(order):
+        q[order] = np.minimum(np.minimum.accumulate(values.ravel()[order] * len(order) / ranks), 1)
+    return q.reshape(values.shape)
+
+
+def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Lower and upper end of Student's interval for the mean over the last axis, the R random sets.
+
+    Says how well R random sets pin the mean score of THIS set of members down; not how much another sample
+    of members would move it. NaN for fewer than 2 values.
+    """
+    data = np.asarray(values, float)
+    count = data.shape[-1]
+    mean = data.mean(axis=-1)
+    if count < 2:
+        return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = stats.t.ppf((1 + level) / 2, count - 1) * data.std(axis=-1, ddof=1) / np.sqrt(count)
+    return mean - half, mean + half
+
+
+def bootstrap_interval(
+    values: ArrayLike, rng: Generator, *, level: float = 0.95, resamples: int = 9999
+) -> tuple[float, float]:
+    """Lower and upper end of the bias-corrected, accelerated bootstrap interval for the mean of n values.
+
+    For values that are far from normal, such as effects a clip. Too narrow for n below about 15. Equal
+    values give an interval of no width; NaN for fewer than 2 values.
+
+    Reference: Efron 1987, Better bootstrap confidence intervals.
+    """
+    data = np.asarray(values, float)
+    if data.ndim != 1:
+        raise DataError(f"a bootstrap interval needs values [n], got {data.shape}")
+    if len(data) < 2 or np.isnan(data).any():
+        return float("nan"), float("nan")
+    away = data.mean() - data
+    if not away.any():
+        return float(data[0]), float(data[0])
+    step = max(1, 2**22 // len(data))
+    parts = [min(step, resamples - i) for i in range(0, resamples, step)]
+    means = np.concatenate(
+        [data[rng.integers(0, len(data), (rows, len(data)))].mean(axis=1) for rows in parts]
+    )
+    below = ((means < data.mean()).sum() + (means <= data.mean()).sum()) / 2 / resamples
+    bias = stats.norm.ppf(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
+    # The jackknife means differ from the mean by away / (n − 1); the factor cancels.
+    acceleration = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    wanted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, stats.norm.cdf(bias + wanted / (1 - acceleration * wanted)))
+    return float(low), float(high)
+
+
+def _means(scores: ArrayLike, null: ArrayLike) -> tuple[Floats, Floats]:
+    """Scores [K] and finite null values [M], each averaged over random sets where it still has them."""
+    values, chance = np.asarray(scores, float), np.asarray(null, float)
+    if values.ndim not in (1, 2) or chance.ndim not in (1, 2) or 0 in chance.shape or 0 in values.shape:
+        raise DataError(
+            f"a test against random concepts needs scores [K,R] or [K] and null [M,R] or [M], "
+            f"got {values.shape} and {chance.shape}"
+        )
+    values = values.mean(axis=1) if values.ndim == 2 else values
+    chance = chance.mean(axis=1) if chance.ndim == 2 else chance
+    if np.isnan(chance).any():
+        raise DataError(f"scores of random concepts should be numbers, got {int(np.isnan(chance).sum())} NaN")
+    return values, chance
+
+
+def _t_to_p(away: Floats, error: Floats, freedom: int, side: Side, *, equal: float) -> Floats:
+    """P-value of t = away/error; where both are zero, `equal`; infinite t gives 0, or 1 on the wrong side."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.asarray(away / error)
+    p = {
+        "greater": stats.t.sf(t, freedom),
+        "less": stats.t.cdf(t, freedom),
+        "two-sided": 2 * stats.t.sf(np.abs(t), freedom),
+    }[side]
+    return np.where(np.isnan(t), np.where(np.isnan(away), np.nan, equal), p)

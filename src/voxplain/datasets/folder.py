@@ -1,0 +1,244 @@
+"""Labelled videos from a folder: a class a sub-folder, a split if wanted, and reading past bad files."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain.datasets.layout import PARTS, find_classes, is_frame_folder
+from voxplain.datasets.splits import in_part, read_split
+from voxplain.errors import DataError, VideoError
+from voxplain.video import Clip, ClipReader
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class VideoSet:
+    """Paths of videos with the class of each. Raises DataError when the fields do not fit together."""
+
+    classes: tuple[str, ...]
+    paths: tuple[Path, ...]  # N video files or frame folders
+    labels: NDArray[np.int64]  # [N] index into classes
+
+    def __post_init__(self) -> None:
+        """Check lengths and label range."""
+        labels = self.labels
+        shape = (len(self.paths),)
+        if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.shape != shape:
+            raise DataError(f"labels must be an int64 array, one for each of {len(self.paths)} paths.")
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"class names must differ, got {list(self.classes)}.")
+        if labels.size and (labels.min() < 0 or labels.max() >= len(self.classes)):
+            raise DataError(f"labels must be from 0 to {len(self.classes) - 1}, the index of the class.")
+
+    def __repr__(self) -> str:
+        """Counts, not data."""
+        return f"VideoSet({len(self.paths)} videos, {len(self.classes)} classes)"
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.paths)
+
+    def select(self, index: Sequence[int] | NDArray[np.int64]) -> VideoSet:
+        """The videos at `index`; classes and label numbers stay."""
+        rows = [int(i) for i in index]
+        labels = self.labels[np.array(rows, np.int64)]
+        return VideoSet(self.classes, tuple(self.paths[i] for i in rows), labels)
+
+    def of_class(self, name: str) -> VideoSet:
+        """The videos of one class; classes and labels stay. DataError for an unknown or empty class."""
+        _check_names([name], self.classes)
+        found = self.select(np.flatnonzero(self.labels == self.classes.index(name)))
+        if not len(found):
+            raise DataError(f"class {name!r} has no video in this part of the data; check folder or split.")
+        return found
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A video that could not be read, and why in one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ClipSet:
+    """Clips in the order of their videos, and the videos that had to be left out."""
+
+    clips: tuple[Clip, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def __repr__(self) -> str:
+        """Counts, not data."""
+        return f"ClipSet({len(self.clips)} clips, {len(self.skipped)} skipped)"
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        """The clips."""
+        return iter(self.clips)
+
+    def __getitem__(self, index: int) -> Clip:
+        """One clip."""
+        return self.clips[index]
+
+    def summary(self, *, most: int = 5) -> str:
+        """Plain text: how many were read, and for at most `most` skipped videos why."""
+        text = f"read {len(self.clips)} of {len(self.clips) + len(self.skipped)} videos"
+        hurt = sum(clip.damaged > 0 for clip in self.clips)
+        text += f"; {hurt} with damaged packets" if hurt else ""
+        if not self.skipped:
+            return text
+        shown = [
+            f"{s.path.name}: {s.reason.removeprefix(f'{s.path}: ').rstrip('.')}" for s in self.skipped[:most]
+        ]
+        more = f"; and {len(self.skipped) - most} more" if len(self.skipped) > most else ""
+        return f"{text}; {len(self.skipped)} skipped: {'; '.join(shown)}{more}"
+
+
+def scan_folder(
+    root: str | os.PathLike[str],
+    *,
+    split: Path | Sequence[Path] | None = None,
+    part: str = "train",
+    classes: Sequence[str] | None = None,
+) -> VideoSet:
+    """List the videos of a folder with their classes, in a fixed order.
+
+    Layouts: `root/<class>/video`, `root/{train,test}/<class>/video` (`part` chooses; the classes are those of
+    both), or videos directly in `root`: one class named like the folder. A video is a file with a known
+    suffix or a folder of pictures. Sub-folders without videos are no classes; hidden files are left out.
+
+    Parameters
+    ----------
+    split : one or several text files that say which videos are in `part`, see `splits.read_split`.
+    part : "train" or "test"; matters only with a split or a train/test layout.
+    classes : only these, labelled in this order. Default: all, sorted by name.
+
+    Raises
+    ------
+    DataError : missing root, no video, a class that is unknown or empty, a split that names no video here.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"{root}: expected a folder with one sub-folder of videos a class, but it {what}.")
+    if part not in PARTS:
+        raise DataError(f"part must be 'train' or 'test', got {part!r}.")
+    found = find_classes(root, part)
+    if classes is not None:
+        _check_names(classes, found)
+    names = sorted(found) if classes is None else list(classes)
+    pairs = [(path, label) for label, name in enumerate(names) for path in found[name]]
+    if split is not None:
+        listed = read_split([split] if isinstance(split, str | Path) else split, part=part)
+        pairs = [(path, label) for path, label in pairs if in_part(path, root, listed)]
+        if not pairs:
+            raise DataError(f"{root}: the split names no video of this folder for part {part!r}; check both.")
+    empty = [name for label, name in enumerate(names) if not any(label == got for _, got in pairs)]
+    if classes is not None and empty:
+        raise DataError(
+            f"{root}: class {empty[0]!r} has no video in part {part!r}; add videos or leave it out."
+        )
+    return VideoSet(
+        tuple(names), tuple(path for path, _ in pairs), np.array([label for _, label in pairs], np.int64)
+    )
+
+
+def read_clips(
+    videos: VideoSet | Sequence[Path] | str | os.PathLike[str],
+    reader: ClipReader | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClipSet:
+    """Read one clip a video; a video that cannot be read is left out and named in `ClipSet.skipped`.
+
+    Same arguments, same clips, whatever `workers` is.
+
+    Parameters
+    ----------
+    videos : a VideoSet, a folder for `scan_folder`, one video, or paths (without labels).
+    reader : how to choose frames and resize; default the papers' test clip.
+    limit : read only this many videos, drawn with `seed`, in their original order.
+    seed : of the draw, and of readers that draw (each video has its own generator).
+    workers : threads; decoding runs outside Python's lock.
+    progress : called as progress(done, total) after each video, from the calling thread.
+
+    Raises
+    ------
+    DataError : no video given, or none could be read.
+    """
+    reader = ClipReader() if reader is None else reader
+    paths, labels = _listed(videos)
+    chosen = _draw(len(paths), limit, seed)
+
+    def read(i: int) -> Clip | Skipped:
+        try:
+            return reader(paths[i], label=labels[i], rng=np.random.default_rng([seed, i]))
+        except VideoError as error:
+            return Skipped(paths[i], str(error))
+
+    results: list[Clip | Skipped] = []
+    pool = ThreadPoolExecutor(max_workers=max(1, workers))
+    try:
+        for result in pool.map(read, chosen):
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(chosen))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the rest of the data
+    read_set = ClipSet(
+        tuple(r for r in results if isinstance(r, Clip)), tuple(r for r in results if isinstance(r, Skipped))
+    )
+    if not read_set.clips:
+        raise DataError(f"no video could be read: {read_set.summary(most=3)}.")
+    return read_set
+
+
+def _listed(
+    videos: VideoSet | Sequence[Path] | str | os.PathLike[str],
+) -> tuple[list[Path], list[int | None]]:
+    """Paths and labels of whatever the user gave."""
+    if isinstance(videos, str | os.PathLike):
+        path = Path(videos)
+        if path.is_dir() and not is_frame_folder(path):
+            videos = scan_folder(path)
+        else:
+            videos = [path]
+    if isinstance(videos, VideoSet):
+        return list(videos.paths), [int(label) for label in videos.labels]
+    return [Path(path) for path in videos], [None] * len(videos)
+
+
+def _draw(count: int, limit: int | None, seed: int) -> list[int]:
+    if count < 1:
+        raise DataError("expected at least one video to read, got none; check the folder, class or split.")
+    if limit is not None and limit < 1:
+        raise DataError(f"limit must be at least 1 video, got {limit}; leave it out to read all.")
+    if limit is None or limit >= count:
+        return list(range(count))
+    return sorted(np.random.default_rng(seed).choice(count, limit, replace=False).tolist())
+
+
+def _check_names(names: Sequence[str], known: Sequence[str] | dict[str, list[Path]]) -> None:
+    """DataError with the nearest known name for the first one that does not exist."""
+    if isinstance(names, str):
+        raise DataError(f"classes must be a list of names, got the text {names!r}; write [{names!r}].")
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+            listing = ", ".join(sorted(known)[:12]) + (", …" if len(known) > 12 else "")
+            hint = f"did you mean {near[0]!r}?" if near else f"known classes: {listing}."
+            raise DataError(f"there is no class {name!r} among {len(known)}; {hint}")

@@ -1,0 +1,121 @@
+"""A planted set on disk: H.264 videos in class folders, object masks, and the manifest that knows every scene.
+
+    DIR/train/<class>/<id>.mp4   DIR/test/<class>/<id>.mp4   DIR/unrelated/<id>.mp4
+    DIR/masks/<part>/<class>/<id>.npz    one bool [T,H,W] per object
+    DIR/manifest.json                    the design, the seed, and the scene of each video
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voxplain.datasets.planted.design import PlantedDesign, draw_scene, draw_unrelated
+from voxplain.datasets.planted.scene import Scene, masks, render, scene_from_record, scene_record
+from voxplain.errors import DataError
+from voxplain.video.encode import write_video
+
+__all__ = ["PlantedSet", "read_planted", "write_planted"]
+
+
+@dataclass(frozen=True)
+class PlantedSet:
+    """A planted set read back: its folder, design, seed, and the scene of each video by relative path."""
+
+    root: Path
+    design: PlantedDesign
+    seed: int
+    scenes: dict[str, Scene]
+
+    def __repr__(self) -> str:
+        """Counts, not scenes."""
+        return f"PlantedSet({str(self.root)!r}, seed={self.seed}, videos={len(self.scenes)})"
+
+    def scene(self, source: str | Path) -> Scene:
+        """The scene a video was drawn from. Raises DataError when the video is not of this set."""
+        try:
+            return self.scenes[Path(source).resolve().relative_to(self.root.resolve()).as_posix()]
+        except (KeyError, ValueError):
+            raise DataError(
+                f"expected a video of the planted set {self.root}, got {source}; name one that its manifest lists"
+            ) from None
+
+    def masks(self, source: str | Path) -> dict[str, np.ndarray]:
+        """Visible voxels of each object of a video, bool [T,H,W] by object name."""
+        return masks(self.scene(source))
+
+
+def _scene_list(
+    design: PlantedDesign, train: int, test: int, unrelated: int, seed: int
+) -> list[tuple[str, Scene]]:
+    """(relative path, scene) of every video; each scene's seed depends on its place only."""
+    listed = []
+    for part, count, offset in (("train", train, 0), ("test", test, 500_000)):
+        for label in design.classes:
+            for i in range(count):
+                listed.append(
+                    (f"{part}/{label}/{i:04d}.mp4", draw_scene(design, label, seed * 1_000_000 + offset + i))
+                )
+    for i in range(unrelated):
+        listed.append((f"unrelated/{i:04d}.mp4", draw_unrelated(design, seed * 1_000_000 + 900_000 + i)))
+    return listed
+
+
+def write_planted(
+    root: Path | str,
+    *,
+    design: PlantedDesign | None = None,
+    train: int = 100,
+    test: int = 25,
+    unrelated: int = 200,
+    seed: int = 0,
+    advance: Callable[[], object] = lambda: None,
+) -> PlantedSet:
+    """Write a planted set: ``train`` and ``test`` videos a class, ``unrelated`` videos; same seed, same bytes.
+
+    The manifest is written last, so a folder with one is whole; videos that are already there are kept, so an
+    interrupted run goes on. Raises DataError when the folder holds another planted set.
+    """
+    root, design = Path(root), design or PlantedDesign()
+    listed = _scene_list(design, train, test, unrelated, seed)
+    head = {"design": json.loads(json.dumps(asdict(design))), "seed": seed}
+    plan = root / ".plan.json"
+    asked = json.dumps({**head, "counts": [train, test, unrelated]}, sort_keys=True)
+    if plan.exists() and plan.read_text() != asked:
+        raise DataError(
+            f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    plan.write_text(asked)
+    for name, scene in listed:
+        video, truth = root / name, (root / "masks" / name).with_suffix(".npz")
+        if not (video.exists() and truth.exists()):
+            video.parent.mkdir(parents=True, exist_ok=True)
+            truth.parent.mkdir(parents=True, exist_ok=True)
+            with open(truth.with_suffix(".part"), "wb") as part:
+                np.savez_compressed(part, **masks(scene))
+            truth.with_suffix(".part").replace(truth)
+            write_video(video, render(scene, codec=False))
+        advance()
+    record = {**head, "videos": [{"path": name, "scene": scene_record(scene)} for name, scene in listed]}
+    partial = root / ".manifest.part"
+    partial.write_text(json.dumps(record, indent=1))
+    partial.replace(root / "manifest.json")
+    return PlantedSet(root, design, seed, dict(listed))
+
+
+def read_planted(root: Path | str) -> PlantedSet:
+    """Read the manifest of a planted set. Raises DataError when the folder has none or a broken one."""
+    root = Path(root)
+    try:
+        record = json.loads((root / "manifest.json").read_text())
+        kinds = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
+        scenes = {v["path"]: scene_from_record(v["scene"]) for v in record["videos"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"expected a planted set with a manifest.json in {root}, got {type(error).__name__}; "
+            "write one with `voxplain planted DIR`"
+        ) from None
+    return PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)

@@ -1,0 +1,88 @@
+"""Hide or reveal voxels of a clip: the same frames with some voxels taken from a base clip.
+
+Letters used here: T frames, H rows, W columns; frames are uint8 [T,H,W,3], masks bool [T,H,W].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from voxplain.errors import DataError
+
+GREY = 117  # fill of the STCE code in all channels, 0-255
+BLUR_SIGMA = 20 / 112  # standard deviation of the blur, in frame heights
+
+Frames = NDArray[np.uint8]
+Fill = Callable[[Frames, NDArray[np.uint8]], Frames]
+
+
+def mean(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
+    """The mean colour everywhere: zero after normalisation, up to half a grey level."""
+    return np.broadcast_to(mean_colour, frames.shape).astype(np.uint8)
+
+
+def grey(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
+    """Grey 117 everywhere, as in the STCE code; not zero after normalisation."""
+    return np.full_like(frames, GREY)
+
+
+def black(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
+    """Black everywhere, as the formula of the STCE paper implies; far below zero after normalisation."""
+    return np.zeros_like(frames)
+
+
+def blur(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
+    """Each frame blurred by itself with a Gaussian of 20 pixels at a height of 112, edges reflected."""
+    sigma = BLUR_SIGMA * frames.shape[1]
+    smooth = ndimage.gaussian_filter(frames.astype(np.float32), (0, sigma, sigma, 0), mode="reflect")
+    return np.asarray(np.rint(smooth).clip(0, 255), dtype=np.uint8)
+
+
+FILLS: dict[str, Fill] = {"mean": mean, "grey": grey, "black": black, "blur": blur}
+
+
+def base_clip(frames: Frames, fill: str, mean_colour: NDArray[np.uint8]) -> Frames:
+    """What hidden voxels show: frames uint8 [T,H,W,3] filled by an entry of FILLS.
+
+    `mean_colour` is uint8 [3] and used by "mean" only. Raises DataError on an unknown fill or wrong shapes.
+    """
+    if fill not in FILLS:
+        raise DataError(f"Expected a fill among {', '.join(FILLS)}, got {fill!r}.")
+    _check_frames(frames)
+    if np.shape(mean_colour) != (3,) or np.asarray(mean_colour).dtype != np.uint8:
+        raise DataError(f"Expected a mean colour uint8 [3], got {mean_colour!r}.")
+    return FILLS[fill](frames, mean_colour)
+
+
+def hide(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
+    """Frames with the voxels in `mask` taken from `base`; a new array, uint8 [T,H,W,3].
+
+    Raises DataError when the three do not share one grid.
+    """
+    _check_frames(frames)
+    if base.shape != frames.shape or base.dtype != np.uint8:
+        raise DataError(
+            f"Expected base uint8 {list(frames.shape)}, got {base.dtype} {list(base.shape)}; "
+            "make it with base_clip."
+        )
+    if mask.shape != frames.shape[:3] or mask.dtype != np.bool_:
+        raise DataError(f"Expected mask bool {list(frames.shape[:3])}, got {mask.dtype} {list(mask.shape)}.")
+    return np.where(mask[..., None], base, frames)
+
+
+def reveal(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
+    """The `base` with the voxels in `mask` taken from `frames`; a new array, uint8 [T,H,W,3].
+
+    Raises DataError when the three do not share one grid.
+    """
+    return hide(base, mask, frames)
+
+
+def _check_frames(frames: Frames) -> None:
+    """Raise DataError unless frames are uint8 [T,H,W,3]."""
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
+        raise DataError(f"Expected uint8 frames [T,H,W,3], got {frames.dtype} {list(frames.shape)}.")

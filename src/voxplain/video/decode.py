@@ -1,0 +1,162 @@
+"""`read_video` and `read_windows`: a path to clips, in little memory, whatever the state of the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain.errors import VideoError
+from voxplain.video.clip import Clip
+from voxplain.video.geometry import Geometry, resize_frame
+from voxplain.video.sources import open_source
+from voxplain.video.stream import Source
+
+MAX_PIXELS = 2**29  # pixels kept of one video, all frames together: 1.5 GiB as RGB
+
+
+def read_video(
+    path: str | os.PathLike[str],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    geometry: Geometry | None = None,
+) -> Clip:
+    """Read every frame of a video file, a folder of pictures (25 fps) or a `.npy` array.
+
+    Frames come in presentation order with their times; the rotation a phone notes is applied; the pixel
+    aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size
+    than the first are resized to the first.
+
+    Parameters
+    ----------
+    max_pixels : limit on T·H·W of the frames kept, so that a wrong file cannot fill the memory.
+    geometry : resize each frame while decoding (no crop); equals `geometry.resize_frames` afterwards.
+
+    Raises
+    ------
+    VideoError : missing, empty, unreadable, not a video, without a frame, or larger than `max_pixels`.
+    """
+    path = Path(path)
+    kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
+    count, seconds, damaged = _gather(open_source(path), kept, path, None)
+    return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=damaged)
+
+
+def read_windows(
+    path: str | os.PathLike[str],
+    choose: Callable[[int], NDArray[np.int64]],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    geometry: Geometry | None = None,
+) -> list[Clip]:
+    """Read only the frames that `choose(count) -> int64 [W,T]` asks for: W clips of T frames.
+
+    Equal to picking from `read_video`, in less time and memory. The count a container claims may be wrong
+    (damage, odd files); the video is then read a second time with the true count, so `choose` must give the
+    same answer to the same count.
+    """
+    path = Path(path)
+    source = open_source(path)
+    guess, sure = source.claimed, False
+    while True:
+        index = _chosen(choose, guess, path, sure)
+        kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
+        wanted = set() if index is None else set(index.ravel().tolist())
+        count, seconds, damaged = _gather(source, kept, path, wanted)
+        if index is not None and count == guess:
+            break
+        if sure:
+            raise VideoError(f"{path}: two readings gave {guess} and {count} frames; is it being written?")
+        guess, sure = count, True
+    return [
+        Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=damaged)
+        for row in index.tolist()
+    ]
+
+
+def _chosen(
+    choose: Callable[[int], NDArray[np.int64]], count: int, path: Path, sure: bool
+) -> NDArray[np.int64] | None:
+    """Ask for the frames; what a count that is only claimed cannot give is asked again when it is known."""
+    if count < 1:
+        return None
+    try:
+        return choose(count)
+    except VideoError as error:
+        if sure:
+            raise VideoError(f"{path}: {error}") from error
+        return None
+
+
+@dataclass
+class _Kept:
+    """The frames kept so far, all of one size, and the limit on them."""
+
+    path: Path
+    max_pixels: int
+    resize: tuple[int, int] | None
+    frames: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    size: tuple[int, int] | None = None  # of the first frame
+
+    def add(self, index: int, picture: NDArray[np.uint8]) -> None:
+        height, width = picture.shape[:2]
+        self.size = self.size or (height, width)
+        picture = resize_frame(picture, self.size)
+        picture = resize_frame(picture, self.resize) if self.resize else picture
+        self.frames[index] = picture
+        height, width = picture.shape[:2]
+        if len(self.frames) * height * width > self.max_pixels:
+            raise VideoError(
+                f"{self.path}: {len(self.frames)} or more frames of {width}×{height} are more than "
+                f"max_pixels = {self.max_pixels:,}; read through a geometry or a sampler, cut the video, "
+                "or raise max_pixels."
+            )
+
+
+def _gather(
+    source: Source, kept: _Kept, path: Path, wanted: set[int] | None
+) -> tuple[int, NDArray[np.float64], int]:
+    """Run through the stream once: true count, times [count], damaged packets. Fills `kept`."""
+    stamps: list[float | None] = []
+    damaged = 0
+    for item in source.stream():
+        if item is None:
+            damaged += 1
+            continue
+        picture, stamp = item
+        # The first frame sets the size even when it is not wanted.
+        if kept.size is None and wanted is not None and len(stamps) not in wanted:
+            height, width = picture().shape[:2]
+            kept.size = (height, width)
+        if wanted is None or len(stamps) in wanted:
+            kept.add(len(stamps), picture())
+        stamps.append(stamp)
+    if not stamps:
+        raise VideoError(
+            f"{path}: no frame could be decoded ({damaged} damaged packets); the video is empty or broken: "
+            "download it again or leave it out."
+        )
+    return len(stamps), _times(stamps, source.fps), damaged
+
+
+def _times(stamps: list[float | None], fps: float) -> NDArray[np.float64]:
+    """Times as the file gives them; counted from the frame rate where they are missing or run backwards."""
+    if all(stamp is not None for stamp in stamps):
+        seconds = np.array(stamps, np.float64)
+        if np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all():
+            return seconds
+    return np.arange(len(stamps), dtype=np.float64) / fps
+
+
+def _rising(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Times of a window; a looped one goes on after its last frame instead of jumping back."""
+    gaps = np.diff(seconds)
+    if (gaps >= 0).all():
+        return seconds
+    forward = gaps[gaps > 0]
+    typical = float(np.median(forward)) if len(forward) else 0.0
+    return seconds[0] + np.concatenate([[0.0], np.cumsum(np.where(gaps < 0, typical, gaps))])

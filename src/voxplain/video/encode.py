@@ -1,0 +1,47 @@
+"""Frames to a video file (or bytes): H.264 where the wheel has x264, VP9 otherwise."""
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+
+from voxplain.errors import VideoError
+
+__all__ = ["encode_video", "write_video"]
+
+
+def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
+    """Encode frames uint8 [T,H,W,3] as an MP4 of H.264 (VP9 where x264 is missing); same frames, same bytes.
+
+    ``crf`` is the constant rate factor of the codec (0 lossless … 51 worst). Raises VideoError on other shapes.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise VideoError(
+            f"expected frames as uint8 [T,H,W,3], got {frames.dtype} {frames.shape}; "
+            "convert them to 8-bit RGB before writing a video"
+        )
+    # 4:2:0 chroma needs even sides; the last row or column is repeated.
+    pad = (frames.shape[1] % 2, frames.shape[2] % 2)
+    if any(pad):
+        frames = np.pad(frames, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
+    x264 = "libx264" in av.codecs_available
+    # One thread: x264's output depends on the thread count, and same frames must give same bytes.
+    options = {"crf": str(crf), "threads": "1"} if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=fps, options=options)
+        stream.height, stream.width = frames.shape[1], frames.shape[2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def write_video(path: Path | str, frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> None:
+    """Write frames uint8 [T,H,W,3] to ``path`` as MP4; the file appears whole or not at all."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(encode_video(frames, fps=fps, crf=crf))
+    partial.replace(path)

@@ -1,0 +1,76 @@
+"""`ClipReader`: from a path to the clip a network sees; the same for training, masking and prediction."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from voxplain.errors import DataError
+from voxplain.video.clip import Clip
+from voxplain.video.decode import MAX_PIXELS, read_windows
+from voxplain.video.geometry import Geometry
+from voxplain.video.sample import Middle, Sampler
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Choose frames, resize, crop. The default is the papers' test clip: middle 16 frames, centre 112×112.
+
+    Training after the papers: `ClipReader(Random(), random_crop=True, flip=0.5)`, called with an `rng`.
+    The same rng state gives the same clip. Raises VideoError for what cannot be read.
+    """
+
+    sampler: Sampler = field(default_factory=Middle)
+    geometry: Geometry = field(default_factory=Geometry)
+    random_crop: bool = False  # draw the crop's corner from rng instead of the centre [papers: training]
+    flip: float = 0.0  # probability of a left-right mirror [papers: 0.5 in training]
+    max_pixels: int = MAX_PIXELS  # limit on T·H·W read from one video
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if not 0 <= self.flip <= 1:
+            raise DataError(f"flip is a probability from 0 to 1, got {self.flip}.")
+
+    def __call__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        label: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Clip:
+        """The sampler's first window of a video."""
+        return self._read(path, label, rng, first=True)[0]
+
+    def windows(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        label: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> list[Clip]:
+        """All windows of the sampler, with one crop and one mirror for the whole video."""
+        return self._read(path, label, rng, first=False)
+
+    def _read(
+        self, path: str | os.PathLike[str], label: int | None, rng: np.random.Generator | None, *, first: bool
+    ) -> list[Clip]:
+        rng = np.random.default_rng(0) if rng is None else rng
+        seed = int(rng.integers(2**62))  # the sampler may be asked twice and must answer the same
+        corner = self.geometry.random_corner(rng) if self.random_crop else None
+        mirror = bool(rng.random() < self.flip)
+
+        def choose(count: int) -> np.ndarray:
+            index = self.sampler(count, np.random.default_rng(seed))
+            return index[:1] if first else index
+
+        clips = read_windows(path, choose, max_pixels=self.max_pixels, geometry=self.geometry)
+        return [
+            replace(
+                clip,
+                frames=self.geometry.crop_frames(clip.frames, corner=corner, flip=mirror),
+                label=label,
+            )
+            for clip in clips
+        ]

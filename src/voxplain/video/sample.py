@@ -1,0 +1,149 @@
+"""Samplers: which frames of a video become a clip.
+
+Letters: `count` frames in the video, T frames in a clip, W clips (windows). A sampler is called with
+`(count, rng=None)` and returns the frame indices int64 [W,T], each in 0 … count − 1.
+A clip of T frames at stride s spans (T − 1)·s + 1 frames of the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain.errors import DataError, VideoError
+
+# What to do with a video shorter than the span of a clip:
+# start again at frame 0 | repeat the last frame | raise VideoError.
+Short = Literal["loop", "pad", "error"]
+
+
+class Sampler(Protocol):
+    """Chooses frames: `(count, rng=None) -> int64 [W,T]`."""
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [W,T]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Middle:
+    """One clip from the middle of the video: the papers' test clip."""
+
+    frames: int = 16  # T [papers]
+    stride: int = 1  # frames of the video from one to the next
+    short: Short = "loop"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check(self.short, frames=self.frames, stride=self.stride)
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [1,T]; the start is rounded down."""
+        free = count - _span(self.frames, self.stride)
+        if free < 0:
+            return _too_short(count, self.frames, self.stride, self.short)
+        return free // 2 + _steps(self.frames, self.stride)
+
+
+@dataclass(frozen=True)
+class Random:
+    """One clip from a place drawn uniformly: the papers' training clip."""
+
+    frames: int = 16  # T [papers]
+    stride: int = 1  # frames of the video from one to the next
+    short: Short = "loop"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check(self.short, frames=self.frames, stride=self.stride)
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [1,T]; without `rng` every call draws the same place."""
+        free = count - _span(self.frames, self.stride)
+        if free < 0:
+            return _too_short(count, self.frames, self.stride, self.short)
+        rng = np.random.default_rng(0) if rng is None else rng
+        return int(rng.integers(free + 1)) + _steps(self.frames, self.stride)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """One clip over the whole video: the middle frame of each of T equal parts (TSN, arXiv 1608.00859)."""
+
+    frames: int = 16  # T = number of parts
+    short: Short = "loop"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check(self.short, frames=self.frames)
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [1,T]: ⌊(2i + 1)·count / 2T⌋."""
+        if count < self.frames:
+            return _too_short(count, self.frames, 1, self.short)
+        return (2 * np.arange(self.frames, dtype=np.int64)[None] + 1) * count // (2 * self.frames)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Clips that slide over the whole video; the last one always ends at the last frame."""
+
+    frames: int = 16  # T [papers]
+    stride: int = 1  # frames of the video from one to the next
+    step: int = 8  # frames of the video from one clip's start to the next; 1 = every window, as the reference
+    short: Short = "loop"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check(self.short, frames=self.frames, stride=self.stride, step=self.step)
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [W,T]."""
+        last = count - _span(self.frames, self.stride)
+        if last < 0:
+            return _too_short(count, self.frames, self.stride, self.short)
+        starts = np.arange(0, last + 1, self.step, dtype=np.int64)
+        if starts[-1] != last:
+            starts = np.append(starts, last)
+        return starts[:, None] + _steps(self.frames, self.stride)
+
+
+SAMPLERS: dict[str, Callable[..., Any]] = {
+    "middle": Middle,
+    "random": Random,
+    "uniform": Uniform,
+    "windows": Windows,
+}
+
+
+def _check(short: str, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if int(number) != number or number < 1:
+            raise DataError(f"{name} must be a whole number of at least 1, got {number}.")
+    if short not in ("loop", "pad", "error"):
+        raise DataError(f"short must be 'loop', 'pad' or 'error', got {short!r}.")
+
+
+def _span(frames: int, stride: int) -> int:
+    return (frames - 1) * stride + 1
+
+
+def _steps(frames: int, stride: int) -> NDArray[np.int64]:
+    return stride * np.arange(frames, dtype=np.int64)[None]
+
+
+def _too_short(count: int, frames: int, stride: int, short: Short) -> NDArray[np.int64]:
+    """Indices [1,T] for a video that ends before the clip does."""
+    if count < 1:
+        raise VideoError("a video of 0 frames has no clip; give a video with at least one frame.")
+    if short == "error":
+        raise VideoError(
+            f"a clip of {frames} frames at stride {stride} needs {_span(frames, stride)}, the video has "
+            f"{count}; use short='loop' or 'pad', a smaller stride, or a longer video."
+        )
+    steps = _steps(frames, stride)
+    return steps % count if short == "loop" else np.minimum(steps, count - 1)

@@ -1,0 +1,85 @@
+"""Frame folders and `.npy` arrays as streams of frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from voxplain.errors import VideoError
+from voxplain.video.clip import Clip
+from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, Item, Source
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
+# What Pillow raises for broken or oversized pictures.
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures directly in `folder`, in natural order (frame2 before frame10); hidden files left out."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
+    return sorted((p for p in found if not p.name.startswith(".") and p.is_file()), key=natural)
+
+
+def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key that reads runs of digits as numbers."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), i, "") if i % 2 else (-1, i, part.lower()) for i, part in enumerate(parts)], path.name
+
+
+def folder_source(path: Path) -> Source:
+    """The pictures of a folder as a video of 25 frames a second. VideoError when there are none."""
+    files = frame_files(path)
+    if not files:
+        raise VideoError(
+            f"{path}: expected one video as a folder of pictures (png, jpg …), found no picture in it; "
+            "give a video file, or read a folder of videos with read_clips."
+        )
+
+    def stream() -> Iterator[Item]:
+        for i, file in enumerate(files):
+            try:
+                picture = _load_picture(file)
+            except UNREADABLE:
+                yield None
+            else:
+                yield (lambda picture=picture: picture), i / DEFAULT_FPS  # type: ignore[misc]
+
+    return Source(len(files), DEFAULT_FPS, stream)
+
+
+def _load_picture(file: Path) -> NDArray[np.uint8]:
+    with Image.open(file) as picture:
+        if picture.width * picture.height > MAX_FRAME_PIXELS:
+            raise ValueError("picture too large")
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip, not scale
+            grey = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        return np.asarray(upright.convert("RGB"))
+
+
+def array_source(path: Path) -> Source:
+    """A `.npy` file of uint8 [T,H,W,3] or [T,H,W]. VideoError for other contents."""
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise VideoError(
+            f"{path}: not a plain array file; save uint8 frames [T,H,W,3] with numpy.save."
+        ) from error
+    if not isinstance(frames, np.ndarray):
+        raise VideoError(f"{path}: expected one array in a .npy file, got an archive; use numpy.save.")
+    if frames.nbytes > 2**33:
+        gib = frames.nbytes / 2**30
+        raise VideoError(f"{path}: an array of {gib:.0f} GiB is too large; cut it into clips.")
+    clip = Clip.from_array(frames, fps=DEFAULT_FPS, source=str(path))
+
+    def stream() -> Iterator[Item]:
+        for frame, seconds in zip(clip.frames, clip.seconds, strict=True):
+            yield (lambda frame=frame: frame), float(seconds)  # type: ignore[misc]
+
+    return Source(len(clip), DEFAULT_FPS, stream)
