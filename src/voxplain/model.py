@@ -6,7 +6,6 @@ Frames go in as uint8 [N,T,H,W,3]; the model normalises them, orders the axes, a
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
+from voxplain.layers import (
+    as_found,
+    channels_second,
+    find_layer,
+    first_tensor,
+    pool_features,
+    start_gradient,
+    watch,
+)
+from voxplain.video import ClipReader, Geometry, Middle, Sampler
 
-__all__ = ["OBJECTIVES", "Objective", "VideoModel", "log_odds", "log_probability", "logit"]
+__all__ = ["OBJECTIVES", "Objective", "VideoModel", "log_odds", "log_probability", "logit", "stack"]
 
 Frames = np.ndarray | Tensor
 Objective = Literal["logit", "log_probability", "log_odds"]
@@ -29,11 +38,12 @@ def logit(z: Tensor, target: int) -> Tensor:
 
 def log_probability(z: Tensor, target: int) -> Tensor:
     """log p_y, [N]: minus the cross-entropy loss, whose gradient the STCE reference code uses."""
-    return torch.log_softmax(z, dim=1)[:, target]
+    # Through the log odds, because 1 − p_y rounds to zero in float32 long before its gradient fades.
+    return nn.functional.logsigmoid(log_odds(z, target))
 
 
 def log_odds(z: Tensor, target: int) -> Tensor:
-    """log p_y / (1 − p_y), [N]: the class margin. Unlike log p_y its gradient does not vanish where p_y is 1."""
+    """log p_y / (1 − p_y), [N]: the class margin, whose gradient does not vanish where p_y is 1."""
     others = torch.cat([z[:, :target], z[:, target + 1 :]], dim=1)
     return z[:, target] - (torch.logsumexp(others, dim=1) if others.shape[1] else 0.0)
 
@@ -53,86 +63,12 @@ class Seen:
     features: Tensor
 
 
-def find_layer(net: nn.Module, name: str) -> nn.Module:
-    """The sub-module with a dotted name. Raises ModelError that suggests near names."""
-    modules = dict(net.named_modules())
-    if name in modules and name:
-        return modules[name]
-    near = difflib.get_close_matches(name, list(modules), n=3, cutoff=0.3) or [n for n in modules if n][-3:]
-    raise ModelError(
-        f"expected the dotted name of a layer, got {name!r}; did you mean {', '.join(map(repr, near))}? "
-        "`voxplain doctor` lists all layers"
-    )
-
-
-def first_tensor(output: Any) -> Tensor:
-    """The logits in a network's output: a tensor, a tuple or list, a dict, or an object with ``.logits``."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits
-    if isinstance(output, dict):
-        if isinstance(output.get("logits"), Tensor):
-            return output["logits"]
-        output = list(output.values())
-    if isinstance(output, tuple | list):
-        for item in output:
-            if isinstance(item, Tensor):
-                return item
-    raise ModelError(
-        f"expected an output with a tensor of logits, got {type(output).__name__}; "
-        "return a tensor, a tuple, a dict or an object with .logits"
-    )
-
-
-def pool_features(activation: Tensor, pool: bool) -> Tensor:
-    """[N,C,…] or tokens [N,S,D] to [N,D]: mean over positions, or everything flattened without ``pool``."""
-    if activation.ndim == 2 or not pool:
-        return activation.flatten(1)
-    if activation.ndim == 3:  # transformer tokens: the channel is the last axis
-        return activation.mean(1)
-    return activation.flatten(2).mean(2)
-
-
-@contextmanager
-def as_found(net: nn.Module) -> Iterator[None]:
-    """Evaluate inside, and leave every module's training flag as it was, also after an error."""
-    training = [m for m in net.modules() if m.training]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def watch(module: nn.Module, seen: list[Tensor]) -> Iterator[None]:
-    """Append the module's output to ``seen`` during the block (the last call counts when it runs several times).
-
-    What follows gets a copy, so that an in-place ReLU after the layer cannot overwrite what was seen.
-    """
-
-    def hook(_: nn.Module, __: Any, output: Any) -> Any:
-        tensor = first_tensor(output)
-        seen[:] = [tensor]
-        if isinstance(output, Tensor):
-            return tensor.clone()
-        return type(output)([tensor.clone(), *output[1:]]) if type(output) in (tuple, list) else None
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VideoModel:
     """A video classifier and the layer it is explained at; the network is left exactly as it was found.
 
-    Methods take uint8 frames [N,T,H,W,3] and never hold more than ``batch_size`` clips on the device. They raise
-    ModelError on a wrong shape or dtype, an unknown layer, or an output that is not finite.
+    Methods take uint8 frames [N,T,H,W,3] and never hold more than ``batch_size`` clips on the device. They
+    raise ModelError on a wrong shape or dtype, an unknown layer, or an output that is not finite.
     """
 
     net: nn.Module
@@ -143,14 +79,32 @@ class VideoModel:
     grid: tuple[int, int, int] = (16, 112, 112)  # T, H, W of the network's input
     classes: tuple[str, ...] = ()  # names in the order of the logits; empty: unnamed
     pool: bool = True  # average a map over its positions; False: flatten it
+    channel_axis: int | None = None  # of the layer's output; None: 2 for tokens [N,S,D], 1 for maps [N,C,…]
+    geometry: Geometry | None = None  # videos to H×W; None: resize to 128/112·H × 171/112·W, crop the centre
+    channels_last: bool = False  # memory order of the input: faster, but networks that use .view refuse it
     batch_size: int = 16  # clips at once; bounds memory, not the result
     name: str = "net"
 
     def __post_init__(self) -> None:
-        """Check the layer and the layout once, before any work is done."""
+        """Check the fields once, before any work is done."""
         find_layer(self.net, self.layer)
         if self.layout not in ("BCTHW", "BTCHW"):
             raise ModelError(f"expected layout BCTHW or BTCHW, got {self.layout!r}; choose one of the two")
+        if len(self.grid) != 3 or min(self.grid) < 1 or self.batch_size < 1:
+            raise ModelError(
+                f"expected grid (T, H, W) and batch_size of 1 or more, got {self.grid} and "
+                f"{self.batch_size}; give positive whole numbers"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ModelError(
+                f"expected mean and std of the three colours, std above 0, got {self.mean} and {self.std}; "
+                "give them for RGB in 0–1"
+            )
+        if self.geometry is not None and tuple(self.geometry.crop) != tuple(self.grid[1:]):
+            raise ModelError(
+                f"expected a geometry that crops to the grid's {self.grid[1:]}, got {self.geometry.crop}; "
+                "set one to the other"
+            )
 
     def __repr__(self) -> str:
         """Name, layer and grid."""
@@ -166,66 +120,102 @@ class VideoModel:
         """The colour that normalisation maps to zero, uint8 [3]."""
         return np.clip(np.rint(np.asarray(self.mean) * 255), 0, 255).astype(np.uint8)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type of the network's weights; its input is given in it."""
+        return next((p.dtype for p in self.net.parameters() if p.is_floating_point()), torch.float32)
+
+    def reader(self, sampler: Sampler | None = None) -> ClipReader:
+        """Reads videos to the grid: the middle T frames (or what ``sampler`` chooses), through `geometry`."""
+        t, h, w = self.grid
+        geometry = self.geometry or Geometry((round(h * 128 / 112), round(w * 171 / 112)), (h, w))
+        return ClipReader(Middle(t) if sampler is None else sampler, geometry)
+
     def class_index(self, target: str | int) -> int:
         """The logit index of a class given by name or index. Raises ModelError with near names."""
         if isinstance(target, int | np.integer):
-            if 0 <= target and (not self.classes or target < len(self.classes)):
+            if target >= 0 and (not self.classes or target < len(self.classes)):
                 return int(target)
-            raise ModelError(f"expected a class index from 0 to {len(self.classes) - 1}, got {target}; choose one")
+            last = f"to {len(self.classes) - 1}" if self.classes else "on"
+            raise ModelError(f"expected a class index from 0 {last}, got {target}; choose one")
         if target in self.classes:
             return self.classes.index(target)
+        if not self.classes:
+            raise ModelError(
+                f"expected a class index, because the model has no class names, got {target!r}; "
+                "give the index, or build the model with classes=(…)"
+            )
         near = difflib.get_close_matches(target, self.classes, n=3, cutoff=0.4) or self.classes[:5]
         raise ModelError(f"expected a class of the network, got {target!r}; did you mean {', '.join(near)}?")
 
     def prepare(self, frames: Frames) -> Tensor:
-        """Frames uint8 [N,T,H,W,3] to the network's normalised float32 input."""
-        x = torch.as_tensor(frames)
-        if x.dtype != torch.uint8 or x.ndim != 5 or x.shape[4] != 3 or tuple(x.shape[1:4]) != self.grid:
-            t, h, w = self.grid
+        """Frames uint8 [N,T,H,W,3] to the network's normalised input, float in the type of its weights."""
+        t, h, w = self.grid
+        got = f"{frames.dtype} {tuple(frames.shape)}" if _is_array(frames) else type(frames).__name__
+        if not got.removeprefix("torch.").startswith("uint8 ") or tuple(frames.shape[1:]) != (t, h, w, 3):
             raise ModelError(
-                f"expected frames as uint8 [N,{t},{h},{w},3], got {x.dtype} {tuple(x.shape)}; "
-                "read clips with the model's own reader"
+                f"expected frames as uint8 [N,{t},{h},{w},3], got {got}; read clips with the model's own "
+                "reader and stack their frames"
             )
-        scaled = x.to(self.device, torch.float32) / 255
+        if isinstance(frames, np.ndarray):
+            # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
+            frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+        scaled = frames.to(self.device, torch.float32) / 255
         mean, std = (torch.tensor(v, device=self.device) for v in (self.mean, self.std))
-        ordered = ((scaled - mean) / std).permute(0, 4, 1, 2, 3)
+        x = ((scaled - mean) / std).to(self.dtype)
         if self.layout == "BTCHW":
-            return ordered.transpose(1, 2).contiguous()
+            return x.permute(0, 1, 4, 2, 3).contiguous()
         # The permuted view already is channels-last, the layout in which 3D convolutions run fastest.
-        return ordered
+        x = x.permute(0, 4, 1, 2, 3)
+        return x if self.channels_last else x.contiguous()
 
-    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [N,K] and the layer's raw output of one prepared batch."""
+    def _forward(self, x: Tensor, take: Callable[[Tensor], Tensor] = torch.clone) -> tuple[Tensor, Tensor]:
+        """Logits [N,K] and ``take`` of the layer's output of one prepared batch."""
         seen: list[Tensor] = []
-        with watch(find_layer(self.net, self.layer), seen):
+        with watch(find_layer(self.net, self.layer), seen, take):
             z = first_tensor(self.net(x))
+        z = z.flatten(2).mean(2) if z.ndim > 2 else z
+        self._check(z, seen, len(x))
+        return z, seen[0]
+
+    def _check(self, z: Tensor, seen: list[Tensor], n: int) -> None:
+        """That a pass over ``n`` clips gave what the rest relies on."""
         if not seen:
             raise ModelError(
-                f"expected layer {self.layer!r} to run, got no call of it; name a layer that the forward pass uses"
+                f"expected layer {self.layer!r} to run, got no call of it; "
+                "name a layer that the forward pass uses"
             )
-        z = z.flatten(2).mean(2) if z.ndim > 2 else z
-        if z.ndim != 2 or len(z) != len(x):
+        if z.ndim != 2 or len(z) != n or (self.classes and z.shape[1] != len(self.classes)):
             raise ModelError(
-                f"expected logits [{len(x)},classes], got {tuple(z.shape)}; wrap the network so that it gives one "
-                "row of class scores a clip"
+                f"expected logits [{n},{len(self.classes) or 'classes'}], got {tuple(z.shape)}; "
+                "give the classes of the network, or wrap it so that it gives one row of class scores a clip"
+            )
+        if len(seen[0]) != n:
+            raise ModelError(
+                f"expected a row a clip, [{n},…], from layer {self.layer!r}, got {tuple(seen[0].shape)}; "
+                "name a layer after the frames are joined to clips"
             )
         if not bool(torch.isfinite(z).all()):
             raise ModelError(
-                f"expected finite logits, got NaN or infinity from {self.name}; check the weights and the input range"
+                f"expected finite logits, got NaN or infinity from {self.name}; "
+                "check the weights and the input range"
             )
-        return z, seen[0]
 
     def _batches(self, frames: Frames) -> Iterator[Frames]:
-        if len(frames) == 0:
+        # What has a wrong shape is refused whole, so that the error names that shape.
+        if not _is_array(frames) or frames.ndim != 5:
+            return iter([frames])
+        if not len(frames):
             raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
         return (frames[i : i + self.batch_size] for i in range(0, len(frames), self.batch_size))
 
-    @torch.inference_mode()
+    # Not inference mode: its tensors, also those that a network caches, can take part in no later gradient.
+    @torch.no_grad()
     def see(self, frames: Frames) -> Seen:
         """Logits and features of clips in one pass."""
         with as_found(self.net):
             passes = [
-                (z.float(), pool_features(a.float(), self.pool))
+                (z.float(), pool_features(a.float(), self.pool, self.channel_axis))
                 for z, a in (self._forward(self.prepare(part)) for part in self._batches(frames))
             ]
         return Seen(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
@@ -241,21 +231,39 @@ class VideoModel:
     def gradient(self, frames: Frames, target: str | int, *, objective: Objective = "log_odds") -> Tensor:
         """Gradient of the objective with respect to the layer, float32 [N,D].
 
-        For a pooled map it is the derivative along a change that is the same at every position: the sum of the
-        map's gradient over positions. Objectives: `logit`, `log_probability`, `log_odds`.
+        For a pooled map it is the derivative along a change that is the same at every position: the sum of
+        the map's gradient over positions. Objectives: `logit`, `log_probability`, `log_odds`.
         """
         y = self.class_index(target)
-        with as_found(self.net), torch.enable_grad():
-            return torch.cat([self._gradient(part, y, OBJECTIVES[objective]) for part in self._batches(frames)])
+        if objective not in OBJECTIVES:
+            raise ModelError(
+                f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one"
+            )
+        with as_found(self.net), torch.inference_mode(False), torch.no_grad():
+            return torch.cat(
+                [self._gradient(part, y, OBJECTIVES[objective]) for part in self._batches(frames)]
+            )
 
     def _gradient(self, frames: Frames, y: int, objective: Callable[[Tensor, int], Tensor]) -> Tensor:
-        # A gradient at the input makes the layer differentiable even when every parameter is frozen.
-        z, activation = self._forward(self.prepare(frames).requires_grad_(True))
-        (g,) = torch.autograd.grad(objective(z.float(), y).sum(), activation)
-        g = g.detach().float()
+        with torch.no_grad():  # recording starts at the layer, also when every parameter is frozen
+            z, activation = self._forward(self.prepare(frames), start_gradient)
+            if y >= z.shape[1]:
+                raise ModelError(f"expected a class index from 0 to {z.shape[1] - 1}, got {y}; choose one")
+            score = objective(z.float(), y).sum()
+            g = torch.autograd.grad(score, activation, allow_unused=True)[0] if score.requires_grad else None
+        if g is None:
+            raise ModelError(
+                f"expected logits that depend on layer {self.layer!r}, got no gradient there; "
+                "name a layer on the way to the logits, and let the network run with gradients"
+            )
+        g = g.float()
         if g.ndim == 2 or not self.pool:
             return g.flatten(1)
-        return g.sum(1) if g.ndim == 3 else g.flatten(2).sum(2)
+        return channels_second(g, self.channel_axis).flatten(2).sum(2)
+
+
+def _is_array(frames: Any) -> bool:
+    return isinstance(frames, np.ndarray | Tensor)
 
 
 def stack(clips: Sequence[Any]) -> np.ndarray:

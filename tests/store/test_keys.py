@@ -171,3 +171,12 @@ def test_what_cannot_be_told_apart_is_refused_with_its_place(make: Callable[[], 
         key("s", 1, model=make())
     with pytest.raises(TypeError, match=r"got|model\['deep'\]\[1\]"):
         key("s", 1, model={"deep": (0, make())})
+
+
+def test_a_dict_that_looks_like_a_tag_is_no_forgery() -> None:
+    grid, array = Grid(), np.arange(3)
+    fields = {"segments": [15, 50, 80], "compactness": 20.0}
+    forged = [{"__type__": f"{__name__}.Grid", "fields": fields}, {"__array__": content_hash(array)}]
+    forged += [{"__float__": "nan"}, {"__dict__": {"a": 1}}]
+    for truth, dict_of_it in zip([grid, array, math.nan, {"a": 1}], forged, strict=True):
+        assert key("s", 1, x=truth) != key("s", 1, x=dict_of_it)

@@ -93,15 +93,11 @@ def fit_cavs(
             split = _split(len(own), size, holdout, balance, [(seed, k, r) for r in chosen], place)
             gram = split.gather(_joint_gram(own, others, within))
             spread = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1) - gram.mean(dim=(-2, -1))
+            _refuse(spread <= 1e-12 * (shift @ shift), k, chosen, layer)  # float32 noise around one point
             a, right = _fit(gram / spread[:, None, None] if scaled else gram, split, classifier)
             found = _combine(a, split, own, others)
             length = torch.linalg.vector_norm(found, dim=-1, keepdim=True)
-            none = (spread <= 1e-12 * (shift @ shift)) | ~(length[:, 0] > 0)  # float32 noise around a point
-            if bool(none.any()):
-                raise DataError(
-                    f"concept {k} and random set {chosen[int(none.int().argmax())]} should differ at layer "
-                    f"{layer!r}, but their features are all equal or share their mean: use another layer or set"
-                )
+            _refuse(~(length[:, 0] > 0), k, chosen, layer)
             vectors[k, start : chosen.stop] = (found / length).cpu().numpy()
             accuracy[k, start : chosen.stop] = right.cpu().numpy()
     return CAVs(vectors=vectors, accuracy=accuracy, layer=layer)
@@ -178,7 +174,7 @@ class _Split:
     """Which rows of a pair, concept first, train and which are held out."""
 
     rows: Tensor
-    """int64 [B,m+h]: m training rows, then h held-out ones; numbers count the concept's rows, then the random."""
+    """int64 [B,m+h]: m training rows, then h held-out ones; indices into concept rows, then random."""
     train: Tensor
     """float64 [m], +1 concept and −1 random."""
     test: Tensor
@@ -223,11 +219,25 @@ def _joint_gram(own: Tensor, others: Tensor, within: Tensor) -> Tensor:
 def _fit(gram: Tensor, split: _Split, classifier: Classifier) -> tuple[Tensor, Tensor]:
     """Coefficients [B,m] of training rows and balanced accuracy [B] on held-out ones; ties count half."""
     m = len(split.train)
-    a, b = classifier(gram[:, :m, :m].contiguous(), split.train)
+    try:
+        a, b = classifier(gram[:, :m, :m].contiguous(), split.train)
+    except torch.linalg.LinAlgError as error:
+        raise DataError(
+            f"{classifier} cannot solve features this large for its penalty: fit with scaled=True"
+        ) from error
     side = torch.sign((gram[:, m:, :m] @ a.unsqueeze(-1)).squeeze(-1) + b[:, None])
     right = (1 + side * split.test) / 2
     concept = split.test > 0
     return a, (right[:, concept].mean(dim=-1) + right[:, ~concept].mean(dim=-1)) / 2
+
+
+def _refuse(without: Tensor, concept: int, sets: range, layer: str) -> None:
+    """Raise for the first pair without a direction."""
+    if bool(without.any()):
+        raise DataError(
+            f"concept {concept} and random set {sets[int(without.int().argmax())]} should differ at layer "
+            f"{layer!r}, but their features or means are all equal: use another layer or set"
+        )
 
 
 def _combine(a: Tensor, split: _Split, own: Tensor, others: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from voxplain.errors import DataError
+
 
 class Classifier(Protocol):
     """Anything that separates two classes linearly from their Gram matrix."""
@@ -48,6 +50,10 @@ class Ridge:
     alpha: float = 1.0
     """squared feature units; scikit-learn's default."""
 
+    def __post_init__(self) -> None:
+        """Check the penalty."""
+        _check_positive("Ridge", "alpha", self.alpha)
+
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Fit; see the module for shapes."""
         rows = gram.mean(dim=-1, keepdim=True)
@@ -69,6 +75,10 @@ class Logistic:
     """inverse penalty, per squared feature unit; scikit-learn's default."""
     iterations: int = 100
     """Newton steps at most; stops when no training set can gain."""
+
+    def __post_init__(self) -> None:
+        """Check the penalty."""
+        _check_positive("Logistic", "c", self.c)
 
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Fit; see the module for shapes."""
@@ -123,6 +133,10 @@ class Hinge:
     tolerance: float = 1e-9
     """complementarity gap and residual at which to stop, relative."""
 
+    def __post_init__(self) -> None:
+        """Check the penalty."""
+        _check_positive("Hinge", "alpha", self.alpha)
+
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Fit; see the module for shapes.
 
@@ -135,31 +149,51 @@ class Hinge:
         slope = (q @ d.unsqueeze(-1)).squeeze(-1) - 1
         low = slope.abs().amax(dim=-1, keepdim=True).clamp_min(1).expand_as(d)
         high = low
+        # Rounding errors of Q·1: residuals stop falling there, and a factorisation needs that much diagonal.
+        noise = len(labels) * torch.finfo(q.dtype).eps * q.diagonal(dim1=-2, dim2=-1).amax(dim=-1)
         for _ in range(self.iterations):
             gap = (d * low + (1 - d) * high).mean(dim=-1) / 2
             residual = torch.maximum(
                 (slope + labels * b[:, None] - low + high).abs().amax(dim=-1), (d @ labels).abs()
             )
-            if bool((torch.maximum(gap, residual) <= self.tolerance).all()):
+            most = d.amax(dim=-1)
+            done = (gap <= self.tolerance * most) & (residual <= self.tolerance + noise * most)
+            if bool(done.all()):
                 break
-            d, low, high, b = _interior_step(q, labels, slope, d, low, high, b, 0.1 * gap)
+            d, low, high, b = _interior_step(q, labels, slope, d, low, high, b, 0.1 * gap, 10 * noise, done)
             slope = (q @ d.unsqueeze(-1)).squeeze(-1) - 1
         return bound * labels * d, b
 
 
+def _check_positive(classifier: str, field: str, value: float) -> None:
+    if not value > 0:
+        raise DataError(
+            f"{classifier} needs a penalty above 0, got {field}={value}: without one it has no optimum"
+        )
+
+
 def _interior_step(
-    q: Tensor, y: Tensor, slope: Tensor, d: Tensor, low: Tensor, high: Tensor, b: Tensor, mu: Tensor
+    q: Tensor,
+    y: Tensor,
+    slope: Tensor,
+    d: Tensor,
+    low: Tensor,
+    high: Tensor,
+    b: Tensor,
+    mu: Tensor,
+    lift: Tensor,
+    done: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One primal-dual Newton step towards d·low = (1 − d)·high = mu, kept inside the bounds."""
+    """One primal-dual Newton step towards d·low = (1 − d)·high = mu, inside the bounds; `done` sets stay."""
     mu = mu[:, None]
     system = q.clone()
-    system.diagonal(dim1=-2, dim2=-1).add_(low / d + high / (1 - d))
+    system.diagonal(dim1=-2, dim2=-1).add_(low / d + high / (1 - d) + lift[:, None])
     right = mu / d - mu / (1 - d) - slope - y * b[:, None]
     step, step_b = _bordered(torch.linalg.cholesky(system), y.expand_as(d), right, -(d @ y))
     step_low = mu / d - low - low / d * step
     step_high = mu / (1 - d) - high + high / (1 - d) * step
     fall = torch.cat([-step / d, step / (1 - d), -step_low / low, -step_high / high], dim=-1).amax(dim=-1)
-    size = 1 / torch.maximum(fall / 0.995, torch.ones_like(fall))
+    size = (~done) / torch.maximum(fall / 0.995, torch.ones_like(fall))
     column = size[:, None]
     return d + column * step, low + column * step_low, high + column * step_high, b + size * step_b
 

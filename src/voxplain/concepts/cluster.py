@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import NMF as SklearnNMF
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Clustering = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -44,10 +45,8 @@ class KMeans:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
-            return one_cluster(values)
-        k = min(self.clusters, len(values))
-        with quiet():
+        k = count_distinct(values, self.clusters)
+        with steady():
             found = sklearn.cluster.KMeans(k, n_init=self.inits, random_state=seed).fit(values)
         return with_means(values, found.labels_)
 
@@ -68,12 +67,11 @@ class MiniBatchKMeans:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
-            return one_cluster(values)
+        k = count_distinct(values, self.clusters)
         method = sklearn.cluster.MiniBatchKMeans(
-            min(self.clusters, len(values)), batch_size=self.batch, n_init=self.inits, random_state=seed
+            k, batch_size=self.batch, n_init=self.inits, random_state=seed
         )
-        with quiet():
+        with steady():
             return with_means(values, method.fit(values).labels_)
 
 
@@ -95,11 +93,11 @@ class NMF:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
+        if count_distinct(values, 2) == 1:
             return one_cluster(values)
         lifted = values - np.minimum(values.min(axis=0), 0)
-        k = min(self.clusters, *values.shape)
-        with quiet():
+        k = min(count_distinct(values, self.clusters), values.shape[1])
+        with steady():
             method = SklearnNMF(k, init="nndsvda", max_iter=self.iterations, random_state=seed)
             weights = method.fit_transform(lifted)
         shares = weights * np.linalg.norm(method.components_, axis=1)
@@ -107,29 +105,35 @@ class NMF:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence scikit-learn's remarks on few distinct rows, unfinished sweeps and unconnected graphs.
+def steady() -> Iterator[None]:
+    """Run scikit-learn on one thread, silent on unfinished sweeps, unconnected graphs and equal distances.
 
-    All three give a usable clustering, and the number of clusters found is in the result.
+    All of them give a usable clustering, and the number of clusters found is in the result. The order of
+    float32 sums, and so the clusters, would depend on the number of threads; two on a busy machine were
+    16 × slower.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="All samples have mutually equal similarities")
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        warnings.filterwarnings(
-            "ignore", message="Exited at iteration"
-        )  # spectral: eigensolver, small graphs
+        warnings.filterwarnings("ignore", message="Exited at iteration")  # the eigensolver on small graphs
         warnings.filterwarnings("ignore", message="Exited postprocessing")
         yield
 
 
-def is_constant(values: NDArray[np.float32]) -> bool:
-    return bool((values == values[:1]).all())
+def count_distinct(values: NDArray[np.float32], most: int) -> int:
+    """Number of distinct rows, counted up to `most`: more clusters than that would split equal rows."""
+    seen: set[bytes] = set()
+    for row in values:
+        seen.add(row.tobytes())
+        if len(seen) >= most:
+            break
+    return len(seen)
 
 
 def one_cluster(values: NDArray[np.float32]) -> Clustering:
-    return np.zeros(len(values), np.int64), values.mean(axis=0, dtype=np.float64, keepdims=True).astype(
-        np.float32
-    )
+    """All rows in one cluster around their mean."""
+    return with_means(values, np.zeros(len(values), np.int64))
 
 
 def _contiguous(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -146,7 +150,7 @@ def with_means(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clus
 
 
 def with_medoids(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clustering:
-    """Add the medoid of each cluster: the member with the smallest sum of Euclidean distances to the others."""
+    """Add the medoid of each cluster: the member with the smallest sum of distances to the others."""
     labels = _contiguous(labels)
     centers = np.empty((labels.max() + 1, values.shape[1]), np.float32)
     for k in range(len(centers)):

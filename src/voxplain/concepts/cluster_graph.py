@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import sklearn.cluster
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from voxplain.concepts.cluster import Clustering, is_constant, one_cluster, quiet, with_medoids
+from voxplain.concepts.cluster import Clustering, count_distinct, one_cluster, steady, with_medoids
 from voxplain.errors import DataError
 
 
@@ -24,10 +23,11 @@ class Agglomerative:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
+        if count_distinct(values, 2) == 1:
             return one_cluster(values)
-        k = min(self.clusters, len(values))
-        return with_medoids(values, sklearn.cluster.AgglomerativeClustering(k).fit(values).labels_)
+        k = count_distinct(values, self.clusters)
+        with steady():
+            return with_medoids(values, sklearn.cluster.AgglomerativeClustering(k).fit(values).labels_)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class AffinityPropagation:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes; `DataError` where the messages do not settle."""
-        if is_constant(values):
+        if count_distinct(values, 2) == 1:
             return one_cluster(values)
         method = sklearn.cluster.AffinityPropagation(
             damping=self.damping, max_iter=self.iterations, random_state=seed
         )
-        with quiet():
+        with steady():
             found = method.fit(values)
         if (found.labels_ < 0).any():
             raise DataError(
@@ -74,14 +74,15 @@ class MeanShift:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
+        if count_distinct(values, 2) == 1:
             return one_cluster(values)
-        width = self.bandwidth or sklearn.cluster.estimate_bandwidth(
-            values, quantile=self.quantile, n_samples=min(len(values), 500), random_state=seed
-        )
-        if not width > 0:  # many equal rows, or so few that each is its own nearest neighbour
-            width = float(cdist(values[:500], values[:500]).mean())
-        found = sklearn.cluster.MeanShift(bandwidth=width).fit(values)
+        with steady():
+            width = self.bandwidth or sklearn.cluster.estimate_bandwidth(
+                values, quantile=self.quantile, n_samples=min(len(values), 500), random_state=seed
+            )
+            if not width > 0:  # many equal rows, or so few that each is its own nearest neighbour
+                width = float(np.sqrt(values.var(axis=0, dtype=np.float64).sum()))
+            found = sklearn.cluster.MeanShift(bandwidth=width).fit(values)
         return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
 
 
@@ -100,7 +101,7 @@ class Spectral:
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
         k = min(self.clusters, len(values) // 2)
-        if k < 2 or is_constant(values):
+        if k < 2 or count_distinct(values, 2) == 1:
             return one_cluster(values)
         method = sklearn.cluster.SpectralClustering(
             k,
@@ -108,7 +109,7 @@ class Spectral:
             n_neighbors=min(self.neighbours, len(values) - 1),
             random_state=seed,
         )
-        with quiet():
+        with steady():
             return with_medoids(values, method.fit(values).labels_)
 
 
@@ -127,16 +128,13 @@ class DBSCAN:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
-        if is_constant(values):
+        if count_distinct(values, 2) == 1:
             return one_cluster(values)
         radius = self.radius
-        if radius is None:
-            count = min(self.neighbours, len(values))
-            far = (
-                NearestNeighbors(n_neighbors=count).fit(values).kneighbors()[0][:, -1]
-                if count < len(values)
-                else 0
-            )
-            radius = max(float(np.median(far)), float(np.finfo(np.float32).tiny))
-        found = sklearn.cluster.DBSCAN(eps=radius, min_samples=self.neighbours).fit(values)
+        count = min(self.neighbours, len(values))
+        with steady():
+            if radius is None:
+                far = NearestNeighbors(n_neighbors=count).fit(values).kneighbors(values)[0][:, -1]
+                radius = max(float(np.median(far)), float(np.finfo(np.float32).tiny))
+            found = sklearn.cluster.DBSCAN(eps=radius, min_samples=count).fit(values)
         return with_medoids(values, found.labels_)

@@ -132,7 +132,7 @@ def _check(values: NDArray[np.float32], clips: NDArray[np.int64], keep: int) -> 
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         raise DataError(
-            f"discovery needs finite features, got {len(bad)} rows with NaN or infinity, the first row {bad[0]}: "
+            f"discovery needs finite features, got {len(bad)} rows with NaN or infinity, first row {bad[0]}: "
             f"check the network's weights and precision"
         )
     if keep < 1:

@@ -193,7 +193,7 @@ def bootstrap_interval(
         raise DataError(f"a bootstrap interval needs values [n], got {data.shape}")
     if len(data) < 2 or np.isnan(data).any():
         return float("nan"), float("nan")
-    away = data.mean() - data
+    away = data - data.mean()
     if not away.any():
         return float(data[0]), float(data[0])
     step = max(1, 2**22 // len(data))
@@ -203,7 +203,7 @@ def bootstrap_interval(
     )
     below = ((means < data.mean()).sum() + (means <= data.mean()).sum()) / 2 / resamples
     bias = stats.norm.ppf(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
-    # The jackknife means differ from the mean by away / (n − 1); the factor cancels.
+    # Leaving one value out moves the mean by −away / (n − 1); the factor cancels.
     acceleration = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
     wanted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(means, stats.norm.cdf(bias + wanted / (1 - acceleration * wanted)))

@@ -98,9 +98,9 @@ class ClipSet:
         text += f"; {hurt} with damaged packets" if hurt else ""
         if not self.skipped:
             return text
-        shown = [
-            f"{s.path.name}: {s.reason.removeprefix(f'{s.path}: ').rstrip('.')}" for s in self.skipped[:most]
-        ]
+        # Only what is wrong, not the advice behind the semicolon: that is in Skipped.reason.
+        reasons = [s.reason.removeprefix(f"{s.path}: ").split(";")[0].rstrip(".") for s in self.skipped]
+        shown = [f"{s.path.name}: {why}" for s, why in zip(self.skipped, reasons, strict=True)][:most]
         more = f"; and {len(self.skipped) - most} more" if len(self.skipped) > most else ""
         return f"{text}; {len(self.skipped)} skipped: {'; '.join(shown)}{more}"
 

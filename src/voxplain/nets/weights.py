@@ -150,7 +150,7 @@ def save_weights(net: nn.Module, path: str | Path, metadata: Mapping[str, str]) 
 
 
 def weights_digest(net: nn.Module) -> str:
-    """SHA-256 (hex) of the names, types, shapes and bytes of all weights and buffers; the same on any device."""
+    """SHA-256 (hex) of the names, types, shapes and bytes of all weights and buffers, on any device."""
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
@@ -159,7 +159,7 @@ def weights_digest(net: nn.Module) -> str:
 
 
 def reverse_input_channels(net: nn.Module) -> None:
-    """Turn a network trained on BGR frames into one for RGB, or back: flips the first layer's input, in place.
+    """Turn a network trained on BGR frames into one for RGB, or back: flips the first layer in place.
 
     Raises ModelError where the first convolution does not take 3 channels.
     """

@@ -67,13 +67,13 @@ def _opened(path: Path) -> Any:
 def _video_stream(container: Any, path: Path) -> Any:
     """The first moving-picture stream; cover art of music files does not count."""
     for stream in container.streams.video:
-        if "attached_pic" not in str(getattr(stream, "disposition", "")).lower():
+        if "attached_pic" not in repr(getattr(stream, "disposition", "")).lower():
             if stream.codec_context is None:
                 raise VideoError(f"{path}: no decoder for its video codec; convert it to H.264 mp4.")
             # One thread a file: files are read side by side, and damage then decodes the same each time.
             stream.codec_context.thread_count = 1
             return stream
-    kinds = sorted({stream.type for stream in container.streams}) or ["none"]
+    kinds = sorted({"cover" if s.type == "video" else s.type for s in container.streams}) or ["nothing"]
     raise VideoError(
         f"{path}: expected a video stream, the file has only: {', '.join(kinds)}; give a file with pictures."
     )

@@ -1,0 +1,140 @@
+"""Direct effect of a concept: hide its supervoxels in the class's clips and see what the network loses.
+
+Letters: M clips, K concepts, C classes. Everything is kept as logits, so that the drop of any objective, for any
+class, can be read off without another forward. An intervention on the input in the sense of CaCE (Goyal 2019).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voxplain.errors import DataError
+from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.perturb import base_clip, hide, reveal
+from voxplain.segment import Supervoxels, volume_matched
+from voxplain.video import Clip
+
+__all__ = ["Effects", "HideConcepts", "concept_mask", "logits_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Logits of M clips, untouched and with each of K concepts hidden; NaN where a clip lacks the concept.
+
+    ``base`` [M,C]; ``hidden``, ``control`` (random supervoxels of the same volume hidden) and ``alone`` (only the
+    concept shown) [M,K,C]; ``blank`` [M,C] (nothing shown); ``volume`` [M,K], the share of the clip's voxels.
+    All float32.
+    """
+
+    base: np.ndarray
+    hidden: np.ndarray
+    control: np.ndarray
+    alone: np.ndarray
+    blank: np.ndarray
+    volume: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that the shapes go together."""
+        m, k, c = self.hidden.shape
+        shapes = [self.base.shape, self.control.shape, self.alone.shape, self.blank.shape, self.volume.shape]
+        if shapes != [(m, c), (m, k, c), (m, k, c), (m, c), (m, k)]:
+            raise DataError(f"expected base [M,C], control and alone [M,K,C], blank [M,C], volume [M,K], got {shapes}")
+
+    def __repr__(self) -> str:
+        """Shapes, not data."""
+        return "Effects(clips={}, concepts={}, classes={})".format(*self.hidden.shape)
+
+    def _objective(self, z: np.ndarray, target: int, objective: Objective) -> np.ndarray:
+        flat = torch.from_numpy(np.ascontiguousarray(z.reshape(-1, z.shape[-1]))).double()
+        return OBJECTIVES[objective](flat, target).numpy().reshape(z.shape[:-1])
+
+    def drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent."""
+        base = self._objective(self.base, target, objective)
+        return base[:, None] - self._objective(self.hidden, target, objective)
+
+    def control_drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """Loss when random supervoxels of the same volume are hidden, [M,K]."""
+        base = self._objective(self.base, target, objective)
+        return base[:, None] - self._objective(self.control, target, objective)
+
+    def gain_alone(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """Gain over the blank clip when only the concept is shown, [M,K]."""
+        blank = self._objective(self.blank, target, objective)
+        return self._objective(self.alone, target, objective) - blank[:, None]
+
+
+def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -> np.ndarray:
+    """Union of the supervoxels assigned to a concept, bool [T,H,W]; ``assigned`` int64 [N] holds concept indices."""
+    return supervoxels.masks(np.flatnonzero(assigned == concept))
+
+
+@dataclass(frozen=True)
+class HideConcepts:
+    """Measure the direct effect of every concept. Called with (model, clips, supervoxels, assigned, concepts).
+
+    ``assigned`` gives for each clip the concept of each supervoxel, int64 [N_i], −1 for none.
+    """
+
+    fill: str = "mean"  # what a hidden voxel shows: mean, grey, black, blur
+    controls: int = 1  # random regions a clip and concept; their logits are averaged
+    seed: int = 0
+
+    def __call__(
+        self,
+        model: VideoModel,
+        clips: Sequence[Clip],
+        supervoxels: Sequence[Supervoxels],
+        assigned: Sequence[np.ndarray],
+        concepts: int,
+        *,
+        advance: Callable[[], object] = lambda: None,
+    ) -> Effects:
+        """Effects of ``concepts`` concepts in clips of the network's length; forwards: M·(2 + K·(2 + controls))."""
+        parts = []
+        for i, clip in enumerate(clips):
+            parts.append(self._clip(model, clip, supervoxels[i], assigned[i], concepts, i))
+            advance()
+        return Effects(*(np.stack(column) for column in zip(*parts, strict=True)))
+
+    def _clip(
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, assigned: np.ndarray, concepts: int, index: int
+    ) -> tuple[np.ndarray, ...]:
+        base = base_clip(clip.frames, self.fill, model.mean_colour)
+        rng = np.random.default_rng((self.seed, index))
+        masks = {k: concept_mask(supervoxels, assigned, k) for k in range(concepts) if (assigned == k).any()}
+        logits = logits_of(model, self._pictures(clip.frames, base, masks, supervoxels, rng))
+        shape = (concepts, logits.shape[1])
+        hidden, control, alone = (np.full(shape, np.nan, np.float32) for _ in range(3))
+        volume = np.zeros(concepts, np.float32)
+        rows = logits[2:].reshape(len(masks), 2 + self.controls, -1)
+        for row, (k, mask) in zip(rows, masks.items(), strict=True):
+            hidden[k], alone[k], control[k] = row[0], row[1], row[2:].mean(0)
+            volume[k] = mask.mean()
+        return logits[0], hidden, control, alone, logits[1], volume
+
+    def _pictures(
+        self, frames: np.ndarray, base: np.ndarray, masks: dict[int, np.ndarray], sv: Supervoxels, rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        yield frames
+        yield base
+        for mask in masks.values():
+            yield hide(frames, mask, base)
+            yield reveal(frames, mask, base)
+            for _ in range(self.controls):
+                yield hide(frames, volume_matched(rng, sv, int(mask.sum())), base)
+
+
+def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
+    """Logits float32 [n,C] of clips made on the fly, ``batch_size`` at a time."""
+    rows, batch = [], []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == model.batch_size:
+            rows.append(model.logits(np.stack(batch)).cpu().numpy())
+            batch = []
+    if batch:
+        rows.append(model.logits(np.stack(batch)).cpu().numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,237 @@
+"""Prove a ranking: add and remove concepts in held-out test videos and see what the network still recognises.
+
+Letters: V videos, O orders, S steps (q = 0 … Q, then all), C classes. A step shows (adding) or hides (removing) the
+union of the masks of the first q concepts of an order. Source: STCE §4.2, with the controls it lacks: many random
+orders, random regions of the same volume, intervals over videos.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxplain.concepts.effect import concept_mask, logits_of
+from voxplain.errors import DataError
+from voxplain.model import VideoModel
+from voxplain.perturb import base_clip, hide, reveal
+from voxplain.segment import Supervoxels, volume_matched
+from voxplain.video import Clip
+
+__all__ = ["AddRemove", "Contrast", "Steps", "contrast", "join", "orders"]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Logits along adding or removing concepts.
+
+    ``logits`` float32 [O,V,S,C]; ``coverage`` float32 [O,V,S], share of voxels shown (adding) or hidden (removing);
+    ``matched`` float32 [V,S,C], logits of random supervoxels of the volume that ``top`` has at that step, averaged
+    over draws, with ``matched_right`` [V,S] the share of draws recognised; ``truth`` int64 [V]; ``names`` of orders;
+    ``unmodified`` float32 [V,C].
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    logits: np.ndarray
+    coverage: np.ndarray
+    matched: np.ndarray
+    matched_right: np.ndarray
+    truth: np.ndarray
+    unmodified: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that the shapes go together."""
+        o, v, s, c = self.logits.shape
+        got = [self.coverage.shape, self.matched.shape, self.matched_right.shape, self.truth.shape, len(self.names)]
+        if got != [(o, v, s), (v, s, c), (v, s), (v,), o]:
+            raise DataError(f"expected arrays over {o} orders, {v} videos, {s} steps, {c} classes, got {got}")
+
+    def __repr__(self) -> str:
+        """Shapes, not data."""
+        return "Steps({}, orders={}, videos={}, steps={})".format(self.kind, *self.logits.shape[:3])
+
+    def right(self) -> np.ndarray:
+        """Whether each video is recognised, bool [O,V,S]."""
+        return self.logits.argmax(-1) == self.truth[None, :, None]
+
+    def margin(self) -> np.ndarray:
+        """Class margin log p/(1−p) of the true class, float64 [O,V,S]."""
+        return margins(self.logits, self.truth[None, :, None])
+
+    def baseline(self) -> float:
+        """Accuracy on the unmodified videos."""
+        return float((self.unmodified.argmax(-1) == self.truth).mean())
+
+    def by_order(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """[O,V,S] to the three orders of the papers, [V,S] each; ``random`` is the mean over its draws."""
+        random = [i for i, name in enumerate(self.names) if name.startswith("random")]
+        picked = {name: values[self.names.index(name)].astype(float) for name in ("top", "least")}
+        return {**picked, "random": values[random].astype(float).mean(0)}
+
+
+def margins(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """log p_y/(1−p_y) over the last axis; ``truth`` broadcasts against the other axes."""
+    z = logits.astype(np.float64)
+    own = np.arange(z.shape[-1]) == np.broadcast_to(truth, z.shape[:-1])[..., None]
+    others = np.where(own, -np.inf, z)
+    peak = others.max(-1)
+    return np.where(own, z, 0).sum(-1) - peak - np.log(np.exp(others - peak[..., None]).sum(-1))
+
+
+def orders(ranked: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
+    """Orders of concepts from a ranking (best first): top, least, and ``draws`` random ones."""
+    rng = np.random.default_rng(seed)
+    return {
+        "top": ranked,
+        "least": ranked[::-1],
+        **{f"random{i}": rng.permutation(ranked) for i in range(draws)},
+    }
+
+
+@dataclass(frozen=True)
+class AddRemove:
+    """Adding and removing concepts. Called with (model, clips, supervoxels, assigned, ranked, target)."""
+
+    steps: int = 5  # Q: concepts added or removed one after the other [P]
+    draws: int = 20  # random orders
+    matched: int = 5  # random regions of the top concepts' volume, a step
+    fill: str = "mean"  # what is not shown: mean, grey, black, blur
+    seed: int = 0
+
+    def __call__(
+        self,
+        model: VideoModel,
+        clips: Sequence[Clip],
+        supervoxels: Sequence[Supervoxels],
+        assigned: Sequence[np.ndarray],
+        ranked: np.ndarray,
+        target: int,
+        *,
+        advance: Callable[[], object] = lambda: None,
+    ) -> tuple[Steps, Steps]:
+        """(adding, removing) for test clips of class ``target``; ``ranked`` concept indices, best first."""
+        if not len(clips):
+            raise DataError("expected at least one test clip to evaluate on, got none; give held-out videos")
+        listed = orders(np.asarray(ranked), self.draws, self.seed)
+        rows = []
+        for i, clip in enumerate(clips):
+            rows.append(_Trial(self, model, clip, supervoxels[i], assigned[i], i).run(listed, target))
+            advance()
+        truth = np.full(len(clips), target, np.int64)
+        unmodified = np.stack([row[0] for row in rows])
+        results = []
+        for kind, place in (("adding", 1), ("removing", 2)):
+            logits, coverage, matched, right = (np.stack(x) for x in zip(*(r[place] for r in rows), strict=True))
+            results.append(
+                Steps(kind, tuple(listed), logits.swapaxes(0, 1), coverage.swapaxes(0, 1), matched, right, truth, unmodified)
+            )
+        return results[0], results[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """One test clip: the unions of masks along each order, and the logits of each distinct picture once."""
+
+    settings: AddRemove
+    model: VideoModel
+    clip: Clip
+    supervoxels: Supervoxels
+    assigned: np.ndarray
+    index: int
+    base: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "base", base_clip(self.clip.frames, self.settings.fill, self.model.mean_colour)
+        )
+
+    def run(self, listed: dict[str, np.ndarray], target: int) -> tuple:
+        """(unmodified logits, adding, removing), each of the two = logits, coverage, matched logits, matched right."""
+        unions = [self._unions(order) for order in listed.values()]
+        rng = np.random.default_rng((self.settings.seed, self.index))
+        top = unions[list(listed).index("top")]
+        draws = [[self._matched(rng, m) for m in top] for _ in range(self.settings.matched)]
+        parts = []
+        for show in (reveal, hide):
+            flat = self._logits([m for row in [*unions, *draws] for m in row], show)
+            logits = flat.reshape(len(unions) + len(draws), len(top), -1)
+            matched = logits[len(unions) :]
+            coverage = np.array([[m.mean() for m in row] for row in unions], np.float32)
+            right = (matched.argmax(-1) == target).mean(0).astype(np.float32)
+            parts.append((logits[: len(unions)], coverage, matched.mean(0), right))
+        untouched = self._logits([np.zeros(self.clip.frames.shape[:3], bool)], hide)[0]
+        return untouched, parts[0], parts[1]
+
+    def _unions(self, order: np.ndarray) -> list[np.ndarray]:
+        """Masks at q = 0 … Q and with all concepts."""
+        union = np.zeros(self.clip.frames.shape[:3], bool)
+        masks = [union]
+        for q, concept in enumerate(order):
+            union = union | concept_mask(self.supervoxels, self.assigned, int(concept))
+            if q < self.settings.steps:
+                masks.append(union)
+        masks += [union] * (self.settings.steps + 1 - len(masks))
+        return [*masks, union]
+
+    def _matched(self, rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+        return volume_matched(rng, self.supervoxels, int(mask.sum()))
+
+    def _logits(self, masks: list[np.ndarray], show: Callable[..., np.ndarray]) -> np.ndarray:
+        """Logits [n,C] of a list of masks; equal masks (a concept may be absent) share one forward."""
+        packed = [np.packbits(m).tobytes() for m in masks]
+        place = {key: i for i, key in enumerate(dict.fromkeys(packed))}
+        distinct = {key: mask for key, mask in zip(packed, masks, strict=True)}
+        pictures: Iterator[np.ndarray] = (show(self.clip.frames, distinct[key], self.base) for key in place)
+        rows = logits_of(self.model, pictures)
+        return rows[[place[key] for key in packed]]
+
+
+def join(parts: Sequence[Steps]) -> Steps:
+    """The steps of several classes as one set of videos; all must have the same orders and steps."""
+    first = parts[0]
+    if any(p.kind != first.kind or p.names != first.names for p in parts):
+        raise DataError("expected evaluations of one kind with the same orders, got different ones; run them alike")
+    return Steps(
+        first.kind, first.names,
+        np.concatenate([p.logits for p in parts], 1), np.concatenate([p.coverage for p in parts], 1),
+        np.concatenate([p.matched for p in parts]), np.concatenate([p.matched_right for p in parts]),
+        np.concatenate([p.truth for p in parts]), np.concatenate([p.unmodified for p in parts]),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Difference of the area under two orders' curves over q = 1 … Q, mean over videos, with a 95 % interval.
+
+    Positive when ``top`` does what is claimed: keeps more when adding, loses more when removing.
+    """
+
+    kind: str
+    other: str
+    measure: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: int = 2000, seed: int = 0) -> Contrast:
+    """Paired bootstrap over videos of top − other (adding) or other − top (removing).
+
+    ``other``: least, random, or matched (random supervoxels of top's volume); ``measure``: accuracy or margin. The
+    p-value is two-sided from the bootstrap, (1 + crossings)/(1 + samples), doubled and capped at 1.
+    """
+    values = steps.right().astype(float) if measure == "accuracy" else steps.margin()
+    picked = steps.by_order(values)
+    if other == "matched":
+        rival = steps.matched_right.astype(float) if measure == "accuracy" else margins(steps.matched, steps.truth[:, None])
+    else:
+        rival = picked[other]
+    inner = slice(1, steps.logits.shape[2] - 1)
+    gain = (picked["top"] - rival)[:, inner].mean(1) * (1 if steps.kind == "adding" else -1)
+    rng = np.random.default_rng(seed)
+    means = gain[rng.integers(len(gain), size=(samples, len(gain)))].mean(1)
+    tail = min((means <= 0).sum(), (means >= 0).sum())
+    low, high = np.percentile(means, [2.5, 97.5])
+    p = min(1.0, 2 * (1 + int(tail)) / (1 + samples))
+    return Contrast(steps.kind, other, measure, float(gain.mean()), float(low), float(high), p)

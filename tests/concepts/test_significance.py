@@ -1,0 +1,241 @@
+"""Tests of the tests: closed forms against scipy, and rejection rates when nothing is there."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from voxplain.concepts.significance import (
+    benjamini_hochberg,
+    bootstrap_interval,
+    effect_size,
+    independent_t,
+    interval,
+    null_t_test,
+    null_test,
+    paired_t,
+    sign_flip_test,
+)
+from voxplain.errors import DataError
+
+SIDES = ["two-sided", "greater", "less"]
+
+
+def within_binomial(rejected: int, trials: int, rate: float) -> bool:
+    """Whether a count is what `rate` gives, at a one in a million risk of saying no wrongly."""
+    low, high = stats.binom.interval(1 - 1e-6, trials, rate)
+    return low <= rejected <= high
+
+
+def chance_scores(rng, concepts: int, sets: int) -> np.ndarray:
+    """Scores without any effect, as CAVs give them: a part of the concept, one of the random set, noise."""
+    return (
+        0.5
+        + 0.1 * rng.normal(size=(concepts, 1))
+        + 0.1 * rng.normal(size=(1, sets))
+        + 0.05 * rng.normal(size=(concepts, sets))
+    )
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("test", [null_test, null_t_test])
+def test_null_tests_reject_at_their_level_when_nothing_is_there(test, side):
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(2000):
+        scores = chance_scores(rng, 20, 10)
+        p.append(test(scores[:1], scores[1:], side=side)[0])
+    p = np.array(p)
+    for level in (0.1, 0.2, 0.5):
+        assert within_binomial((p <= level + 1e-12).sum(), len(p), level)
+    if test is null_t_test:
+        assert stats.kstest(p, "uniform").pvalue > 1e-4
+    else:  # multiples of 1/20, or 1/10 two-sided: uniform on the grid
+        assert set(np.round(p * 20)) == set(range(2, 21, 2) if side == "two-sided" else range(1, 21))
+
+
+def test_paired_t_is_overconfident_as_its_docstring_says():
+    rng = np.random.default_rng(1)
+    p = np.array([paired_t(s[:1], s[1])[0] for s in (chance_scores(rng, 2, 50) for _ in range(400))])
+    assert (p < 0.01).mean() > 0.7
+    p = np.array([independent_t(s[:1], s[1])[0] for s in (chance_scores(rng, 2, 50) for _ in range(400))])
+    assert (p < 0.01).mean() > 0.5
+
+
+def test_null_test_counts():
+    null = np.array([0.1, 0.2, 0.3, 0.4])
+    scores = np.array([0.5, 0.4, 0.05, 0.25, np.nan])
+    assert null_test(scores, null, side="greater")[:4].tolist() == [0.2, 0.4, 1.0, 0.6]
+    assert null_test(scores, null, side="less")[:4].tolist() == [1.0, 1.0, 0.2, 0.6]
+    assert null_test(scores, null)[:4].tolist() == [0.4, 0.8, 0.4, 1.0]
+    assert np.isnan(null_test(scores, null)[4])
+    table = null[:, None] + np.array([[-0.1, 0.1]])
+    rows = scores[:4, None] + np.array([[-0.01, 0.0, 0.01]])
+    assert null_test(rows, table, side="greater")[[0, 2]].tolist() == [0.2, 1.0]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_null_t_test_is_a_two_sample_t_test_with_one_value(side):
+    rng = np.random.default_rng(2)
+    null, scores = rng.normal(size=12), rng.normal(size=5) * 3
+    # A sample of one adds nothing to the pooled variance: scipy's t-test from summary statistics agrees.
+    expected = [
+        stats.ttest_ind_from_stats(s, 0.0, 1, null.mean(), null.std(ddof=1), 12, alternative=side).pvalue
+        for s in scores
+    ]
+    assert np.allclose(null_t_test(scores, null, side=side), expected)
+
+
+def test_null_without_spread():
+    assert null_t_test([0.5, 0.7, 0.3], np.full((4, 3), 0.5)).tolist() == [1, 0, 0]
+    assert null_t_test([0.5, 0.7, 0.3], np.full(4, 0.5), side="greater").tolist() == [1, 0, 1]
+    assert null_test([0.5, 0.7], np.full(4, 0.5)).tolist() == [1.0, 0.4]
+    with pytest.raises(DataError, match="at least 2"):
+        null_t_test([0.5], [0.5])
+    with pytest.raises(DataError, match="1 NaN"):
+        null_test([0.5], [0.5, np.nan])
+    with pytest.raises(DataError, match="got"):
+        null_test(0.5, [0.5])
+
+
+def test_effect_size():
+    null = np.array([[1.0, 3.0], [3.0, 5.0], [5.0, 7.0]])  # means 2, 4, 6: mean 4, sd 2
+    assert effect_size([[7.0, 9.0], [4.0, 4.0]], null).tolist() == [2.0, 0.0]
+    assert effect_size([2.0], [1.0, 1.0]).tolist() == [np.inf]
+    assert np.isnan(effect_size([1.0], [1.0, 1.0]))[0]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_t_tests_match_scipy(side):
+    rng = np.random.default_rng(3)
+    scores, random = rng.normal(0.3, 1, (6, 12)), rng.normal(size=12)
+    expected = stats.ttest_rel(scores, random[None], axis=1, alternative=side).pvalue
+    assert np.allclose(paired_t(scores, random, side=side), expected)
+    expected = stats.ttest_ind(scores, random[None, :9], axis=1, alternative=side).pvalue
+    assert np.allclose(independent_t(scores, random[:9], side=side), expected)
+
+
+def test_paired_t_follows_the_reference():
+    random = np.array([0.5, 0.6, 0.7, 0.8])
+    p = paired_t([random, random + 0.125, random - [0.3, 0.2, 0.31, 0.24]], random)
+    assert np.isnan(p[0])  # all differences zero: NaN, which the reference keeps, for NaN > 0.01 is false
+    assert p[1] < 1e-12  # all the same
+    assert 0 < p[2] < 0.01  # far below random survives too
+    assert (
+        paired_t([[1.0, 2.0, 4.0, 99.0]], [0.0, 1.5, 1.0])[0]
+        == paired_t([[1.0, 2.0, 4.0]], [0.0, 1.5, 1.0])[0]
+    )
+    with pytest.raises(DataError, match="R ≥ 2"):
+        paired_t([[1.0]], [2.0])
+
+
+def test_interval_matches_scipy_and_covers():
+    rng = np.random.default_rng(4)
+    values = rng.normal(2, 3, (2000, 8))
+    low, high = interval(values)
+    expected = stats.t.interval(0.95, 7, values[0].mean(), stats.sem(values[0]))
+    assert (low[0], high[0]) == pytest.approx(expected)
+    assert within_binomial(((low <= 2) & (high >= 2)).sum(), 2000, 0.95)
+    low, high = interval(values, level=0.5)
+    assert within_binomial(((low <= 2) & (high >= 2)).sum(), 2000, 0.5)
+    assert np.isnan(interval([[1.0], [2.0]])).all()
+
+
+def test_bootstrap_interval_matches_scipy():
+    values = np.random.default_rng(5).exponential(size=30)
+    found = bootstrap_interval(values, np.random.default_rng(6), resamples=20_000)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(7)
+    )
+    assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
+    plain = np.quantile(values, [0, 1])
+    assert plain[0] < found[0] < values.mean() < found[1] < plain[1]
+    again = bootstrap_interval(values, np.random.default_rng(6), resamples=20_000)
+    assert found == again
+
+
+def test_bootstrap_interval_covers_a_skewed_mean():
+    rng = np.random.default_rng(8)
+    inside = 0
+    for _ in range(500):
+        low, high = bootstrap_interval(rng.exponential(size=40), rng, level=0.9, resamples=499)
+        inside += low <= 1 <= high
+    assert 0.84 < inside / 500 < 0.94  # nominal 0.90, known to fall a little short on skewed data
+
+
+def test_bootstrap_interval_of_little():
+    rng = np.random.default_rng(0)
+    assert bootstrap_interval([2.0, 2.0, 2.0], rng) == (2.0, 2.0)
+    assert np.isnan(bootstrap_interval([2.0], rng)).all()
+    with pytest.raises(DataError):
+        bootstrap_interval(np.zeros((2, 2)), rng)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("count", [5, 8])
+def test_sign_flips_match_scipy_exactly_when_small(side, count):
+    values = np.random.default_rng(count).normal(0.5, 1, count)
+    expected = stats.permutation_test(
+        (values,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative=side
+    ).pvalue
+    assert sign_flip_test(values, np.random.default_rng(0), side=side) == pytest.approx(expected)
+
+
+def test_sign_flips_by_hand():
+    rng = np.random.default_rng(0)
+    assert sign_flip_test([1.0, 2.0, 4.0], rng) == 2 / 8
+    assert sign_flip_test([1.0, 2.0, 4.0], rng, side="greater") == 1 / 8
+    assert sign_flip_test([1.0, 2.0, 4.0], rng, side="less") == 1.0
+    assert sign_flip_test([0.0, 0.0], rng) == 1.0
+    assert sign_flip_test([0.1, 0.2, -0.3], rng) == 1.0  # the sum is 0 but for rounding
+    assert np.isnan(sign_flip_test([], rng))
+    assert np.isnan(sign_flip_test([1.0, np.nan], rng))
+    with pytest.raises(DataError):
+        sign_flip_test([[1.0]], rng)
+
+
+def test_sampled_sign_flips_approach_the_exact_ones_and_never_reach_zero():
+    values = np.random.default_rng(1).normal(0.4, 1, 12)
+    exact = sign_flip_test(values, np.random.default_rng(0), permutations=4095)
+    sampled = sign_flip_test(values, np.random.default_rng(0), permutations=4000)
+    assert exact * 4096 == int(exact * 4096)
+    assert sampled == pytest.approx(exact, abs=0.03)
+    assert sampled == sign_flip_test(values, np.random.default_rng(0), permutations=4000)
+    assert sign_flip_test(np.full(100, 1.0), np.random.default_rng(0), permutations=999) == 1 / 1000
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("permutations", [9999, 99])
+def test_sign_flips_reject_at_their_level_when_nothing_is_there(side, permutations):
+    rng = np.random.default_rng(9)
+    p = np.array(
+        [sign_flip_test(rng.laplace(size=10), rng, permutations=permutations, side=side) for _ in range(1500)]
+    )
+    for level in (0.05, 0.1, 0.5):
+        assert within_binomial((p <= level).sum(), len(p), level)
+
+
+def test_benjamini_hochberg_matches_scipy():
+    p = np.random.default_rng(10).uniform(size=50) ** 2
+    p[3] = p[7]
+    assert np.allclose(benjamini_hochberg(p), stats.false_discovery_control(p))
+    assert np.allclose(benjamini_hochberg(p.reshape(5, 10)).ravel(), benjamini_hochberg(p))
+
+
+def test_benjamini_hochberg_leaves_nan_out():
+    p = np.array([0.01, np.nan, 0.04, 0.03, np.nan])
+    q = benjamini_hochberg(p)
+    assert np.isnan(q[[1, 4]]).all()
+    assert np.allclose(q[[0, 2, 3]], [0.03, 0.04, 0.04])
+    assert np.isnan(benjamini_hochberg([np.nan, np.nan])).all()
+    assert benjamini_hochberg([]).shape == (0,)
+
+
+def test_benjamini_hochberg_holds_the_false_discovery_rate():
+    rng = np.random.default_rng(11)
+    shares = []
+    for _ in range(1000):
+        z = rng.normal(size=40)
+        z[:10] += 3
+        found = benjamini_hochberg(stats.norm.sf(z)) <= 0.2
+        shares.append(found[10:].sum() / max(found.sum(), 1))
+    assert np.mean(shares) == pytest.approx(0.2 * 30 / 40, abs=0.02)
