@@ -119,9 +119,7 @@ def start_gradient(activation: Tensor) -> Tensor:
 
 
 @contextmanager
-def watch(
-    module: nn.Module, seen: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone
-) -> Iterator[None]:
+def watch(module: nn.Module, seen: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[None]:
     """Put ``take`` of the module's output into ``seen`` during the block; of several calls the last counts.
 
     What follows the module gets a copy of that, so that an in-place ReLU after the layer, or on a tensor that

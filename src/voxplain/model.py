@@ -148,15 +148,19 @@ class VideoModel:
         near = difflib.get_close_matches(target, self.classes, n=3, cutoff=0.4) or self.classes[:5]
         raise ModelError(f"expected a class of the network, got {target!r}; did you mean {', '.join(near)}?")
 
-    def prepare(self, frames: Frames) -> Tensor:
-        """Frames uint8 [N,T,H,W,3] to the network's normalised input, float in the type of its weights."""
+    def _refuse_wrong(self, frames: Frames) -> None:
         t, h, w = self.grid
-        got = f"{frames.dtype} {tuple(frames.shape)}" if _is_array(frames) else type(frames).__name__
+        is_array = isinstance(frames, np.ndarray | Tensor)
+        got = f"{frames.dtype} {tuple(frames.shape)}" if is_array else type(frames).__name__
         if not got.removeprefix("torch.").startswith("uint8 ") or tuple(frames.shape[1:]) != (t, h, w, 3):
             raise ModelError(
                 f"expected frames as uint8 [N,{t},{h},{w},3], got {got}; read clips with the model's own "
                 "reader and stack their frames"
             )
+
+    def prepare(self, frames: Frames) -> Tensor:
+        """Frames uint8 [N,T,H,W,3] to the network's normalised input, float in the type of its weights."""
+        self._refuse_wrong(frames)
         if isinstance(frames, np.ndarray):
             # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
             frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
@@ -182,8 +186,7 @@ class VideoModel:
         """That a pass over ``n`` clips gave what the rest relies on."""
         if not seen:
             raise ModelError(
-                f"expected layer {self.layer!r} to run, got no call of it; "
-                "name a layer that the forward pass uses"
+                f"expected layer {self.layer!r} to run, got no call of it; name a layer that the forward pass uses"
             )
         if z.ndim != 2 or len(z) != n or (self.classes and z.shape[1] != len(self.classes)):
             raise ModelError(
@@ -197,14 +200,11 @@ class VideoModel:
             )
         if not bool(torch.isfinite(z).all()):
             raise ModelError(
-                f"expected finite logits, got NaN or infinity from {self.name}; "
-                "check the weights and the input range"
+                f"expected finite logits, got NaN or infinity from {self.name}; check the weights and the input range"
             )
 
     def _batches(self, frames: Frames) -> Iterator[Frames]:
-        # What has a wrong shape is refused whole, so that the error names that shape.
-        if not _is_array(frames) or frames.ndim != 5:
-            return iter([frames])
+        self._refuse_wrong(frames)
         if not len(frames):
             raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
         return (frames[i : i + self.batch_size] for i in range(0, len(frames), self.batch_size))
@@ -236,13 +236,9 @@ class VideoModel:
         """
         y = self.class_index(target)
         if objective not in OBJECTIVES:
-            raise ModelError(
-                f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one"
-            )
+            raise ModelError(f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one")
         with as_found(self.net), torch.inference_mode(False), torch.no_grad():
-            return torch.cat(
-                [self._gradient(part, y, OBJECTIVES[objective]) for part in self._batches(frames)]
-            )
+            return torch.cat([self._gradient(part, y, OBJECTIVES[objective]) for part in self._batches(frames)])
 
     def _gradient(self, frames: Frames, y: int, objective: Callable[[Tensor, int], Tensor]) -> Tensor:
         with torch.no_grad():  # recording starts at the layer, also when every parameter is frozen
@@ -260,10 +256,6 @@ class VideoModel:
         if g.ndim == 2 or not self.pool:
             return g.flatten(1)
         return channels_second(g, self.channel_axis).flatten(2).sum(2)
-
-
-def _is_array(frames: Any) -> bool:
-    return isinstance(frames, np.ndarray | Tensor)
 
 
 def stack(clips: Sequence[Any]) -> np.ndarray:

@@ -66,8 +66,7 @@ def hide(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
     _check_frames(frames)
     if base.shape != frames.shape or base.dtype != np.uint8:
         raise DataError(
-            f"Expected base uint8 {list(frames.shape)}, got {base.dtype} {list(base.shape)}; "
-            "make it with base_clip."
+            f"Expected base uint8 {list(frames.shape)}, got {base.dtype} {list(base.shape)}; make it with base_clip."
         )
     if mask.shape != frames.shape[:3] or mask.dtype != np.bool_:
         raise DataError(f"Expected mask bool {list(frames.shape[:3])}, got {mask.dtype} {list(mask.shape)}.")

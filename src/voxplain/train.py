@@ -170,9 +170,7 @@ def _epoch(
     steps = max(1, round(len(order) / recipe.batch))
     loss_sum, right = 0.0, 0
     for batch in np.array_split(order, steps):
-        clips = np.stack(
-            [_train_clip(videos.frames[i], model.grid[0], geometry, recipe, rng) for i in batch]
-        )
+        clips = np.stack([_train_clip(videos.frames[i], model.grid[0], geometry, recipe, rng) for i in batch])
         truth = torch.as_tensor(videos.labels[batch], device=model.device)
         z = model.net(model.prepare(clips))
         loss = nn.functional.cross_entropy(z, truth)

@@ -32,6 +32,11 @@ class Popularity:
 ACCEPTANCE = {
     "video": Popularity(),
     "image": Popularity(clauses=((0.0, 0.5), (0.25, 0.25), (0.5, 0.1))),
+    "small": Popularity(clauses=((0.0, 0.0),), min_members=5),
     "none": Popularity(clauses=((0.0, 0.0),), min_members=0),
 }
-"""The rule of the video reference, the stricter one of the image reference, and no rule at all."""
+"""The rule of the video reference, the stricter one of the image reference, a minimum size alone, no rule at all.
+
+The references' rules also refuse clusters that hold many supervoxels of every clip. With a few clips those are most
+clusters, and their supervoxels then fall to whatever concept is left.
+"""

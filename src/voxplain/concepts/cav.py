@@ -34,8 +34,7 @@ class CAVs:
         """Check shapes and lengths."""
         if self.vectors.ndim != 3 or 0 in self.vectors.shape or self.accuracy.shape != self.vectors.shape[:2]:
             raise DataError(
-                f"CAVs need vectors [K,R,D] and accuracy [K,R], "
-                f"got {self.vectors.shape} and {self.accuracy.shape}"
+                f"CAVs need vectors [K,R,D] and accuracy [K,R], got {self.vectors.shape} and {self.accuracy.shape}"
             )
         if not np.allclose(np.linalg.norm(self.vectors, axis=-1), 1, atol=1e-4):
             raise DataError("CAVs need vectors of length 1: divide each by its Euclidean norm")
@@ -124,9 +123,7 @@ def relative_cavs(
     """
     concepts = [torch.as_tensor(rows) for rows in concepts]
     if len(concepts) < 2 or repeats < 1:
-        raise DataError(
-            f"relative CAVs need at least 2 concepts and 1 repeat, got {len(concepts)} and {repeats}"
-        )
+        raise DataError(f"relative CAVs need at least 2 concepts and 1 repeat, got {len(concepts)} and {repeats}")
     found = []
     for k, rows in enumerate(concepts):
         union = torch.cat([x for i, x in enumerate(concepts) if i != k])

@@ -153,9 +153,7 @@ class Hinge:
         noise = len(labels) * torch.finfo(q.dtype).eps * q.diagonal(dim1=-2, dim2=-1).amax(dim=-1)
         for _ in range(self.iterations):
             gap = (d * low + (1 - d) * high).mean(dim=-1) / 2
-            residual = torch.maximum(
-                (slope + labels * b[:, None] - low + high).abs().amax(dim=-1), (d @ labels).abs()
-            )
+            residual = torch.maximum((slope + labels * b[:, None] - low + high).abs().amax(dim=-1), (d @ labels).abs())
             most = d.amax(dim=-1)
             done = (gap <= self.tolerance * most) & (residual <= self.tolerance + noise * most)
             if bool(done.all()):
@@ -167,9 +165,7 @@ class Hinge:
 
 def _check_positive(classifier: str, field: str, value: float) -> None:
     if not value > 0:
-        raise DataError(
-            f"{classifier} needs a penalty above 0, got {field}={value}: without one it has no optimum"
-        )
+        raise DataError(f"{classifier} needs a penalty above 0, got {field}={value}: without one it has no optimum")
 
 
 def _interior_step(

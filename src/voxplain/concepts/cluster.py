@@ -68,9 +68,7 @@ class MiniBatchKMeans:
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
         k = count_distinct(values, self.clusters)
-        method = sklearn.cluster.MiniBatchKMeans(
-            k, batch_size=self.batch, n_init=self.inits, random_state=seed
-        )
+        method = sklearn.cluster.MiniBatchKMeans(k, batch_size=self.batch, n_init=self.inits, random_state=seed)
         with steady():
             return with_means(values, method.fit(values).labels_)
 

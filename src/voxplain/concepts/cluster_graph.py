@@ -47,9 +47,7 @@ class AffinityPropagation:
         """Cluster; see the module for shapes; `DataError` where the messages do not settle."""
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
-        method = sklearn.cluster.AffinityPropagation(
-            damping=self.damping, max_iter=self.iterations, random_state=seed
-        )
+        method = sklearn.cluster.AffinityPropagation(damping=self.damping, max_iter=self.iterations, random_state=seed)
         with steady():
             found = method.fit(values)
         if (found.labels_ < 0).any():

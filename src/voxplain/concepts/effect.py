@@ -4,8 +4,8 @@ Letters: M clips, K concepts, C classes. Everything is kept as logits, so that t
 class, can be read off without another forward. An intervention on the input in the sense of CaCE (Goyal 2019).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from voxplain.perturb import base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["Effects", "HideConcepts", "concept_mask", "logits_of"]
+__all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects", "logits_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,37 +73,31 @@ def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -
 
 @dataclass(frozen=True)
 class HideConcepts:
-    """Measure the direct effect of every concept. Called with (model, clips, supervoxels, assigned, concepts).
+    """Measure the direct effect of every concept in one clip: (model, clip, supervoxels, assigned, concepts).
 
-    ``assigned`` gives for each clip the concept of each supervoxel, int64 [N_i], −1 for none.
+    ``assigned`` gives the concept of each supervoxel, int64 [N], −1 for none. `join_effects` puts clips together.
     """
 
-    fill: str = "mean"  # what a hidden voxel shows: mean, grey, black, blur
+    fill: str = "blur"  # what a hidden voxel shows: mean, grey, black, blur; evidence for blur in docs/defaults.md
     controls: int = 1  # random regions a clip and concept; their logits are averaged
     seed: int = 0
 
     def __call__(
         self,
         model: VideoModel,
-        clips: Sequence[Clip],
-        supervoxels: Sequence[Supervoxels],
-        assigned: Sequence[np.ndarray],
+        clip: Clip,
+        supervoxels: Supervoxels,
+        assigned: np.ndarray,
         concepts: int,
         *,
-        advance: Callable[[], object] = lambda: None,
+        place: int = 0,
     ) -> Effects:
-        """Effects of ``concepts`` concepts in clips of the network's length; forwards: M·(2 + K·(2 + controls))."""
-        parts = []
-        for i, clip in enumerate(clips):
-            parts.append(self._clip(model, clip, supervoxels[i], assigned[i], concepts, i))
-            advance()
-        return Effects(*(np.stack(column) for column in zip(*parts, strict=True)))
+        """Effects [1,K,C] in a clip of the network's length; forwards: 2 + K·(2 + controls).
 
-    def _clip(
-        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, assigned: np.ndarray, concepts: int, index: int
-    ) -> tuple[np.ndarray, ...]:
+        ``place`` keeps the random regions of different clips apart.
+        """
         base = base_clip(clip.frames, self.fill, model.mean_colour)
-        rng = np.random.default_rng((self.seed, index))
+        rng = np.random.default_rng((self.seed, place))
         masks = {k: concept_mask(supervoxels, assigned, k) for k in range(concepts) if (assigned == k).any()}
         logits = logits_of(model, self._pictures(clip.frames, base, masks, supervoxels, rng))
         shape = (concepts, logits.shape[1])
@@ -113,10 +107,15 @@ class HideConcepts:
         for row, (k, mask) in zip(rows, masks.items(), strict=True):
             hidden[k], alone[k], control[k] = row[0], row[1], row[2:].mean(0)
             volume[k] = mask.mean()
-        return logits[0], hidden, control, alone, logits[1], volume
+        return Effects(logits[:1], hidden[None], control[None], alone[None], logits[1:2], volume[None])
 
     def _pictures(
-        self, frames: np.ndarray, base: np.ndarray, masks: dict[int, np.ndarray], sv: Supervoxels, rng: np.random.Generator
+        self,
+        frames: np.ndarray,
+        base: np.ndarray,
+        masks: dict[int, np.ndarray],
+        sv: Supervoxels,
+        rng: np.random.Generator,
     ) -> Iterator[np.ndarray]:
         yield frames
         yield base
@@ -125,6 +124,12 @@ class HideConcepts:
             yield reveal(frames, mask, base)
             for _ in range(self.controls):
                 yield hide(frames, volume_matched(rng, sv, int(mask.sum())), base)
+
+
+def join_effects(parts: Sequence[Effects]) -> Effects:
+    """The effects of several clips as one record, in their order."""
+    names = [f.name for f in fields(Effects)]
+    return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:

@@ -42,7 +42,13 @@ class Steps:
     def __post_init__(self) -> None:
         """Check that the shapes go together."""
         o, v, s, c = self.logits.shape
-        got = [self.coverage.shape, self.matched.shape, self.matched_right.shape, self.truth.shape, len(self.names)]
+        got = [
+            self.coverage.shape,
+            self.matched.shape,
+            self.matched_right.shape,
+            self.truth.shape,
+            len(self.names),
+        ]
         if got != [(o, v, s), (v, s, c), (v, s), (v,), o]:
             raise DataError(f"expected arrays over {o} orders, {v} videos, {s} steps, {c} classes, got {got}")
 
@@ -90,7 +96,7 @@ def orders(ranked: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class AddRemove:
-    """Adding and removing concepts. Called with (model, clips, supervoxels, assigned, ranked, target)."""
+    """Adding and removing concepts in one clip: (model, clip, supervoxels, assigned, ranked, target); see `join`."""
 
     steps: int = 5  # Q: concepts added or removed one after the other [P]
     draws: int = 20  # random orders
@@ -101,31 +107,28 @@ class AddRemove:
     def __call__(
         self,
         model: VideoModel,
-        clips: Sequence[Clip],
-        supervoxels: Sequence[Supervoxels],
-        assigned: Sequence[np.ndarray],
+        clip: Clip,
+        supervoxels: Supervoxels,
+        assigned: np.ndarray,
         ranked: np.ndarray,
         target: int,
         *,
-        advance: Callable[[], object] = lambda: None,
+        place: int = 0,
     ) -> tuple[Steps, Steps]:
-        """(adding, removing) for test clips of class ``target``; ``ranked`` concept indices, best first."""
-        if not len(clips):
-            raise DataError("expected at least one test clip to evaluate on, got none; give held-out videos")
+        """(adding, removing) for a test clip of class ``target``; ``ranked`` concept indices, best first.
+
+        ``place`` keeps the random regions of different clips apart; the random orders are the same for all.
+        """
         listed = orders(np.asarray(ranked), self.draws, self.seed)
-        rows = []
-        for i, clip in enumerate(clips):
-            rows.append(_Trial(self, model, clip, supervoxels[i], assigned[i], i).run(listed, target))
-            advance()
-        truth = np.full(len(clips), target, np.int64)
-        unmodified = np.stack([row[0] for row in rows])
-        results = []
-        for kind, place in (("adding", 1), ("removing", 2)):
-            logits, coverage, matched, right = (np.stack(x) for x in zip(*(r[place] for r in rows), strict=True))
-            results.append(
-                Steps(kind, tuple(listed), logits.swapaxes(0, 1), coverage.swapaxes(0, 1), matched, right, truth, unmodified)
+        unmodified, *both = _Trial(self, model, clip, supervoxels, assigned, place).run(listed, target)
+        adding, removing = (
+            Steps(
+                kind, tuple(listed), logits[:, None], coverage[:, None], matched[None], right[None],
+                np.array([target], np.int64), unmodified[None],
             )
-        return results[0], results[1]
+            for kind, (logits, coverage, matched, right) in zip(("adding", "removing"), both, strict=True)
+        )  # fmt: skip
+        return adding, removing
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +144,7 @@ class _Trial:
     base: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "base", base_clip(self.clip.frames, self.settings.fill, self.model.mean_colour)
-        )
+        object.__setattr__(self, "base", base_clip(self.clip.frames, self.settings.fill, self.model.mean_colour))
 
     def run(self, listed: dict[str, np.ndarray], target: int) -> tuple:
         """(unmodified logits, adding, removing), each of the two = logits, coverage, matched logits, matched right."""
@@ -180,14 +181,16 @@ class _Trial:
         """Logits [n,C] of a list of masks; equal masks (a concept may be absent) share one forward."""
         packed = [np.packbits(m).tobytes() for m in masks]
         place = {key: i for i, key in enumerate(dict.fromkeys(packed))}
-        distinct = {key: mask for key, mask in zip(packed, masks, strict=True)}
+        distinct = dict(zip(packed, masks, strict=True))
         pictures: Iterator[np.ndarray] = (show(self.clip.frames, distinct[key], self.base) for key in place)
         rows = logits_of(self.model, pictures)
         return rows[[place[key] for key in packed]]
 
 
 def join(parts: Sequence[Steps]) -> Steps:
-    """The steps of several classes as one set of videos; all must have the same orders and steps."""
+    """The steps of several videos, also of several classes, as one; all must have the same orders and steps."""
+    if not parts:
+        raise DataError("expected at least one test clip to evaluate on, got none; give held-out videos")
     first = parts[0]
     if any(p.kind != first.kind or p.names != first.names for p in parts):
         raise DataError("expected evaluations of one kind with the same orders, got different ones; run them alike")
@@ -224,7 +227,9 @@ def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: in
     values = steps.right().astype(float) if measure == "accuracy" else steps.margin()
     picked = steps.by_order(values)
     if other == "matched":
-        rival = steps.matched_right.astype(float) if measure == "accuracy" else margins(steps.matched, steps.truth[:, None])
+        rival = (
+            steps.matched_right.astype(float) if measure == "accuracy" else margins(steps.matched, steps.truth[:, None])
+        )
     else:
         rival = picked[other]
     inner = slice(1, steps.logits.shape[2] - 1)

@@ -85,10 +85,13 @@ class MaskedCrops:
     crop: str = "box"  # box: crop and resize [P]; in-place: keep position and size
     window_step: int = 8  # frames between windows of long segments; 1 is the exact mode of the reference
 
-    def __call__(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels) -> np.ndarray:
-        """Features of every supervoxel of a clip, float32 [N,D]. Raises VideoError when the clip is too short."""
-        total: list[np.ndarray | None] = [None] * supervoxels.count
-        seen = np.zeros(supervoxels.count, np.int64)
+    def __call__(
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Features float32 [N,D] of a clip's supervoxels, all or ``ids``. VideoError when the clip is too short."""
+        ids = np.arange(supervoxels.count) if ids is None else ids
+        total: list[np.ndarray | None] = [None] * len(ids)
+        seen = np.zeros(len(ids), np.int64)
         batch: list[torch.Tensor] = []
         owners: list[int] = []
 
@@ -100,7 +103,7 @@ class MaskedCrops:
             batch.clear()
             owners.clear()
 
-        for owner, crop in self._crops(model, clip, supervoxels):
+        for owner, crop in self._crops(model, clip, supervoxels, ids):
             owners.append(owner)
             batch.append(crop)
             if len(batch) == model.batch_size:
@@ -110,7 +113,7 @@ class MaskedCrops:
         return np.stack([t for t in total if t is not None]).astype(np.float32) / seen[:, None].astype(np.float32)
 
     def _crops(
-        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray
     ) -> Iterator[tuple[int, torch.Tensor]]:
         length, height, width = model.grid
         if len(clip.frames) < length:
@@ -119,10 +122,11 @@ class MaskedCrops:
                 "read it with the model's reader, which loops short videos"
             )
         base = base_clip(clip.frames, self.fill, model.mean_colour)
-        for i, box in enumerate(supervoxels.boxes):
-            shown = np.where(supervoxels.mask(i)[..., None], clip.frames, base)
+        for owner, i in enumerate(ids):
+            box = supervoxels.boxes[i]
+            shown = np.where(supervoxels.mask(int(i))[..., None], clip.frames, base)
             for start in _starts((box[0], box[1]), len(shown), length, self.window_step):
-                yield i, CROPS[self.crop](shown[start : start + length], box, (height, width))
+                yield owner, CROPS[self.crop](shown[start : start + length], box, (height, width))
 
 
 def embed_clip(model: VideoModel, clip: Clip, *, window_step: int = 8) -> np.ndarray:

@@ -19,8 +19,7 @@ def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
     values = np.asarray(features, dtype=np.float32)
     if values.ndim != 2 or values.shape[1] != cavs.vectors.shape[2]:
         raise DataError(
-            f"a concept profile needs features [N,{cavs.vectors.shape[2]}] of layer {cavs.layer!r}, "
-            f"got {values.shape}"
+            f"a concept profile needs features [N,{cavs.vectors.shape[2]}] of layer {cavs.layer!r}, got {values.shape}"
         )
     return np.einsum("nd,krd->nkr", values, cavs.vectors, optimize=True).astype(np.float32)
 

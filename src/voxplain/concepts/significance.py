@@ -80,13 +80,9 @@ def paired_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") 
     values, chance = np.atleast_2d(np.asarray(scores, float)), np.asarray(random, float)
     count = min(values.shape[1], chance.shape[0])
     if values.ndim != 2 or chance.ndim != 1 or count < 2:
-        raise DataError(
-            f"a paired t-test needs scores [K,R] and random [R], R ≥ 2, got {values.shape}, {chance.shape}"
-        )
+        raise DataError(f"a paired t-test needs scores [K,R] and random [R], R ≥ 2, got {values.shape}, {chance.shape}")
     away = values[:, :count] - chance[:count]
-    return _t_to_p(
-        away.mean(axis=1), away.std(axis=1, ddof=1) / np.sqrt(count), count - 1, side, equal=np.nan
-    )
+    return _t_to_p(away.mean(axis=1), away.std(axis=1, ddof=1) / np.sqrt(count), count - 1, side, equal=np.nan)
 
 
 def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") -> Floats:
@@ -97,9 +93,7 @@ def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sid
     """
     values, chance = np.atleast_2d(np.asarray(scores, float)), np.asarray(random, float)
     if values.ndim != 2 or chance.ndim != 1 or values.shape[1] < 2 or len(chance) < 2:
-        raise DataError(
-            f"a t-test needs scores [K,R] and random [R'], R, R' ≥ 2, got {values.shape}, {chance.shape}"
-        )
+        raise DataError(f"a t-test needs scores [K,R] and random [R'], R, R' ≥ 2, got {values.shape}, {chance.shape}")
     a, b = values.shape[1], len(chance)
     pooled = ((a - 1) * values.var(axis=1, ddof=1) + (b - 1) * chance.var(ddof=1)) / (a + b - 2)
     away = values.mean(axis=1) - chance.mean()
@@ -121,9 +115,7 @@ def sign_flip_test(
     values = np.asarray(differences, float)
     n = len(values)
     if values.ndim != 1 or permutations < 1:
-        raise DataError(
-            f"a sign-flip test needs differences [n] and 1 permutation, got {values.shape}, {permutations}"
-        )
+        raise DataError(f"a sign-flip test needs differences [n] and 1 permutation, got {values.shape}, {permutations}")
     if n == 0 or np.isnan(values).any():
         return float("nan")
     exact = n < 63 and 2**n <= permutations + 1
@@ -198,9 +190,7 @@ def bootstrap_interval(
         return float(data[0]), float(data[0])
     step = max(1, 2**22 // len(data))
     parts = [min(step, resamples - i) for i in range(0, resamples, step)]
-    means = np.concatenate(
-        [data[rng.integers(0, len(data), (rows, len(data)))].mean(axis=1) for rows in parts]
-    )
+    means = np.concatenate([data[rng.integers(0, len(data), (rows, len(data)))].mean(axis=1) for rows in parts])
     below = ((means < data.mean()).sum() + (means <= data.mean()).sum()) / 2 / resamples
     bias = stats.norm.ppf(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
     # Leaving one value out moves the mean by −away / (n − 1); the factor cancels.

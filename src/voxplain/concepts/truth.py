@@ -38,7 +38,12 @@ class Reliance:
 
 
 def reliance(
-    model: VideoModel, planted: PlantedSet, clips: Sequence[Clip], target: int, *, objective: Objective = "log_odds"
+    model: VideoModel,
+    planted: PlantedSet,
+    clips: Sequence[Clip],
+    target: int,
+    *,
+    objective: Objective = "log_odds",
 ) -> Reliance:
     """Render every clip without each of its objects, and with each held still, and measure the objective's drop."""
     names = tuple(sorted({o.name for c in clips for o in planted.scene(c.source).objects}))

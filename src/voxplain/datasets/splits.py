@@ -28,13 +28,9 @@ def read_split(files: Sequence[Path], *, part: str) -> frozenset[str]:
         if all(number in ("0", "1", "2") and "/" not in name for name, number in numbered):
             names |= {key(name) for name, number in numbered if number == NUMBERS[part]}
         else:
-            names |= {
-                key(name if "/" in name else line) for line, (name, _) in zip(lines, numbered, strict=True)
-            }
+            names |= {key(name if "/" in name else line) for line, (name, _) in zip(lines, numbered, strict=True)}
     if not names:
-        raise DataError(
-            f"the split files have no video for part {part!r}; check the numbers 1 (train) and 2 (test)."
-        )
+        raise DataError(f"the split files have no video for part {part!r}; check the numbers 1 (train) and 2 (test).")
     return frozenset(names)
 
 
@@ -56,9 +52,7 @@ def _lines(file: Path) -> list[str]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(
-            f"{file}: the split file cannot be read ({reason}); give a text file of names."
-        ) from error
+        raise DataError(f"{file}: the split file cannot be read ({reason}); give a text file of names.") from error
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:

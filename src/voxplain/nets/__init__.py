@@ -72,9 +72,7 @@ NETS: dict[str, NetSpec] = {
         std=(65.8 / 255, 62.3 / 255, 60.3 / 255),
     ),
     # Kinetics statistics, as torchvision's r3d_18 preset: its public weights fit without change.
-    "r3d": NetSpec(
-        r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)
-    ),
+    "r3d": NetSpec(r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)),
     # Frames scaled to [-1, 1], as all public I3D weights want (those were trained on 224×224 crops).
     "i3d": NetSpec(i3d, "avgpool", "Mixed_5c", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
 }

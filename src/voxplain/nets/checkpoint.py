@@ -70,9 +70,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except SafetensorError as error:
-        raise ModelError(
-            f"{path} is no whole .safetensors file ({error}); copy or download it again"
-        ) from error
+        raise ModelError(f"{path} is no whole .safetensors file ({error}); copy or download it again") from error
 
 
 def _read_torch(path: Path) -> Any:
@@ -100,9 +98,7 @@ def _unwrap(state: Any, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} holds {kind}, not a state dict of named tensors; save net.state_dict()")
     others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
     if others:
-        raise ModelError(
-            f"{path} has entries that are no tensors: {some(others)}; save net.state_dict() alone"
-        )
+        raise ModelError(f"{path} has entries that are no tensors: {some(others)}; save net.state_dict() alone")
     flat = {str(name): value for name, value in state.items()}
     while any(all(name.startswith(prefix) for name in flat) for prefix in PREFIXES):
         flat = {name.split(".", 1)[1]: value for name, value in flat.items()}

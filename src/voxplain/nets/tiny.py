@@ -2,17 +2,17 @@
 
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["Tiny", "tiny"]
 
 
 def _block(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Sequential:
-    padding = tuple(k // 2 for k in kernel)
     return nn.Sequential(
         OrderedDict(
-            conv=nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False),
+            conv=nn.Conv3d(
+                inputs, outputs, kernel, stride, (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2), bias=False
+            ),
             bn=nn.BatchNorm3d(outputs),
             relu=nn.ReLU(),
         )
@@ -43,7 +43,3 @@ class Tiny(nn.Module):
 def tiny(classes: int) -> nn.Module:
     """Build the tiny net for ``classes`` classes."""
     return Tiny(classes)
-
-
-if __name__ == "__main__":
-    print(sum(p.numel() for p in Tiny(8).parameters()), Tiny(8)(torch.zeros(1, 3, 16, 64, 64)).shape)

@@ -28,9 +28,7 @@ class WeightsReport:
     metadata: dict[str, str] = field(default_factory=dict)  # of a .safetensors file
 
 
-def load_weights(
-    net: nn.Module, path: str | Path, *, head: Literal["load", "drop"] = "load"
-) -> WeightsReport:
+def load_weights(net: nn.Module, path: str | Path, *, head: Literal["load", "drop"] = "load") -> WeightsReport:
     """Load a file's weights into the network, in place, whichever public naming the file has.
 
     Reads .safetensors and torch files: flat or nested under "state_dict", "model_state_dict" or "model", with
@@ -73,25 +71,18 @@ def _head(net: nn.Module) -> str:
 def _check_names(net: nn.Module, state: dict[str, Tensor], path: Path, dropped: set[str]) -> None:
     own, name = net.state_dict(), type(net).__name__
     # Files older than PyTorch 0.4.1 have no counters, and a batch norm with a momentum never reads them.
-    missing = [
-        k for k in own if k not in state and k not in dropped and not k.endswith("num_batches_tracked")
-    ]
+    missing = [k for k in own if k not in state and k not in dropped and not k.endswith("num_batches_tracked")]
     if missing and all(k.startswith(_head(net)) for k in missing):
         raise ModelError(
-            f"{path} has no head for {name}: {some(missing)} absent; pass head='drop' to keep a "
-            "fresh one and train it"
+            f"{path} has no head for {name}: {some(missing)} absent; pass head='drop' to keep a fresh one and train it"
         )
     advice = "choose the network that the file was trained with"
     if missing:
-        raise ModelError(
-            f"{path} lacks {len(missing)} of {len(own)} tensors of {name}: {some(missing)}; {advice}"
-        )
+        raise ModelError(f"{path} lacks {len(missing)} of {len(own)} tensors of {name}: {some(missing)}; {advice}")
     unexpected = [k for k in state if k not in own]
     if unexpected:
         count = len(unexpected)
-        raise ModelError(
-            f"{path} has {count} tensors without a place in {name}: {some(unexpected)}; {advice}"
-        )
+        raise ModelError(f"{path} has {count} tensors without a place in {name}: {some(unexpected)}; {advice}")
 
 
 def _check_values(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
@@ -142,9 +133,7 @@ def save_weights(net: nn.Module, path: str | Path, metadata: Mapping[str, str]) 
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise ModelError(
-            f"cannot write weights to {path}: {error.strerror}; check folder and space"
-        ) from error
+        raise ModelError(f"cannot write weights to {path}: {error.strerror}; check folder and space") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,1 +1,28 @@
-"""See the files."""
+"""A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
+
+from voxplain.report.draw import choose_examples, highlight, montage
+from voxplain.report.page import write_report
+from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
+from voxplain.report.tables import MeanCurves, mean_curves, table_csv, table_json, table_text
+from voxplain.report.words import contrast_words, evaluation_words, found_words, meaning
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MeanCurves",
+    "Theme",
+    "choose_examples",
+    "contrast_words",
+    "curves",
+    "evaluation_words",
+    "found_words",
+    "highlight",
+    "mean_curves",
+    "meaning",
+    "montage",
+    "score_bars",
+    "table_csv",
+    "table_json",
+    "table_text",
+    "write_report",
+]

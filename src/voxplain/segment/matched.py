@@ -41,9 +41,7 @@ def volume_matched(
         union |= added
         covered += size
     if covered < volume:
-        raise DataError(
-            f"Expected supervoxels with {volume} free voxels, got {covered}; ask for less or exclude less."
-        )
+        raise DataError(f"Expected supervoxels with {volume} free voxels, got {covered}; ask for less or exclude less.")
     return union
 
 

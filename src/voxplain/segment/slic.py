@@ -49,9 +49,7 @@ class Slic:
         if not self.segments or min(self.segments) < 1:
             raise DataError(f"Expected at least one positive number of segments, got {self.segments}.")
         if self.compactness <= 0 or self.sigma < 0:
-            raise DataError(
-                f"Expected compactness > 0 and sigma >= 0, got {self.compactness} and {self.sigma}."
-            )
+            raise DataError(f"Expected compactness > 0 and sigma >= 0, got {self.compactness} and {self.sigma}.")
         if len(self.spacing) != 3 or min(self.spacing) <= 0:
             raise DataError(f"Expected three positive spacings (t, y, x), got {self.spacing}.")
 

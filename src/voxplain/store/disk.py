@@ -112,9 +112,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 return _write_once(path, data)
     except OSError as error:
         raise _cannot_write(path.parent, len(data), error) from error
-    raise VoxplainError(
-        f"files in {path.parent} vanish while they are written: do not clean it during a run."
-    )
+    raise VoxplainError(f"files in {path.parent} vanish while they are written: do not clean it during a run.")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
@@ -125,9 +123,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     columns = list(rows[0]) if rows else []
     for number, row in enumerate(rows):
         if set(row) != set(columns):
-            raise DataError(
-                f"{path}: expected columns {columns} everywhere, got {list(row)} in row {number}."
-            )
+            raise DataError(f"{path}: expected columns {columns} everywhere, got {list(row)} in row {number}.")
     text = io.StringIO(newline="")
     if columns:
         writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -78,9 +78,7 @@ def read_windows(
     ]
 
 
-def _chosen(
-    choose: Callable[[int], NDArray[np.int64]], count: int, path: Path, sure: bool
-) -> NDArray[np.int64] | None:
+def _chosen(choose: Callable[[int], NDArray[np.int64]], count: int, path: Path, sure: bool) -> NDArray[np.int64] | None:
     """Ask for the frames; what a count that is only claimed cannot give is asked again when it is known."""
     if count < 1:
         return None
@@ -117,9 +115,7 @@ class _Kept:
             )
 
 
-def _gather(
-    source: Source, kept: _Kept, path: Path, wanted: set[int] | None
-) -> tuple[int, NDArray[np.float64], int]:
+def _gather(source: Source, kept: _Kept, path: Path, wanted: set[int] | None) -> tuple[int, NDArray[np.float64], int]:
     """Run through the stream once: true count, times [count], damaged packets. Fills `kept`."""
     stamps: list[float | None] = []
     damaged = 0

@@ -68,9 +68,7 @@ def array_source(path: Path) -> Source:
     try:
         frames = np.lib.format.open_memmap(path, mode="r")  # unlike np.load never an archive, never pickle
     except (ValueError, EOFError) as error:
-        raise VideoError(
-            f"{path}: not a plain array file; save uint8 frames [T,H,W,3] with numpy.save."
-        ) from error
+        raise VideoError(f"{path}: not a plain array file; save uint8 frames [T,H,W,3] with numpy.save.") from error
     if frames.nbytes > 2**33:
         gib = frames.nbytes / 2**30
         raise VideoError(f"{path}: an array of {gib:.0f} GiB is too large; cut it into clips.")

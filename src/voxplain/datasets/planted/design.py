@@ -17,7 +17,9 @@ class PlantedDesign:
     """What a planted set contains.
 
     ``appearance`` classes are decided by the object's shape, its motion is drawn from all ``motions`` of the set;
-    ``motions`` classes show the same ``carrier`` shape and are decided by its movement alone. ``shortcut`` names a
+    ``motions`` classes show the same ``carrier`` shape and are decided by its movement alone. ``empty`` is a class of
+    clips with distractors only: without it some class becomes what the network says when it sees nothing, and that
+    class would rest on no object at all. ``shortcut`` names a
     class whose clips carry a checkerboard patch at ``shortcut_rate``; other clips carry it at 1 − that rate.
     """
 
@@ -25,6 +27,7 @@ class PlantedDesign:
     motions: tuple[str, ...] = ("bounce", "orbit", "right")
     carrier: str = "square"
     distractors: tuple[str, ...] = ("disk", "hexagon")
+    empty: str = "nothing"
     frames: int = 16
     size: int = 64  # pixels, height and width
     noise: float = 4.0  # grey levels, standard deviation
@@ -49,7 +52,12 @@ class PlantedDesign:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, sorted as a folder of classes is read."""
-        return tuple(sorted((*self.appearance, *self.motions)))
+        return tuple(sorted((*self.appearance, *self.motions, self.empty)))
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """The classes that an object or its motion decides: all but the empty one."""
+        return tuple(name for name in self.classes if name != self.empty)
 
 
 DESIGNS = {
@@ -78,8 +86,9 @@ def _thing(
     margin = radius + (reach if role == "target" else 0.5 * reach)
     x, y = rng.uniform(margin, design.size - 1 - margin, 2)
     phase = rng.random()
-    numbers = (round(float(v), 3) for v in (x, y, radius, reach, phase))
-    return PlantedObject(name, role, shape, motion, _colour(rng), *numbers)
+    colour = _colour(rng)
+    at_x, at_y, size, far, start = (round(float(v), 3) for v in (x, y, radius, reach, phase))
+    return PlantedObject(name, role, shape, motion, colour, at_x, at_y, size, far, start)
 
 
 def _patch(rng: np.random.Generator, design: PlantedDesign) -> PlantedObject:
@@ -87,7 +96,15 @@ def _patch(rng: np.random.Generator, design: PlantedDesign) -> PlantedObject:
     x, y = (round(float(v), 3) for v in (rng.uniform(0.14, 0.2), rng.uniform(0.8, 0.86)))
     radius = 0.15 * design.size
     return PlantedObject(
-        "shortcut", "shortcut", "square", "still", (240.0, 230.0, 30.0), x * design.size, y * design.size, radius, 0.0
+        "shortcut",
+        "shortcut",
+        "square",
+        "still",
+        (240.0, 230.0, 30.0),
+        x * design.size,
+        y * design.size,
+        radius,
+        0.0,
     )
 
 
@@ -100,8 +117,9 @@ def draw_scene(design: PlantedDesign, label: str, seed: int) -> Scene:
         _thing(rng, design, f"distractor{i}", "distractor", shape, str(rng.choice(everyday)))
         for i, shape in enumerate(design.distractors)
     ]
-    shape, motion = (design.carrier, label) if moving else (label, str(rng.choice(everyday)))
-    target = _thing(rng, design, "target", "target", shape, motion)
+    if label != design.empty:
+        shape, motion = (design.carrier, label) if moving else (label, str(rng.choice(everyday)))
+        objects.append(_thing(rng, design, "target", "target", shape, motion))
     lucky = rng.random()
     if design.shortcut is not None:
         rate = design.shortcut_rate if label == design.shortcut else 1 - design.shortcut_rate
@@ -109,7 +127,7 @@ def draw_scene(design: PlantedDesign, label: str, seed: int) -> Scene:
             objects.insert(0, _patch(rng, design))
     drift = rng.uniform(-0.6, 0.6, 2).round(3)
     return Scene(
-        label, design.frames, design.size, int(rng.integers(2**31)), (*objects, target),
+        label, design.frames, design.size, int(rng.integers(2**31)), tuple(objects),
         design.noise, design.shake, (float(drift[0]), float(drift[1])),
     )  # fmt: skip
 

@@ -1,14 +1,15 @@
 """A planted set on disk: H.264 videos in class folders, object masks, and the manifest that knows every scene.
 
-    DIR/train/<class>/<id>.mp4   DIR/test/<class>/<id>.mp4   DIR/unrelated/<id>.mp4
-    DIR/masks/<part>/<class>/<id>.npz    one bool [T,H,W] per object
-    DIR/manifest.json                    the design, the seed, and the scene of each video
+DIR/train/<class>/<id>.mp4   DIR/test/<class>/<id>.mp4   DIR/unrelated/<id>.mp4
+DIR/masks/<part>/<class>/<id>.npz    one bool [T,H,W] per object
+DIR/manifest.json                    the design, the seed, and the scene of each video
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,17 +48,13 @@ class PlantedSet:
         return masks(self.scene(source))
 
 
-def _scene_list(
-    design: PlantedDesign, train: int, test: int, unrelated: int, seed: int
-) -> list[tuple[str, Scene]]:
+def _scene_list(design: PlantedDesign, train: int, test: int, unrelated: int, seed: int) -> list[tuple[str, Scene]]:
     """(relative path, scene) of every video; each scene's seed depends on its place only."""
     listed = []
     for part, count, offset in (("train", train, 0), ("test", test, 500_000)):
         for label in design.classes:
             for i in range(count):
-                listed.append(
-                    (f"{part}/{label}/{i:04d}.mp4", draw_scene(design, label, seed * 1_000_000 + offset + i))
-                )
+                listed.append((f"{part}/{label}/{i:04d}.mp4", draw_scene(design, label, seed * 1_000_000 + offset + i)))
     for i in range(unrelated):
         listed.append((f"unrelated/{i:04d}.mp4", draw_unrelated(design, seed * 1_000_000 + 900_000 + i)))
     return listed
@@ -95,7 +92,7 @@ def write_planted(
             video.parent.mkdir(parents=True, exist_ok=True)
             truth.parent.mkdir(parents=True, exist_ok=True)
             with open(truth.with_suffix(".part"), "wb") as part:
-                np.savez_compressed(part, **masks(scene))
+                np.savez_compressed(part, allow_pickle=False, **masks(scene))
             truth.with_suffix(".part").replace(truth)
             write_video(video, render(scene, codec=False))
         advance()
@@ -111,7 +108,7 @@ def read_planted(root: Path | str) -> PlantedSet:
     root = Path(root)
     try:
         record = json.loads((root / "manifest.json").read_text())
-        kinds = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
+        kinds: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
         scenes = {v["path"]: scene_from_record(v["scene"]) for v in record["videos"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -16,7 +16,16 @@ from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 from voxplain.errors import DataError
 from voxplain.video.encode import encode_video
 
-__all__ = ["PlantedObject", "Scene", "freeze", "masks", "render", "scene_from_record", "scene_record", "without"]
+__all__ = [
+    "PlantedObject",
+    "Scene",
+    "freeze",
+    "masks",
+    "render",
+    "scene_from_record",
+    "scene_record",
+    "without",
+]
 
 
 @dataclass(frozen=True)
@@ -151,5 +160,5 @@ def render(scene: Scene, *, codec: bool = True) -> np.ndarray:
     frames = np.clip(np.rint(_layers(scene)[0] + scene.noise * noise), 0, 255).astype(np.uint8)
     if not codec:
         return frames
-    with av.open(io.BytesIO(encode_video(frames))) as container:
+    with av.open(io.BytesIO(encode_video(frames)), "r") as container:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])

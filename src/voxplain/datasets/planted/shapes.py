@@ -11,7 +11,8 @@ import numpy as np
 __all__ = ["MOTIONS", "SHAPES", "Motion", "Shape"]
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Motion = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray, np.ndarray]]
+Path3 = tuple[np.ndarray, np.ndarray, np.ndarray]
+Motion = Callable[[np.ndarray, float], Path3]
 
 
 def _polygon(sides: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -86,12 +87,12 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-def _path(x: np.ndarray, y: np.ndarray, scale: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+def _path(x: np.ndarray, y: np.ndarray, scale: np.ndarray | None = None) -> Path3:
     return x, y, np.ones_like(x) if scale is None else scale
 
 
 # ``phase`` in [0, 1) starts a periodic motion anywhere in its cycle; straight motions ignore it.
-MOTIONS: dict[str, Motion] = {  # type: ignore[assignment]
+MOTIONS: dict[str, Motion] = {
     "still": lambda t, phase: _path(0 * t, 0 * t),
     "right": lambda t, phase: _path(2 * t - 1, 0 * t),
     "left": lambda t, phase: _path(1 - 2 * t, 0 * t),

@@ -1,0 +1,138 @@
+"""Scores with intervals and tests, and the ranking of concepts they give.
+
+Letters: K concepts, R repeats (random sets for a TCAV score, clips of the class for the direct effect), N null
+concepts, C classes. Every score here: higher is more important.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from voxplain.concepts.effect import Effects
+from voxplain.concepts.significance import (
+    benjamini_hochberg,
+    bootstrap_interval,
+    effect_size,
+    interval,
+    null_t_test,
+    sign_flip_test,
+)
+from voxplain.errors import DataError
+from voxplain.model import Objective
+
+__all__ = ["EFFECTS", "ConceptScores", "class_specific", "rank_by_effect", "rank_by_tcav"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptScores:
+    """Scores of K concepts for one class.
+
+    ``scores`` float32 [K,R] (NaN where a clip lacks the concept); ``value`` [K], what is ranked; ``null`` float32
+    [N], the same value for concepts without relation to the class, empty where none was made; ``interval`` [K,2],
+    95 %; ``p_value``, ``q_value`` (Benjamini–Hochberg over the K concepts) and ``effect_size`` [K]; ``chance`` the
+    value without any relation; ``target`` the class index.
+    """
+
+    name: str
+    target: int
+    scores: np.ndarray
+    value: np.ndarray
+    null: np.ndarray
+    interval: np.ndarray
+    p_value: np.ndarray
+    q_value: np.ndarray
+    effect_size: np.ndarray
+    chance: float
+
+    def __post_init__(self) -> None:
+        """Check that every field speaks of the same K concepts."""
+        k = len(self.scores)
+        shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size)]
+        if self.scores.ndim != 2 or self.interval.shape != (k, 2) or set(shapes) != {(k,)}:
+            raise DataError(
+                f"expected scores [K,R], interval [K,2] and the rest [K], got {self.scores.shape}, {shapes}"
+            )
+
+    def __repr__(self) -> str:
+        """Shapes, not data."""
+        return "ConceptScores({}, concepts={}, repeats={})".format(self.name, *self.scores.shape)
+
+    @property
+    def rank(self) -> np.ndarray:
+        """Concept indices, best first; equal values in index order."""
+        return np.argsort(-self.value, kind="stable")
+
+
+def rank_by_tcav(name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float) -> ConceptScores:
+    """Rank by the mean over random sets; tested against null concepts, [K,R] and [N,R].
+
+    The R scores of a concept share its members, so their spread says little of what other members would give: the
+    p-value asks where the concept's mean lies among the means of concepts found in unrelated videos (two-sided t
+    with N − 1 degrees of freedom), not whether R correlated numbers differ from 0.5.
+    """
+    p = np.asarray(null_t_test(scores, null))
+    low, high = interval(scores)
+    return ConceptScores(
+        name, target, scores.astype(np.float32), scores.mean(1), null.mean(1).astype(np.float32),
+        np.stack([low, high], 1), p, benjamini_hochberg(p), np.asarray(effect_size(scores, null)), chance,
+    )  # fmt: skip
+
+
+def over_control(effects: Effects, target: int, objective: Objective) -> np.ndarray:
+    """Drop when the concept is hidden minus the drop when random supervoxels of its volume are, [M,K]."""
+    return effects.drop(target, objective) - effects.control_drop(target, objective)
+
+
+EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
+    "drop": Effects.drop,
+    "over-control": over_control,
+    "alone": Effects.gain_alone,
+}
+
+
+def class_specific(effects: Effects, target: int) -> np.ndarray:
+    """P-value [K] that hiding the concept costs this class more than it costs the other classes.
+
+    A network that knows nothing of the class (random weights, shuffled labels) still changes its outputs when
+    something is hidden, and consistently so over clips; but then the class is one among C exchangeable outputs.
+    One-sided t-test of the class's mean logit drop as one more draw from the C − 1 others (C − 2 degrees of
+    freedom); 1 where there are fewer than 3 classes, because then there is nothing to compare with.
+    """
+    change = effects.base[:, None] - effects.hidden - (effects.base[:, None] - effects.control)
+    present = ~np.isnan(change[..., 0])
+    mean = np.nan_to_num(change).sum(0) / np.maximum(present.sum(0), 1)[:, None]
+    others = np.delete(mean, target, axis=1)
+    n = others.shape[1]
+    if n < 2:
+        return np.ones(len(mean))
+    spread = others.std(1, ddof=1) * np.sqrt(1 + 1 / n)
+    away = mean[:, target] - others.mean(1)
+    return stats.t.sf(np.divide(away, spread, out=np.zeros_like(away), where=spread > 0), n - 1)
+
+
+def rank_by_effect(
+    effects: Effects, target: int, *, kind: str = "drop", objective: Objective = "log_odds", seed: int = 0
+) -> ConceptScores:
+    """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
+
+    Significant only if it is both: more than hiding random supervoxels of the same volume (paired sign-flip test over
+    clips, one-sided) and more for this class than for the others (`class_specific`); the larger p-value counts.
+    """
+    raw = EFFECTS[kind](effects, target, objective)
+    excess = over_control(effects, target, objective)
+    filled = np.nan_to_num(raw)
+    rng = np.random.default_rng(seed)
+    intervals, paired, size = [], [], []
+    for k in range(filled.shape[1]):
+        differences = excess[~np.isnan(excess[:, k]), k]
+        intervals.append(bootstrap_interval(filled[:, k], rng, resamples=1999))
+        paired.append(sign_flip_test(differences, rng, side="greater") if len(differences) else 1.0)
+        spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
+        size.append(differences.mean() / spread if spread > 0 else 0.0)
+    p = np.maximum(np.array(paired), class_specific(effects, target))
+    return ConceptScores(
+        f"effect ({kind})", target, raw.T.astype(np.float32), filled.mean(0), np.zeros(0, np.float32),
+        np.array(intervals), p, benjamini_hochberg(p), np.array(size), 0.0,
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""Every number of a concept explanation, the presets, and how a file or a command line changes them."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+import yaml
+
+from voxplain.concepts.acceptance import ACCEPTANCE, Popularity
+from voxplain.concepts.classifiers import CLASSIFIERS, Classifier, Hinge
+from voxplain.concepts.cluster import Clusterer, KMeans
+from voxplain.concepts.discover import CLUSTERERS
+from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.features import MaskedCrops
+from voxplain.errors import DataError
+from voxplain.model import Objective
+from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
+
+__all__ = ["NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
+
+RANKINGS = ("effect", "tcav")
+NEGATIVES = ("matched", "raw")
+
+
+@dataclass(frozen=True)
+class ConceptSettings:
+    """The parameters of `explain_concepts`. The defaults are ours; `PRESETS` has the papers'.
+
+    The four counts that one flag of the reference code mixes up are separate here: ``videos`` searched for concepts,
+    ``keep`` supervoxels a concept, ``random_size`` negatives a random set, ``score_videos`` scored.
+    """
+
+    segmenter: Segmenter = field(default_factory=Slic)
+    unite: Unite = field(default_factory=Unite)
+    crops: MaskedCrops = field(default_factory=MaskedCrops)
+    clusterer: Clusterer = field(default_factory=KMeans)
+    acceptance: Popularity = ACCEPTANCE["small"]  # which clusters count; the references' rules refuse common ones
+    keep: int = 40  # supervoxels a concept, nearest its centre [P]
+    videos: int = 200  # videos of the class searched for concepts [P]
+    score_videos: int = 200  # videos of the class whose gradients and effects are measured
+    negatives: str = "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
+    random_videos: int = 100  # unrelated videos read
+    random_crops: int = 30  # masked supervoxels taken of each of them
+    random_sets: int = 50  # [P]
+    random_size: int = 40  # [P: as many as the concept has]
+    classifier: Classifier = CLASSIFIERS["ridge"]
+    objective: Objective = "log_odds"  # what is derived: logit [P], log_probability [C], log_odds
+    tcav: str = "magnitude"  # sign_count [P] or magnitude
+    ranking: str = "effect"  # which score ranks: effect or tcav [P]
+    effect: HideConcepts = field(default_factory=HideConcepts)
+    effect_kind: str = "drop"  # drop, over-control or alone
+    evaluation: AddRemove = field(default_factory=AddRemove)
+    test_unite: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse names and counts that nothing stands for."""
+        for name, known in (("ranking", RANKINGS), ("negatives", NEGATIVES)):
+            if getattr(self, name) not in known:
+                raise DataError(f"expected {name} to be one of {known}, got {getattr(self, name)!r}; choose one")
+        for name in (
+            "keep",
+            "videos",
+            "score_videos",
+            "random_videos",
+            "random_sets",
+            "random_size",
+            "random_crops",
+        ):
+            if getattr(self, name) < 1:
+                raise DataError(f"expected {name} to be at least 1, got {getattr(self, name)}; raise it")
+
+
+PAPER = ConceptSettings(
+    acceptance=ACCEPTANCE["video"],
+    negatives="raw",
+    classifier=Hinge(alpha=0.01),
+    # Eq. 2 of the plain logit is 0 or 1 for every CAV at these layers (one linear map above them); the loss
+    # gradient is what the authors' code takes.
+    objective="log_probability",
+    tcav="sign_count",
+    ranking="tcav",
+    # The paper's formula implies a black blank; its masked crops are filled with the average image value.
+    evaluation=AddRemove(fill="black"),
+)
+
+PRESETS: dict[str, ConceptSettings] = {
+    "default": ConceptSettings(),
+    "paper": PAPER,
+    "paper-small": replace(PAPER, segmenter=Slic(segments=SMALL), clusterer=KMeans(clusters=15)),
+    "reference-code": replace(
+        PAPER,
+        unite=Unite(aligned=True, min_duration=16),
+        crops=MaskedCrops(fill="grey", window_step=1),
+        clusterer=KMeans(clusters=25, inits=10),
+        evaluation=AddRemove(fill="grey"),
+    ),
+}
+
+_CHOICES: dict[str, Mapping[str, Any]] = {
+    "segmenter": {name: make() for name, make in SEGMENTERS.items()},
+    "clusterer": CLUSTERERS,
+    "classifier": CLASSIFIERS,
+    "acceptance": ACCEPTANCE,
+}
+
+
+def _tuples(value: Any) -> Any:
+    """Lists of a YAML file as the tuples that frozen parameters need."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def override(settings: Any, key: str, value: Any) -> Any:
+    """The settings with one dotted field changed: ``override(s, "segmenter.segments", [15, 50])``.
+
+    Strings are read as YAML scalars. A method field takes the method's name (``segmenter`` → ``grid``). Raises
+    DataError with near names for an unknown field and for a value of another kind than the field's.
+    """
+    head, _, rest = key.replace("-", "_").partition(".")
+    known = [f.name for f in fields(settings)]
+    if head not in known:
+        near = difflib.get_close_matches(head, known, n=3, cutoff=0.4) or known
+        raise DataError(
+            f"expected a setting of {type(settings).__name__}, got {head!r}; did you mean {', '.join(near)}?"
+        )
+    current = getattr(settings, head)
+    if rest:
+        if not is_dataclass(current):
+            raise DataError(f"expected {head} to have parts, got {key!r}; it is a plain value: {current!r}")
+        return replace(settings, **{head: override(current, rest, value)})
+    if isinstance(value, Mapping):
+        changed = current
+        if "method" in value:
+            changed = _choose(head, value["method"])
+        for name, part in value.items():
+            changed = changed if name == "method" else override(changed, name, part)
+        return replace(settings, **{head: changed})
+    if head in _CHOICES and isinstance(settings, ConceptSettings):
+        return replace(settings, **{head: _choose(head, value)})
+    return replace(settings, **{head: _coerce(key, current, value)})
+
+
+def _choose(head: str, name: Any) -> Any:
+    choices = _CHOICES.get(head, {})
+    if name in choices:
+        return choices[name]
+    raise DataError(f"expected {head} to be one of {sorted(choices)}, got {name!r}; `voxplain methods` lists them")
+
+
+def _coerce(key: str, current: Any, value: Any) -> Any:
+    """A value as the field's current kind: tuples stay tuples, ints stay ints, floats take ints too."""
+    if isinstance(value, str):
+        value = yaml.safe_load(value) if not isinstance(current, str) else value
+    elif isinstance(value, list | tuple):
+        value = _tuples([yaml.safe_load(v) if isinstance(v, str) else v for v in value])
+        if not isinstance(current, tuple) and len(value) == 1:
+            value = str(value[0]) if isinstance(current, str) else value[0]
+    if isinstance(current, tuple) and not isinstance(value, tuple):
+        value = _tuples(value) if isinstance(value, list) else (value,)
+    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if current is not None and type(value) is not type(current):
+        raise DataError(f"expected {key} to be a {type(current).__name__} like {current!r}, got {value!r}; correct it")
+    return value

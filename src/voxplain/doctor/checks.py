@@ -1,0 +1,161 @@
+"""What commonly makes explanations wrong: each check yields sentences that say what is so and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voxplain.doctor.suggest import PASSING, looks_channels_last
+from voxplain.doctor.trace import Trace
+from voxplain.errors import ModelError
+from voxplain.layers import as_found, first_tensor
+from voxplain.model import VideoModel
+
+__all__ = [
+    "about_feature",
+    "about_layers",
+    "about_mode",
+    "about_output",
+    "about_range",
+    "about_reuse",
+    "about_values",
+    "class_rows",
+]
+
+RANDOM_OR_BATCH = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+
+
+def class_rows(output: Tensor) -> Tensor:
+    """Logits [N,K], averaged over what follows where a network gives [N,K,…]."""
+    return output.flatten(2).mean(2) if output.ndim > 2 else output
+
+
+def about_mode(net: nn.Module) -> Iterator[str]:
+    """Dropout or batch norm in training mode, as the network came."""
+    active = sum(m.training for m in net.modules() if isinstance(m, RANDOM_OR_BATCH))
+    if active:
+        yield (
+            f"{active} dropout or batch-norm modules are in training mode; voxplain evaluates without "
+            "them and leaves the flags alone, but call net.eval() before you use the network "
+            "yourself"
+        )
+
+
+def about_values(found: Trace) -> Iterator[str]:
+    """NaN or infinity in the output, and the first layer that gives such values."""
+    if not bool(torch.isfinite(found.output).all()):
+        first = next((f"; the first layer to give such values is {c.name!r}" for c in found.calls if not c.finite), "")
+        yield (
+            f"the network gives NaN or infinity{first}; check the weights, the input range (mean and std) "
+            "and the number type; nothing else was checked"
+        )
+
+
+def about_layers(found: Trace, layers: list[str | None]) -> Iterator[str]:
+    """Layers whose output is overwritten in place by what follows."""
+    for layer in dict.fromkeys(name for name in layers if name in found.overwritten):
+        by = found.overwritten[str(layer)]
+        yield (
+            f"the output of {layer!r} is overwritten in place by {repr(by) if by else 'the code after it'}; "
+            "voxplain copies it first, so you see the values before that"
+            + (f"; name {by!r} as the layer to see them after" if by else "")
+            + ", and other tools' hooks see the wrong ones: build with inplace=False for them"
+        )
+
+
+def about_reuse(found: Trace) -> Iterator[str]:
+    """Modules that run more than once."""
+    passing = {call.name for call in found.calls if isinstance(call.module, PASSING)}
+    names = [name for name, count in found.counts.items() if count > 1 and name not in passing]
+    if names:
+        listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        yield (
+            f"{listed} run more than once in a pass; as a layer only the last call is seen, and rules that "
+            "change modules (guided backpropagation, LRP) treat the calls alike: give each call its own "
+            "module, or choose a layer that runs once"
+        )
+
+
+def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[str]:
+    """Outputs that are no logits of single clips: shape, softmax, batch dependence, no dependence."""
+    size = float(z.abs().max())
+    if z.ndim != 2 or len(z) != len(frames) or (model.classes and z.shape[1] != len(model.classes)):
+        yield (
+            f"the output is {tuple(z.shape)} where [{len(frames)},{len(model.classes) or 'classes'}] is "
+            "needed; wrap the network so that it gives one row of class scores a clip"
+        )
+        return
+    if z.shape[1] > 1 and bool((z >= 0).all()) and bool(((z.sum(1) - 1).abs() < 1e-3).all()):
+        yield (
+            "the output rows sum to 1, so softmax is already applied; explain the logits before it: remove "
+            "the softmax from the network, or take the logarithm of its output"
+        )
+    alone = _outputs(model, frames[:1])
+    if float((alone - z[:1]).abs().max()) > 1e-3 * size:
+        yield (
+            "a clip's logits change with the other clips in its batch, even in evaluation mode; look for "
+            "batch norm without running statistics, or set batch_size=1"
+        )
+    if float((z - z[:1]).abs().max()) <= 1e-5 * size:
+        yield "different clips give the same logits; check that the weights are loaded and the input arrives"
+
+
+def about_range(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[str]:
+    """Input that is not normalised as the network seems to need it."""
+    x = model.prepare(frames[:1]).float()
+    mean, std = float(x.mean()), float(x.std())
+    if abs(mean) > 2 or not 0.1 < std < 5:
+        yield (
+            f"the normalised input has mean {mean:.3g} and standard deviation {std:.3g}, far from 0 and 1; "
+            "unless the network was trained so, correct mean and std (of RGB in 0–1, not 0–255)"
+        )
+    raw = _outputs(replace(model, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)), frames)
+    if raw.shape == z.shape and float((raw - z).abs().max()) < 0.01 * float(z.max() - z.min()):
+        yield (
+            "the logits hardly change when the input is given as 0–255 without normalisation; the network "
+            "seems to normalise by itself: set mean=(0, 0, 0), std=(1, 1, 1) unless you know better"
+        )
+
+
+@torch.no_grad()
+def _outputs(model: VideoModel, frames: np.ndarray) -> Tensor:
+    with as_found(model.net):
+        z = first_tensor(model.net(model.prepare(frames)))
+    return class_rows(z)
+
+
+def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterator[str]:
+    """The layer to explain at: channels last, a linear head, or one that cannot be used."""
+    if model.channel_axis is None and looks_channels_last(found, model.layer):
+        yield (
+            f"the output of {model.layer!r} seems to hold its channels last, [N,T,H,W,C]; "
+            "set channel_axis=4, otherwise features mix channels with positions"
+        )
+    try:
+        y = int(model.logits(frames)[0].argmax())
+        g = model.gradient(frames, y, objective="logit")
+    except ModelError as error:
+        yield str(error)
+        return
+    except RuntimeError as error:
+        yield (
+            f"the network ran, but no gradient of its logits at {model.layer!r} can be computed: "
+            f"{str(error).splitlines()[0]}; write that step of the network without in-place operations"
+        )
+        return
+    flat = replace(model, pool=False).gradient(frames, y, objective="logit")
+    shape = next(call.shape for call in reversed(found.calls) if call.name == model.layer)
+    used = flat.view(shape).abs().sum((0, 2)).count_nonzero() if model.pool and len(shape) == 3 else 0
+    if used == 1 < shape[1]:
+        yield (
+            f"only one of the {shape[1]} positions of {model.layer!r} reaches the logits (a class token?), but "
+            "features average all of them; set pool=False, or choose an earlier layer"
+        )
+    if torch.allclose(g, g[:1].expand_as(g), rtol=1e-4, atol=1e-6 * float(g.abs().max())):
+        yield (
+            f"everything above {model.layer!r} is linear, so the gradient of a plain logit is the same for "
+            "every clip and its TCAV score is 0 or 1 whatever the videos show; use the objective log_odds "
+            "(the default) or log_probability, or an earlier layer"
+        )

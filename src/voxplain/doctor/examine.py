@@ -1,0 +1,110 @@
+"""`examine`: which layer to explain a network at, and what would make its explanations wrong."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from voxplain.doctor.checks import (
+    about_feature,
+    about_layers,
+    about_mode,
+    about_output,
+    about_range,
+    about_reuse,
+    about_values,
+    class_rows,
+)
+from voxplain.doctor.diagnosis import Diagnosis, LayerRow
+from voxplain.doctor.suggest import suggest_cam_layer, suggest_feature_layer
+from voxplain.doctor.trace import Trace, trace
+from voxplain.errors import ModelError
+from voxplain.model import VideoModel
+from voxplain.video import Clip
+
+__all__ = ["examine"]
+
+
+def examine(
+    model_or_net: VideoModel | nn.Module,
+    *,
+    grid: tuple[int, int, int] | None = None,
+    layout: Literal["BCTHW", "BTCHW"] | None = None,
+    sample: Clip | np.ndarray | None = None,
+) -> Diagnosis:
+    """Run a network on a few clips, list its layers, suggest two, and warn of what commonly goes wrong.
+
+    ``grid`` (T, H, W) and ``layout`` default to the model's, or to 16×112×112 and BCTHW for a bare network.
+    ``sample`` is a clip of real video (or uint8 [T,H,W,3] or [N,T,H,W,3]); without one, coloured noise is
+    used. The network is left as it was found. Raises ModelError when it does not run on such input.
+    """
+    model = _as_model(model_or_net, grid, layout)
+    frames = _frames(model, sample)
+    warnings = list(about_mode(model.net))
+    found = _run(model, frames)
+    z = class_rows(found.output)
+    feature, cam = suggest_feature_layer(found, z.shape[-1]), suggest_cam_layer(found)
+    given = model.layer if isinstance(model_or_net, VideoModel) else feature
+    if bool(torch.isfinite(z).all()):
+        warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
+        warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
+        if given is not None:
+            warnings += about_feature(replace(model, layer=given), frames, found)
+    else:
+        warnings += about_values(found)
+    logits = tuple(found.output.shape)
+    return Diagnosis(_rows(model.net, found), feature, cam, tuple(warnings), logits)
+
+
+def _as_model(
+    given: VideoModel | nn.Module,
+    grid: tuple[int, int, int] | None,
+    layout: Literal["BCTHW", "BTCHW"] | None,
+) -> VideoModel:
+    if isinstance(given, VideoModel):
+        geometry = given.geometry if grid in (None, given.grid) else None
+        return replace(given, grid=grid or given.grid, layout=layout or given.layout, geometry=geometry)
+    layer = next((name for name, _ in given.named_modules() if name), None)
+    if layer is None:
+        raise ModelError("expected a network with named layers, got one module without any; put it in another")
+    return VideoModel(net=given, layer=layer, grid=grid or (16, 112, 112), layout=layout or "BCTHW")
+
+
+def _frames(model: VideoModel, sample: Clip | np.ndarray | None) -> np.ndarray:
+    """Three clips or more, uint8 [N,T,H,W,3], the sample's first; the rest is coloured noise in blocks."""
+    t, h, w = model.grid
+    coarse = np.random.default_rng(0).integers(0, 256, (3, t, -(-h // 8), -(-w // 8), 3), dtype=np.uint8)
+    noise = coarse.repeat(8, axis=2).repeat(8, axis=3)[:, :, :h, :w]
+    if sample is None:
+        return noise
+    real = sample.frames if isinstance(sample, Clip) else np.asarray(sample)
+    real = real[None] if real.ndim == 4 else real
+    model.prepare(real[:1])  # raises where the shape is wrong
+    return np.concatenate([real[:2], noise[:2]])
+
+
+def _run(model: VideoModel, frames: np.ndarray) -> Trace:
+    try:
+        return trace(model.net, model.prepare(frames))
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        other: Literal["BCTHW", "BTCHW"] = "BTCHW" if model.layout == "BCTHW" else "BCTHW"
+        try:
+            trace(model.net, replace(model, layout=other).prepare(frames))
+            advice = f"it does run with layout {other}: set that"
+        except Exception:
+            advice = "check grid and layout"
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"expected the network to take clips of {model.grid} in layout {model.layout}, got: {first}; {advice}"
+        ) from error
+
+
+def _rows(net: nn.Module, found: Trace) -> tuple[LayerRow, ...]:
+    counts, shapes = found.counts, {call.name: call.shape for call in found.calls}
+    return tuple(
+        LayerRow(n, type(m).__name__, shapes.get(n, ()), sum(p.numel() for p in m.parameters()), counts[n])
+        for n, m in net.named_modules()
+        if n
+    )

@@ -1,0 +1,6 @@
+"""The stories told top to bottom: `explain_concepts` and `evaluate_concepts`."""
+
+from voxplain.explain.proof import evaluate_concepts
+from voxplain.explain.story import explain_concepts
+
+__all__ = ["evaluate_concepts", "explain_concepts"]

@@ -1,0 +1,207 @@
+"""From a name, a weights file or a user's own function to a `VideoModel` ready to explain."""
+
+import difflib
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voxplain.doctor import examine
+from voxplain.errors import ModelError
+from voxplain.model import VideoModel
+from voxplain.nets import NETS, NetSpec, build_net, load_weights
+from voxplain.nets.checkpoint import read_checkpoint
+from voxplain.video import ClipReader, Geometry, Middle, Sampler
+
+__all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function", "reader_for"]
+
+PLANTED = Path(__file__).parent / "nets" / "planted.safetensors"  # a tiny net trained on planted videos
+
+
+def load_model(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    layer: str | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int = 16,
+) -> VideoModel:
+    """A network of `voxplain.nets.NETS` by name, in evaluation mode, with its own input and layer.
+
+    ``load_model("planted")`` is the trained `tiny` network that comes with the package. ``weights`` is a file
+    that `load_weights` reads; without one the weights are fresh. ``classes``, in the order of the logits,
+    default to the list in the file's metadata, ``layer`` to the network's feature layer, ``device`` to CPU.
+
+    Raises ModelError for an unknown name, layer or device, a file that is missing, damaged, or of another
+    network, and where the classes are not known.
+    """
+    if name == "planted":
+        name, weights = "tiny", PLANTED if weights is None else weights
+    facts = _facts(name, weights)
+    named = tuple(facts) if classes is None else tuple(classes)
+    if not named:
+        origin = f"{Path(weights).name} does not name them" if weights else "fresh weights have none"
+        raise ModelError(f"expected the classes of {name!r}, because {origin}; pass classes=[…] in logit order")
+    if isinstance(classes, str) or len(set(named)) != len(named):
+        raise ModelError(f"expected a list of different class names, got {classes!r}; name each class once")
+    net = build_net(name, len(named))
+    if weights is not None:
+        load_weights(net, weights)
+    return _model(name, net.eval(), named, layer, device, batch_size)
+
+
+def _facts(name: str, weights: str | Path | None) -> list[str]:
+    """The class names in a weights file's metadata; checks that the file is for the network of that name."""
+    if weights is None or name not in NETS:
+        return []
+    _, metadata = read_checkpoint(Path(weights))
+    made_for = metadata.get("net", name)
+    if made_for != name:
+        raise ModelError(
+            f"expected weights for {name!r}, got {weights} made for {made_for!r}; load them as {made_for!r}"
+        )
+    try:
+        classes = json.loads(metadata.get("classes", "[]"))
+    except json.JSONDecodeError:
+        classes = None
+    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+        raise ModelError(
+            f"expected a JSON list of names as 'classes' in the metadata of {weights}, got "
+            f"{metadata['classes'][:60]!r}; pass classes=[…] and save the file again"
+        )
+    return classes
+
+
+def _model(
+    name: str,
+    net: nn.Module,
+    classes: tuple[str, ...],
+    layer: str | None,
+    device: str | torch.device | None,
+    batch_size: int,
+) -> VideoModel:
+    spec = NETS[name]
+    try:
+        net = net if device is None else net.to(device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"expected a device of this machine, got {device!r}: {first}; try 'cpu'") from error
+    part = spec.scale / 255  # a net's own scale, in the 0–1 that VideoModel normalises in
+    mean, std = spec.mean, spec.std
+    return VideoModel(
+        net=net,
+        layer=layer or spec.feature_layer,
+        mean=(mean[0] * part, mean[1] * part, mean[2] * part),
+        std=(std[0] * part, std[1] * part, std[2] * part),
+        grid=(spec.frames, *spec.crop),
+        classes=classes,
+        geometry=Geometry(spec.resize, spec.crop),
+        channels_last=True,  # every net here takes it
+        batch_size=batch_size,
+        name=name,
+    )
+
+
+def reader_for(model_or_spec: VideoModel | NetSpec, sampler: Sampler | None = None) -> ClipReader:
+    """The one reader that training, masking and prediction share: middle frames, then resize and crop.
+
+    For a `NetSpec` its own sizes; for a `VideoModel` the same as ``model.reader(sampler)``.
+    """
+    if isinstance(model_or_spec, VideoModel):
+        return model_or_spec.reader(sampler)
+    spec = model_or_spec
+    return ClipReader(Middle(spec.frames) if sampler is None else sampler, Geometry(spec.resize, spec.crop))
+
+
+def model_from_function(where: str, *, layer: str | None = None, **options: Any) -> VideoModel:
+    """A model from a user's function named ``package.module:function``, called without arguments.
+
+    The function returns a `torch.nn.Module`, wrapped here with ``layer`` and ``options`` (fields of
+    `VideoModel`), or a `VideoModel`, in which those given here replace its own. The current folder can be
+    imported from. What the function itself raises is passed on. Raises ModelError where module or function
+    is missing, the function needs arguments or returns something else, an option is unknown, or no layer is
+    named.
+    """
+    known = [f.name for f in fields(VideoModel) if f.name not in ("net", "layer")]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1) or known
+            raise ModelError(f"expected a field of VideoModel, got {option!r}; did you mean {', '.join(near)}?")
+    made = built_by_function(where)
+    if isinstance(made, VideoModel):
+        return replace(made, **(options if layer is None else {**options, "layer": layer}))
+    if layer is None:
+        found = examine(made, **{k: options[k] for k in ("grid", "layout") if k in options}).feature_layer
+        hint = f"layer={found!r} looks right, " if found else ""
+        raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
+    return VideoModel(**{"net": made, "layer": layer, "name": where, **options})
+
+
+def built_by_function(where: str) -> nn.Module | VideoModel:
+    """The network or ready model that ``package.module:function`` returns; see `model_from_function`."""
+    module_name, colon, name = where.partition(":")
+    if not colon or not name or not all(part.isidentifier() for part in module_name.split(".")):
+        raise ModelError(f"expected package.module:function, got {where!r}; name a module as in `import`, no path")
+    with _current_folder_importable():
+        made = _function(module_name, name)
+        if not isinstance(made, nn.Module | VideoModel):
+            made = made()
+    if not isinstance(made, nn.Module | VideoModel):
+        raise ModelError(
+            f"expected {where} to return a torch.nn.Module or a VideoModel, got {type(made).__name__}; "
+            "return the network"
+        )
+    return made
+
+
+def _function(module_name: str, name: str) -> Callable[[], Any]:
+    """Import a function that can be called without arguments (or a network or model that needs no call)."""
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = str(error.name)
+        if module_name == missing or module_name.startswith(missing + "."):
+            advice = "check the spelling, and run in the folder that holds it or install it"
+            raise ModelError(f"no module is called {missing!r} (for {module_name}:{name}); {advice}") from error
+        raise ModelError(f"{module_name} needs the module {missing!r}, not installed; install it") from error
+    if not hasattr(module, name):
+        own = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
+        near = difflib.get_close_matches(name, own, n=3, cutoff=0.4) or own[:5]
+        hint = f"did you mean {', '.join(near)}?" if near else "it defines no function"
+        raise ModelError(f"{module_name} has no {name!r}; {hint}")
+    found = getattr(module, name)
+    if isinstance(found, nn.Module | VideoModel):
+        return found  # type: ignore[return-value]
+    if not callable(found):
+        raise ModelError(f"expected {module_name}:{name} to be a function, got {type(found).__name__}; name one")
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise ModelError(
+            f"expected {module_name}:{name} to take no arguments ({error}); write a function without "
+            "any that builds the network and loads its weights"
+        ) from error
+    except ValueError:
+        pass  # built in, without a signature to check
+    return found
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the function may have tidied up itself
+            sys.path.remove(folder)

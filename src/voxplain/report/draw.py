@@ -1,0 +1,126 @@
+"""Pictures of concepts: the supervoxel kept, the rest of the frame dimmed, the raw frame below.
+
+Letters: T frames, H rows, W columns, s the integer factor by which small frames are enlarged. Everything here takes
+arrays and returns arrays; what the network saw is enlarged by repeating pixels, never smoothed.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+import numpy as np
+from scipy import ndimage
+
+from voxplain.concepts.run import ConceptRun
+from voxplain.errors import DataError
+
+__all__ = ["GAP", "Example", "choose_examples", "enlarge", "highlight", "montage", "moving", "scale_of", "tiles"]
+
+GAP = 4  # white pixels between the tiles of a montage
+DIM = 0.25  # brightness left outside the segment
+TILE = 160  # pixels that the longer side of an enlarged tile stays below
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+YELLOW, BLACK = (255, 225, 0), (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A member of a concept and the moment at which to show it."""
+
+    place: int  # among the concept's members, 0 = nearest its centre
+    clip: int  # index of the source clip in the run
+    frame: int  # index in the clip
+    source: str
+    seconds: float  # of the frame
+
+
+def choose_examples(run: ConceptRun, concept: int, count: int = 8) -> list[Example]:
+    """Members to show: one of each source video in turn, nearest first, each where its mask is largest.
+
+    Gives fewer than ``count`` when the concept has fewer members. Of equally large masks the one nearest the middle
+    of the segment counts. Raises DataError on an unknown concept or a count below 1.
+    """
+    if not 0 <= concept < len(run.bank) or count < 1:
+        raise DataError(
+            f"expected a concept from 0 to {len(run.bank) - 1} and at least 1 example, got concept {concept} and "
+            f"{count} examples; choose others"
+        )
+    of_clip: dict[int, list[int]] = defaultdict(list)
+    for place, row in enumerate(run.bank.members[concept]):
+        of_clip[int(run.origin[row, 0])].append(place)
+    turns = chain.from_iterable(zip_longest(*of_clip.values()))
+    places = [place for place in turns if place is not None][:count]
+    return [_example(run, concept, place) for place in places]
+
+
+def _example(run: ConceptRun, concept: int, place: int) -> Example:
+    clip, mask = run.member(concept, place)
+    area = mask.sum((1, 2))
+    shown = np.flatnonzero(area)
+    largest = np.flatnonzero(area == area.max())
+    frame = int(largest[np.abs(largest - shown.mean()).argmin()])
+    owner = int(run.origin[run.bank.members[concept][place], 0])
+    return Example(place, owner, frame, clip.source, float(clip.seconds[frame]))
+
+
+def scale_of(height: int, width: int) -> int:
+    """The integer factor that makes a small frame at most 160 pixels a side; 1 for larger ones."""
+    return max(1, TILE // max(height, width))
+
+
+def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
+    """Repeat every pixel ``factor`` times a side; frames uint8 [...,H,W,3]."""
+    return frames.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def highlight(frames: np.ndarray, mask: np.ndarray, *, factor: int = 1) -> np.ndarray:
+    """Frames with the masked voxels kept and the rest grey and dimmed to a quarter; uint8 [T,s·H,s·W,3].
+
+    ``frames`` uint8 [T,H,W,3], ``mask`` bool [T,H,W]. A yellow line and a black one outside it, one pixel each, run
+    around the segment and cover none of it. Raises DataError when the grids differ.
+    """
+    if frames.ndim != 4 or frames.shape[:3] != mask.shape or mask.dtype != np.bool_:
+        raise DataError(
+            f"expected frames [T,H,W,3] and a bool mask [T,H,W] of one grid, got {frames.shape} and {mask.dtype} "
+            f"{mask.shape}"
+        )
+    grey = np.rint(frames.astype(np.float32) @ LUMA * DIM).astype(np.uint8)
+    shown = enlarge(np.where(mask[..., None], frames, grey[..., None]), factor)
+    inside = mask.repeat(factor, axis=1).repeat(factor, axis=2)
+    ring = np.ones((1, 3, 3), bool)  # in the picture plane only: a segment's end in time is no edge
+    near = ndimage.binary_dilation(inside, ring)
+    shown[ndimage.binary_dilation(near, ring) & ~near] = BLACK
+    shown[near & ~inside] = YELLOW
+    return shown
+
+
+def tiles(run: ConceptRun, concept: int, example: Example) -> tuple[np.ndarray, np.ndarray]:
+    """(highlighted, raw) frame of an example, both enlarged, uint8 [s·H,s·W,3]."""
+    clip, mask = run.member(concept, example.place)
+    at = slice(example.frame, example.frame + 1)
+    factor = scale_of(*mask.shape[1:])
+    return highlight(clip.frames[at], mask[at], factor=factor)[0], enlarge(clip.frames[example.frame], factor)
+
+
+def moving(run: ConceptRun, concept: int, place: int, *, longest: int = 48) -> np.ndarray:
+    """A member highlighted over its clip, uint8 [T',s·H,s·W,3]; long clips are cut to frames around the segment."""
+    clip, mask = run.member(concept, place)
+    when = np.flatnonzero(mask.any((1, 2)))
+    start = int(np.clip((when[0] + when[-1] + 1 - longest) // 2, 0, max(0, len(mask) - longest)))
+    span = slice(start, start + longest)
+    return highlight(clip.frames[span], mask[span], factor=scale_of(*mask.shape[1:]))
+
+
+def montage(run: ConceptRun, concept: int, examples: int = 8) -> np.ndarray:
+    """Examples of a concept side by side, uint8 [H,W,3]: highlighted above, the raw frame of the same moment below.
+
+    Different source videos come first, nearest members first. Tiles are 4 white pixels apart; fewer members than
+    ``examples`` make it narrower. The layout is that of the STCE paper's figures.
+    """
+    columns = [tiles(run, concept, example) for example in choose_examples(run, concept, examples)]
+    height, width = columns[0][0].shape[:2]
+    sheet = np.full((2 * height + GAP, len(columns) * (width + GAP) - GAP, 3), 255, np.uint8)
+    for i, (upper, lower) in enumerate(columns):
+        x = slice(i * (width + GAP), i * (width + GAP) + width)
+        sheet[:height, x], sheet[height + GAP :, x] = upper, lower
+    return sheet

@@ -1,0 +1,182 @@
+"""A run as text: CSV of the table, JSON of everything, a table for the terminal, and the mean curves behind both.
+
+Letters: V test videos, S steps (q = 0 … Q, then all concepts), K concepts, R repeats.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from voxplain.concepts.evaluate import Steps
+from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun
+
+__all__ = ["MeanCurves", "mean_curves", "number", "places_for", "table_csv", "table_json", "table_text"]
+
+SIGNIFICANT = 0.05  # largest q-value that is called significant
+
+
+@dataclass(frozen=True, eq=False)
+class MeanCurves:
+    """Accuracy and coverage along adding or removing, means over videos, each float64 [S] by name of the order.
+
+    Names: top, least, random (mean of its draws), matched (random regions of top's volume, at top's coverage).
+    ``low`` and ``high`` float64 [S] hold 95 % of the random orders.
+    """
+
+    accuracy: dict[str, np.ndarray]
+    coverage: dict[str, np.ndarray]
+    low: np.ndarray
+    high: np.ndarray
+    draws: int
+
+
+def mean_curves(steps: Steps) -> MeanCurves:
+    """The curves of the papers' figures, from the logits of every video, order and step."""
+    right = steps.right()
+    accuracy = {name: value.mean(0) for name, value in steps.by_order(right).items()}
+    coverage = {name: value.mean(0) for name, value in steps.by_order(steps.coverage).items()}
+    accuracy["matched"], coverage["matched"] = steps.matched_right.mean(0, dtype=np.float64), coverage["top"]
+    drawn = [i for i, name in enumerate(steps.names) if name.startswith("random")]
+    low, high = np.percentile(right[drawn].mean(1), [2.5, 97.5], axis=0)
+    return MeanCurves(accuracy, coverage, low, high, len(drawn))
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with so many decimals, – for one that does not exist, and a true minus sign."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def places_for(values: Sequence[float] | np.ndarray) -> int:
+    """Decimals that show about three digits of the largest of some values: 1.23, 0.0123."""
+    known = [abs(v) for v in np.ravel(values) if math.isfinite(v) and v]
+    return min(6, max(0, 2 - math.floor(math.log10(max(known))))) if known else 2
+
+
+def table_csv(run: ConceptRun) -> str:
+    """The rows of the table as CSV, one column a field of `ConceptRow`; numbers in full, so they read back equal."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(f.name for f in fields(ConceptRow))
+    writer.writerows([repr(value) for value in asdict(row).values()] for row in run.rows())
+    return out.getvalue()
+
+
+def table_json(run: ConceptRun) -> dict[str, Any]:
+    """Everything a run says, as plain values for `json.dump`: rows, scores with every repeat, members, evaluation.
+
+    What is not a finite number (a clip that lacks the concept, a test without data) is None.
+    """
+    return _plain(
+        {
+            **{
+                name: getattr(run, name) for name in ("target", "target_index", "network", "layer", "classes", "preset")
+            },
+            "sentence": run.sentence(),
+            "ranking": run.ranking,
+            "clips": [clip.source for clip in run.clips],
+            "rows": [asdict(row) for row in run.rows()],
+            "scores": {name: asdict(score) for name, score in run.scores.items()},
+            "cavs": {"layer": run.cavs.layer, "accuracy": run.cavs.accuracy, "alignment": run.alignment},
+            "concepts": {
+                "method": run.bank.method,
+                "sizes": run.bank.sizes,
+                "members": [[_member(run, row) for row in rows] for rows in run.bank.members],
+                "distance": run.bank.distance,
+            },
+            "evaluation": None if run.evaluation is None else _evaluation(run.evaluation),
+            "warnings": run.warnings,
+            "skipped": [{"source": source, "reason": reason} for source, reason in run.skipped],
+            "parameters": run.parameters,
+            "provenance": run.provenance,
+        }
+    )
+
+
+def _member(run: ConceptRun, row: int) -> dict[str, Any]:
+    clip, supervoxel = (int(i) for i in run.origin[row])
+    box = run.supervoxels[clip].boxes[supervoxel]
+    return {"clip": clip, "supervoxel": supervoxel, "box_t0_t1_y0_y1_x0_x1": box}
+
+
+def _evaluation(evaluation: EvaluationRun) -> dict[str, Any]:
+    return {
+        **{steps.kind: _steps(steps) for steps in (evaluation.adding, evaluation.removing)},
+        "contrasts": [asdict(contrast) for contrast in evaluation.contrasts],
+    }
+
+
+def _steps(steps: Steps) -> dict[str, Any]:
+    means = mean_curves(steps)
+    return {
+        "videos": len(steps.truth),
+        "baseline": steps.baseline(),
+        "steps": [*range(steps.logits.shape[2] - 1), "all"],
+        "accuracy": means.accuracy,
+        "coverage": means.coverage,
+        "random_band_95": [means.low, means.high],
+        "orders": {name: row.mean(0) for name, row in zip(steps.names, steps.right(), strict=True)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tuples, paths and dataclasses as lists, strings and dicts; NaN and infinity as None."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value) if isinstance(value, PurePath) else repr(value)
+
+
+def table_text(run: ConceptRun) -> Table:
+    """The table of concepts for the terminal, best first; significant q-values in bold."""
+    rows = run.rows()
+    title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
+    table = Table(title=title, title_justify="left", caption=Text(run.sentence()), caption_justify="left")
+    columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
+        ("rank", lambda r: str(r.rank)),
+        ("concept", lambda r: str(r.concept)),
+        (f"{run.ranking} [95 %]", _scored(rows)),
+        ("q", lambda r: Text(number(r.q_value, 3), "bold" if r.q_value < SIGNIFICANT else "")),
+    ]
+    shown = {"effect": [r.effect for r in rows], "tcav": [r.tcav for r in rows]}
+    for name, values in shown.items():
+        if name != run.ranking:
+            columns.append((name, _field(name, places_for(values))))
+    columns += [
+        ("CAV accuracy", lambda r: number(r.cav_accuracy)),
+        ("videos", lambda r: f"{r.videos}/{len(run.clips)}"),
+        ("volume %", lambda r: number(100 * r.volume, 1)),
+    ]
+    for name, _ in columns:
+        table.add_column(Text(name), justify="right")
+    for row in rows:
+        table.add_row(*(cell(row) for _, cell in columns))
+    return table
+
+
+def _scored(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
+    digits = places_for([r.score for r in rows])
+    return lambda r: f"{number(r.score, digits)} [{number(r.low, digits)}, {number(r.high, digits)}]"
+
+
+def _field(name: str, digits: int) -> Callable[[ConceptRow], str]:
+    return lambda r: number(getattr(r, name), digits)
