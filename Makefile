@@ -38,7 +38,9 @@ bench: $(STAMP)
 	$(PY) benchmarks/truth.py
 
 weights: $(STAMP)
-	$(PY) -m voxplain.datasets.make_weights
+	$(VENV)/bin/voxplain planted runs/weights/videos --train 250 --test 50 --unrelated 0 --seed 1
+	$(VENV)/bin/voxplain train runs/weights/videos --net tiny --epochs 24 --lr 0.1 --lr-step 20 --batch 32 --flip 0 --seed 1 -o runs/weights
+	cp runs/weights/weights.safetensors src/voxplain/nets/planted.safetensors
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
