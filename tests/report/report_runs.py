@@ -15,7 +15,7 @@ from voxplain.video import Clip
 
 NASTY = ("<script>alert(1)</script>.mp4", '"><img src=x onerror="alert(2)">.mp4', "{{ 7 * 7 }} & 'co'.mp4", "动作\udcff.avi")
 TARGET = "<b>bend & [red]back</b>"
-CLASSES, GRID = 4, (5, 12, 10)
+CLASSES, GRID = 4, (5, 16, 8)
 DRAWS, STEPS, VIDEOS = 6, 5, 7  # steps: q = 0 … 3, then all
 
 

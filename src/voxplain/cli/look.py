@@ -1,0 +1,103 @@
+"""`voxplain doctor` and `voxplain methods`: what a network and voxplain itself are made of."""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from rich.console import Console
+
+from voxplain.cli.network import Network
+from voxplain.concepts.acceptance import ACCEPTANCE
+from voxplain.concepts.classifiers import CLASSIFIERS
+from voxplain.concepts.discover import CLUSTERERS
+from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.features import CROPS, MaskedCrops
+from voxplain.concepts.rank import EFFECTS
+from voxplain.concepts.score import SCORES
+from voxplain.concepts.settings import PRESETS, ConceptSettings
+from voxplain.doctor import examine
+from voxplain.load import built_by_function, load_model
+from voxplain.model import OBJECTIVES
+from voxplain.nets import NETS, build_net
+from voxplain.perturb import FILLS
+from voxplain.segment import SEGMENTERS, Unite
+
+__all__ = ["doctor_command", "methods_command"]
+
+
+def doctor_command(
+    network: Network = Network(), *, grid: tuple[int, int, int] | None = None, layout: str = "BCTHW"
+) -> None:
+    """List a network's layers, suggest where to explain it, and warn of what would spoil an explanation.
+
+    Examples:
+        voxplain doctor --net planted
+        voxplain doctor --model mypkg.nets:build --grid 16 112 112 --layout BTCHW
+
+    Parameters
+    ----------
+    grid
+        Frames, height and width of the network's input.
+    layout
+        BCTHW or BTCHW; default: BCTHW, or what the model says.
+    """
+    if network.model is not None:
+        subject: Any = built_by_function(network.model)
+        size = grid or getattr(subject, "grid", (16, 112, 112))
+    elif network.net in NETS and network.weights is None:
+        spec = NETS[network.net]
+        subject, size = build_net(network.net, 10).eval(), grid or (spec.frames, *spec.crop)
+    else:
+        subject = load_model(network.net or "planted", weights=network.weights)
+        size = grid or subject.grid
+    Console().print(examine(subject, grid=size, layout=layout).text(), markup=False, highlight=False)
+
+
+def methods_command() -> None:
+    """List every method with its parameters and their defaults, and what the presets change.
+
+    Examples:
+        voxplain methods
+    """
+    console = Console(highlight=False)
+    groups: dict[str, dict[str, Any]] = {
+        "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "crops": {"crops": MaskedCrops},
+        "clusterer": CLUSTERERS, "acceptance": ACCEPTANCE, "classifier": CLASSIFIERS,
+        "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove},
+    }  # fmt: skip
+    for group, methods in groups.items():
+        console.print(f"[bold]{group}[/bold]")
+        for name, method in methods.items():
+            console.print(f"  {name}: {_parameters(method)}", markup=False)
+    plain: dict[str, Iterable[str]] = {
+        "crops.crop": CROPS, "crops.fill, effect.fill, evaluation.fill": FILLS, "objective": OBJECTIVES,
+        "tcav": SCORES, "effect_kind": EFFECTS, "net": NETS,
+    }  # fmt: skip
+    for group, names in plain.items():
+        console.print(f"[bold]{group}[/bold]: {', '.join(names)}")
+    console.print("[bold]other settings[/bold]")
+    for f in fields(ConceptSettings):
+        if f.default is not MISSING and f.name not in (*groups, *plain):
+            console.print(f"  {f.name}={f.default}", markup=False)
+    console.print("[bold]presets[/bold]")
+    for name, preset in PRESETS.items():
+        console.print(f"  {name}: {_differences(preset)}", markup=False)
+
+
+def _parameters(method: Any) -> str:
+    if not is_dataclass(method):
+        return ""
+    shown = []
+    for f in fields(method):
+        value = getattr(method, f.name, f.default)
+        if value is MISSING and f.default_factory is not MISSING:
+            value = f.default_factory()
+        shown.append(f"{f.name}={value}")
+    return ", ".join(shown) or "no parameters"
+
+
+def _differences(preset: ConceptSettings) -> str:
+    ours = ConceptSettings()
+    changed = [f.name for f in fields(preset) if getattr(preset, f.name) != getattr(ours, f.name)]
+    return "; ".join(f"{name} = {getattr(preset, name)}" for name in changed) or "as listed above"
