@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -26,8 +26,14 @@ from voxplain.segment import SEGMENTERS, Unite
 __all__ = ["doctor_command", "methods_command"]
 
 
+_NONE = Network()
+
+
 def doctor_command(
-    network: Network = Network(), *, grid: tuple[int, int, int] | None = None, layout: str = "BCTHW"
+    network: Network = _NONE,
+    *,
+    grid: tuple[int, int, int] | None = None,
+    layout: Literal["BCTHW", "BTCHW"] | None = None,
 ) -> None:
     """List a network's layers, suggest where to explain it, and warn of what would spoil an explanation.
 
