@@ -1,3 +1,66 @@
-"""voxplain explains video classifiers, 3D ConvNets first."""
+"""voxplain explains video classifiers, 3D ConvNets first.
 
-__version__ = "0.1.0"
+import voxplain as vx
+
+model = vx.load_model("planted")
+clips = vx.read_clips("data/train/cross", model.reader())
+found = vx.explain_concepts(model, clips, random=vx.read_clips("data/unrelated", model.reader()), target="cross")
+"""
+
+from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.settings import PRESETS, ConceptSettings, override
+from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
+from voxplain.datasets.planted import PlantedDesign, read_planted, write_planted
+from voxplain.doctor import examine
+from voxplain.errors import DataError, MissingExtra, ModelError, VideoError, VoxplainError
+from voxplain.explain import evaluate_concepts, explain_concepts
+from voxplain.load import load_model, model_from_function
+from voxplain.model import VideoModel
+from voxplain.report import table_csv, table_json, table_text, write_report
+from voxplain.segment import Grid, Slic, Supervoxels, Unite
+from voxplain.store import Store
+from voxplain.version import __version__
+from voxplain.video import Clip, ClipReader, Geometry, Middle, Random, Uniform, Windows, read_video
+
+__all__ = [
+    "PRESETS",
+    "Clip",
+    "ClipReader",
+    "ClipSet",
+    "ConceptRun",
+    "ConceptSettings",
+    "DataError",
+    "Geometry",
+    "Grid",
+    "Middle",
+    "MissingExtra",
+    "ModelError",
+    "PlantedDesign",
+    "Random",
+    "Slic",
+    "Store",
+    "Supervoxels",
+    "Uniform",
+    "Unite",
+    "VideoError",
+    "VideoModel",
+    "VideoSet",
+    "VoxplainError",
+    "Windows",
+    "__version__",
+    "evaluate_concepts",
+    "examine",
+    "explain_concepts",
+    "load_model",
+    "model_from_function",
+    "override",
+    "read_clips",
+    "read_planted",
+    "read_video",
+    "scan_folder",
+    "table_csv",
+    "table_json",
+    "table_text",
+    "write_planted",
+    "write_report",
+]

@@ -5,6 +5,7 @@ The defaults are those of the STCE paper (Kinetics): 150 epochs of batch 64, lea
 gradients in current torch without any visible sign.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
+from voxplain.nets.checkpoint import read_checkpoint, write_checkpoint
 from voxplain.video import Geometry, Middle, Random, read_video
 
 __all__ = ["EpochLog", "Recipe", "TrainingVideos", "accuracy", "load_videos", "train"]
@@ -114,48 +114,73 @@ def _test_clip(frames: np.ndarray, count: int, geometry: Geometry, stride: int) 
 
 def accuracy(model: VideoModel, videos: TrainingVideos, geometry: Geometry, *, stride: int = 1) -> np.ndarray:
     """Confusion matrix int64 [K,K] (rows: truth) on the middle clip and centre crop of each video."""
-    k = len(model.classes)
-    matrix = np.zeros((k, k), np.int64)
+    rows = []
     for start in range(0, len(videos.frames), model.batch_size):
-        part = slice(start, start + model.batch_size)
-        clips = np.stack([_test_clip(f, model.grid[0], geometry, stride) for f in videos.frames[part]])
-        np.add.at(matrix, (videos.labels[part], model.logits(clips).argmax(1).cpu().numpy()), 1)
+        part = videos.frames[start : start + model.batch_size]
+        rows.append(model.logits(np.stack([_test_clip(f, model.grid[0], geometry, stride) for f in part])).cpu())
+    z = torch.cat(rows) if rows else torch.zeros(0, len(model.classes))
+    _check_labels(videos, z.shape[1])
+    matrix = np.zeros((z.shape[1], z.shape[1]), np.int64)
+    np.add.at(matrix, (videos.labels, z.argmax(1).numpy()), 1)
     return matrix
+
+
+def _check_labels(videos: TrainingVideos, classes: int) -> None:
+    if len(videos.labels) and not 0 <= videos.labels.min() <= videos.labels.max() < classes:
+        raise DataError(
+            f"expected labels from 0 to {classes - 1} for {classes} classes, got {videos.labels.min()} to "
+            f"{videos.labels.max()}; build the network with a class for each label"
+        )
 
 
 def _share(matrix: np.ndarray) -> float:
     return float(np.trace(matrix) / max(matrix.sum(), 1))
 
 
-def _save(path: Path, net: nn.Module, optimiser: torch.optim.SGD, logs: list[EpochLog], recipe: Recipe) -> None:
-    """Weights, momenta and log in one file, whole or absent."""
-    tensors: dict[str, Tensor] = {f"net.{k}": v.contiguous() for k, v in net.state_dict().items()}
+def _facts(model: VideoModel, videos: TrainingVideos, geometry: Geometry, recipe: Recipe) -> dict[str, str]:
+    """What a run is made of, as a checkpoint says it."""
+    # The labels and lengths stand for the videos: hashing all frames would cost more than an epoch saves.
+    lengths = np.array([len(f) for f in videos.frames], np.int64)
+    return {
+        "recipe": json.dumps(asdict(recipe)),
+        "classes": json.dumps(list(model.classes)),
+        "input": json.dumps([*model.grid, *geometry.resize, *geometry.crop, *model.mean, *model.std]),
+        "videos": hashlib.sha256(videos.labels.tobytes() + lengths.tobytes()).hexdigest(),
+    }
+
+
+def _save(path: Path, net: nn.Module, optimiser: torch.optim.SGD, logs: list[EpochLog], facts: dict[str, str]) -> None:
+    """Weights, momenta and log in one file, whole or absent; the same run gives the same bytes."""
+    tensors: dict[str, Tensor] = {f"net.{k}": v for k, v in net.state_dict().items()}
     for i, p in enumerate(net.parameters()):
         if "momentum_buffer" in optimiser.state[p]:
-            tensors[f"momentum.{i}"] = optimiser.state[p]["momentum_buffer"].contiguous()
-    facts = {"recipe": json.dumps(asdict(recipe)), "logs": json.dumps([asdict(x) for x in logs])}
-    partial = path.with_suffix(".part")
-    save_file(tensors, partial, metadata=facts)
-    partial.replace(path)
+            tensors[f"momentum.{i}"] = optimiser.state[p]["momentum_buffer"]
+    write_checkpoint(path, tensors, {**facts, "logs": json.dumps([asdict(x) for x in logs])})
 
 
-def _resume(path: Path, net: nn.Module, optimiser: torch.optim.SGD, recipe: Recipe) -> list[EpochLog]:
-    """Load a checkpoint of the same recipe into net and optimiser; returns the log so far."""
-    with safe_open(path, "pt") as file:
-        facts = file.metadata() or {}
-        stored = json.loads(facts.get("recipe", "{}"))
+def _resume(path: Path, net: nn.Module, optimiser: torch.optim.SGD, facts: dict[str, str]) -> list[EpochLog]:
+    """Load a checkpoint of the same run into net and optimiser; returns the log so far."""
+    tensors, stored = read_checkpoint(path)
+    for name, mine in facts.items():
+        theirs = json.loads(stored.get("recipe", "{}")) if name == "recipe" else stored.get(name, mine)
         # More epochs of the same recipe is how a run is prolonged; anything else would mix two recipes.
-        if {**stored, "epochs": 0} != {**asdict(recipe), "epochs": 0}:
+        own = {**json.loads(mine), "epochs": theirs.get("epochs")} if isinstance(theirs, dict) else mine
+        if theirs != own:
             raise DataError(
-                f"expected the checkpoint {path.name} to be of the same recipe, got another; remove it or choose "
+                f"expected the checkpoint {path.name} to be of the same {name}, got another; remove it or choose "
                 "another output folder"
             )
-        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - a file, not a dict
-    net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+    try:
+        net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+    except RuntimeError:
+        raise ModelError(
+            f"expected the checkpoint {path.name} to be of this network, got one with other weights; remove it or "
+            "choose another output folder"
+        ) from None
     for i, p in enumerate(net.parameters()):
         if f"momentum.{i}" in tensors:
             optimiser.state[p]["momentum_buffer"] = tensors[f"momentum.{i}"].to(p.device)
-    return [EpochLog(**x) for x in json.loads(facts["logs"])]
+    return [EpochLog(**x) for x in json.loads(stored["logs"])]
 
 
 def _epoch(
@@ -182,6 +207,12 @@ def _epoch(
         loss_sum += loss.item() * len(batch)
         right += int((z.argmax(1) == truth).sum())
         advance()
+    broken = [k for k, v in model.net.state_dict().items() if not bool(torch.isfinite(v).all())]
+    if broken:  # the last step may break the weights after a loss that was still finite
+        raise ModelError(
+            f"expected finite weights, got NaN or infinity in {broken[0]} after epoch {epoch + 1}; lower the learning "
+            "rate"
+        )
     return loss_sum / len(order), right / len(order)
 
 
@@ -199,23 +230,31 @@ def train(
     """Train ``model.net`` in place and leave it in evaluation mode; returns the log of every epoch.
 
     ``geometry.crop`` must be the model's H×W. With ``checkpoint`` the state is saved after each epoch and an existing
-    file is continued: the weights are those of an uninterrupted run. ``test`` is only measured, never trained on.
+    file (.safetensors) is continued: the weights are those of an uninterrupted run. ``test`` is only measured, never
+    trained on. Raises ModelError when loss or weights are no longer finite, DataError when the checkpoint is of
+    another run.
     """
     if geometry.crop != model.grid[1:]:
         raise DataError(f"expected a crop of the model's {model.grid[1:]}, got {geometry.crop}; set one to the other")
     optimiser = torch.optim.SGD(
         model.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
-    logs = _resume(checkpoint, model.net, optimiser, recipe) if checkpoint and checkpoint.exists() else []
-    for epoch in range(len(logs), recipe.epochs):
-        model.net.train()
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate(epoch)
-        loss, right = _epoch(model, videos, geometry, recipe, epoch, optimiser, advance)
-        seen = _share(accuracy(model, test, geometry, stride=recipe.stride)) if test else None
-        logs.append(EpochLog(epoch + 1, loss, right, seen, recipe.rate(epoch)))
-        tell(logs[-1])
-        if checkpoint:
-            _save(checkpoint, model.net, optimiser, logs, recipe)
-    model.net.eval()
+    for part in (videos, test):
+        if part is not None and model.classes:
+            _check_labels(part, len(model.classes))
+    facts = _facts(model, videos, geometry, recipe)
+    logs = _resume(checkpoint, model.net, optimiser, facts) if checkpoint and checkpoint.exists() else []
+    try:
+        for epoch in range(len(logs), recipe.epochs):
+            model.net.train()
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate(epoch)
+            loss, right = _epoch(model, videos, geometry, recipe, epoch, optimiser, advance)
+            seen = _share(accuracy(model, test, geometry, stride=recipe.stride)) if test else None
+            logs.append(EpochLog(epoch + 1, loss, right, seen, recipe.rate(epoch)))
+            tell(logs[-1])
+            if checkpoint:
+                _save(checkpoint, model.net, optimiser, logs, facts)
+    finally:
+        model.net.eval()
     return logs

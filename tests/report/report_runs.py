@@ -13,16 +13,23 @@ from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
-NASTY = ("<script>alert(1)</script>.mp4", '"><img src=x onerror="alert(2)">.mp4', "{{ 7 * 7 }} & 'co'.mp4", "动作\udcff.avi")
+NASTY = (
+    "<script>alert(1)</script>.mp4",
+    '"><img src=x onerror="alert(2)">.mp4',
+    "{{ 7 * 7 }} & 'co'.mp4",
+    "动作\udcff.avi",
+)
 TARGET = "<b>bend & [red]back</b>"
-CLASSES, GRID = 4, (5, 16, 8)
+CLASSES, GRID = 4, (5, 12, 10)
 DRAWS, STEPS, VIDEOS = 6, 5, 7  # steps: q = 0 … 3, then all
 
 
 def make_clips() -> tuple[Clip, ...]:
     rng = np.random.default_rng(1)
     frames = rng.integers(0, 256, (len(NASTY), *GRID, 3), dtype=np.uint8)
-    return tuple(Clip(f, np.arange(GRID[0]) / 25, f"/data/a b/{name}", 0) for f, name in zip(frames, NASTY, strict=True))
+    return tuple(
+        Clip(f, np.arange(GRID[0]) / 25, f"/data/a b/{name}", 0) for f, name in zip(frames, NASTY, strict=True)
+    )
 
 
 def make_supervoxels(seed: int) -> Supervoxels:
@@ -73,7 +80,8 @@ def make_run() -> ConceptRun:
     members = (np.array([0, 1, 4, 5]), np.array([3, 2, 1, 7, 11, 6]), np.array([13]))
     k, m = len(members), len(clips)
     bank = ConceptBank(
-        rng.normal(size=(k, 6)).astype(np.float32), members, tuple(np.arange(len(x), dtype=np.float32) for x in members),
+        rng.normal(size=(k, 6)).astype(np.float32), members,
+        tuple(np.arange(len(x), dtype=np.float32) for x in members),
         np.array([9, 8, 7]), np.array([4, 3, 1]), "KMeans(clusters=3)",
     )  # fmt: skip
     vectors = rng.normal(size=(k, 5, 6)).astype(np.float32)
@@ -87,7 +95,8 @@ def make_run() -> ConceptRun:
         "tcav": make_scores("tcav (sign_count, log_odds)", [0.25, 1 / 3, 0.75], [0.04, 0.5, np.nan], 0.5, 12),
     }
     return ConceptRun(
-        target=TARGET, target_index=0, layer="blocks.<5>", network="net&co", classes=("a", "b", "c", "d"), preset="default",
+        target=TARGET, target_index=0, layer="blocks.<5>", network="net&co",
+        classes=("a", "b", "c", "d"), preset="default",
         parameters={"segmenter": {"method": "Slic", "segments": (15, 50)}, "note": "</pre><script>alert(3)</script>"},
         provenance={"voxplain": "0.1.0", "weights": "sha256:00", "videos": {c.source: "ab" for c in clips}},
         clips=clips, supervoxels=parts, origin=origin, assigned=tuple(np.zeros(4, np.int64) for _ in clips), bank=bank,

@@ -15,7 +15,9 @@ def test_a_contrast_says_no_more_than_its_interval():
         "(95 % 5.0 to 20.0, p = 0.012)."
     )
     assert "no clear difference to random regions of the same volume: 0.400 of log-odds" in contrast_words(UNCLEAR)
-    assert "loses 25.0 points of accuracy less than concepts in random order, against the claim" in contrast_words(AGAINST)
+    assert "loses 25.0 points of accuracy less than concepts in random order, against the claim" in contrast_words(
+        AGAINST
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,9 @@ def test_a_blank_clip_that_is_called_the_class_is_told():
     assert not any("empty clip" in words for words in told)
 
 
-@pytest.mark.parametrize("name", ["effect (drop)", "effect (over-control)", "effect (alone)", "tcav (magnitude, logit)"])
+@pytest.mark.parametrize(
+    "name", ["effect (drop)", "effect (over-control)", "effect (alone)", "tcav (magnitude, logit)"]
+)
 def test_every_score_has_a_meaning_of_its_own(name):
     score = replace(make_run().scores["effect"], name=name)
     assert axis_label(score) != "score"

@@ -7,7 +7,6 @@ from dataclasses import fields
 from cyclopts import App
 from rich.console import Console
 
-from voxplain import __version__
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.look import doctor_command, methods_command
@@ -15,6 +14,7 @@ from voxplain.cli.planted import planted_command
 from voxplain.cli.train import train_command
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import VoxplainError
+from voxplain.version import __version__
 
 __all__ = ["app", "lift_settings", "main"]
 

@@ -121,6 +121,16 @@ class ConceptRun:
         clip, supervoxel = self.origin[self.bank.members[concept][place]]
         return self.clips[clip], self.supervoxels[clip].mask(int(supervoxel))
 
+    def table(self) -> str:
+        """The concepts as plain text, best first: score with 95 % interval, q-values, CAV accuracy, videos, volume."""
+        head = "rank concept    score [      95 %      ]      q  effect    tcav  CAV acc  videos  volume"
+        lines = [
+            f"{r.rank:4d} {r.concept:7d} {r.score:8.3f} [{r.low:8.3f}, {r.high:8.3f}] {r.q_value:6.3f} {r.effect:7.2f} "
+            f"{r.tcav:7.2f} {r.cav_accuracy:8.2f} {r.videos:4d}/{len(self.clips):<3d} {100 * r.volume:5.1f} %"
+            for r in self.rows()
+        ]
+        return "\n".join([head, *lines])
+
     def sentence(self) -> str:
         """The answer in one plain sentence."""
         best = self.rows()[0]

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from voxplain import __version__
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.rank import rank_by_effect
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.datasets import read_clips
 from voxplain.errors import DataError
 from voxplain.explain import steps
 from voxplain.explain.session import Progress, Session, embed, fit_grid, middle, nearest_centre, segment
@@ -28,6 +28,7 @@ from voxplain.model import VideoModel, stack
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import Store, content_hash
+from voxplain.version import __version__
 from voxplain.video import Clip
 
 __all__ = ["explain_concepts"]
@@ -37,7 +38,7 @@ def explain_concepts(
     model: VideoModel,
     clips: Sequence[Clip],
     *,
-    random: Sequence[Clip],
+    random: Sequence[Clip] | Path | str,
     target: str | int,
     settings: ConceptSettings | None = None,
     preset: str = "default",
@@ -47,8 +48,8 @@ def explain_concepts(
 ) -> ConceptRun:
     """Which concepts of its clips does the network rely on for a class, and how sure is that?
 
-    ``clips`` of the class, at least as long as the network's clip; ``random`` clips of unrelated videos. With ``store``
-    every step is kept and found again. Raises DataError and ModelError with one sentence on bad input.
+    ``clips`` of the class, at least as long as the network's clip; ``random`` clips of unrelated videos, or a folder of
+    them. With ``store`` every step is kept and found again. Raises DataError and ModelError with one sentence on bad input.
     Source: STCE / 3D-ACE (Ji, Wang, Kato), with the direct effect beside its TCAV score.
     """
     settings = settings or ConceptSettings()
@@ -62,6 +63,8 @@ def explain_concepts(
                 skipped=skipped, progress=progress,
             )  # fmt: skip
     y = model.class_index(target)
+    if isinstance(random, str | Path):
+        random = read_clips(random, model.reader(), limit=settings.random_videos, seed=settings.seed).clips
     random = list(random)[: settings.random_videos]
     leak_check(clips, random)
     session = Session(model, settings, store if isinstance(store, Store) else Store(Path(store)), progress)

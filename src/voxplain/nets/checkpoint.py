@@ -1,4 +1,4 @@
-"""Files of weights → flat state dicts of tensors under the names of the networks here.
+"""Files of weights → flat state dicts of tensors under the names of the networks here, and back.
 
 | naming | file | maps to |
 |---|---|---|
@@ -9,11 +9,15 @@
 Nothing here unpickles objects: `torch.load` runs with `weights_only=True`, everything else is refused.
 """
 
+import json
+import os
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -120,3 +124,31 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return _unwrap(_read_torch(path), path), {}
     known = ", ".join((".safetensors", *TORCH_SUFFIXES))
     raise ModelError(f"weights files end in {known}, got {path.name!r}; rename it to its true format")
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors and metadata as .safetensors: whole or not at all, same bytes each time.
+
+    Written under a temporary name in the same folder, synced, renamed. Raises ModelError for another suffix
+    or a place that cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise ModelError(f"weights are written as .safetensors, got {path.name!r}; change the file's suffix")
+    # Copies, because the format refuses tensors that share memory (tied weights).
+    blob = safetensors.torch.save({k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()})
+    end = 8 + int.from_bytes(blob[:8], "little")
+    # The library writes metadata in an order that changes from run to run; this header always sorts it.
+    header = json.dumps({"__metadata__": dict(sorted(metadata.items())), **json.loads(blob[8:end])}).encode()
+    header += b" " * (-len(header) % 8)  # tensors start on 8 bytes
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            file.write(memoryview(blob)[end:])
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ModelError(f"cannot write weights to {path}: {error.strerror}; check folder and space") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,20 +1,16 @@
 """Weights into networks and out of them: load a file, save a file, fingerprint what a network holds."""
 
 import hashlib
-import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
-from voxplain.nets.checkpoint import NAMINGS, read_checkpoint, some
+from voxplain.nets.checkpoint import NAMINGS, read_checkpoint, some, write_checkpoint
 
 
 @dataclass(frozen=True)
@@ -111,31 +107,9 @@ def _check_values(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 def save_weights(net: nn.Module, path: str | Path, metadata: Mapping[str, str]) -> None:
     """Write the network's weights and metadata as .safetensors: whole or not at all, same bytes each time.
 
-    Written under a temporary name in the same folder, synced, renamed. Raises ModelError for another suffix
-    or a place that cannot be written.
+    Raises ModelError for another suffix or a place that cannot be written.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ModelError(f"weights are written as .safetensors, got {path.name!r}; change the file's suffix")
-    # Copies, because the format refuses tensors that share memory (tied weights).
-    state = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in net.state_dict().items()}
-    blob = safetensors.torch.save(state)
-    end = 8 + int.from_bytes(blob[:8], "little")
-    # The library writes metadata in an order that changes from run to run; this header always sorts it.
-    header = json.dumps({"__metadata__": dict(sorted(metadata.items())), **json.loads(blob[8:end])}).encode()
-    header += b" " * (-len(header) % 8)  # tensors start on 8 bytes
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            file.write(memoryview(blob)[end:])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ModelError(f"cannot write weights to {path}: {error.strerror}; check folder and space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_checkpoint(Path(path), net.state_dict(), metadata)
 
 
 def weights_digest(net: nn.Module) -> str:

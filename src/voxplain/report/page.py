@@ -18,13 +18,13 @@ from jinja2 import Environment, StrictUndefined, Template
 from matplotlib.figure import Figure
 from PIL import Image
 
-from voxplain import __version__
 from voxplain.concepts.run import ConceptRow, ConceptRun
 from voxplain.errors import DataError
 from voxplain.report.draw import Example, choose_examples, moving, tiles
 from voxplain.report.plots import DARK, LIGHT, curves, score_bars
 from voxplain.report.tables import SIGNIFICANT, number, places_for
 from voxplain.report.words import contrast_words, evaluation_words, found_words, meaning
+from voxplain.version import __version__
 from voxplain.video.encode import encode_video
 
 __all__ = ["write_report"]
@@ -39,7 +39,8 @@ DPI = 144
 def write_report(run: ConceptRun | Sequence[ConceptRun], path: Path | str) -> Path:
     """Write one self-contained HTML page for a run, or for several classes; returns its path.
 
-    The file appears whole or not at all, and the same runs give the same bytes. Raises DataError without any run.
+    The file appears whole or not at all, and the same runs give the same bytes, as far as
+    the video encoder does. Raises DataError without any run.
     """
     runs = [run] if isinstance(run, ConceptRun) else list(run)
     if not runs:
@@ -54,7 +55,7 @@ def write_report(run: ConceptRun | Sequence[ConceptRun], path: Path | str) -> Pa
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=number, tojson_pretty=_pretty)
     return environment.from_string(files("voxplain.report").joinpath("page.html").read_text("utf-8"))
 

@@ -28,9 +28,9 @@ _MEANINGS = {
     ),
     "effect (alone)": (
         "log-odds gained when shown alone",
-        "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean over "
-        "the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, and "
-        "more for this class than for the others.",
+        "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
+        "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
+        "and more for this class than for the others.",
     ),
     "tcav (sign_count": (
         "share of clips",
