@@ -12,7 +12,7 @@ import torch
 
 from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
-from voxplain.perturb import base_clip, hide, reveal
+from voxplain.perturb import FILLS, base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
@@ -82,6 +82,14 @@ class HideConcepts:
     controls: int = 1  # random regions a clip and concept; their logits are averaged
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse a fill that does not exist, and to go without a control."""
+        if self.fill not in FILLS or self.controls < 1:
+            raise DataError(
+                f"expected a fill of {', '.join(FILLS)} and 1 control or more, got {self.fill!r} and {self.controls}; "
+                "correct them"
+            )
+
     def __call__(
         self,
         model: VideoModel,
@@ -103,7 +111,7 @@ class HideConcepts:
         shape = (concepts, logits.shape[1])
         hidden, control, alone = (np.full(shape, np.nan, np.float32) for _ in range(3))
         volume = np.zeros(concepts, np.float32)
-        rows = logits[2:].reshape(len(masks), 2 + self.controls, -1)
+        rows = logits[2:].reshape(len(masks), 2 + self.controls, logits.shape[1])
         for row, (k, mask) in zip(rows, masks.items(), strict=True):
             hidden[k], alone[k], control[k] = row[0], row[1], row[2:].mean(0)
             volume[k] = mask.mean()

@@ -5,7 +5,7 @@ union of the masks of the first q concepts of an order. Source: STCE §4.2, with
 orders, random regions of the same volume, intervals over videos.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from voxplain.concepts.effect import concept_mask, logits_of
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
-from voxplain.perturb import base_clip, hide, reveal
+from voxplain.perturb import FILLS, base_clip, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
@@ -104,6 +104,14 @@ class AddRemove:
     fill: str = "mean"  # what is not shown: mean, grey, black, blur
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse counts without which there is nothing to compare."""
+        if self.fill not in FILLS or min(self.steps, self.draws, self.matched) < 1:
+            raise DataError(
+                f"expected a fill of {', '.join(FILLS)}, and steps, draws and matched of 1 or more, got {self.fill!r}, "
+                f"{self.steps}, {self.draws} and {self.matched}; correct them"
+            )
+
     def __call__(
         self,
         model: VideoModel,
@@ -152,16 +160,18 @@ class _Trial:
         rng = np.random.default_rng((self.settings.seed, self.index))
         top = unions[list(listed).index("top")]
         draws = [[self._matched(rng, m) for m in top] for _ in range(self.settings.matched)]
+        masks = [m for row in [*unions, *draws] for m in row]
+        # Adding shows the masks, removing shows the rest: one list of what is shown, so that the untouched clip and
+        # the end points of both curves are the same forward, equal to the last bit.
+        rows = self._logits([np.ones_like(masks[0]), *masks, *(~m for m in masks)])
+        sides = rows[1:].reshape(2, len(unions) + len(draws), len(top), -1)
+        coverage = np.array([[m.mean() for m in row] for row in unions], np.float32)
         parts = []
-        for show in (reveal, hide):
-            flat = self._logits([m for row in [*unions, *draws] for m in row], show)
-            logits = flat.reshape(len(unions) + len(draws), len(top), -1)
+        for logits in sides:
             matched = logits[len(unions) :]
-            coverage = np.array([[m.mean() for m in row] for row in unions], np.float32)
             right = (matched.argmax(-1) == target).mean(0).astype(np.float32)
             parts.append((logits[: len(unions)], coverage, matched.mean(0), right))
-        untouched = self._logits([np.zeros(self.clip.frames.shape[:3], bool)], hide)[0]
-        return untouched, parts[0], parts[1]
+        return rows[0], parts[0], parts[1]
 
     def _unions(self, order: np.ndarray) -> list[np.ndarray]:
         """Masks at q = 0 … Q and with all concepts."""
@@ -177,13 +187,12 @@ class _Trial:
     def _matched(self, rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
         return volume_matched(rng, self.supervoxels, int(mask.sum()))
 
-    def _logits(self, masks: list[np.ndarray], show: Callable[..., np.ndarray]) -> np.ndarray:
-        """Logits [n,C] of a list of masks; equal masks (a concept may be absent) share one forward."""
-        packed = [np.packbits(m).tobytes() for m in masks]
-        place = {key: i for i, key in enumerate(dict.fromkeys(packed))}
-        distinct = dict(zip(packed, masks, strict=True))
-        pictures: Iterator[np.ndarray] = (show(self.clip.frames, distinct[key], self.base) for key in place)
-        rows = logits_of(self.model, pictures)
+    def _logits(self, shown: list[np.ndarray]) -> np.ndarray:
+        """Logits [n,C] of what a list of masks shows; equal masks (a concept may be absent) share one forward."""
+        packed = [np.packbits(m).tobytes() for m in shown]
+        distinct = dict(zip(packed, shown, strict=True))  # in the order of first appearance
+        place = {key: i for i, key in enumerate(distinct)}
+        rows = logits_of(self.model, (reveal(self.clip.frames, mask, self.base) for mask in distinct.values()))
         return rows[[place[key] for key in packed]]
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from voxplain.errors import DataError, VideoError
 from voxplain.model import VideoModel
-from voxplain.perturb import base_clip
+from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
@@ -85,11 +85,22 @@ class MaskedCrops:
     crop: str = "box"  # box: crop and resize [P]; in-place: keep position and size
     window_step: int = 8  # frames between windows of long segments; 1 is the exact mode of the reference
 
+    def __post_init__(self) -> None:
+        """Refuse names that nothing stands for, before hours of work."""
+        if self.fill not in FILLS or self.crop not in CROPS or self.window_step < 1:
+            raise DataError(
+                f"expected a fill of {', '.join(FILLS)}, a crop of {', '.join(CROPS)} and window_step of 1 or more, "
+                f"got {self.fill!r}, {self.crop!r} and {self.window_step}; correct them"
+            )
+
     def __call__(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
     ) -> np.ndarray:
         """Features float32 [N,D] of a clip's supervoxels, all or ``ids``. VideoError when the clip is too short."""
         ids = np.arange(supervoxels.count) if ids is None else ids
+        _refuse_short(model, clip)
+        if not len(ids):  # every supervoxel may have been dropped; the whole clip tells how wide a row is
+            return np.zeros((0, len(embed_clip(model, clip, window_step=len(clip.frames)))), np.float32)
         total: list[np.ndarray | None] = [None] * len(ids)
         seen = np.zeros(len(ids), np.int64)
         batch: list[torch.Tensor] = []
@@ -116,11 +127,6 @@ class MaskedCrops:
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray
     ) -> Iterator[tuple[int, torch.Tensor]]:
         length, height, width = model.grid
-        if len(clip.frames) < length:
-            raise VideoError(
-                f"expected a clip of at least {length} frames, got {len(clip.frames)} of {clip.source}; "
-                "read it with the model's reader, which loops short videos"
-            )
         base = base_clip(clip.frames, self.fill, model.mean_colour)
         for owner, i in enumerate(ids):
             box = supervoxels.boxes[i]
@@ -129,7 +135,16 @@ class MaskedCrops:
                 yield owner, CROPS[self.crop](shown[start : start + length], box, (height, width))
 
 
+def _refuse_short(model: VideoModel, clip: Clip) -> None:
+    if len(clip.frames) < model.grid[0]:
+        raise VideoError(
+            f"expected a clip of at least {model.grid[0]} frames, got {len(clip.frames)} of {clip.source}; "
+            "read it with the model's reader, which loops short videos"
+        )
+
+
 def embed_clip(model: VideoModel, clip: Clip, *, window_step: int = 8) -> np.ndarray:
     """Feature of a whole clip, float32 [D]: the mean over windows when it is longer than the network's."""
+    _refuse_short(model, clip)
     starts = Windows(model.grid[0], 1, window_step)(len(clip.frames))
     return model.embed(clip.frames[starts]).mean(0).cpu().numpy()

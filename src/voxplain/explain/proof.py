@@ -46,7 +46,7 @@ def evaluate_concepts(
 
     def one(i: int) -> list[Steps]:
         name = key(
-            "steps", 1, frames=held[i].frames, labels=parts[i].labels, assigned=assigned[i], ranked=ranked, target=y,
+            "steps", 2, frames=held[i].frames, labels=parts[i].labels, assigned=assigned[i], ranked=ranked, target=y,
             evaluation=settings.evaluation, place=i, **network,
         )  # fmt: skip
 

@@ -49,7 +49,7 @@ def explain_concepts(
     """Which concepts of its clips does the network rely on for a class, and how sure is that?
 
     ``clips`` of the class, at least as long as the network's clip; ``random`` clips of unrelated videos, or a folder of
-    them. With ``store`` every step is kept and found again. Raises DataError and ModelError with one sentence on bad input.
+    them. With ``store`` every step is kept and found again. Raises DataError or ModelError with one sentence.
     Source: STCE / 3D-ACE (Ji, Wang, Kato), with the direct effect beside its TCAV score.
     """
     settings = settings or ConceptSettings()

@@ -55,7 +55,7 @@ def write_report(run: ConceptRun | Sequence[ConceptRun], path: Path | str) -> Pa
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=number, tojson_pretty=_pretty)
     return environment.from_string(files("voxplain.report").joinpath("page.html").read_text("utf-8"))
 

@@ -36,7 +36,7 @@ class PlantedDesign:
     shortcut_rate: float = 0.95
 
     def __post_init__(self) -> None:
-        """Refuse names that no shape or motion has."""
+        """Refuse names that no shape or motion has, and designs whose classes would not be what they say."""
         for name, known in [(n, SHAPES) for n in (*self.appearance, self.carrier, *self.distractors)] + [
             (n, MOTIONS) for n in self.motions
         ]:
@@ -45,6 +45,18 @@ class PlantedDesign:
         if self.carrier in self.appearance:
             raise DataError(
                 f"expected a carrier shape that is no appearance class, got {self.carrier!r} as both; change one"
+            )
+        if set(self.distractors) & {*self.appearance, self.carrier}:
+            raise DataError(
+                f"expected distractors of other shapes than the classes', got {self.distractors}; change them, "
+                "because a distractor must say nothing of the class"
+            )
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"expected different class names, got {self.classes}; name each class once")
+        if self.frames < 1 or self.size < 16 or self.size % 2:
+            raise DataError(
+                f"expected 1 frame or more and an even size of 16 pixels or more, got {self.frames} and {self.size}; "
+                "H.264 stores even sides only, and masks must have the size of the frames"
             )
         if self.shortcut is not None and self.shortcut not in self.classes:
             raise DataError(f"expected the shortcut to name one of {self.classes}, got {self.shortcut!r}")

@@ -78,29 +78,42 @@ def write_planted(
     root, design = Path(root), design or PlantedDesign()
     listed = _scene_list(design, train, test, unrelated, seed)
     head = {"design": json.loads(json.dumps(asdict(design))), "seed": seed}
-    plan = root / ".plan.json"
-    asked = json.dumps({**head, "counts": [train, test, unrelated]}, sort_keys=True)
-    if plan.exists() and plan.read_text() != asked:
-        raise DataError(
-            f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
-        )
-    root.mkdir(parents=True, exist_ok=True)
-    plan.write_text(asked)
+    _claim(root, head, [train, test, unrelated])
     for name, scene in listed:
         video, truth = root / name, (root / "masks" / name).with_suffix(".npz")
         if not (video.exists() and truth.exists()):
             video.parent.mkdir(parents=True, exist_ok=True)
             truth.parent.mkdir(parents=True, exist_ok=True)
             with open(truth.with_suffix(".part"), "wb") as part:
-                np.savez_compressed(part, allow_pickle=False, **masks(scene))
+                np.savez_compressed(part, **masks(scene))  # type: ignore[arg-type]
             truth.with_suffix(".part").replace(truth)
             write_video(video, render(scene, codec=False))
         advance()
     record = {**head, "videos": [{"path": name, "scene": scene_record(scene)} for name, scene in listed]}
-    partial = root / ".manifest.part"
-    partial.write_text(json.dumps(record, indent=1))
-    partial.replace(root / "manifest.json")
+    _put(root / "manifest.json", json.dumps(record, indent=1))
     return PlantedSet(root, design, seed, dict(listed))
+
+
+def _claim(root: Path, head: dict, counts: list[int]) -> None:
+    """Mark a folder as that of this set; DataError when it is another's, by its plan or, without one, its manifest."""
+    plan, manifest = root / ".plan.json", root / "manifest.json"
+    asked = json.dumps({**head, "counts": counts}, sort_keys=True)
+    same = not plan.exists() or plan.read_text() == asked
+    if not plan.exists() and manifest.exists():  # copied without its hidden file
+        there = read_planted(root)
+        same = {"design": json.loads(json.dumps(asdict(there.design))), "seed": there.seed} == head
+    if not same:
+        raise DataError(
+            f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    _put(plan, asked)
+
+
+def _put(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 def read_planted(root: Path | str) -> PlantedSet:
@@ -110,9 +123,11 @@ def read_planted(root: Path | str) -> PlantedSet:
         record = json.loads((root / "manifest.json").read_text())
         kinds: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
         scenes = {v["path"]: scene_from_record(v["scene"]) for v in record["videos"]}
+        return PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)
+    except DataError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"expected a planted set with a manifest.json in {root}, got {type(error).__name__}; "
             "write one with `voxplain planted DIR`"
         ) from None
-    return PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)
