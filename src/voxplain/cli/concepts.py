@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from PIL import Image
 from rich.console import Console
 
+from voxplain.cli.data import Held, parts
 from voxplain.cli.network import Network, open_model
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
@@ -21,7 +22,7 @@ from voxplain.errors import DataError
 from voxplain.explain import evaluate_concepts, explain_concepts
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
-from voxplain.report import montage, table_csv, table_json, table_text, write_report
+from voxplain.report import curves, montage, table_csv, table_json, table_text, write_report
 from voxplain.store import Store, write_whole
 
 __all__ = ["Job", "concepts_command", "evaluate_command", "run_job"]
@@ -38,7 +39,8 @@ class Job:
     network: Network
     settings: ConceptSettings
     preset: str
-    test: Path | None = None
+    held: Held = Held()  # noqa: RUF009 - frozen
+    test: Path | None = None  # a folder of its own; otherwise the part of `data` that is held out
     whole: bool = False
 
 
@@ -47,6 +49,7 @@ def concepts_command(
     *,
     class_: Annotated[tuple[str, ...], Parameter(name="--class", consume_multiple=True, negative="")] = (),
     network: Network = Network(),  # noqa: B008 - frozen
+    held: Held = Held(),  # noqa: B008 - frozen
     random: Path | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     preset: str = "default",
@@ -65,12 +68,13 @@ def concepts_command(
     Examples:
         voxplain concepts data --class bend --net r3d --weights r3d.safetensors --random unrelated -o runs/bend
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
+        voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
         voxplain concepts data --class bend --model mypkg.nets:build --layer blocks.5 --random unrelated -o runs/b
 
     Parameters
     ----------
     data
-        Folder of class folders, or one with train/ and test/ (concepts come from train/).
+        Folder of class folders, or one with train/ and test/. Concepts come from the videos that are not held out.
     class_
         The classes to explain; default: all.
     random
@@ -98,11 +102,11 @@ def concepts_command(
     pool = random or data / "unrelated"
     if not pool.is_dir():
         raise DataError(f"expected a folder of unrelated videos, got {pool}, which is none; give one with --random DIR")
-    videos = scan_folder(data, part="train")
+    videos, _ = parts(data, held)
     chosen = tuple(class_) or videos.classes
     for name in chosen:
         videos.of_class(name)  # an unknown class is an error before any work
-    job = Job(data, pool, output, chosen, network, settings, preset, data / "test", whole)
+    job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole)
     model = _open(job, videos, None)
     if dry_run:
         _estimate(job, model, videos)
@@ -130,7 +134,7 @@ def evaluate_command(
     run
         The output folder of `voxplain concepts`.
     test
-        Folder of class folders of test videos; default: DATA/test of the run.
+        Folder of class folders of test videos; default: what the run held out, or DATA/test.
     """
     job = _read_job(run)
     run_job(replace(job, test=test or job.test), evaluate=True)
@@ -139,8 +143,8 @@ def evaluate_command(
 def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
     """Explain every class at every layer, write the results, print the tables; returns the runs."""
     console = Console()
-    videos = scan_folder(job.data, part="train")
-    held_out = _test_videos(job) if evaluate else None
+    videos, rest = parts(job.data, job.held)
+    held_out = _test_videos(job, rest) if evaluate else None
     runs = []
     layers: Sequence[str | None] = job.network.layer or (None,)
     for layer in layers:
@@ -206,17 +210,22 @@ class _Whole:
         return np.arange(max(count, self.frames), dtype=np.int64)[None] % count
 
 
-def _test_videos(job: Job) -> VideoSet:
-    if job.test is None or not job.test.is_dir():
-        raise DataError(f"expected a folder of test videos, got {job.test}, which is none; give one with --test DIR")
-    if job.test == job.data / "test":
-        return scan_folder(job.data, part="test")
-    return scan_folder(job.test)
+def _test_videos(job: Job, rest: VideoSet | None) -> VideoSet:
+    if job.test is not None:
+        return scan_folder(job.test)
+    if rest is None:
+        raise DataError(
+            f"expected test videos beside those explained, got none in {job.data}; give some with --test DIR, or hold "
+            "some out with `voxplain concepts --hold-out`"
+        )
+    return rest
 
 
 def _write(folder: Path, run: ConceptRun) -> None:
-    """The run's table, JSON and concept pictures."""
+    """The run's table, JSON and concept pictures, and the curves once it is evaluated."""
     folder.mkdir(parents=True, exist_ok=True)
+    if run.evaluation is not None:
+        curves(run.evaluation).savefig(folder / "curves.png", dpi=80, metadata={"Software": None})
     write_whole(folder / "concepts.csv", table_csv(run).encode())
     write_whole(folder / "concepts.json", json.dumps(table_json(run), indent=1).encode())
     for row in run.rows():
@@ -249,7 +258,9 @@ def _job_record(job: Job, assignments: Sequence[str], config: Path | None) -> di
     """The job as plain JSON; settings are written as the preset and what was changed."""
     network = asdict(job.network)
     return {
-        "data": str(job.data.resolve()), "random": str(job.random.resolve()), "classes": list(job.classes),
+        "data": str(job.data.resolve()), "hold_out": list(job.held.hold_out),
+        "split": job.held.split and str(job.held.split.resolve()),
+        "random": str(job.random.resolve()), "classes": list(job.classes),
         "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
         "preset": job.preset, "seed": job.settings.seed, "whole": job.whole,
         "settings": [[name, value] for name, value in _configured(config, assignments)],
@@ -270,10 +281,11 @@ def _read_job(folder: Path) -> Job:
     network = Network(
         **{**facts, "layer": tuple(facts["layer"]), "weights": facts["weights"] and Path(facts["weights"])}
     )
-    data = Path(record["data"])
+    split = record.get("split")
+    held = Held(split and Path(split), tuple(record.get("hold_out", ())))
     return Job(
-        data, Path(record["random"]), folder, tuple(record["classes"]), network, settings, record["preset"],
-        data / "test", record["whole"],
+        Path(record["data"]), Path(record["random"]), folder, tuple(record["classes"]), network, settings,
+        record["preset"], held, whole=record["whole"],
     )  # fmt: skip
 
 

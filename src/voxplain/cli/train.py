@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from voxplain.datasets import VideoSet, scan_folder
-from voxplain.errors import DataError
+from voxplain.cli.data import Held, parts
+from voxplain.datasets import VideoSet
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, NetSpec, build_net, save_weights
 from voxplain.progress import progress_bar
@@ -28,8 +28,7 @@ def train_command(
     *,
     net: str = "tiny",
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    split: Path | None = None,
-    hold_out: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    held: Held = Held(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
 ) -> None:
@@ -50,17 +49,13 @@ def train_command(
         tiny, c3d, r3d or i3d.
     output
         Folder for the weights and the log.
-    split
-        A split file: one relative path a line, or "name 1" (train) and "name 2" (test).
-    hold_out
-        Test on the videos whose file names contain one of these words, as persons of Weizmann.
     device
         cpu, cuda …; default: cuda when there is one.
     """
     console = Console()
     spec = NETS.get(net) or _unknown(net)
     geometry = Geometry(spec.resize, spec.crop)
-    training, testing = _parts(data, split, hold_out)
+    training, testing = parts(data, held)
     output.mkdir(parents=True, exist_ok=True)
     loaded = [_load(v, geometry, name) for v, name in ((training, "training"), (testing, "test")) if v is not None]
     for videos in loaded:
@@ -96,23 +91,6 @@ def train_command(
 def _unknown(net: str) -> NetSpec:
     build_net(net, 2)  # raises the sentence with near names
     raise AssertionError
-
-
-def _parts(data: Path, split: Path | None, hold_out: tuple[str, ...]) -> tuple[VideoSet, VideoSet | None]:
-    """Training and test videos: by split file, by held-out names, by folders, or all for training."""
-    if split is not None:
-        return scan_folder(data, split=split, part="train"), scan_folder(data, split=split, part="test")
-    videos = scan_folder(data, part="train")
-    if hold_out:
-        held = np.array([any(word in path.name for word in hold_out) for path in videos.paths])
-        if held.all() or not held.any():
-            raise DataError(
-                f"expected --hold-out {' '.join(hold_out)} to name some of the {len(held)} videos, "
-                f"got {int(held.sum())}; "
-                "give words that are part of some file names"
-            )
-        return videos.select(np.flatnonzero(~held)), videos.select(np.flatnonzero(held))
-    return videos, scan_folder(data, part="test") if (data / "test").is_dir() else None
 
 
 def _load(videos: VideoSet, geometry: Geometry, name: str) -> TrainingVideos:

@@ -1,5 +1,6 @@
 """Every number of a concept explanation, the presets, and how a file or a command line changes them."""
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -14,14 +15,23 @@ from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.rank import EFFECTS
+from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
-from voxplain.model import Objective
+from voxplain.model import OBJECTIVES, Objective
 from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
 
 __all__ = ["NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
 
 RANKINGS = ("effect", "tcav")
 NEGATIVES = ("matched", "raw")
+_NAMES: dict[str, tuple[str, ...]] = {
+    "ranking": RANKINGS,
+    "negatives": NEGATIVES,
+    "objective": tuple(OBJECTIVES),
+    "tcav": tuple(SCORES),
+    "effect_kind": tuple(EFFECTS),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class ConceptSettings:
 
     def __post_init__(self) -> None:
         """Refuse names and counts that nothing stands for."""
-        for name, known in (("ranking", RANKINGS), ("negatives", NEGATIVES)):
+        for name, known in _NAMES.items():
             if getattr(self, name) not in known:
                 raise DataError(f"expected {name} to be one of {known}, got {getattr(self, name)!r}; choose one")
         for name in (
@@ -144,23 +154,48 @@ def override(settings: Any, key: str, value: Any) -> Any:
 
 def _choose(head: str, name: Any) -> Any:
     choices = _CHOICES.get(head, {})
-    if name in choices:
+    name = name[0] if isinstance(name, list | tuple) and len(name) == 1 else name
+    if isinstance(name, str) and name in choices:
         return choices[name]
     raise DataError(f"expected {head} to be one of {sorted(choices)}, got {name!r}; `voxplain methods` lists them")
+
+
+def _scalar(key: str, text: str) -> Any:
+    """Text as YAML reads it, and numbers such as 1e-3, which YAML 1.1 takes for text."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise DataError(f"expected {key} to be a value in YAML, got {text!r}; correct it") from None
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
 
 
 def _coerce(key: str, current: Any, value: Any) -> Any:
     """A value as the field's current kind: tuples stay tuples, ints stay ints, floats take ints too."""
     if isinstance(value, str):
-        value = yaml.safe_load(value) if not isinstance(current, str) else value
+        value = _scalar(key, value) if not isinstance(current, str) else value
     elif isinstance(value, list | tuple):
-        value = _tuples([yaml.safe_load(v) if isinstance(v, str) else v for v in value])
+        value = _tuples([_scalar(key, v) if isinstance(v, str) else v for v in value])
         if not isinstance(current, tuple) and len(value) == 1:
             value = str(value[0]) if isinstance(current, str) else value[0]
     if isinstance(current, tuple) and not isinstance(value, tuple):
         value = _tuples(value) if isinstance(value, list) else (value,)
-    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if current is not None and type(value) is not type(current):
+    kinds = _kinds(current)
+    value = _floats(value) if kinds == {float} else value
+    if type(value) is not type(current) or _kinds(value) != kinds:
         raise DataError(f"expected {key} to be a {type(current).__name__} like {current!r}, got {value!r}; correct it")
     return value
+
+
+def _kinds(value: Any) -> set[type]:
+    """The types of the plain values in nested tuples."""
+    return set().union(*map(_kinds, value)) if isinstance(value, tuple) else {type(value)}
+
+
+def _floats(value: Any) -> Any:
+    """Whole numbers as floats, also inside tuples."""
+    if isinstance(value, tuple):
+        return tuple(_floats(v) for v in value)
+    return float(value) if type(value) is int else value

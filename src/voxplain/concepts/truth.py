@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from voxplain.concepts.effect import concept_mask, logits_of
 from voxplain.datasets.planted import PlantedSet, freeze, render, without
+from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
@@ -45,19 +46,36 @@ def reliance(
     *,
     objective: Objective = "log_odds",
 ) -> Reliance:
-    """Render every clip without each of its objects, and with each held still, and measure the objective's drop."""
+    """Render every clip without each of its objects, and with each held still, and measure the objective's drop.
+
+    Raises DataError when a clip is not the whole rendered picture, as after a resize and a crop: then neither the
+    counterfactuals nor the masks would show what the clip shows.
+    """
     names = tuple(sorted({o.name for c in clips for o in planted.scene(c.source).objects}))
     drop, frozen = (np.full((len(clips), len(names)), np.nan) for _ in range(2))
     for m, clip in enumerate(clips):
         scene = planted.scene(clip.source)
         present = [o.name for o in scene.objects]
         changed = [change(scene, name) for change in (without, freeze) for name in present]
-        z = torch.from_numpy(logits_of(model, iter([render(s) for s in (scene, *changed)]))).double()
+        whole = render(scene)
+        _refuse_other_view(clip, whole)
+        z = torch.from_numpy(logits_of(model, iter([whole, *(render(s) for s in changed)]))).double()
         value = OBJECTIVES[objective](z, target).numpy()
         columns = [names.index(name) for name in present]
         drop[m, columns] = value[0] - value[1 : 1 + len(present)]
         frozen[m, columns] = value[0] - value[1 + len(present) :]
     return Reliance(names, drop, frozen)
+
+
+def _refuse_other_view(clip: Clip, whole: np.ndarray) -> None:
+    # Another encoder's file may differ from ours by a few grey levels, another view of the scene by tens.
+    same = clip.frames.shape == whole.shape and np.abs(clip.frames.astype(int) - whole).mean() < 4
+    if not same:
+        raise DataError(
+            f"expected clips with the whole picture of {len(whole)} frames at {whole.shape[1]}×{whole.shape[2]}, got "
+            f"another view of {clip.source} ({clip.frames.shape}); read them with a geometry that neither resizes nor "
+            "crops"
+        )
 
 
 def concept_coverage(

@@ -13,7 +13,7 @@ from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.session import Progress, Session, embed, middle, nearest_centre, segment, then
 from voxplain.model import VideoModel
 from voxplain.progress import quiet
-from voxplain.store import Store, key
+from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
 __all__ = ["evaluate_concepts"]
@@ -39,6 +39,8 @@ def evaluate_concepts(
     session = Session(model, settings, store if isinstance(store, Store) else Store(Path(store)), progress)
     network, ranked, y = session.network, run.order, run.target_index
     held = middle(model, clips)
+    known = {content_hash(c.frames) for c in (*run.clips, *middle(model, run.clips))}
+    leaked = sum(content_hash(c.frames) in known for c in held)
     parts = segment(session, held, "test videos", unite=settings.test_unite)
     rows = embed(session, held, parts, "test videos")
     assigned = [nearest_centre(r, run.bank.centers) for r in rows]
@@ -69,4 +71,7 @@ def evaluate_concepts(
         for other in ("random", "least", "matched")
         for measure in ("accuracy", "margin")
     )
+    if leaked:
+        said = f"{leaked} of {len(held)} test clips are clips that the concepts were found in: not held out"
+        run = replace(run, warnings=(*run.warnings, said))
     return replace(run, evaluation=EvaluationRun(adding, removing, contrasts))

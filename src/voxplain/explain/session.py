@@ -1,5 +1,6 @@
 """What every step of a run shares: the model, the settings, the store, and the cached work on single clips."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.errors import VideoError
 from voxplain.model import VideoModel
 from voxplain.nets import weights_digest
 from voxplain.segment import Supervoxels
-from voxplain.store import Store, key
+from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
 __all__ = ["Progress", "Session", "cut", "embed", "fit_grid", "middle", "nearest_centre", "segment", "then"]
@@ -32,9 +34,12 @@ class Session:
     def network(self) -> dict:
         """Everything of the model that a result depends on, for cache keys."""
         m = self.model
+        # Strides, kinds of pooling and activations have no weights: the printed structure tells them apart, less the
+        # addresses in it that change from run to run.
         return {
-            "weights": weights_digest(m.net), "layer": m.layer, "mean": m.mean, "std": m.std, "layout": m.layout,
-            "grid": m.grid, "pool": m.pool,
+            "weights": weights_digest(m.net), "structure": re.sub(r"0x[0-9a-fA-F]+", "", repr(m.net)), "layer": m.layer,
+            "mean": m.mean, "std": m.std, "layout": m.layout, "grid": m.grid, "pool": m.pool,
+            "channel_axis": m.channel_axis,
         }  # fmt: skip
 
     def supervoxels(self, clip: Clip, *, unite: bool) -> Supervoxels:
@@ -54,7 +59,9 @@ class Session:
         s = self.settings
         ids = np.arange(supervoxels.count)
         if most is not None and most < len(ids):
-            ids = np.sort(np.random.default_rng(s.seed).choice(ids, most, replace=False))
+            # Ids follow place and level: one draw for all clips would show the same places of each.
+            own = int(content_hash(clip.frames)[:16], 16)
+            ids = np.sort(np.random.default_rng((s.seed, own)).choice(ids, most, replace=False))
         name = key("features", 1, frames=clip.frames, labels=supervoxels.labels, ids=ids, crops=s.crops, **network)
         make = lambda: {"values": s.crops(self.model, clip, supervoxels, ids=ids)}  # noqa: E731
         return self.store.arrays("features", name, make)["values"]
@@ -93,6 +100,12 @@ def middle(model: VideoModel, clips: Sequence[Clip]) -> list[Clip]:
 
 
 def window(model: VideoModel, clip: Clip) -> tuple[int, int]:
+    """First frame and the one after the last of the middle window. VideoError when the clip is too short."""
+    if len(clip.frames) < model.grid[0]:
+        raise VideoError(
+            f"expected a clip of at least {model.grid[0]} frames, got {len(clip.frames)} of {clip.source}; "
+            "read it with the model's reader, which loops short videos"
+        )
     start = (len(clip.frames) - model.grid[0]) // 2
     return start, start + model.grid[0]
 

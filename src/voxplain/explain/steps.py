@@ -20,7 +20,7 @@ from voxplain.segment import Supervoxels
 from voxplain.store import key
 from voxplain.video import Clip
 
-__all__ = ["bank", "effects", "tcav"]
+__all__ = ["bank", "effects", "refuse_few", "tcav"]
 
 
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
@@ -63,14 +63,18 @@ def _unpack(arrays: dict[str, np.ndarray], clusterer: Clusterer) -> ConceptBank:
     )  # fmt: skip
 
 
+def refuse_few(random: Sequence[Clip]) -> None:
+    """Raise DataError when there are too few unrelated videos for negatives and null concepts."""
+    if len(random) < 4:
+        raise DataError(f"expected at least 4 unrelated videos, got {len(random)}; give a folder with more")
+
+
 def _random_rows(session: Session, random: Sequence[Clip]) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """(negatives [R,n,D], features of unrelated supervoxels [N,D], the clip of each) from unrelated videos.
 
     One half of the videos gives the negatives, the other half the null concepts: a null concept must not meet itself.
     """
     s = session.settings
-    if len(random) < 4:
-        raise DataError(f"expected at least 4 unrelated videos, got {len(random)}; give a folder with more")
     parts = segment(session, random, "unrelated videos", unite=True)
     rows = embed(session, random, parts, "unrelated videos", most=s.random_crops)
     half = len(random) // 2

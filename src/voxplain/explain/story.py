@@ -66,6 +66,7 @@ def explain_concepts(
     if isinstance(random, str | Path):
         random = read_clips(random, model.reader(), limit=settings.random_videos, seed=settings.seed).clips
     random = list(random)[: settings.random_videos]
+    steps.refuse_few(random)  # before hours of work on the class
     leak_check(clips, random)
     session = Session(model, settings, store if isinstance(store, Store) else Store(Path(store)), progress)
     parts = segment(session, clips, "the class", unite=True)

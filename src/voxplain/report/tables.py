@@ -43,7 +43,7 @@ def mean_curves(steps: Steps) -> MeanCurves:
     right = steps.right()
     accuracy = {name: value.mean(0) for name, value in steps.by_order(right).items()}
     coverage = {name: value.mean(0) for name, value in steps.by_order(steps.coverage).items()}
-    accuracy["matched"], coverage["matched"] = steps.matched_right.mean(0, dtype=np.float64), coverage["random"]
+    accuracy["matched"], coverage["matched"] = steps.matched_right.mean(0, dtype=np.float64), coverage["top"]
     drawn = [i for i, name in enumerate(steps.names) if name.startswith("random")]
     low, high = np.percentile(right[drawn].mean(1), [2.5, 97.5], axis=0)
     return MeanCurves(accuracy, coverage, low, high, len(drawn))

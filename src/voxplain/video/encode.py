@@ -27,7 +27,9 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
         frames = np.pad(frames, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
     x264 = "libx264" in av.codecs_available
     # One thread: x264's output depends on the thread count, and same frames must give same bytes.
-    options = {"crf": str(crf), "threads": "1"} if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
+    # x264 looks ahead in a thread of its own; without mbtree its output does not depend on that thread's timing.
+    exact = {"crf": str(crf), "threads": "1", "x264-params": "no-mbtree=1"}
+    options = exact if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=fps, options=options)
