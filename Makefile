@@ -38,8 +38,8 @@ bench: $(STAMP)
 	$(PY) benchmarks/truth.py
 
 weights: $(STAMP)
-	$(VENV)/bin/voxplain planted runs/weights/videos --train 250 --test 50 --unrelated 0 --seed 1
-	$(VENV)/bin/voxplain train runs/weights/videos --net tiny --epochs 24 --lr 0.1 --lr-step 20 --batch 32 --flip 0 --seed 1 -o runs/weights
+	$(VENV)/bin/voxplain planted runs/weights/videos --train 500 --test 60 --unrelated 0 --seed 1
+	$(VENV)/bin/voxplain train runs/weights/videos --net tiny --epochs 20 --lr 0.1 --lr-step 15 --batch 32 --weight-decay 0.0005 --flip 0 --seed 1 -o runs/weights
 	cp runs/weights/weights.safetensors src/voxplain/nets/planted.safetensors
 
 clean:

@@ -38,7 +38,7 @@ from voxplain.explain import explain_concepts
 from voxplain.model import OBJECTIVES, VideoModel, stack
 from voxplain.store import Store
 
-SETTINGS = ConceptSettings(videos=30, random_videos=60, random_crops=20)
+SETTINGS = ConceptSettings(videos=20, random_videos=60, random_crops=15)
 
 
 def scores_of(model: VideoModel, runs: dict[str, ConceptRun], y: int) -> dict[str, np.ndarray]:

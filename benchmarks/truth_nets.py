@@ -59,7 +59,7 @@ def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) ->
         recipe = replace(RECIPE, seed=case.seed)
         if case.kind == "shuffled":
             labels = np.random.default_rng(case.seed).permutation(data.labels)
-            data, recipe = TrainingVideos(data.frames, labels), replace(recipe, epochs=16, lr_step=12)
+            data, recipe = TrainingVideos(data.frames, labels), replace(recipe, epochs=10, lr_step=8)
 
         def say(log: EpochLog) -> None:
             if tell:
@@ -78,7 +78,7 @@ CASES = (
     *(Case("trained", "held-out", seed) for seed in (101, 102, 103)),
     *(Case("shortcut", "held-out", seed) for seed in (201, 202)),
     *(Case("shuffled", "held-out", seed) for seed in (301,)),
-    *(Case("random", "held-out", seed) for seed in (401, 402)),
+    *(Case("random", "held-out", seed) for seed in (401,)),
 )
 
 if __name__ == "__main__":

@@ -60,9 +60,7 @@ def test_videos_are_in_natural_order_and_suffixes_ignore_case(tmp_path: Path) ->
     assert _names(scan_folder(tmp_path)) == ["c/V1.npy", "c/v9.NPY", "c/v10.npy"]
 
 
-def test_flat_folder_is_one_class_named_as_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flat_folder_is_one_class_named_as_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _clip(tmp_path / "jump" / "a.npy")
     _clip(tmp_path / "jump" / "b.npy")
     videos = scan_folder(tmp_path / "jump")

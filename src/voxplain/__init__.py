@@ -13,7 +13,7 @@ from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import PlantedDesign, read_planted, write_planted
 from voxplain.doctor import examine
 from voxplain.errors import DataError, MissingExtra, ModelError, VideoError, VoxplainError
-from voxplain.explain import evaluate_concepts, explain_concepts
+from voxplain.explain import evaluate_concepts, explain_concepts, score_given
 from voxplain.load import load_model, model_from_function
 from voxplain.model import VideoModel
 from voxplain.report import table_csv, table_json, table_text, write_report
@@ -58,6 +58,7 @@ __all__ = [
     "read_planted",
     "read_video",
     "scan_folder",
+    "score_given",
     "table_csv",
     "table_json",
     "table_text",

@@ -23,9 +23,7 @@ def _one_thread():
         yield
 
 
-def planted(
-    width: int, rows: int = 40, concepts: int = 3, sets: int = 4, scale: float = 1.0, shift: float = 0.3
-):
+def planted(width: int, rows: int = 40, concepts: int = 3, sets: int = 4, scale: float = 1.0, shift: float = 0.3):
     """Concepts that differ from the random sets by a direction of their own, far from the origin."""
     rng = np.random.default_rng(0)
     ways = rng.normal(size=(concepts, 1, width))
@@ -279,7 +277,6 @@ def test_cuda_agrees_with_the_cpu():
     concepts, negatives, _ = planted(128)
     for classifier in CLASSIFIERS.values():
         here, there = (
-            fit_cavs(concepts, negatives, classifier=classifier, layer="x", device=device)
-            for device in ("cpu", "cuda")
+            fit_cavs(concepts, negatives, classifier=classifier, layer="x", device=device) for device in ("cpu", "cuda")
         )
         assert np.allclose(here.vectors, there.vectors, atol=1e-4)

@@ -120,10 +120,7 @@ def test_paired_t_follows_the_reference():
     assert np.isnan(p[0])  # all differences zero: NaN, which the reference keeps, for NaN > 0.01 is false
     assert p[1] < 1e-12  # all the same
     assert 0 < p[2] < 0.01  # far below random survives too
-    assert (
-        paired_t([[1.0, 2.0, 4.0, 99.0]], [0.0, 1.5, 1.0])[0]
-        == paired_t([[1.0, 2.0, 4.0]], [0.0, 1.5, 1.0])[0]
-    )
+    assert paired_t([[1.0, 2.0, 4.0, 99.0]], [0.0, 1.5, 1.0])[0] == paired_t([[1.0, 2.0, 4.0]], [0.0, 1.5, 1.0])[0]
     with pytest.raises(DataError, match="R ≥ 2"):
         paired_t([[1.0]], [2.0])
 
@@ -143,9 +140,7 @@ def test_interval_matches_scipy_and_covers():
 def test_bootstrap_interval_matches_scipy():
     values = np.random.default_rng(5).exponential(size=30)
     found = bootstrap_interval(values, np.random.default_rng(6), resamples=20_000)
-    expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(7)
-    )
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(7))
     assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
     plain = np.quantile(values, [0, 1])
     assert plain[0] < found[0] < values.mean() < found[1] < plain[1]
@@ -207,9 +202,7 @@ def test_sampled_sign_flips_approach_the_exact_ones_and_never_reach_zero():
 @pytest.mark.parametrize("permutations", [9999, 99])
 def test_sign_flips_reject_at_their_level_when_nothing_is_there(side, permutations):
     rng = np.random.default_rng(9)
-    p = np.array(
-        [sign_flip_test(rng.laplace(size=10), rng, permutations=permutations, side=side) for _ in range(1500)]
-    )
+    p = np.array([sign_flip_test(rng.laplace(size=10), rng, permutations=permutations, side=side) for _ in range(1500)])
     for level in (0.05, 0.1, 0.5):
         assert within_binomial((p <= level).sum(), len(p), level)
 

@@ -116,9 +116,7 @@ def test_multiply_accumulates(name: str) -> None:
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_endpoint_shapes(name: str) -> None:
     seen, logits = watch(on_meta(name), clips(2, 3, 16, 112, 112))
-    assert {k: tuple(seen[k][0].shape) for k in ENDPOINTS[name]} == {
-        k: (2, *v) for k, v in ENDPOINTS[name].items()
-    }
+    assert {k: tuple(seen[k][0].shape) for k in ENDPOINTS[name]} == {k: (2, *v) for k, v in ENDPOINTS[name].items()}
     assert logits.shape == (2, 10)
 
 
@@ -132,9 +130,7 @@ def test_no_module_is_reused_and_no_relu_works_in_place(name: str) -> None:
     assert not any(m.inplace for m in relus)
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 3, 8, 112, 112), (1, 3, 16, 128, 112), (1, 16, 3, 112, 112), (3, 16, 112, 112)]
-)
+@pytest.mark.parametrize("shape", [(1, 3, 8, 112, 112), (1, 3, 16, 128, 112), (1, 16, 3, 112, 112), (3, 16, 112, 112)])
 def test_c3d_refuses_other_sizes(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"needs clips of shape \[B, 3, 16, 112, 112\], got .*; sample 16"):
         on_meta("c3d")(clips(*shape))

@@ -145,9 +145,7 @@ def test_save_refuses_other_suffixes_and_missing_folders(tmp_path: Path) -> None
 def test_head_of_another_class_count(tmp_path: Path) -> None:
     source, net, path = tiny_net(7), tiny_net(4, seed=1), tmp_path / "w.safetensors"
     save_weights(source, path, {})
-    with pytest.raises(
-        ModelError, match=r"head for 7 classes, the network expects 4; build it with 7 .*drop"
-    ):
+    with pytest.raises(ModelError, match=r"head for 7 classes, the network expects 4; build it with 7 .*drop"):
         load_weights(net, path)
     head = net.head.weight.clone()
     report = load_weights(net, path, head="drop")

@@ -29,9 +29,7 @@ def test_the_same_content_gives_the_same_bytes_at_another_time_and_in_another_or
     assert LABELS.encode(VOLUME.astype(">i2")) == before[1]
 
 
-NUMBERS = st.sampled_from(
-    ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", ">f4", ">i2"]
-)
+NUMBERS = st.sampled_from(["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", ">f4", ">i2"])
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
 
 

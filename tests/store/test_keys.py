@@ -78,9 +78,7 @@ ARRAYS = hnp.arrays(
 
 
 @given(ARRAYS, st.data())
-def test_one_flipped_byte_another_shape_or_type_changes_an_array_key(
-    array: np.ndarray, data: st.DataObject
-) -> None:
+def test_one_flipped_byte_another_shape_or_type_changes_an_array_key(array: np.ndarray, data: st.DataObject) -> None:
     name = key("s", 1, x=array)
     assert key("s", 1, x=array.copy()) == name
     assert key("s", 1, x=np.array(array, order="F")) == name

@@ -99,9 +99,7 @@ def test_killed_by_another_process_while_a_third_reads(tmp_path: Path, undisturb
     assert contents(tmp_path) == undisturbed
 
 
-def test_two_processes_that_make_the_same_results_at_once(
-    tmp_path: Path, undisturbed: dict[str, str]
-) -> None:
+def test_two_processes_that_make_the_same_results_at_once(tmp_path: Path, undisturbed: dict[str, str]) -> None:
     children = [start(tmp_path) for _ in range(2)]
     made = [finish(child) for child in children]
     assert sum(m for m in made if m is not None) >= 60
@@ -132,9 +130,7 @@ def test_opening_a_store_spares_the_file_that_another_is_writing(
     assert sorted(path.name for path in abandoned.parent.iterdir()) == [".mail.tmp", "new.json"]
 
 
-def test_a_temporary_file_taken_away_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_temporary_file_taken_away_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, taken = os.replace, []
 
     def replace(source: Path, target: Path) -> None:

@@ -81,9 +81,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
-        with pytest.raises(
-            VoxplainError, match=r"^needs 8\.0 MB more in .*step.* MB is free .*free some space"
-        ):
+        with pytest.raises(VoxplainError, match=r"^needs 8\.0 MB more in .*step.* MB is free .*free some space"):
             store.arrays("step", "big", lambda: {"x": np.zeros(1_000_000)})
     assert [path.name for path in (tmp_path / "step").iterdir()] == ["before.json"]
     assert store.arrays("step", "big", lambda: {"x": np.zeros(1)})["x"].shape == (1,)

@@ -152,11 +152,7 @@ def _hurt(path: Path, share: tuple[float, float], seed: int = 0) -> None:
 def _noisy(count: int) -> np.ndarray:
     """Counting frames plus noise, so that the packets are big enough to be hit."""
     noise = np.random.default_rng(0).integers(-15, 16, (count, 48, 64, 1))
-    return (
-        (np.clip(20 + 3 * np.arange(count), 20, 235)[:, None, None, None] + noise)
-        .astype(np.uint8)
-        .repeat(3, 3)
-    )
+    return (np.clip(20 + 3 * np.arange(count), 20, 235)[:, None, None, None] + noise).astype(np.uint8).repeat(3, 3)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ def _noise(*shape: int, seed: int = 0) -> np.ndarray:
 def test_the_papers_geometry_is_pillows_resize_and_a_centre_crop(size: tuple[int, int]) -> None:
     frames = _noise(3, *size, 3)
     expected = [
-        np.asarray(Image.fromarray(f).resize((171, 128), Image.Resampling.BILINEAR))[8:120, 29:141]
-        for f in frames
+        np.asarray(Image.fromarray(f).resize((171, 128), Image.Resampling.BILINEAR))[8:120, 29:141] for f in frames
     ]
     assert (Geometry()(frames) == np.stack(expected)).all()
 

@@ -11,6 +11,7 @@ from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.look import doctor_command, methods_command
 from voxplain.cli.planted import planted_command
+from voxplain.cli.tcav import tcav_command
 from voxplain.cli.train import train_command
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import VoxplainError
@@ -30,6 +31,7 @@ app.command(demo_command, name="demo")
 app.command(doctor_command, name="doctor")
 app.command(methods_command, name="methods")
 app.command(planted_command, name="planted")
+app.command(tcav_command, name="tcav")
 app.command(train_command, name="train")
 
 

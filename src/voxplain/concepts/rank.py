@@ -15,14 +15,17 @@ from voxplain.concepts.significance import (
     benjamini_hochberg,
     bootstrap_interval,
     effect_size,
+    independent_t,
     interval,
     null_t_test,
+    null_test,
+    paired_t,
     sign_flip_test,
 )
 from voxplain.errors import DataError
 from voxplain.model import Objective
 
-__all__ = ["EFFECTS", "ConceptScores", "class_specific", "rank_by_effect", "rank_by_tcav"]
+__all__ = ["EFFECTS", "TESTS", "ConceptScores", "class_specific", "rank_by_effect", "rank_by_tcav"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +68,26 @@ class ConceptScores:
         return np.argsort(-self.value, kind="stable")
 
 
-def rank_by_tcav(name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float) -> ConceptScores:
+# How a TCAV score is tested. The last two are for comparison with the references: the R sets share the concept's
+# members, so their spread is not its uncertainty, and both call almost everything significant.
+TESTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "null": lambda scores, null: np.asarray(null_t_test(scores, null)),
+    "null-rank": lambda scores, null: np.asarray(null_test(scores, null)),
+    "paired-t": lambda scores, null: np.asarray(paired_t(scores, null[0])),
+    "independent-t": lambda scores, null: np.asarray(independent_t(scores, null[0])),
+}
+
+
+def rank_by_tcav(
+    name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float, test: str = "null"
+) -> ConceptScores:
     """Rank by the mean over random sets; tested against null concepts, [K,R] and [N,R].
 
     The R scores of a concept share its members, so their spread says little of what other members would give: the
     p-value asks where the concept's mean lies among the means of concepts found in unrelated videos (two-sided t
-    with N − 1 degrees of freedom), not whether R correlated numbers differ from 0.5.
+    with N − 1 degrees of freedom), not whether R correlated numbers differ from 0.5. ``TESTS`` has the others.
     """
-    p = np.asarray(null_t_test(scores, null))
+    p = TESTS[test](scores, null)
     low, high = interval(scores)
     return ConceptScores(
         name, target, scores.astype(np.float32), scores.mean(1), null.mean(1).astype(np.float32),

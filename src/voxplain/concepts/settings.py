@@ -58,6 +58,7 @@ class ConceptSettings:
     classifier: Classifier = CLASSIFIERS["ridge"]
     objective: Objective = "log_odds"  # what is derived: logit [P], log_probability [C], log_odds
     tcav: str = "magnitude"  # sign_count [P] or magnitude
+    tcav_test: str = "null"  # null: against concepts of unrelated videos; null-rank; paired-t [C]; independent-t
     ranking: str = "effect"  # which score ranks: effect or tcav [P]
     effect: HideConcepts = field(default_factory=HideConcepts)
     effect_kind: str = "drop"  # drop, over-control or alone
@@ -81,6 +82,8 @@ class ConceptSettings:
         ):
             if getattr(self, name) < 1:
                 raise DataError(f"expected {name} to be at least 1, got {getattr(self, name)}; raise it")
+        if self.seed < 0:
+            raise DataError(f"expected a seed of 0 or more, got {self.seed}; choose another")
 
 
 PAPER = ConceptSettings(
@@ -104,6 +107,7 @@ PRESETS: dict[str, ConceptSettings] = {
         PAPER,
         unite=Unite(aligned=True, min_duration=16),
         crops=MaskedCrops(fill="grey", window_step=1),
+        tcav_test="paired-t",
         clusterer=KMeans(clusters=25, inits=10),
         evaluation=AddRemove(fill="grey"),
     ),

@@ -130,8 +130,8 @@ def tcav(
     gradients = model.gradient(frames, target, objective=s.objective)
     score = SCORES[s.tcav]
     scored, chance = (score(directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
-    name = f"tcav ({s.tcav}, {s.objective})"
-    return cavs, rank_by_tcav(name, scored, chance, target=target, chance=0.5 if s.tcav == "sign_count" else 0.0)
+    name, level = f"tcav ({s.tcav}, {s.objective})", 0.5 if s.tcav == "sign_count" else 0.0
+    return cavs, rank_by_tcav(name, scored, chance, target=target, chance=level, test=s.tcav_test)
 
 
 def effects(

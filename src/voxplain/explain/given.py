@@ -1,0 +1,101 @@
+"""Concepts that a user gives: folders of example clips, tested with CAVs against unrelated clips (plain TCAV)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voxplain.concepts.cav import CAVs, cav_similarity, fit_cavs
+from voxplain.concepts.features import embed_clip
+from voxplain.concepts.profile import concept_profile
+from voxplain.concepts.rank import ConceptScores, rank_by_tcav
+from voxplain.concepts.score import SCORES, directional_derivatives
+from voxplain.concepts.settings import ConceptSettings
+from voxplain.errors import DataError
+from voxplain.explain.session import Progress, middle
+from voxplain.model import VideoModel, stack
+from voxplain.progress import quiet
+from voxplain.video import Clip
+
+__all__ = ["GivenConcepts", "score_given"]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenConcepts:
+    """TCAV of named concepts: ``scores`` in the order of ``names``; ``similarity`` [K,K] between their CAVs.
+
+    ``profile`` [M,K]: inner product of each class clip's feature with each concept's mean CAV.
+    """
+
+    names: tuple[str, ...]
+    target: str
+    cavs: CAVs
+    scores: ConceptScores
+    similarity: np.ndarray
+    profile: np.ndarray
+
+    def table(self) -> str:
+        """The concepts as plain text, best first."""
+        s = self.scores
+        head = "concept                      score [     95 %      ]      q  CAV acc"
+        lines = [
+            f"{self.names[k]:26s} {s.value[k]:7.3f} [{s.interval[k, 0]:7.3f}, {s.interval[k, 1]:7.3f}] "
+            f"{s.q_value[k]:6.3f} {self.cavs.accuracy[k].mean():8.2f}"
+            for k in s.rank
+        ]
+        return "\n".join([head, *lines])
+
+
+def score_given(
+    model: VideoModel,
+    concepts: Mapping[str, Sequence[Clip]],
+    clips: Sequence[Clip],
+    *,
+    random: Sequence[Clip],
+    target: str | int,
+    settings: ConceptSettings | None = None,
+    nulls: int = 30,
+    progress: Progress = quiet,
+) -> GivenConcepts:
+    """Does the class rest on the concepts that these example clips show? Kim et al. 2018.
+
+    CAVs of whole clips against random sets of one half of the unrelated clips; the null are ``nulls`` random draws of
+    the other half, as many as a concept has clips. Raises DataError for too few clips.
+    """
+    s = settings or ConceptSettings()
+    short = [name for name, own in concepts.items() if len(own) < 3]
+    if not concepts or short or len(random) < 8:
+        raise DataError(
+            f"expected at least 3 clips a concept and 8 unrelated ones, got too few for {short or 'the random sets'}; "
+            "give more example videos"
+        )
+    y = model.class_index(target)
+    with progress("features of given concepts", len(concepts) + 2) as advance:
+        rows = {name: _rows(model, own, s, advance) for name, own in concepts.items()}
+        spare, own = _rows(model, random, s, advance), _rows(model, clips, s, advance)
+    rng = np.random.default_rng((s.seed, 11))
+    half = len(spare) // 2
+    size = min(s.random_size, half)
+    negatives = torch.stack([spare[rng.choice(half, size, replace=False)] for _ in range(s.random_sets)])
+    count = min(len(spare) - half, *(len(r) for r in rows.values()))
+    null = [spare[half + rng.choice(len(spare) - half, count, replace=False)] for _ in range(nulls)]
+    cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
+    null_cavs = fit_cavs(null, negatives, classifier=s.classifier, layer=model.layer, seed=s.seed + 1)
+    gradients = model.gradient(stack(middle(model, clips)), y, objective=s.objective)
+    scored, chance = (SCORES[s.tcav](directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
+    level = 0.5 if s.tcav == "sign_count" else 0.0
+    scores = rank_by_tcav(f"tcav ({s.tcav}, {s.objective})", scored, chance, target=y, chance=level, test=s.tcav_test)
+    return GivenConcepts(
+        tuple(rows), model.classes[y] if model.classes else str(y), cavs, scores,
+        cav_similarity(cavs), concept_profile(own.numpy(), cavs).mean(-1),
+    )  # fmt: skip
+
+
+def _rows(
+    model: VideoModel, clips: Sequence[Clip], settings: ConceptSettings, advance: Callable[..., object]
+) -> torch.Tensor:
+    """Features [N,D] of whole clips."""
+    rows = np.stack([embed_clip(model, clip, window_step=settings.crops.window_step) for clip in clips])
+    advance()
+    return torch.from_numpy(rows)
