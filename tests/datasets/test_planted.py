@@ -337,3 +337,12 @@ def test_classes_are_sorted_and_designs_differ():
 def test_designs_that_cannot_be_true_are_refused(changes, word):
     with pytest.raises(DataError, match=word):
         PlantedDesign(**changes)
+
+
+def test_videos_of_an_older_drawing_are_refused(tmp_path):
+    write_planted(tmp_path, train=1, test=0, unrelated=0)
+    manifest = tmp_path / "manifest.json"
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**record, "drawing": 1}))
+    with pytest.raises(DataError, match=r"expected a planted set of drawing \d+.*got 1"):
+        read_planted(tmp_path)

@@ -176,3 +176,15 @@ def test_short_name(source, short):
 def test_big_frames_travel_small():
     assert page._shrink(np.zeros((600, 300, 3), np.uint8)).shape == (200, 100, 3)
     assert page._shrink(np.zeros((224, 224, 3), np.uint8)).shape == (224, 224, 3)
+
+
+def test_evaluated_classes_are_also_told_together(tmp_path):
+    run = make_evaluated_run()
+    one = write_report(run, tmp_path / "one.html")
+    two = write_report([run, replace(run, target="other")], tmp_path / "two.html")
+    assert "together" not in one.read_text("utf-8")
+    found = read(two)
+    assert "2 classes together, layer blocks.<5>" in "".join(found.text)
+    assert [attrs["id"] for attrs in found.all("section")] == ["r0", "r1", "all-0"]
+    videos = 2 * len(run.evaluation.adding.truth)
+    assert f"On {videos} held-out test videos" in "".join(found.text)

@@ -45,7 +45,7 @@ def test_a_blank_clip_that_is_called_the_class_is_told():
     logits = steps.logits.copy()
     logits[:, :, 0] = [9, 0, 0, 0]
     told = evaluation_words(replace(evaluation, adding=replace(steps, logits=logits)))
-    assert any("empty clip is itself called this class" in words for words in told)
+    assert any("empty clip is itself called the right class" in words for words in told)
     logits[:, :, 0] = [0, 9, 0, 0]
     told = evaluation_words(replace(evaluation, adding=replace(steps, logits=logits)))
     assert not any("empty clip" in words for words in told)

@@ -1,10 +1,12 @@
 """The command line: one thin function per command; the work is in the library."""
 
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from voxplain.cli.concepts import concepts_command, evaluate_command
@@ -61,11 +63,26 @@ def lift_settings(words: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run a command; an error of the input is one sentence on stderr and exit code 2, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that no encoding can print
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(lift_settings(sys.argv[1:]))
+        app(lift_settings(sys.argv[1:]), exit_on_error=False, print_error=False)
     except VoxplainError as error:
-        Console(stderr=True).print(f"voxplain: {error}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        _stop(str(error), 2)
+    except CycloptsError as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        _stop(f"{told}; `voxplain --help`, or --help behind a command, shows what it takes", 2)
+    except OSError as error:
+        place = error.filename or "the disk"
+        _stop(
+            f"expected to read or write {place}, got: {error.strerror or error}; check path, permissions and space", 2
+        )
     except KeyboardInterrupt:
-        Console(stderr=True).print("voxplain: interrupted; run the same command again to go on", markup=False)
-        sys.exit(130)
+        _stop("interrupted; run the same command again to go on", 130)
+
+
+def _stop(sentence: str, code: int) -> NoReturn:
+    console = Console(stderr=True)
+    console.print(f"voxplain: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

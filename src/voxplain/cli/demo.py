@@ -7,9 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from voxplain.cli.concepts import Job, run_job
+from voxplain.cli.job import Job
 from voxplain.cli.network import Network
 from voxplain.cli.planted import planted_command
+from voxplain.cli.run import run_job
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.settings import ConceptSettings

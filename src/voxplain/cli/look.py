@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxplain.cli.network import Network
+from voxplain.cli.network import Network, told
 from voxplain.concepts.acceptance import ACCEPTANCE
 from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.discover import CLUSTERERS
@@ -49,7 +49,8 @@ def doctor_command(
         BCTHW or BTCHW; default: BCTHW, or what the model says.
     """
     if network.model is not None:
-        subject: Any = built_by_function(network.model)
+        with told(f"{network.model} to build a network"):
+            subject: Any = built_by_function(network.model)
         size = grid or getattr(subject, "grid", (16, 112, 112))
     elif network.net in NETS and network.weights is None:
         spec = NETS[network.net]

@@ -1,17 +1,20 @@
 """The network options that several commands share."""
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from cyclopts import Parameter
 
-from voxplain.errors import ModelError
+from voxplain.errors import ModelError, VoxplainError
 from voxplain.load import load_model, model_from_function
 from voxplain.model import VideoModel
 
-__all__ = ["Network", "open_model"]
+__all__ = ["Network", "open_model", "told"]
 
 
 @Parameter(name="*")
@@ -39,6 +42,23 @@ def _device(network: Network) -> str:
     return network.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@contextmanager
+def told(expected: str) -> Iterator[None]:
+    """Turn whatever a user's own code raises into one sentence with the place; our own errors pass."""
+    try:
+        yield
+    except VoxplainError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        file, line = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (last.filename, last.lineno)
+        said = str(error.msg if isinstance(error, SyntaxError) else error).strip().split("\n")[0]
+        raise ModelError(
+            f"expected {expected}, got {type(error).__name__}: {said} ({file}, line {line}); correct it there, or see "
+            "`voxplain doctor`"
+        ) from error
+
+
 def open_model(network: Network, classes: Sequence[str] | None = None, *, layer: str | None = None) -> VideoModel:
     """The model that the options name, its classes named by its weights or else by ``classes``.
 
@@ -50,9 +70,13 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             "or --model package.module:function"
         )
     if network.model is not None:
-        model = model_from_function(network.model, layer=layer, batch_size=network.batch_size)
-        model.net.to(_device(network))
-        return model if model.classes or not classes else replace(model, classes=tuple(classes))
+        with told(f"{network.model} to build a network"):
+            model = model_from_function(network.model, layer=layer, batch_size=network.batch_size)
+        with told(f"{network.model} to run on {_device(network)!r}"):
+            model.net.to(_device(network))
+            model = model if model.classes or not classes else replace(model, classes=tuple(classes))
+            model.logits(np.zeros((1, *model.grid, 3), np.uint8))  # a network that cannot run says so before any work
+        return model
     assert network.net is not None
     if network.net != "planted" and network.weights is None:
         raise ModelError(

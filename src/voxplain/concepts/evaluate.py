@@ -17,7 +17,7 @@ from voxplain.perturb import FILLS, base_clip, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["AddRemove", "Contrast", "Steps", "contrast", "join", "orders"]
+__all__ = ["AddRemove", "Contrast", "Steps", "all_contrasts", "contrast", "join", "orders"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,9 @@ class Steps:
             self.matched_right.shape,
             self.truth.shape,
             len(self.names),
+            self.unmodified.shape,
         ]
-        if got != [(o, v, s), (v, s, c), (v, s), (v,), o]:
+        if got != [(o, v, s), (v, s, c), (v, s), (v,), o, (v, c)]:
             raise DataError(f"expected arrays over {o} orders, {v} videos, {s} steps, {c} classes, got {got}")
 
     def __repr__(self) -> str:
@@ -233,6 +234,11 @@ def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: in
     ``other``: least, random, or matched (random supervoxels of top's volume); ``measure``: accuracy or margin. The
     p-value is two-sided from the bootstrap, (1 + crossings)/(1 + samples), doubled and capped at 1.
     """
+    if other not in ("least", "random", "matched") or measure not in ("accuracy", "margin"):
+        raise DataError(
+            f"expected a contrast with least, random or matched of accuracy or margin, got {other!r} of {measure!r}; "
+            "choose among them"
+        )
     values = steps.right().astype(float) if measure == "accuracy" else steps.margin()
     picked = steps.by_order(values)
     if other == "matched":
@@ -249,3 +255,13 @@ def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: in
     low, high = np.percentile(means, [2.5, 97.5])
     p = min(1.0, 2 * (1 + int(tail)) / (1 + samples))
     return Contrast(steps.kind, other, measure, float(gain.mean()), float(low), float(high), p)
+
+
+def all_contrasts(adding: Steps, removing: Steps, *, seed: int = 0) -> tuple[Contrast, ...]:
+    """Every comparison of one evaluation: both kinds, against random, least and matched, by accuracy and margin."""
+    return tuple(
+        contrast(steps, other, measure=measure, seed=seed)
+        for steps in (adding, removing)
+        for other in ("random", "least", "matched")
+        for measure in ("accuracy", "margin")
+    )

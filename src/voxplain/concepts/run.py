@@ -1,5 +1,6 @@
 """`ConceptRun`: everything one class's explanation at one layer consists of, and its table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,13 +8,13 @@ import numpy as np
 from voxplain.concepts.cav import CAVs
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.evaluate import Contrast, Steps
+from voxplain.concepts.evaluate import Contrast, Steps, all_contrasts, join
 from voxplain.concepts.rank import ConceptScores
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
-__all__ = ["ConceptRow", "ConceptRun", "EvaluationRun"]
+__all__ = ["ConceptRow", "ConceptRun", "EvaluationRun", "combined_evaluation"]
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,19 @@ class ConceptRun:
             f"it covers {100 * best.volume:.0f} % of the voxels "
             f"and is found in {best.videos} of {len(self.clips)} videos."
         )
+
+
+def combined_evaluation(runs: Sequence[ConceptRun]) -> EvaluationRun:
+    """One evaluation over the test videos of all classes, each video with its own class's order (STCE §4.2).
+
+    Raises DataError when a run has no evaluation, or the runs are of different layers or networks.
+    """
+    places = {(run.network, run.layer, run.classes) for run in runs}
+    found = [run.evaluation for run in runs if run.evaluation is not None]
+    if len(places) != 1 or len(found) != len(runs):
+        raise DataError(
+            f"expected evaluated runs of one network and layer, got {len(found)} evaluated of {len(runs)} at "
+            f"{len(places)} places; run evaluate for each and combine layer by layer"
+        )
+    adding, removing = join([e.adding for e in found]), join([e.removing for e in found])
+    return EvaluationRun(adding, removing, all_contrasts(adding, removing))

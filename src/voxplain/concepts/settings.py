@@ -15,7 +15,7 @@ from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
-from voxplain.concepts.rank import EFFECTS
+from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective
@@ -30,6 +30,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "negatives": NEGATIVES,
     "objective": tuple(OBJECTIVES),
     "tcav": tuple(SCORES),
+    "tcav_test": tuple(TESTS),
     "effect_kind": tuple(EFFECTS),
 }
 
@@ -178,12 +179,19 @@ def _scalar(key: str, text: str) -> Any:
 
 def _coerce(key: str, current: Any, value: Any) -> Any:
     """A value as the field's current kind: tuples stay tuples, ints stay ints, floats take ints too."""
-    if isinstance(value, str):
-        value = _scalar(key, value) if not isinstance(current, str) else value
+    if isinstance(current, str):
+        value = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+        value = "null" if value is None else value  # what YAML makes of that word, the name of a test here
+    elif isinstance(value, str):
+        value = _scalar(key, value)
     elif isinstance(value, list | tuple):
         value = _tuples([_scalar(key, v) if isinstance(v, str) else v for v in value])
         if not isinstance(current, tuple) and len(value) == 1:
-            value = str(value[0]) if isinstance(current, str) else value[0]
+            value = value[0]
+    if current is None:  # an optional number
+        if type(value) not in (int, float):
+            raise DataError(f"expected {key} to be a number, got {value!r}; correct it")
+        return float(value)
     if isinstance(current, tuple) and not isinstance(value, tuple):
         value = _tuples(value) if isinstance(value, list) else (value,)
     kinds = _kinds(current)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from voxplain.concepts.evaluate import Steps, contrast, join
+from voxplain.concepts.evaluate import Steps, all_contrasts, join
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.session import Progress, Session, embed, middle, nearest_centre, segment, then
@@ -65,12 +65,7 @@ def evaluate_concepts(
     with progress("adding and removing concepts", len(held)) as advance:
         both = [then(one(i), advance) for i in range(len(held))]
     adding, removing = (join(list(side)) for side in zip(*both, strict=True)) if both else (join([]), join([]))
-    contrasts = tuple(
-        contrast(steps, other, measure=measure, seed=settings.seed)
-        for steps in (adding, removing)
-        for other in ("random", "least", "matched")
-        for measure in ("accuracy", "margin")
-    )
+    contrasts = all_contrasts(adding, removing, seed=settings.seed)
     if leaked:
         said = f"{leaked} of {len(held)} test clips are clips that the concepts were found in: not held out"
         run = replace(run, warnings=(*run.warnings, said))

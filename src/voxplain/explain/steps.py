@@ -101,15 +101,15 @@ def _whole(session: Session, clip: Clip, network: dict) -> np.ndarray:
 def _null_concepts(settings: ConceptSettings, values: np.ndarray, clips: np.ndarray) -> list[torch.Tensor]:
     """Concepts found in unrelated videos the way the class's are: what a concept that means nothing looks like."""
     labels, centers = settings.clusterer(values, clips=clips, seed=settings.seed)
-    found = []
+    found, least = [], min(10, settings.keep)
     for k in range(len(centers)):
         rows = np.flatnonzero(labels == k)
-        if len(rows) > min(10, settings.keep):
+        if len(rows) > least:
             far = np.linalg.norm(values[rows] - centers[k], axis=1)
             found.append(torch.from_numpy(values[rows[np.argsort(far, kind="stable")[: settings.keep]]]))
     if len(found) < 2:
         raise DataError(
-            f"expected at least 2 clusters of more than 10 unrelated supervoxels for the null, got {len(found)}; "
+            f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got {len(found)}; "
             "give more unrelated videos or raise random_crops"
         )
     return found

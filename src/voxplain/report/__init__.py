@@ -1,9 +1,9 @@
 """A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
 
 from voxplain.report.draw import choose_examples, highlight, montage
-from voxplain.report.page import write_report
+from voxplain.report.page import report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
-from voxplain.report.tables import MeanCurves, mean_curves, table_csv, table_json, table_text
+from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
 from voxplain.report.words import contrast_words, evaluation_words, found_words, meaning
 
 __all__ = [
@@ -14,12 +14,14 @@ __all__ = [
     "choose_examples",
     "contrast_words",
     "curves",
+    "evaluation_json",
     "evaluation_words",
     "found_words",
     "highlight",
     "mean_curves",
     "meaning",
     "montage",
+    "report_page",
     "score_bars",
     "table_csv",
     "table_json",

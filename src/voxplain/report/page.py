@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from matplotlib.figure import Figure
 from PIL import Image
 
-from voxplain.concepts.run import ConceptRow, ConceptRun
+from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.errors import DataError
 from voxplain.report.draw import Example, choose_examples, moving, tiles
 from voxplain.report.plots import DARK, LIGHT, curves, score_bars
@@ -27,7 +27,7 @@ from voxplain.report.words import contrast_words, evaluation_words, found_words,
 from voxplain.version import __version__
 from voxplain.video.encode import encode_video
 
-__all__ = ["write_report"]
+__all__ = ["report_page", "write_report"]
 
 EXAMPLES = 8  # pictures a concept
 MOVING = (5, 3)  # concepts with moving members, members each
@@ -42,15 +42,25 @@ def write_report(run: ConceptRun | Sequence[ConceptRun], path: Path | str) -> Pa
     The file appears whole or not at all, and the same runs give the same bytes, as far as
     the video encoder does. Raises DataError without any run.
     """
+    return _write(Path(path), report_page(run))
+
+
+def report_page(run: ConceptRun | Sequence[ConceptRun]) -> bytes:
+    """The page itself, as `write_report` writes it."""
     runs = [run] if isinstance(run, ConceptRun) else list(run)
     if not runs:
         raise DataError("expected at least one run to report on, got none; explain a class first")
     sections = [_section(each, f"r{i}") for i, each in enumerate(runs)]
     text = _template().render(
-        sections=sections, version=__version__, slower=SLOWER, significant=SIGNIFICANT, moving=MOVING[0]
+        sections=sections,
+        together=_together(runs),
+        version=__version__,
+        slower=SLOWER,
+        significant=SIGNIFICANT,
+        moving=MOVING[0],
     )
     # A name of undecodable bytes holds lone surrogates, which UTF-8 cannot carry.
-    return _write(Path(path), text.encode("utf-8", "backslashreplace"))
+    return text.encode("utf-8", "backslashreplace")
 
 
 @cache
@@ -86,7 +96,7 @@ def _section(run: ConceptRun, anchor: str) -> dict[str, Any]:
         "cards": cards,
         "bars": _figure(score_bars, run),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
-        "evaluation": _evaluation(run),
+        "evaluation": _evaluation(run.evaluation),
         "parameters": _flat(run.parameters),
         "facts": _flat({key: _brief(value) for key, value in run.provenance.items()}),
         "record": {"parameters": run.parameters, "provenance": run.provenance},
@@ -144,16 +154,28 @@ def _clip(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
     return {"data": _uri(data, "video/mp4"), "name": short_name(example.source), "width": width, "height": height}
 
 
-def _evaluation(run: ConceptRun) -> dict[str, Any] | None:
-    if run.evaluation is None:
+def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
+    if evaluation is None:
         return None
-    listed = run.evaluation.contrasts
     return {
-        "curves": _figure(curves, run.evaluation),
-        "words": evaluation_words(run.evaluation),
-        "steps": run.evaluation.adding.logits.shape[2] - 2,
-        "contrasts": [contrast_words(contrast) for contrast in listed],
+        "curves": _figure(curves, evaluation),
+        "words": evaluation_words(evaluation),
+        "steps": evaluation.adding.logits.shape[2] - 2,
+        "contrasts": [contrast_words(contrast) for contrast in evaluation.contrasts],
     }
+
+
+def _together(runs: Sequence[ConceptRun]) -> list[dict[str, Any]]:
+    """The evaluation over all classes of each layer that has several, with its title."""
+    found: list[dict[str, Any]] = []
+    for layer in dict.fromkeys(run.layer for run in runs):
+        own = [run for run in runs if run.layer == layer and run.evaluation is not None]
+        if len(own) > 1:
+            title = f"{len(own)} classes together, layer {layer}"
+            found.append(
+                {"id": f"all-{len(found)}", "title": title, "evaluation": _evaluation(combined_evaluation(own))}
+            )
+    return found
 
 
 def _figure(draw: Any, subject: Any) -> dict[str, Any]:

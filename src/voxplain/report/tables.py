@@ -18,7 +18,16 @@ from rich.text import Text
 from voxplain.concepts.evaluate import Steps
 from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun
 
-__all__ = ["MeanCurves", "mean_curves", "number", "places_for", "table_csv", "table_json", "table_text"]
+__all__ = [
+    "MeanCurves",
+    "evaluation_json",
+    "mean_curves",
+    "number",
+    "places_for",
+    "table_csv",
+    "table_json",
+    "table_text",
+]
 
 SIGNIFICANT = 0.05  # largest q-value that is called significant
 
@@ -94,7 +103,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
                 "members": [[_member(run, row) for row in rows] for rows in run.bank.members],
                 "distance": run.bank.distance,
             },
-            "evaluation": None if run.evaluation is None else _evaluation(run.evaluation),
+            "evaluation": None if run.evaluation is None else evaluation_json(run.evaluation),
             "warnings": run.warnings,
             "skipped": [{"source": source, "reason": reason} for source, reason in run.skipped],
             "parameters": run.parameters,
@@ -109,11 +118,14 @@ def _member(run: ConceptRun, row: int) -> dict[str, Any]:
     return {"clip": clip, "supervoxel": supervoxel, "box_t0_t1_y0_y1_x0_x1": box}
 
 
-def _evaluation(evaluation: EvaluationRun) -> dict[str, Any]:
-    return {
-        **{steps.kind: _steps(steps) for steps in (evaluation.adding, evaluation.removing)},
-        "contrasts": [asdict(contrast) for contrast in evaluation.contrasts],
-    }
+def evaluation_json(evaluation: EvaluationRun) -> dict[str, Any]:
+    """Curves and comparisons of one evaluation, as plain values for `json.dump`."""
+    return _plain(
+        {
+            **{steps.kind: _steps(steps) for steps in (evaluation.adding, evaluation.removing)},
+            "contrasts": [asdict(contrast) for contrast in evaluation.contrasts],
+        }
+    )
 
 
 def _steps(steps: Steps) -> dict[str, Any]:

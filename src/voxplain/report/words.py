@@ -88,7 +88,8 @@ def evaluation_words(evaluation: EvaluationRun) -> list[str]:
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
         said.append(
-            "The empty clip is itself called this class more often than chance: adding concepts can show little here."
+            "The empty clip is itself called the right class more often than chance: adding concepts can show little "
+            "here."
         )
     return said
 

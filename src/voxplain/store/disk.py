@@ -60,9 +60,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _cannot_write(self.root, 0, error) from error
-        for pattern in (f".*{_TEMPORARY}", f"*/.*{_TEMPORARY}"):
-            for temporary in self.root.glob(pattern):
-                _remove_if_abandoned(temporary)
+        remove_abandoned(self.root)
 
     def arrays(self, step: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
         """Arrays by name, in the order of their names; numbers of at most 64 bits or bool, any shape."""
@@ -113,6 +111,13 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         raise _cannot_write(path.parent, len(data), error) from error
     raise VoxplainError(f"files in {path.parent} vanish while they are written: do not clean it during a run.")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half-written by `write_whole` in a folder and its sub-folders."""
+    for pattern in (f".*{_TEMPORARY}", f"*/.*{_TEMPORARY}", f"*/*/.*{_TEMPORARY}"):
+        for temporary in folder.glob(pattern):
+            _remove_if_abandoned(temporary)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

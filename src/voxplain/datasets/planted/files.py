@@ -20,6 +20,9 @@ from voxplain.video.encode import write_video
 
 __all__ = ["PlantedSet", "read_planted", "write_planted"]
 
+# Counted up whenever the same scene is drawn differently: old videos must not be read with new scenes.
+DRAWING = 2
+
 
 @dataclass(frozen=True)
 class PlantedSet:
@@ -77,7 +80,7 @@ def write_planted(
     """
     root, design = Path(root), design or PlantedDesign()
     listed = _scene_list(design, train, test, unrelated, seed)
-    head = {"design": json.loads(json.dumps(asdict(design))), "seed": seed}
+    head = {"design": json.loads(json.dumps(asdict(design))), "seed": seed, "drawing": DRAWING}
     _claim(root, head, [train, test, unrelated])
     for name, scene in listed:
         video, truth = root / name, (root / "masks" / name).with_suffix(".npz")
@@ -100,8 +103,8 @@ def _claim(root: Path, head: dict, counts: list[int]) -> None:
     asked = json.dumps({**head, "counts": counts}, sort_keys=True)
     same = not plan.exists() or plan.read_text() == asked
     if not plan.exists() and manifest.exists():  # copied without its hidden file
-        there = read_planted(root)
-        same = {"design": json.loads(json.dumps(asdict(there.design))), "seed": there.seed} == head
+        there = read_planted(root)  # refuses another drawing
+        same = {**head, "design": json.loads(json.dumps(asdict(there.design))), "seed": there.seed} == head
     if not same:
         raise DataError(
             f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
@@ -123,7 +126,13 @@ def read_planted(root: Path | str) -> PlantedSet:
         record = json.loads((root / "manifest.json").read_text())
         kinds: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
         scenes = {v["path"]: scene_from_record(v["scene"]) for v in record["videos"]}
-        return PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)
+        found = PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)
+        if record.get("drawing") != DRAWING:
+            raise DataError(
+                f"expected a planted set of drawing {DRAWING} in {root}, got {record.get('drawing', 'an older one')}, "
+                "whose videos show other pixels; write it anew with `voxplain planted DIR`"
+            )
+        return found
     except DataError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,37 @@
+"""The files of a run: table, JSON, curves, and a picture of each concept; each whole or not there."""
+
+import io
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.report import curves, evaluation_json, montage, table_csv, table_json
+from voxplain.store import write_whole
+
+__all__ = ["write_evaluation", "write_run"]
+
+
+def write_run(folder: Path, run: ConceptRun) -> None:
+    """The run's table, JSON and concept pictures, and the curves once it is evaluated."""
+    if run.evaluation is not None:
+        _picture(folder, run.evaluation)
+    write_whole(folder / "concepts.csv", table_csv(run).encode())
+    write_whole(folder / "concepts.json", json.dumps(table_json(run), indent=1).encode())
+    for row in run.rows():
+        drawn = io.BytesIO()
+        Image.fromarray(montage(run, row.concept)).save(drawn, format="png")
+        write_whole(folder / f"concept_{row.concept:02d}.png", drawn.getvalue())
+
+
+def write_evaluation(folder: Path, evaluation: EvaluationRun) -> None:
+    """Adding and removing over several classes: evaluation.json and curves.png."""
+    _picture(folder, evaluation)
+    write_whole(folder / "evaluation.json", json.dumps(evaluation_json(evaluation), indent=1).encode())
+
+
+def _picture(folder: Path, evaluation: EvaluationRun) -> None:
+    drawn = io.BytesIO()
+    curves(evaluation).savefig(drawn, format="png", dpi=80, metadata={"Software": None})
+    write_whole(folder / "curves.png", drawn.getvalue())

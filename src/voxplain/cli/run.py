@@ -1,0 +1,109 @@
+"""A job from its videos to its report: what `concepts`, `evaluate` and `demo` share."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from rich.console import Console
+
+from voxplain.cli.data import parts
+from voxplain.cli.job import Job
+from voxplain.cli.network import open_model
+from voxplain.cli.results import write_evaluation, write_run
+from voxplain.concepts.run import ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
+from voxplain.errors import DataError
+from voxplain.explain import evaluate_concepts, explain_concepts
+from voxplain.model import VideoModel
+from voxplain.progress import progress_bar
+from voxplain.report import contrast_words, evaluation_words, report_page, table_text
+from voxplain.store import Store, remove_abandoned, write_whole
+
+__all__ = ["run_job"]
+
+
+def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
+    """Explain every class at every layer, write the results, print the tables; returns the runs."""
+    console = Console()
+    videos, rest = parts(job.data, job.held)
+    held_out = _test_videos(job, rest) if evaluate else None
+    store = Store(job.output / "store")
+    remove_abandoned(job.output)
+    runs: list[ConceptRun] = []
+    for layer in job.network.layer or (None,):
+        model = open_model(job.network, videos.classes, layer=layer)
+        random = _read(model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", console)
+        own = []
+        for name in job.classes:
+            clips = _read(model, videos.of_class(name), job, job.settings.videos, f"“{name}”", console)
+            run = explain_concepts(
+                model, clips.clips, random=random.clips, target=name, settings=job.settings, preset=job.preset,
+                store=store, progress=progress_bar,
+                skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
+            )  # fmt: skip
+            if held_out is not None:
+                test = _read(model, held_out.of_class(name), job, None, f"test videos of “{name}”", console)
+                run = evaluate_concepts(
+                    model, run, test.clips, settings=job.settings, store=store, progress=progress_bar
+                )  # fmt: skip
+            place = run.layer if len(job.network.layer) > 1 else ""
+            write_run(job.output / name / place, run)
+            _tell(console, run)
+            own.append(run)
+        if evaluate and len(own) > 1:
+            together = combined_evaluation(own)
+            write_evaluation(job.output / place, together)
+            console.print(f"{len(own)} classes together:")
+            _tell_evaluation(console, together)
+        runs += own
+    path = job.output / "report.html"
+    write_whole(path, report_page(runs))
+    console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+    return runs
+
+
+def _tell(console: Console, run: ConceptRun) -> None:
+    console.print(table_text(run))
+    console.print(run.sentence(), markup=False, highlight=False)
+    for warning in run.warnings:
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    if run.evaluation is not None:
+        _tell_evaluation(console, run.evaluation)
+
+
+def _tell_evaluation(console: Console, evaluation: EvaluationRun) -> None:
+    for words in (*evaluation_words(evaluation), *map(contrast_words, evaluation.contrasts)):
+        console.print(f"  {words}", markup=False, highlight=False)
+
+
+def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console) -> ClipSet:
+    """Clips of the network's length, or whole videos; what was skipped is said."""
+    reader = model.reader()
+    if job.whole:
+        reader = replace(reader, sampler=_Whole(model.grid[0]))
+    total = len(videos) if limit is None else min(limit, len(videos))
+    with progress_bar(f"reading {what}", total) as advance:
+        clips = read_clips(videos, reader, limit=limit, seed=job.settings.seed, progress=lambda done, all_: advance())
+    if clips.skipped:
+        console.print(clips.summary(), markup=False, highlight=False)
+    return clips
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Every frame of the video; shorter ones are looped to the network's length."""
+
+    frames: int
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        return np.arange(max(count, self.frames), dtype=np.int64)[None] % count
+
+
+def _test_videos(job: Job, rest: VideoSet | None) -> VideoSet:
+    if job.test is not None:
+        return scan_folder(job.test)
+    if rest is None:
+        raise DataError(
+            f"expected test videos beside those explained, got none in {job.data}; give some with --test DIR, or hold "
+            "some out with `voxplain concepts --hold-out`"
+        )
+    return rest
