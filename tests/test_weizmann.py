@@ -28,6 +28,12 @@ def empty_videos(folder: Path, *names: str) -> Path:
     return folder
 
 
+def rows(table: Path) -> list[dict[str, str]]:
+    """The lines of a CSV file."""
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def names(videos: object) -> list[str]:
     return [path.name for path in videos.paths]  # type: ignore[attr-defined]
 
@@ -62,7 +68,7 @@ def test_split_and_words_together_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
-    """Two classes of six persons of Weizmann, and eight unrelated videos."""
+    """Two classes of six persons of Weizmann, and 24 unrelated videos: eight are too few for a null."""
     if not ((DATA / "weizmann").is_dir() and (DATA / "unrelated").is_dir()):
         pytest.skip("no VOXPLAIN_DATA/weizmann and unrelated on this machine")
     for name in ("bend", "run"):
@@ -71,7 +77,7 @@ def few(tmp_path: Path) -> Path:
             video = f"{person}_{name}.avi"
             (tmp_path / "few" / name / video).symlink_to((DATA / "weizmann" / name / video).resolve())
     (tmp_path / "unrelated").mkdir()
-    for video in sorted((DATA / "unrelated").glob("*.mp4"))[::64][:8]:
+    for video in sorted((DATA / "unrelated").glob("*.mp4"))[::21][:24]:
         (tmp_path / "unrelated" / video.name).symlink_to(video.resolve())
     return tmp_path
 
@@ -82,7 +88,7 @@ def test_train_concepts_evaluate(few: Path) -> None:
     voxplain(
         "train", few / "few", *held, "--epochs", 2, "--batch", 4, "--lr", 0.05, "--device", "cpu", "-o", net
     )  # fmt: skip
-    confusion = list(csv.DictReader((net / "confusion.csv").open()))
+    confusion = rows(net / "confusion.csv")
     assert [row["truth"] for row in confusion] == ["bend", "run"]
     assert sum(int(row[name]) for row in confusion for name in ("bend", "run")) == 4  # two persons, two classes
 
@@ -98,7 +104,7 @@ def test_train_concepts_evaluate(few: Path) -> None:
     assert explained == {f"{person}_bend.avi" for person in ("daria", "denis", "eli", "ira")}
     for kind in ("adding", "removing"):
         assert found["evaluation"][kind]["videos"] == 2  # the persons held out, and no other
-    table = list(csv.DictReader((run / "bend" / "concepts.csv").open()))
+    table = rows(run / "bend" / "concepts.csv")
     assert len(table) == len(found["rows"]) >= 2
     for row in table:
         assert (run / "bend" / f"concept_{int(row['concept']):02d}.png").stat().st_size > 1000

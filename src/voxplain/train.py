@@ -83,6 +83,9 @@ def load_videos(
 ) -> TrainingVideos:
     """Decode and resize videos once, before the crop; a bad file is skipped and listed, all bad is a DataError."""
 
+    if len(labels) != len(paths):
+        raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
+
     def load(path: Path) -> np.ndarray | str:
         try:
             return geometry.resize_frames(read_video(path, geometry=geometry).frames)
@@ -198,6 +201,7 @@ def _epoch(
         clips = np.stack([_train_clip(videos.frames[i], model.grid[0], geometry, recipe, rng) for i in batch])
         truth = torch.as_tensor(videos.labels[batch], device=model.device)
         z = model.net(model.prepare(clips))
+        _check_labels(videos, z.shape[1])
         loss = nn.functional.cross_entropy(z, truth)
         if not torch.isfinite(loss):
             raise ModelError(f"expected a finite loss, got {loss.item()} in epoch {epoch + 1}; lower the learning rate")
@@ -236,6 +240,8 @@ def train(
     """
     if geometry.crop != model.grid[1:]:
         raise DataError(f"expected a crop of the model's {model.grid[1:]}, got {geometry.crop}; set one to the other")
+    if not videos.frames:
+        raise DataError("expected videos to train on, got none; give at least one")
     optimiser = torch.optim.SGD(
         model.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )

@@ -25,6 +25,7 @@ app = App(
     name="voxplain",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main says how to go on
     help="Explains video classifiers: which objects and motions a network relies on for a class, tested.",
 )
 app.command(concepts_command, name="concepts")

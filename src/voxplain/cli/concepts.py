@@ -83,7 +83,8 @@ def concepts_command(
         videos.of_class(name)  # an unknown class is an error before any work
     job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole)
     # Wrong layers and classes that the network lacks are errors before any work, too.
-    model = [open_model(network, videos.classes, layer=layer) for layer in network.layer or (None,)][0]
+    for layer in reversed(network.layer or (None,)):
+        model = open_model(network, videos.classes, layer=layer)
     for name in chosen:
         model.class_index(name)
     if dry_run:

@@ -11,7 +11,7 @@ import yaml
 from voxplain.cli.data import Held
 from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
-from voxplain.errors import DataError
+from voxplain.errors import DataError, VoxplainError
 
 __all__ = ["Job", "configured", "job_record", "read_job"]
 
@@ -69,13 +69,18 @@ def job_record(job: Job, assignments: Sequence[str], config: Path | None) -> dic
 
 
 def read_job(folder: Path) -> Job:
-    """The job of a run's folder. DataError when there is none."""
+    """The job of a run's folder. Raises DataError where there is none or a broken one."""
     try:
-        record = json.loads((folder / "job.json").read_text())
-    except (OSError, ValueError):
+        return _job(folder, json.loads((folder / "job.json").read_text()))
+    except VoxplainError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"expected the folder of a run with its job.json, got {folder}; make one with `voxplain concepts`"
         ) from None
+
+
+def _job(folder: Path, record: dict[str, Any]) -> Job:
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)

@@ -64,7 +64,7 @@ def doctor_command(
 def methods_command() -> None:
     """List every method with its parameters and their defaults, and what the presets change.
 
-    Examples:
+    As in:
         voxplain methods
     """
     console = Console(highlight=False)

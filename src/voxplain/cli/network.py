@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from voxplain.errors import ModelError, VoxplainError
 from voxplain.load import load_model, model_from_function
 from voxplain.model import VideoModel
+from voxplain.nets.checkpoint import read_checkpoint
 
 __all__ = ["Network", "open_model", "told"]
 
@@ -82,10 +83,11 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         raise ModelError(
             f"expected --weights for {network.net}, got none; train some with `voxplain train DATA --net {network.net}`"
         )
+    named = network.weights is None or "classes" in read_checkpoint(network.weights)[1]
     return load_model(
         network.net,
         weights=network.weights,
-        classes=None,
+        classes=None if named else classes,
         layer=layer,
         device=_device(network),
         batch_size=network.batch_size,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.special import softmax
 
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.significance import (
@@ -25,7 +26,7 @@ from voxplain.concepts.significance import (
 from voxplain.errors import DataError
 from voxplain.model import Objective
 
-__all__ = ["EFFECTS", "TESTS", "ConceptScores", "class_specific", "rank_by_effect", "rank_by_tcav"]
+__all__ = ["EFFECTS", "TESTS", "ConceptScores", "rank_by_effect", "rank_by_tcav", "recognition_test"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,33 +108,40 @@ EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
 }
 
 
-def class_specific(effects: Effects, target: int) -> np.ndarray:
-    """P-value [K] that hiding the concept costs this class more than it costs the other classes.
+def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> float:
+    """P-value that the network tells the class's clips from unrelated ones, by logits [M,C] and [N,C].
 
     A network that knows nothing of the class (random weights, shuffled labels) still changes its outputs when
     something is hidden, and consistently so over clips; but then the class is one among C exchangeable outputs.
-    One-sided t-test of the class's mean logit drop as one more draw from the C − 1 others (C − 2 degrees of
-    freedom); 1 where there are fewer than 3 classes, because then there is nothing to compare with.
+    One-sided t-test of the class's rise in mean probability, from unrelated clips to its own, as one more draw from
+    the rises of the C − 1 others (C − 2 degrees of freedom). NaN where there are fewer than 3 classes: then there is
+    nothing to compare with.
     """
-    change = effects.base[:, None] - effects.hidden - (effects.base[:, None] - effects.control)
-    present = ~np.isnan(change[..., 0])
-    mean = np.nan_to_num(change).sum(0) / np.maximum(present.sum(0), 1)[:, None]
-    others = np.delete(mean, target, axis=1)
-    n = others.shape[1]
+    rise = softmax(own.astype(np.float64), axis=1).mean(0) - softmax(unrelated.astype(np.float64), axis=1).mean(0)
+    others = np.delete(rise, target)
+    n = len(others)
     if n < 2:
-        return np.ones(len(mean))
-    spread = others.std(1, ddof=1) * np.sqrt(1 + 1 / n)
-    away = mean[:, target] - others.mean(1)
-    return stats.t.sf(np.divide(away, spread, out=np.zeros_like(away), where=spread > 0), n - 1)
+        return float("nan")
+    spread = others.std(ddof=1) * np.sqrt(1 + 1 / n)
+    away = rise[target] - others.mean()
+    # Equal others leave nothing to measure by; a class that then stands out does so beyond any doubt.
+    return float(stats.t.sf(away / spread, n - 1)) if spread > 0 else float(away <= 0)
 
 
 def rank_by_effect(
-    effects: Effects, target: int, *, kind: str = "drop", objective: Objective = "log_odds", seed: int = 0
+    effects: Effects,
+    target: int,
+    *,
+    unrelated: np.ndarray,
+    kind: str = "drop",
+    objective: Objective = "log_odds",
+    seed: int = 0,
 ) -> ConceptScores:
     """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
 
-    Significant only if it is both: more than hiding random supervoxels of the same volume (paired sign-flip test over
-    clips, one-sided) and more for this class than for the others (`class_specific`); the larger p-value counts.
+    Significant only if hiding the concept costs more than hiding random supervoxels of the same volume (paired
+    sign-flip test over clips, one-sided) in a network that knows the class (`recognition_test` against the logits
+    [N,C] of ``unrelated`` clips): the larger p-value counts. With fewer than 3 classes only the first is asked.
     """
     raw = EFFECTS[kind](effects, target, objective)
     excess = over_control(effects, target, objective)
@@ -146,7 +154,7 @@ def rank_by_effect(
         paired.append(sign_flip_test(differences, rng, side="greater") if len(differences) else 1.0)
         spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
         size.append(differences.mean() / spread if spread > 0 else 0.0)
-    p = np.maximum(np.array(paired), class_specific(effects, target))
+    p = np.fmax(np.array(paired), recognition_test(effects.base, unrelated, target))
     return ConceptScores(
         f"effect ({kind})", target, raw.T.astype(np.float32), filled.mean(0), np.zeros(0, np.float32),
         np.array(intervals), p, benjamini_hochberg(p), np.array(size), 0.0,

@@ -131,7 +131,9 @@ def scan_folder(
     root = Path(root)
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"{root}: expected a folder with one sub-folder of videos a class, but it {what}.")
+        raise DataError(
+            f"{root}: expected a folder with one sub-folder of videos a class, but it {what}; check the path."
+        )
     if part not in PARTS:
         raise DataError(f"part must be 'train' or 'test', got {part!r}.")
     found = find_classes(root, part)
@@ -199,7 +201,9 @@ def read_clips(
         tuple(r for r in results if isinstance(r, Clip)), tuple(r for r in results if isinstance(r, Skipped))
     )
     if not read_set.clips:
-        raise DataError(f"no video could be read: {read_set.summary(most=3)}.")
+        raise DataError(
+            f"no video could be read: {read_set.summary(most=3)}; download them again or name another folder."
+        )
     return read_set
 
 

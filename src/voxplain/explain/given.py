@@ -61,14 +61,15 @@ def score_given(
     """Does the class rest on the concepts that these example clips show? Kim et al. 2018.
 
     CAVs of whole clips against random sets of one half of the unrelated clips; the null are ``nulls`` random draws of
-    the other half, as many as a concept has clips. Raises DataError for too few clips.
+    the other half, which vary as concepts of fresh unrelated clips would. Raises DataError for too few clips.
     """
     s = settings or ConceptSettings()
-    short = [name for name, own in concepts.items() if len(own) < 3]
-    if not concepts or short or len(random) < 8:
+    few = [repr(name) for name, own in concepts.items() if len(own) < 3] + ["the concepts"] * (not concepts)
+    few += ["the random sets"] * (len(random) < 8) + ["the class"] * (not len(clips))
+    if few:
         raise DataError(
-            f"expected at least 3 clips a concept and 8 unrelated ones, got too few for {short or 'the random sets'}; "
-            "give more example videos"
+            "expected 1 concept or more, at least 3 clips a concept, 8 unrelated ones and 1 of the class, got too few "
+            f"for {', '.join(few)}; give more example videos"
         )
     y = model.class_index(target)
     with progress("features of given concepts", len(concepts) + 2) as advance:
@@ -78,8 +79,10 @@ def score_given(
     half = len(spare) // 2
     size = min(s.random_size, half)
     negatives = torch.stack([spare[rng.choice(half, size, replace=False)] for _ in range(s.random_sets)])
-    count = min(len(spare) - half, *(len(r) for r in rows.values()))
-    null = [spare[half + rng.choice(len(spare) - half, count, replace=False)] for _ in range(nulls)]
+    # Draws of a small half share most of their clips: as large as a concept and without replacement they would vary
+    # far less than a concept of fresh clips does. 1/n + 1/rest is the variance of its mean around this half's mean.
+    rest, n = len(spare) - half, min(len(r) for r in rows.values())
+    null = [spare[half + rng.choice(rest, max(2, n * rest // (n + rest)))] for _ in range(nulls)]
     cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
     null_cavs = fit_cavs(null, negatives, classifier=s.classifier, layer=model.layer, seed=s.seed + 1)
     gradients = model.gradient(stack(middle(model, clips)), y, objective=s.objective)

@@ -9,15 +9,15 @@ import torch
 from voxplain.concepts.cav import CAVs, fit_cavs
 from voxplain.concepts.cluster import Clusterer
 from voxplain.concepts.discover import ConceptBank, discover
-from voxplain.concepts.effect import Effects, join_effects
+from voxplain.concepts.effect import Effects, join_effects, logits_of
 from voxplain.concepts.features import embed_clip
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
-from voxplain.explain.session import Session, embed, segment, then
+from voxplain.explain.session import Session, embed, middle, segment, then
 from voxplain.segment import Supervoxels
-from voxplain.store import key
+from voxplain.store import content_hash, key
 from voxplain.video import Clip
 
 __all__ = ["bank", "effects", "refuse_few", "tcav"]
@@ -155,3 +155,14 @@ def effects(
 
     with session.progress("direct effects", len(clips)) as advance:
         return join_effects([then(one(i), advance) for i in range(len(clips))])
+
+
+def logits(session: Session, clips: Sequence[Clip]) -> np.ndarray:
+    """Logits float32 [N,C] of the middle of every clip."""
+    frames = [clip.frames for clip in middle(session.model, clips)]
+    name = key("logits", 1, frames=[content_hash(f) for f in frames], **session.network)
+
+    def make() -> dict[str, np.ndarray]:
+        return {"logits": logits_of(session.model, iter(frames))}
+
+    return session.store.arrays("logits", name, make)["logits"]

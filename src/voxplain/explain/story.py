@@ -6,6 +6,7 @@ Every step's result is kept in a `Store` under a key made of all that it depends
 where it was and ends with the same bytes.
 """
 
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from voxplain.concepts.cav import cav_alignment
-from voxplain.concepts.rank import rank_by_effect
+from voxplain.concepts.rank import rank_by_effect, recognition_test
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
@@ -81,7 +82,8 @@ def explain_concepts(
     cavs, tcav = steps.tcav(session, values, bank, random, frames, y)
     scored_clips, shown, given = fit_grid(model, clips[:scored], parts, assigned)
     effects = steps.effects(session, scored_clips, shown, given, len(bank))
-    effect = rank_by_effect(effects, y, kind=settings.effect_kind, seed=settings.seed)
+    unrelated = steps.logits(session, random)
+    effect = rank_by_effect(effects, y, unrelated=unrelated, kind=settings.effect_kind, seed=settings.seed)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y), target_index=y, layer=model.layer, network=model.name,
         classes=model.classes, preset=preset, parameters=parameters(settings),
@@ -90,7 +92,7 @@ def explain_concepts(
         alignment=cav_alignment(cavs) if len(bank) > 1 else 0.0, effects=effects,
         scores={"effect": effect, "tcav": tcav}, ranking=settings.ranking, skipped=tuple(skipped),
     )  # fmt: skip
-    return replace(run, warnings=tuple(warnings(session, run, frames)))
+    return replace(run, warnings=tuple(warnings(session, run, frames, unrelated)))
 
 
 def leak_check(clips: Sequence[Clip], random: Sequence[Clip]) -> None:
@@ -105,7 +107,7 @@ def leak_check(clips: Sequence[Clip], random: Sequence[Clip]) -> None:
             )
 
 
-def warnings(session: Session, run: ConceptRun, frames: np.ndarray) -> list[str]:
+def warnings(session: Session, run: ConceptRun, frames: np.ndarray, unrelated: np.ndarray) -> list[str]:
     """Warning lights: what a reader must know before believing the ranking."""
     s, y = session.settings, run.target_index
     seen = session.model.logits(frames).argmax(1).cpu().numpy()
@@ -114,6 +116,14 @@ def warnings(session: Session, run: ConceptRun, frames: np.ndarray) -> list[str]
         said.append(
             f"the network calls only {100 * share:.0f} % of these clips “{run.target}”: "
             "its reasons may not be the class's"
+        )
+    known = recognition_test(run.effects.base, unrelated, y)
+    if math.isnan(known):
+        said.append("with fewer than 3 classes it cannot be tested whether the network knows the class at all")
+    elif known >= 0.05:
+        said.append(
+            f"the network does not clearly tell “{run.target}” from unrelated videos (p = {known:.2g}): "
+            "no direct effect is called significant"
         )
     if len(run.clips) < 20:
         said.append(f"only {len(run.clips)} videos of the class: intervals are wide")

@@ -17,20 +17,20 @@ _MEANINGS = {
         "log-odds lost when hidden",
         "How much the class's log-odds fall when the concept's supervoxels are hidden, mean over the class's clips; a "
         "clip without the concept counts as no effect. Larger concepts hide more, so read it beside the volume. "
-        "Significant means both: more than hiding random supervoxels of the same volume, and more for this class "
-        "than for the others.",
+        "Significant means more than hiding random supervoxels of the same volume, in a network that tells the class "
+        "from unrelated videos.",
     ),
     "effect (over-control)": (
         "log-odds lost beyond random regions",
         "How much more the class's log-odds fall when the concept's supervoxels are hidden than when random "
         "supervoxels of the same volume are, mean over the class's clips. Significant means more than those random "
-        "regions, and more for this class than for the others.",
+        "regions, in a network that tells the class from unrelated videos.",
     ),
     "effect (alone)": (
         "log-odds gained when shown alone",
         "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
         "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
-        "and more for this class than for the others.",
+        "in a network that tells the class from unrelated videos.",
     ),
     "tcav (sign_count": (
         "share of clips",

@@ -1,0 +1,146 @@
+"""Every command does on a small set what its help says."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import concepts, contents, voxplain
+
+from voxplain.cli import lift_settings
+from voxplain.cli.job import read_job
+from voxplain.concepts.settings import PRESETS
+from voxplain.datasets.planted import read_planted
+from voxplain.segment import SEGMENTERS, Slic
+
+
+def test_doctor_of_the_shipped_network() -> None:
+    told = voxplain("doctor", "--net", "planted")
+    assert told.code == 0, told.err
+    assert told.err == ""
+    for layer in ("block1", "block4", "pool", "head"):
+        assert layer in told.out
+    suggested = [line for line in told.out.splitlines() if line.startswith("layer for concepts:")]
+    assert [line.split()[-1] for line in suggested] == ["pool"], told.out
+
+
+def test_methods_lists_all_of_them() -> None:
+    told = voxplain("methods")
+    assert told.code == 0
+    for name in (*SEGMENTERS, *PRESETS, "kmeans", "ridge", "blur", "log_odds", "random_crops"):
+        assert name in told.out
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("command") / "planted"
+    made = voxplain("planted", folder, "--train", 2, "--test", 1, "--unrelated", 1)
+    assert made.code == 0, made.err
+    assert "22 videos of 7 classes" in made.out
+    return folder
+
+
+def test_planted_is_whole_and_goes_on(planted: Path, tmp_path: Path) -> None:
+    assert len(read_planted(planted).scenes) == 22
+    before = contents(planted)
+    shutil.copytree(planted, tmp_path / "again")
+    gone = ["train/cross/0001.mp4", "masks/test/orbit/0000.npz", "manifest.json"]
+    for name in gone:
+        (tmp_path / "again" / name).unlink()
+    assert voxplain("planted", tmp_path / "again", "--train", 2, "--test", 1, "--unrelated", 1).code == 0
+    assert contents(tmp_path / "again") == before
+    other = voxplain("planted", planted, "--train", 2, "--test", 1, "--unrelated", 1, "--seed", 1)
+    assert other.code == 2
+    assert "choose another folder" in other.sentence
+    assert contents(planted) == before
+
+
+def train(data: Path, output: Path, epochs: int) -> list[dict[str, str]]:
+    done = voxplain("train", data, "--net", "tiny", "--epochs", epochs, "--batch", 4, "--device", "cpu", "-o", output)
+    assert done.code == 0, done.err
+    with (output / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_resumes_and_ends_with_the_bytes_of_one_run(small_set: Path, tmp_path: Path) -> None:
+    one = train(small_set, tmp_path / "net", 1)
+    assert [row["epoch"] for row in one] == ["1"]
+    half = contents(tmp_path / "net")
+    assert sorted(half) == ["checkpoint.safetensors", "confusion.csv", "log.csv", "weights.safetensors"]
+    assert train(small_set, tmp_path / "net", 1) == one
+    assert contents(tmp_path / "net") == half, "nothing was left to train"
+    two = train(small_set, tmp_path / "net", 2)
+    assert [row["epoch"] for row in two] == ["1", "2"]
+    assert two[0] == one[0]
+    straight = train(small_set, tmp_path / "straight", 2)
+    assert straight == two
+    weights = [contents(tmp_path / name)["weights.safetensors"] for name in ("net", "straight")]
+    assert weights[0] == weights[1] != half["weights.safetensors"]
+
+
+def test_a_dry_run_writes_nothing(small_set: Path, tmp_path: Path) -> None:
+    before = contents(small_set)
+    said = concepts(small_set, tmp_path / "run", "--dry-run")
+    assert said.code == 0, said.err
+    assert "“cross”: 4 videos" in said.out
+    assert "nothing was written" in said.out
+    assert list(tmp_path.iterdir()) == []
+    assert contents(small_set) == before
+
+
+def test_tcav_of_given_concepts(small_set: Path, tmp_path: Path) -> None:
+    asked = ("tcav", small_set, small_set / "train", "--class", "cross", "--net", "planted")
+    told = voxplain(*asked, "--random", small_set / "unrelated", "-o", tmp_path / "t.csv")
+    assert told.code == 0, told.err
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["concept"] for row in rows} == {"cross", "orbit"}
+    assert rows[0]["concept"] == "cross", "clips of the class itself point to the class"
+    assert float(rows[0]["score"]) > float(rows[1]["score"])
+    assert all(row["concept"] in told.out for row in rows)
+    few = voxplain(*asked, "--random", small_set / "test" / "orbit")
+    assert few.code == 2
+    assert "8 unrelated" in few.sentence
+
+
+def settings_of(small_set: Path, run: Path, *words: object) -> object:
+    """The settings of a run as its job.json keeps them; the run itself ends at the first step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voxplain.cli.concepts.run_job", lambda job, evaluate: None)
+        done = voxplain("concepts", small_set, "--class", "cross", "--net", "planted", "-o", run, *words)
+    assert done.code == 0, done.err
+    return read_job(run).settings
+
+
+def test_the_command_line_wins_over_the_config_and_that_over_the_preset(small_set: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "keep: 31\nrandom_sets: 7\nsegmenter: {segments: [5, 9], compactness: 3}\nclusterer.clusters: 6\n"
+    )
+    words = ("--preset", "paper", "--config", config, "--set", "keep=12", "--set", "segmenter.segments=[15, 30, 60]")
+    got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated")
+    paper = PRESETS["paper"]
+    assert (got.keep, got.random_sets) == (12, 7)  # type: ignore[attr-defined]
+    assert got.segmenter == Slic(segments=(15, 30, 60), compactness=3.0)  # type: ignore[attr-defined]
+    assert got.clusterer.clusters == 6  # type: ignore[attr-defined]
+    assert (got.ranking, got.classifier) == (paper.ranking, paper.classifier)  # type: ignore[attr-defined]
+    assert paper.keep not in (12, 31)
+
+
+def test_settings_are_options_too(small_set: Path, tmp_path: Path) -> None:
+    words = ("--segmenter.segments", 15, 30, 60, "--keep=9", "--random-crops", 4, "--effect.fill", "grey")
+    got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated", "--seed", 3)
+    assert got.segmenter.segments == (15, 30, 60)  # type: ignore[attr-defined]
+    assert (got.keep, got.random_crops, got.effect.fill, got.seed) == (9, 4, "grey", 3)  # type: ignore[attr-defined]
+    assert lift_settings(["x", "--segmenter.segments", "15", "30", "--class", "a", "b"]) == [
+        "x", "--set", "segmenter.segments=[15, 30]", "--class", "a", "b",
+    ]  # fmt: skip
+
+
+def test_the_job_keeps_what_evaluate_needs(small_set: Path, tmp_path: Path) -> None:
+    settings_of(small_set, tmp_path / "run", "--layer", "pool", "block3", "--random", small_set / "unrelated")
+    job = read_job(tmp_path / "run")
+    assert (job.data, job.random) == (small_set.resolve(), (small_set / "unrelated").resolve())
+    assert (job.classes, job.network.net, job.network.layer) == (("cross",), "planted", ("pool", "block3"))
+    assert json.loads((tmp_path / "run" / "job.json").read_text())["preset"] == "default"

@@ -1,0 +1,199 @@
+"""Settings: the papers' numbers, dotted changes as files and command lines give them, and every refusal."""
+
+from dataclasses import asdict, fields, replace
+
+import pytest
+
+from voxplain.concepts.acceptance import ACCEPTANCE, Popularity
+from voxplain.concepts.classifiers import CLASSIFIERS, Ridge
+from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.cluster_graph import DBSCAN, MeanShift
+from voxplain.concepts.discover import CLUSTERERS
+from voxplain.concepts.rank import TESTS
+from voxplain.concepts.settings import PRESETS, ConceptSettings, override
+from voxplain.errors import DataError
+from voxplain.segment import SEGMENTERS, Grid, Slic
+
+DEFAULT = ConceptSettings()
+
+
+def test_the_paper_presets_hold_the_papers_numbers():
+    paper, small, code = (PRESETS[name] for name in ("paper", "paper-small", "reference-code"))
+    for s in (paper, small, code):
+        assert (s.videos, s.keep, s.random_sets, s.random_size, s.evaluation.steps) == (200, 40, 50, 40, 5)
+        assert (s.tcav, s.objective, s.ranking, s.negatives) == ("sign_count", "log_probability", "tcav", "raw")
+        assert s.classifier.alpha == 0.01
+        assert s.acceptance == ACCEPTANCE["video"]
+        assert s.unite.max_jaccard == 0.5
+    assert paper.segmenter == code.segmenter == Slic(segments=(15, 50, 80))
+    assert small.segmenter == Slic(segments=(15, 30, 60))
+    assert [s.clusterer.clusters for s in (paper, small, code)] == [25, 15, 25]
+    assert (code.crops.fill, code.crops.window_step, code.evaluation.fill) == ("grey", 1, "grey")
+    assert (code.unite.aligned, code.unite.min_duration, code.tcav_test) == (True, 16, "paired-t")
+
+
+def test_default_preset_is_the_default():
+    assert PRESETS["default"] == DEFAULT
+    assert len({repr(s) for s in PRESETS.values()}) == len(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("keep", 30, 30),
+        ("keep", "30", 30),
+        ("keep", ["30"], 30),
+        ("random-sets", 7, 7),
+        ("test_unite", "true", True),
+        ("objective", "logit", "logit"),
+        ("objective", ["logit"], "logit"),
+        ("segmenter.segments", [15, 50], (15, 50)),
+        ("segmenter.segments", ["15", "50"], (15, 50)),
+        ("segmenter.segments", "[15, 50]", (15, 50)),
+        ("segmenter.segments", 15, (15,)),
+        ("segmenter.segments", "15", (15,)),
+        ("segmenter.spacing", [2, 1, 1], (2.0, 1.0, 1.0)),
+        ("segmenter.compactness", 5, 5.0),
+        ("segmenter.sigma", "1e-3", 1e-3),
+        ("classifier.alpha", "0.5", 0.5),
+        ("crops.window-step", 1, 1),
+        ("effect.fill", "black", "black"),
+        ("unite.aligned", True, True),
+        ("acceptance.clauses", [[0, 0.5], [0.25, 1]], ((0.0, 0.5), (0.25, 1.0))),
+    ],
+)
+def test_one_field_changes_and_nothing_else(key, value, expected):
+    before = asdict(DEFAULT)
+    after = override(DEFAULT, key, value)
+    *path, name = key.replace("-", "_").split(".")
+    changed = asdict(after)
+    place = changed
+    for part in path:
+        place = place[part]
+    assert place[name] == expected
+    assert type(place[name]) is type(expected)
+    kinds = {type(v) for v in expected} if isinstance(expected, tuple) else set()
+    assert kinds == ({type(v) for v in place[name]} if kinds else set())
+    origin = before
+    for part in path:
+        origin = origin[part]
+    place[name] = origin[name]
+    assert changed == before == asdict(DEFAULT)
+
+
+def test_methods_are_chosen_by_name():
+    for field, choices in [
+        ("segmenter", {k: make() for k, make in SEGMENTERS.items()}),
+        ("clusterer", CLUSTERERS),
+        ("classifier", CLASSIFIERS),
+        ("acceptance", ACCEPTANCE),
+    ]:
+        for name, method in choices.items():
+            assert getattr(override(DEFAULT, field, name), field) == method
+            assert getattr(override(DEFAULT, field, [name]), field) == method
+            assert getattr(override(DEFAULT, field, {"method": name}), field) == method
+
+
+def test_mappings_of_a_file():
+    got = override(DEFAULT, "segmenter", {"cells": [[1, 2, 2]], "method": "grid"})
+    assert got.segmenter == Grid(cells=((1, 2, 2),))
+    got = override(DEFAULT, "clusterer", {"clusters": 9})
+    assert got.clusterer == replace(DEFAULT.clusterer, clusters=9)
+    got = override(DEFAULT, "effect", {"fill": "grey", "controls": 3})
+    assert (got.effect.fill, got.effect.controls) == ("grey", 3)
+    got = override(DEFAULT, "acceptance", {"method": "none", "min_members": 2})
+    assert got.acceptance == Popularity(clauses=((0.0, 0.0),), min_members=2)
+
+
+def test_changes_add_up():
+    got = override(override(DEFAULT, "clusterer", "mean_shift"), "clusterer.quantile", 0.3)
+    assert got.clusterer == MeanShift(quantile=0.3)
+    assert DEFAULT.clusterer == KMeans()
+
+
+@pytest.mark.parametrize("value", [2, 2.0, "2", "2.0"])
+@pytest.mark.parametrize(("method", "name"), [("mean_shift", "bandwidth"), ("dbscan", "radius")])
+def test_numbers_that_are_unset_by_default_can_be_set(method, name, value):
+    chosen = override(DEFAULT, "clusterer", method)
+    got = getattr(override(chosen, f"clusterer.{name}", value).clusterer, name)
+    assert got == 2.0
+    assert type(got) is float
+    for wrong in ("wide", True, [1, 2]):
+        with pytest.raises(DataError, match=f"expected {name} to be a number, got .*; correct it"):
+            override(chosen, f"clusterer.{name}", wrong)
+    assert isinstance(override(DEFAULT, "clusterer", {"method": "dbscan", "radius": 1}).clusterer, DBSCAN)
+
+
+def test_the_test_called_null_can_be_written_plainly():
+    """YAML reads the bare word null as nothing."""
+    code = PRESETS["reference-code"]
+    for value in ("null", None, ["null"], [None]):
+        assert override(code, "tcav_test", value).tcav_test == "null"
+
+
+@pytest.mark.parametrize("key", ["segmentr", "segmenter.segment", "effects", "zzz"])
+def test_unknown_fields_name_near_ones(key):
+    with pytest.raises(DataError, match=r"expected a setting of \w+, got '\w+'; did you mean (\w+(, )?)+\?") as caught:
+        override(DEFAULT, key, 1)
+    near = {"segmentr": "segmenter", "segmenter.segment": "segments", "effects": "effect", "zzz": "keep"}[key]
+    assert near in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("keep", "many"),
+        ("keep", 3.5),
+        ("keep", True),
+        ("keep", None),
+        ("keep", [1, 2]),
+        ("segmenter.segments", ["a"]),
+        ("segmenter.segments", [1.5]),
+        ("segmenter.segments", []),
+        ("segmenter.compactness", "high"),
+        ("test_unite", 1),
+        ("effect", "blur"),
+        ("objective", 5),
+    ],
+)
+def test_values_of_another_kind_are_refused(key, value):
+    with pytest.raises(DataError, match=rf"expected {key.split('.')[-1]} to be a \w+ like .*, got .*; correct it"):
+        override(DEFAULT, key, value)
+
+
+def test_other_refusals():
+    with pytest.raises(DataError, match=r"expected keep to have parts, got 'keep\.more'; it is a plain value: 40"):
+        override(DEFAULT, "keep.more", 1)
+    with pytest.raises(DataError, match="expected keep to be a value in YAML, got '\\[1'; correct it"):
+        override(DEFAULT, "keep", "[1")
+    for field in ("segmenter", "clusterer", "classifier", "acceptance"):
+        with pytest.raises(DataError, match=rf"expected {field} to be one of \[.*\], got 'nosuch'; `voxplain methods`"):
+            override(DEFAULT, field, "nosuch")
+    with pytest.raises(DataError, match="white"):
+        override(DEFAULT, "effect.fill", "white")  # the parts check themselves
+    with pytest.raises(DataError, match="alpha=-1"):
+        override(replace(DEFAULT, classifier=Ridge()), "classifier.alpha", -1)
+
+
+@pytest.mark.parametrize("name", ["ranking", "negatives", "objective", "tcav", "tcav_test", "effect_kind"])
+def test_names_that_nothing_stands_for_are_refused_before_any_work(name):
+    with pytest.raises(DataError, match=rf"expected {name} to be one of \(.*\), got 'nosuch'; choose one"):
+        replace(DEFAULT, **{name: "nosuch"})
+    with pytest.raises(DataError, match=f"expected {name} to be one of"):
+        override(DEFAULT, name, "nosuch")
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_every_tcav_test_can_be_chosen(test):
+    assert replace(DEFAULT, tcav_test=test).tcav_test == test
+
+
+def test_counts_start_at_one():
+    counts = [f.name for f in fields(DEFAULT) if type(getattr(DEFAULT, f.name)) is int and f.name != "seed"]
+    assert len(counts) == 7
+    for name in counts:
+        assert getattr(replace(DEFAULT, **{name: 1}), name) == 1
+        with pytest.raises(DataError, match=f"expected {name} to be at least 1, got 0; raise it"):
+            replace(DEFAULT, **{name: 0})
+    with pytest.raises(DataError, match="a seed of 0 or more, got -1; choose"):
+        replace(DEFAULT, seed=-1)
