@@ -223,3 +223,19 @@ def test_errors_of_a_users_function(module):
     with pytest.raises(ZeroDivisionError):  # the user's own error keeps its own traceback
         model_from_function(f"{module}:fails", layer="pool")
     assert sys.path == path
+
+
+def test_videos_are_read_as_the_weights_were_trained(tmp_path):
+    net, path = build_net("tiny", 3), tmp_path / "w.safetensors"
+    facts = {"classes": '["a", "b", "c"]', "resize": "[72, 90]", "recipe": '{"stride": 2, "epochs": 1}'}
+    save_weights(net, path, facts)
+    reader = load_model("tiny", weights=path).reader()
+    assert (reader.geometry, reader.sampler) == (Geometry((72, 90), (64, 64)), Middle(16, 2))
+
+
+@pytest.mark.parametrize("broken", [{"resize": "[72]"}, {"resize": "large"}, {"recipe": "[1]"}])
+def test_weights_that_say_nonsense_of_their_videos(tmp_path, broken):
+    path = tmp_path / "w.safetensors"
+    save_weights(build_net("tiny", 2), path, {"classes": '["a", "b"]', **broken})
+    with pytest.raises(ModelError, match=r"expected sizes \[H, W\] as 'resize'"):
+        load_model("tiny", weights=path)

@@ -203,7 +203,7 @@ def test_errors_of_construction():
         model(ConvNet(), "")
     with pytest.raises(ModelError, match="layout BCTHW or BTCHW, got 'CBTHW'"):
         model(ConvNet(), "pool", layout="CBTHW")
-    with pytest.raises(ModelError, match="batch_size of 1 or more"):
+    with pytest.raises(ModelError, match="batch_size and stride of 1 or more"):
         model(ConvNet(), "pool", batch_size=0)
     with pytest.raises(ModelError, match="std above 0"):
         model(ConvNet(), "pool", std=(1, 0, 1))

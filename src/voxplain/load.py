@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def load_model(
     if name == "planted":
         name, weights = "tiny", PLANTED if weights is None else weights
     facts = _facts(name, weights)
-    named = tuple(facts) if classes is None else tuple(classes)
+    named = facts.classes if classes is None else tuple(classes)
     if not named:
         origin = f"{Path(weights).name} does not name them" if weights else "fresh weights have none"
         raise ModelError(f"expected the classes of {name!r}, because {origin}; pass classes=[…] in logit order")
@@ -57,13 +57,22 @@ def load_model(
     net = build_net(name, len(named))
     if weights is not None:
         load_weights(net, weights)
-    return _model(name, net.eval(), named, layer, device, batch_size)
+    return _model(name, net.eval(), named, facts, layer, device, batch_size)
 
 
-def _facts(name: str, weights: str | Path | None) -> list[str]:
-    """The class names in a weights file's metadata; checks that the file is for the network of that name."""
+@dataclass(frozen=True)
+class _Facts:
+    """What a weights file says of itself: the classes, and how the videos were read that it was trained on."""
+
+    classes: tuple[str, ...] = ()
+    resize: tuple[int, int] | None = None  # H, W before the crop; None: the network's own
+    stride: int = 1
+
+
+def _facts(name: str, weights: str | Path | None) -> _Facts:
+    """The facts in a weights file's metadata; checks that the file is for the network of that name."""
     if weights is None or name not in NETS:
-        return []
+        return _Facts()
     _, metadata = read_checkpoint(Path(weights))
     made_for = metadata.get("net", name)
     if made_for != name:
@@ -79,13 +88,22 @@ def _facts(name: str, weights: str | Path | None) -> list[str]:
             f"expected a JSON list of names as 'classes' in the metadata of {weights}, got "
             f"{metadata['classes'][:60]!r}; pass classes=[…] and save the file again"
         )
-    return classes
+    try:
+        resize = json.loads(metadata.get("resize", "null"))
+        stride = int(json.loads(metadata.get("recipe", "{}")).get("stride", 1))
+        return _Facts(tuple(classes), resize and (int(resize[0]), int(resize[1])), stride)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError):
+        raise ModelError(
+            f"expected sizes [H, W] as 'resize' and a recipe in the metadata of {weights}, got "
+            f"{metadata.get('resize', '')[:40]!r} and {metadata.get('recipe', '')[:40]!r}; save the file again"
+        ) from None
 
 
 def _model(
     name: str,
     net: nn.Module,
     classes: tuple[str, ...],
+    facts: _Facts,
     layer: str | None,
     device: str | torch.device | None,
     batch_size: int,
@@ -105,7 +123,8 @@ def _model(
         std=(std[0] * part, std[1] * part, std[2] * part),
         grid=(spec.frames, *spec.crop),
         classes=classes,
-        geometry=Geometry(spec.resize, spec.crop),
+        stride=facts.stride,
+        geometry=Geometry(facts.resize or spec.resize, spec.crop),
         channels_last=True,  # every net here takes it
         batch_size=batch_size,
         name=name,

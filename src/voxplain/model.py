@@ -80,6 +80,7 @@ class VideoModel:
     classes: tuple[str, ...] = ()  # names in the order of the logits; empty: unnamed
     pool: bool = True  # average a map over its positions; False: flatten it
     channel_axis: int | None = None  # of the layer's output; None: 2 for tokens [N,S,D], 1 for maps [N,C,…]
+    stride: int = 1  # frames of a video from one frame of the input to the next
     geometry: Geometry | None = None  # videos to H×W; None: resize to 128/112·H × 171/112·W, crop the centre
     channels_last: bool = False  # memory order of the input: faster, but networks that use .view refuse it
     batch_size: int = 16  # clips at once; bounds memory, not the result
@@ -90,10 +91,10 @@ class VideoModel:
         find_layer(self.net, self.layer)
         if self.layout not in ("BCTHW", "BTCHW"):
             raise ModelError(f"expected layout BCTHW or BTCHW, got {self.layout!r}; choose one of the two")
-        if len(self.grid) != 3 or min(self.grid) < 1 or self.batch_size < 1:
+        if len(self.grid) != 3 or min(self.grid) < 1 or min(self.batch_size, self.stride) < 1:
             raise ModelError(
-                f"expected grid (T, H, W) and batch_size of 1 or more, got {self.grid} and "
-                f"{self.batch_size}; give positive whole numbers"
+                f"expected grid (T, H, W), batch_size and stride of 1 or more, got {self.grid}, "
+                f"{self.batch_size} and {self.stride}; give positive whole numbers"
             )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ModelError(
@@ -129,7 +130,7 @@ class VideoModel:
         """Reads videos to the grid: the middle T frames (or what ``sampler`` chooses), through `geometry`."""
         t, h, w = self.grid
         geometry = self.geometry or Geometry((round(h * 128 / 112), round(w * 171 / 112)), (h, w))
-        return ClipReader(Middle(t) if sampler is None else sampler, geometry)
+        return ClipReader(Middle(t, self.stride) if sampler is None else sampler, geometry)
 
     def class_index(self, target: str | int) -> int:
         """The logit index of a class given by name or index. Raises ModelError with near names."""

@@ -191,10 +191,16 @@ def test_contrast_interval_and_p_value():
     half = 1.96 * np.sqrt(0.2 * 0.8 / 400)  # a fifth of the videos differ, the bootstrap is near normal here
     assert got.low == pytest.approx(0.2 - half, abs=0.006)
     assert got.high == pytest.approx(0.2 + half, abs=0.006)
-    assert got.p_value == pytest.approx(2 / 4001)
-    assert contrast(replace(steps, kind="removing"), "least", samples=4000).p_value == pytest.approx(2 / 4001)
+    assert got.p_value == 1 / 4096  # 80 videos that differ, all one way: beyond the random sign flips
+    turned = contrast(replace(steps, kind="removing"), "least")
+    assert (turned.difference, turned.p_value) == (-got.difference, 1 / 4096)
     same = contrast(planted("adding", {**SHARES, "least": 0.75}), "least")
     assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_three_videos_that_agree_are_three_coins():
+    steps = planted("adding", {**SHARES, "top": 1.0, "least": 0.0}, videos=3)
+    assert contrast(steps, "least").p_value == pytest.approx(2 / 2**3)
 
 
 def test_contrasts_are_seeded():

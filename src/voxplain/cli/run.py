@@ -79,7 +79,7 @@ def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what
     """Clips of the network's length, or whole videos; what was skipped is said."""
     reader = model.reader()
     if job.whole:
-        reader = replace(reader, sampler=_Whole(model.grid[0]))
+        reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
     total = len(videos) if limit is None else min(limit, len(videos))
     with progress_bar(f"reading {what}", total) as advance:
         clips = read_clips(videos, reader, limit=limit, seed=job.settings.seed, progress=lambda done, all_: advance())
@@ -90,12 +90,13 @@ def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what
 
 @dataclass(frozen=True)
 class _Whole:
-    """Every frame of the video; shorter ones are looped to the network's length."""
+    """Every ``stride``-th frame of the video; shorter ones are looped to the network's length."""
 
     frames: int
+    stride: int
 
     def __call__(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
-        return np.arange(max(count, self.frames), dtype=np.int64)[None] % count
+        return np.arange(0, max(count, self.frames * self.stride), self.stride, dtype=np.int64)[None] % count
 
 
 def _test_videos(job: Job, rest: VideoSet | None) -> VideoSet:

@@ -28,6 +28,7 @@ def train_command(
     *,
     net: str = "tiny",
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    resize: tuple[int, int] | None = None,
     held: Held = Held(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
@@ -49,12 +50,15 @@ def train_command(
         tiny, c3d, r3d or i3d.
     output
         Folder for the weights and the log.
+    resize
+        Height and width of the videos before the crop; larger than the crop, training clips are cut at random places.
+        Default: the network's own. Kept in the weights file, so that explanations read videos alike.
     device
         cpu, cuda …; default: cuda when there is one.
     """
     console = Console()
     spec = NETS.get(net) or _unknown(net)
-    geometry = Geometry(spec.resize, spec.crop)
+    geometry = Geometry(resize or spec.resize, spec.crop)
     training, testing = parts(data, held)
     output.mkdir(parents=True, exist_ok=True)
     loaded = [_load(v, geometry, name) for v, name in ((training, "training"), (testing, "test")) if v is not None]
@@ -80,7 +84,10 @@ def train_command(
             model, loaded[0], geometry=geometry, recipe=recipe, test=loaded[1] if testing is not None else None,
             checkpoint=output / "checkpoint.safetensors", tell=tell,
         )  # fmt: skip
-    facts = {"net": net, "classes": json.dumps(list(training.classes)), "recipe": json.dumps(asdict(recipe))}
+    facts = {
+        "net": net, "classes": json.dumps(list(training.classes)), "recipe": json.dumps(asdict(recipe)),
+        "resize": json.dumps(geometry.resize),
+    }  # fmt: skip
     save_weights(network, output / "weights.safetensors", facts)
     write_csv(output / "log.csv", [asdict(log) for log in logs])
     if testing is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from voxplain.concepts.effect import concept_mask, logits_of
+from voxplain.concepts.significance import sign_flip_test
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.perturb import FILLS, base_clip, reveal
@@ -229,10 +230,10 @@ class Contrast:
 
 
 def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: int = 2000, seed: int = 0) -> Contrast:
-    """Paired bootstrap over videos of top − other (adding) or other − top (removing).
+    """Top − other (adding) or other − top (removing): paired bootstrap interval over videos, and sign-flip p-value.
 
     ``other``: least, random, or matched (random supervoxels of top's volume); ``measure``: accuracy or margin. The
-    p-value is two-sided from the bootstrap, (1 + crossings)/(1 + samples), doubled and capped at 1.
+    p-value is two-sided and exact for few videos, where a bootstrap is too sure: n videos give at least 2¹⁻ⁿ.
     """
     if other not in ("least", "random", "matched") or measure not in ("accuracy", "margin"):
         raise DataError(
@@ -251,9 +252,8 @@ def contrast(steps: Steps, other: str, *, measure: str = "accuracy", samples: in
     gain = (picked["top"] - rival)[:, inner].mean(1) * (1 if steps.kind == "adding" else -1)
     rng = np.random.default_rng(seed)
     means = gain[rng.integers(len(gain), size=(samples, len(gain)))].mean(1)
-    tail = min((means <= 0).sum(), (means >= 0).sum())
     low, high = np.percentile(means, [2.5, 97.5])
-    p = min(1.0, 2 * (1 + int(tail)) / (1 + samples))
+    p = sign_flip_test(gain, rng, permutations=4095)
     return Contrast(steps.kind, other, measure, float(gain.mean()), float(low), float(high), p)
 
 

@@ -126,7 +126,10 @@ def warnings(session: Session, run: ConceptRun, frames: np.ndarray, unrelated: n
             "no direct effect is called significant"
         )
     if len(run.clips) < 20:
-        said.append(f"only {len(run.clips)} videos of the class: intervals are wide")
+        floor, count = 2.0 ** -len(run.effects.base), len(run.bank)
+        few = math.ceil(floor * count / 0.05)  # concepts that must be at the floor together, Benjamini–Hochberg
+        alone = "" if few <= 1 else f", and no concept is significant unless {few} of {count} are as clear as can be"
+        said.append(f"only {len(run.clips)} videos of the class: intervals are wide{alone}")
     if run.alignment > 0.5:
         said.append(
             f"CAVs of different concepts point the same way (mean cosine {run.alignment:.2f}): they may have learnt "

@@ -162,7 +162,7 @@ def table_text(run: ConceptRun) -> Table:
     """The table of concepts for the terminal, best first; significant q-values in bold."""
     rows = run.rows()
     title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
-    table = Table(title=title, title_justify="left", caption=Text(run.sentence()), caption_justify="left")
+    table = Table(title=title, title_justify="left")
     columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
         ("rank", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
@@ -179,7 +179,7 @@ def table_text(run: ConceptRun) -> Table:
         ("volume %", lambda r: number(100 * r.volume, 1)),
     ]
     for name, _ in columns:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(row) for _, cell in columns))
     return table

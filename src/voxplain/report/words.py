@@ -1,6 +1,7 @@
 """The numbers of a run in plain words: what a score means, what adding and removing concepts showed.
 
-A sentence never claims more than its interval: one that holds zero is called no clear difference.
+A sentence never claims more than its interval and its test: one that holds zero, or a p-value that is not small, is
+called no clear difference.
 """
 
 from voxplain.concepts.evaluate import Contrast
@@ -119,7 +120,7 @@ def contrast_words(contrast: Contrast) -> str:
     tested = f"95 % {low} to {high}, p = {contrast.p_value:.2g}"
     rival = _OTHERS.get(contrast.other, contrast.other)
     start = f"{'Adding' if adding else 'Removing'} the top concepts first"
-    if contrast.low <= 0 <= contrast.high:
+    if contrast.low <= 0 <= contrast.high or contrast.p_value >= SIGNIFICANT:
         return f"{start} makes no clear difference to {rival}: {mean} {unit} ({tested})."
     verb, size = "keeps" if adding else "loses", number(abs(values[0]), digits)
     if contrast.difference > 0:
