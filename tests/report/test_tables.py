@@ -50,16 +50,18 @@ def test_json_without_evaluation():
 @pytest.mark.parametrize("ranking", ["effect", "tcav"])
 def test_terminal_table(ranking):
     run = replace(make_run(), ranking=ranking)
-    out = Console(width=160, file=io.StringIO(), color_system=None)
+    out = Console(width=80, file=io.StringIO(), color_system=None)
     out.print(table_text(run))
     text = out.file.getvalue()
     # The brackets of a class name are no markup.
     assert "<b>bend & [red]back</b>" in text
     assert f"{ranking} [95 %]" in text
-    rows = [line for line in text.splitlines() if line.startswith("│")]
+    rows = [line for line in text.splitlines() if line.strip()[:1].isdigit()]
     best = "0.750 [" if ranking == "tcav" else "2.50 ["
     assert best in rows[0]
-    assert [line.split("│")[2].strip() for line in rows] == [str(k) for k in run.order]
+    assert [line.split()[:2] for line in rows] == [[str(i + 1), str(k)] for i, k in enumerate(run.order)]
+    assert max(map(len, rows)) <= 80  # a narrow terminal shows all of it
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def demo_command(
     class_
         The planted classes to explain.
     """
-    planted_command(output / "videos", train=12, test=6, unrelated=20, seed=2)
+    planted_command(output / "videos", train=12, test=8, unrelated=20, seed=2)
     data = output / "videos"
     job = Job(data, data / "unrelated", output, tuple(class_), Network(net="planted"), DEMO, "demo")
     run_job(job, evaluate=True)

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -162,7 +163,7 @@ def table_text(run: ConceptRun) -> Table:
     """The table of concepts for the terminal, best first; significant q-values in bold."""
     rows = run.rows()
     title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
         ("rank", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
@@ -174,9 +175,9 @@ def table_text(run: ConceptRun) -> Table:
         if name != run.ranking:
             columns.append((name, _field(name, places_for(values))))
     columns += [
-        ("CAV accuracy", lambda r: number(r.cav_accuracy)),
+        ("CAV acc.", lambda r: number(r.cav_accuracy)),
         ("videos", lambda r: f"{r.videos}/{len(run.clips)}"),
-        ("volume %", lambda r: number(100 * r.volume, 1)),
+        ("vol. %", lambda r: number(100 * r.volume, 1)),
     ]
     for name, _ in columns:
         table.add_column(Text(name), justify="right", no_wrap=True)
