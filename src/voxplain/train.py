@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.nets.checkpoint import read_checkpoint, write_checkpoint
-from voxplain.video import Geometry, Middle, Random, read_video
+from voxplain.video import Geometry, Middle, Random, Span, read_video
 
 __all__ = ["EpochLog", "Recipe", "TrainingVideos", "accuracy", "load_videos", "train"]
 
@@ -78,24 +78,28 @@ def load_videos(
     labels: Sequence[int] | np.ndarray,
     geometry: Geometry,
     *,
+    spans: Sequence[Span] | None = None,
     workers: int = 2,
     advance: Callable[[], object] = lambda: None,
 ) -> TrainingVideos:
-    """Decode and resize videos once, before the crop; a bad file is skipped and listed, all bad is a DataError."""
+    """Decode and resize videos once, before the crop; a bad file is skipped and listed, all bad is a DataError.
+
+    ``spans``: the frames to keep of each video; default: all.
+    """
 
     if len(labels) != len(paths):
         raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
 
-    def load(path: Path) -> np.ndarray | str:
+    def load(path: Path, span: Span | None) -> np.ndarray | str:
         try:
-            return geometry.resize_frames(read_video(path, geometry=geometry).frames)
+            return geometry.resize_frames(read_video(path, geometry=geometry, span=span).frames)
         except VideoError as error:
             return str(error)
         finally:
             advance()
 
     with ThreadPoolExecutor(workers) as pool:
-        loaded = list(pool.map(load, paths))
+        loaded = list(pool.map(load, paths, spans or [None] * len(paths)))
     good = [(x, y) for x, y in zip(loaded, labels, strict=True) if not isinstance(x, str)]
     skipped = tuple((str(p), x) for p, x in zip(paths, loaded, strict=True) if isinstance(x, str))
     if not good:

@@ -273,3 +273,30 @@ def test_steps_check_their_shapes(wrong):
     steps = planted("adding", SHARES)
     with pytest.raises(DataError, match="expected arrays over 4 orders, 40 videos, 5 steps, 3 classes, got"):
         replace(steps, **{wrong: getattr(steps, wrong)[:1]})
+
+
+def test_equal_coverage_compares_the_curves_where_both_are():
+    """Both orders follow one line of accuracy over coverage; top only gets there in fewer steps."""
+    steps = planted("adding", SHARES)
+    videos, count = len(steps.truth), steps.logits.shape[2]
+    margin = np.zeros((len(steps.names), videos, count), np.float32)
+    coverage = np.zeros_like(margin)
+    for name, rate in (("top", 0.18), ("least", 0.09)):
+        coverage[steps.names.index(name), :, :-1] = rate * np.arange(count - 1)
+    coverage[..., -1] = 1
+    margin[:] = 10 * coverage
+    others = np.arange(steps.logits.shape[-1]) != steps.truth[:, None]
+    logits = np.where(others[None, :, None], -margin[..., None] / 2, margin[..., None] / 2).astype(np.float32)
+    same = replace(steps, logits=logits, coverage=coverage)
+    assert contrast(same, "least", measure="margin").difference > 0.5
+    assert contrast(same, "least at equal coverage", measure="margin").difference == pytest.approx(0, abs=1e-5)
+    lifted = replace(same, logits=np.where(np.arange(len(steps.names))[:, None, None, None] == 0, 2, 1) * logits)
+    end = 0.09 * (count - 2)
+    expected = 10 * end * np.linspace(0, 1, 21)[1:].mean()  # twice the line less the line
+    assert contrast(lifted, "least at equal coverage", measure="margin").difference == pytest.approx(expected, rel=1e-4)
+
+
+def test_orders_that_cover_nothing_cannot_be_compared_at_equal_coverage():
+    steps = planted("adding", SHARES)
+    got = contrast(replace(steps, coverage=0 * steps.coverage), "least at equal coverage")
+    assert np.isnan([got.difference, got.low, got.high, got.p_value]).all()

@@ -30,6 +30,7 @@ class Job:
     held: Held = Held()  # noqa: RUF009 - frozen
     test: Path | None = None  # a folder of its own; otherwise the part of `data` that is held out
     whole: bool = False
+    store: Path | None = None  # where results are kept; default: below the output
 
 
 def configured(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -61,6 +62,7 @@ def job_record(job: Job, assignments: Sequence[str], config: Path | None) -> dic
     return {
         "data": str(job.data.resolve()), "hold_out": list(job.held.hold_out),
         "split": job.held.split and str(job.held.split.resolve()),
+        "dataset": job.held.dataset, "fold": job.held.fold,
         "random": str(job.random.resolve()), "classes": list(job.classes),
         "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
         "preset": job.preset, "seed": job.settings.seed, "whole": job.whole,
@@ -89,7 +91,7 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         **{**facts, "layer": tuple(facts["layer"]), "weights": facts["weights"] and Path(facts["weights"])}
     )
     split = record.get("split")
-    held = Held(split and Path(split), tuple(record.get("hold_out", ())))
+    held = Held(split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1))
     return Job(
         Path(record["data"]), Path(record["random"]), folder, tuple(record["classes"]), network, settings,
         record["preset"], held, whole=record["whole"],

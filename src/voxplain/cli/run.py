@@ -26,7 +26,7 @@ def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
     console = Console()
     videos, rest = parts(job.data, job.held)
     held_out = _test_videos(job, rest) if evaluate else None
-    store = Store(job.output / "store")
+    store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
     runs: list[ConceptRun] = []
     for layer in job.network.layer or (None,):
@@ -71,7 +71,8 @@ def _tell(console: Console, run: ConceptRun) -> None:
 
 
 def _tell_evaluation(console: Console, evaluation: EvaluationRun) -> None:
-    for words in (*evaluation_words(evaluation), *map(contrast_words, evaluation.contrasts)):
+    shown = [c for c in evaluation.contrasts if c.measure == "accuracy"]  # the report has those of the margin, too
+    for words in (*evaluation_words(evaluation), *map(contrast_words, shown)):
         console.print(f"  {words}", markup=False, highlight=False)
 
 

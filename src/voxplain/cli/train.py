@@ -102,7 +102,7 @@ def _unknown(net: str) -> NetSpec:
 
 def _load(videos: VideoSet, geometry: Geometry, name: str) -> TrainingVideos:
     with progress_bar(f"reading {name} videos", len(videos)) as advance:
-        return load_videos(videos.paths, videos.labels, geometry, advance=advance)
+        return load_videos(videos.paths, videos.labels, geometry, spans=videos.spans, advance=advance)
 
 
 def _confusion(console: Console, model: VideoModel, matrix: np.ndarray, output: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxplain.datasets.layout import PARTS, find_classes, is_frame_folder
 from voxplain.datasets.splits import in_part, read_split
 from voxplain.errors import DataError, VideoError
-from voxplain.video import Clip, ClipReader
+from voxplain.video import Clip, ClipReader, Span
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -25,6 +25,7 @@ class VideoSet:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]  # N video files or frame folders
     labels: NDArray[np.int64]  # [N] index into classes
+    spans: tuple[Span, ...] | None = None  # N parts of the videos (first frame, one past the last); None = whole
 
     def __post_init__(self) -> None:
         """Check lengths and label range."""
@@ -36,6 +37,8 @@ class VideoSet:
             raise DataError(f"class names must differ, got {list(self.classes)}.")
         if labels.size and (labels.min() < 0 or labels.max() >= len(self.classes)):
             raise DataError(f"labels must be from 0 to {len(self.classes) - 1}, the index of the class.")
+        if self.spans is not None and len(self.spans) != len(self.paths):
+            raise DataError(f"spans must be one for each of {len(self.paths)} paths, got {len(self.spans)}.")
 
     def __repr__(self) -> str:
         """Counts, not data."""
@@ -49,7 +52,8 @@ class VideoSet:
         """The videos at `index`; classes and label numbers stay."""
         rows = [int(i) for i in index]
         labels = self.labels[np.array(rows, np.int64)]
-        return VideoSet(self.classes, tuple(self.paths[i] for i in rows), labels)
+        spans = None if self.spans is None else tuple(self.spans[i] for i in rows)
+        return VideoSet(self.classes, tuple(self.paths[i] for i in rows), labels, spans)
 
     def of_class(self, name: str) -> VideoSet:
         """The videos of one class; classes and labels stay. DataError for an unknown or empty class."""
@@ -179,12 +183,12 @@ def read_clips(
     DataError : no video given, or none could be read.
     """
     reader = ClipReader() if reader is None else reader
-    paths, labels = _listed(videos)
+    paths, labels, spans = _listed(videos)
     chosen = _draw(len(paths), limit, seed)
 
     def read(i: int) -> Clip | Skipped:
         try:
-            return reader(paths[i], label=labels[i], rng=np.random.default_rng([seed, i]))
+            return reader(paths[i], label=labels[i], rng=np.random.default_rng([seed, i]), span=spans[i])
         except VideoError as error:
             return Skipped(paths[i], str(error))
 
@@ -209,8 +213,8 @@ def read_clips(
 
 def _listed(
     videos: VideoSet | Sequence[Path] | str | os.PathLike[str],
-) -> tuple[list[Path], list[int | None]]:
-    """Paths and labels of whatever the user gave."""
+) -> tuple[list[Path], list[int | None], Sequence[Span | None]]:
+    """Paths, labels and spans of whatever the user gave."""
     if isinstance(videos, str | os.PathLike):
         path = Path(videos)
         if path.is_dir() and not is_frame_folder(path):
@@ -218,8 +222,9 @@ def _listed(
         else:
             videos = [path]
     if isinstance(videos, VideoSet):
-        return list(videos.paths), [int(label) for label in videos.labels]
-    return [Path(path) for path in videos], [None] * len(videos)
+        whole: list[Span | None] = [None] * len(videos)
+        return list(videos.paths), [int(label) for label in videos.labels], videos.spans or whole
+    return [Path(path) for path in videos], [None] * len(videos), [None] * len(videos)
 
 
 def _draw(count: int, limit: int | None, seed: int) -> list[int]:

@@ -13,16 +13,16 @@ PARTS = ("train", "test")
 
 def find_classes(root: Path, part: str) -> dict[str, list[Path]]:
     """Class name to its videos, for each of the three layouts."""
-    if all((root / name).is_dir() for name in PARTS) and not any(_videos(root / name) for name in PARTS):
+    if all((root / name).is_dir() for name in PARTS) and not any(list_videos(root / name) for name in PARTS):
         names = {name for each in PARTS for name in _classes(root / each)}
         of_part = _classes(root / part)
         found = {name: of_part.get(name, []) for name in names}
     else:
         found = _classes(root)
-    if not found and (direct := _videos(root)):
+    if not found and (direct := list_videos(root)):
         found = {root.resolve().name: direct}
     if not any(found.values()):
-        inner = [d.name for d in _folders(root) if any(_classes(d).values())]
+        inner = [d.name for d in list_folders(root) if any(_classes(d).values())]
         hint = f"; did you mean {str(root / inner[0])!r}?" if inner else "; expected root/<class>/<video>."
         raise DataError(f"{root}: no video found{hint}")
     return found
@@ -30,15 +30,16 @@ def find_classes(root: Path, part: str) -> dict[str, list[Path]]:
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """Sub-folders that hold videos; a frame folder is itself a video, not a class."""
-    inner = {d.name: _videos(d) for d in _folders(folder) if not is_frame_folder(d)}
+    inner = {d.name: list_videos(d) for d in list_folders(folder) if not is_frame_folder(d)}
     return {name: videos for name, videos in inner.items() if videos}
 
 
-def _folders(folder: Path) -> list[Path]:
+def list_folders(folder: Path) -> list[Path]:
+    """Sub-folders that are not hidden, in natural order."""
     return sorted((d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(".")), key=natural)
 
 
-def _videos(folder: Path) -> list[Path]:
+def list_videos(folder: Path) -> list[Path]:
     """Video files and frame folders directly in `folder`, in natural order."""
     return sorted(
         (

@@ -4,6 +4,8 @@ A sentence never claims more than its interval and its test: one that holds zero
 called no clear difference.
 """
 
+import math
+
 from voxplain.concepts.evaluate import Contrast
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
@@ -104,6 +106,7 @@ _OTHERS = {
     "least": "the least concepts first",
     "random": "concepts in random order",
     "matched": "random regions of the same volume",
+    "least at equal coverage": "the least concepts first at equal coverage",
 }
 
 
@@ -119,6 +122,8 @@ def contrast_words(contrast: Contrast) -> str:
     mean, low, high = (number(v, digits) for v in values)
     tested = f"95 % {low} to {high}, p = {contrast.p_value:.2g}"
     rival = _OTHERS.get(contrast.other, contrast.other)
+    if math.isnan(contrast.difference):
+        return f"{'Adding' if adding else 'Removing'} the top concepts first cannot be compared with {rival}."
     start = f"{'Adding' if adding else 'Removing'} the top concepts first"
     if contrast.low <= 0 <= contrast.high or contrast.p_value >= SIGNIFICANT:
         return f"{start} makes no clear difference to {rival}: {mean} {unit} ({tested})."

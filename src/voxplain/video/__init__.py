@@ -1,7 +1,7 @@
 """Videos into clips: reading, choosing frames, resizing. After this room every array shares T×H×W."""
 
 from voxplain.video.clip import Clip
-from voxplain.video.decode import MAX_PIXELS, read_video, read_windows
+from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
 from voxplain.video.geometry import Geometry
 from voxplain.video.reader import ClipReader
 from voxplain.video.sample import SAMPLERS, Middle, Random, Sampler, Uniform, Windows
@@ -15,6 +15,7 @@ __all__ = [
     "Middle",
     "Random",
     "Sampler",
+    "Span",
     "Uniform",
     "Windows",
     "read_video",

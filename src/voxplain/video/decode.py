@@ -16,6 +16,7 @@ from voxplain.video.geometry import Geometry, resize_frame
 from voxplain.video.sources import open_source
 from voxplain.video.stream import Source
 
+Span = tuple[int, int]  # part of a video: its first frame counted from 0, and one past its last
 MAX_PIXELS = 2**29  # pixels kept of one video, all frames together: 1.5 GiB as RGB
 
 
@@ -24,6 +25,7 @@ def read_video(
     *,
     max_pixels: int = MAX_PIXELS,
     geometry: Geometry | None = None,
+    span: Span | None = None,
 ) -> Clip:
     """Read every frame of a video file, a folder of pictures (25 fps) or a `.npy` array.
 
@@ -35,12 +37,16 @@ def read_video(
     ----------
     max_pixels : limit on T·H·W of the frames kept, so that a wrong file cannot fill the memory.
     geometry : resize each frame while decoding (no crop); equals `geometry.resize_frames` afterwards.
+    span : read only these frames; where the video ends before, those that are there.
 
     Raises
     ------
     VideoError : missing, empty, unreadable, not a video, without a frame, or larger than `max_pixels`.
     """
     path = Path(path)
+    if span is not None:
+        choose = in_span(lambda count: np.arange(count, dtype=np.int64)[None], span)
+        return read_windows(path, choose, max_pixels=max_pixels, geometry=geometry)[0]
     kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
     count, seconds, damaged = _gather(open_source(path), kept, path, None)
     return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=damaged)
@@ -76,6 +82,22 @@ def read_windows(
         Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=damaged)
         for row in index.tolist()
     ]
+
+
+def in_span(choose: Callable[[int], NDArray[np.int64]], span: Span | None) -> Callable[[int], NDArray[np.int64]]:
+    """`choose` for a part of a video: it is asked about the frames of the span, and answers in those of the video."""
+    if span is None:
+        return choose
+    first, stop = span
+
+    def within(count: int) -> NDArray[np.int64]:
+        if not 0 <= first < min(stop, count):
+            raise VideoError(
+                f"expected frames {first + 1} to {stop}, got a video of {count}; download it again or correct the list."
+            )
+        return first + choose(min(stop, count) - first)
+
+    return within
 
 
 def _chosen(choose: Callable[[int], NDArray[np.int64]], count: int, path: Path, sure: bool) -> NDArray[np.int64] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxplain.errors import DataError
 from voxplain.video.clip import Clip
-from voxplain.video.decode import MAX_PIXELS, read_windows
+from voxplain.video.decode import MAX_PIXELS, Span, in_span, read_windows
 from voxplain.video.geometry import Geometry
 from voxplain.video.sample import Middle, Sampler
 
@@ -39,9 +39,10 @@ class ClipReader:
         *,
         label: int | None = None,
         rng: np.random.Generator | None = None,
+        span: Span | None = None,
     ) -> Clip:
-        """The sampler's first window of a video."""
-        return self._read(path, label, rng, first=True)[0]
+        """The sampler's first window of a video, or of the `span` of its frames."""
+        return self._read(path, label, rng, span, first=True)[0]
 
     def windows(
         self,
@@ -49,12 +50,19 @@ class ClipReader:
         *,
         label: int | None = None,
         rng: np.random.Generator | None = None,
+        span: Span | None = None,
     ) -> list[Clip]:
-        """All windows of the sampler, with one crop and one mirror for the whole video."""
-        return self._read(path, label, rng, first=False)
+        """All windows of the sampler in a video or its `span`, with one crop and one mirror for the whole video."""
+        return self._read(path, label, rng, span, first=False)
 
     def _read(
-        self, path: str | os.PathLike[str], label: int | None, rng: np.random.Generator | None, *, first: bool
+        self,
+        path: str | os.PathLike[str],
+        label: int | None,
+        rng: np.random.Generator | None,
+        span: Span | None,
+        *,
+        first: bool,
     ) -> list[Clip]:
         rng = np.random.default_rng(0) if rng is None else rng
         seed = int(rng.integers(2**62))  # the sampler may be asked twice and must answer the same
@@ -65,10 +73,13 @@ class ClipReader:
             index = self.sampler(count, np.random.default_rng(seed))
             return index[:1] if first else index
 
-        clips = read_windows(path, choose, max_pixels=self.max_pixels, geometry=self.geometry)
+        clips = read_windows(path, in_span(choose, span), max_pixels=self.max_pixels, geometry=self.geometry)
+        # Parts of one video are different clips and must not share a name.
+        place = "" if span is None else f", frames {span[0] + 1} to {span[1]}"
         return [
             replace(
                 clip,
+                source=clip.source + place,
                 frames=self.geometry.crop_frames(clip.frames, corner=corner, flip=mirror),
                 label=label,
             )

@@ -1,0 +1,89 @@
+"""What one network at one setting gave: accuracy at every step of every order, with intervals over videos.
+
+A `Row` is one line of the papers' tables: accuracy in % at q = 1 … Q for one order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxplain.concepts.evaluate import Steps
+from voxplain.concepts.run import EvaluationRun
+
+__all__ = ["ORDERS", "Outcome", "Row", "rows_of"]
+
+ORDERS = ("top", "random", "least", "matched")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One network at one setting, over all test videos of all classes."""
+
+    net: str
+    setting: str
+    published: str | None
+    evaluation: EvaluationRun
+    trained_accuracy: float | None = None  # held-out accuracy right after training, where it was trained here
+
+    @property
+    def sides(self) -> tuple[Steps, Steps]:
+        """(adding, removing)."""
+        return self.evaluation.adding, self.evaluation.removing
+
+    @property
+    def baseline(self) -> float:
+        """Accuracy on the unmodified test videos, 0–1."""
+        return self.evaluation.adding.baseline()
+
+    def ends_exactly(self) -> bool:
+        """Whether all concepts added, and none removed, give the unmodified logits to the last bit."""
+        adding, removing = self.sides
+        full = (adding.logits[:, :, -1] == adding.unmodified).all()
+        return bool(full and (removing.logits[:, :, 0] == removing.unmodified).all())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, percentages at q = 1 … Q; ``low`` and ``high`` 95 % over videos; ``coverage`` in %."""
+
+    net: str
+    setting: str
+    kind: str
+    order: str
+    accuracy: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    coverage: tuple[float, ...]
+    source: str = "here"
+
+
+def rows_of(outcome: Outcome, *, samples: int = 2000, seed: int = 0) -> list[Row]:
+    """The rows of both tables of an outcome: adding, then removing; top, random, least, matched."""
+    rows = []
+    for steps in outcome.sides:
+        right = {**steps.by_order(steps.right()), "matched": steps.matched_right.astype(float)}
+        share = steps.by_order(steps.coverage)
+        share["matched"] = share["top"]
+        for order in ORDERS:
+            values = right[order][:, 1:-1]
+            low, high = _interval(values, samples, seed)
+            rows.append(
+                Row(
+                    outcome.net, outcome.setting, steps.kind, order, _percent(values.mean(0)), _percent(low),
+                    _percent(high), _percent(share[order][:, 1:-1].mean(0)),
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _interval(values: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile bootstrap over videos of the mean of [V,S]; the same videos at every step."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(values), size=(samples, len(values)))
+    low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5], axis=0)
+    return low, high
+
+
+def _percent(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    return tuple(float(100 * v) for v in values)

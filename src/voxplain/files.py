@@ -1,0 +1,99 @@
+"""Files that are whole or absent, whenever the process that writes them dies."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from voxplain.errors import VoxplainError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which by itself refuses to delete a file that another process holds open
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["cannot_write", "remove_abandoned", "write_whole"]
+
+_TEMPORARY = ".voxplain-tmp"
+_WRITE_ATTEMPTS = 5
+_STALE_SECONDS = 86_400.0  # age that makes a temporary file stale where the file system cannot lock files
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path`` so that others, and a run after a crash, see all of it or none.
+
+    What was at ``path`` stays until then. Raises VoxplainError, leaving nothing half-written, when the disk
+    or quota is full or the folder cannot be written.
+    """
+    try:
+        for _ in range(_WRITE_ATTEMPTS):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # a store being opened took our file for abandoned
+                return _write_once(path, data)
+    except OSError as error:
+        raise cannot_write(path.parent, len(data), error) from error
+    raise VoxplainError(f"files in {path.parent} vanish while they are written: do not clean it during a run.")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half-written by `write_whole` in a folder and its sub-folders."""
+    for pattern in (f".*{_TEMPORARY}", f"*/.*{_TEMPORARY}", f"*/*/.*{_TEMPORARY}"):
+        for temporary in folder.glob(pattern):
+            _remove_if_abandoned(temporary)
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
+    try:
+        with temporary.open("xb") as file:
+            with contextlib.suppress(OSError):  # held by whoever checks it just now, or not known here
+                _lock(file)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the new name outlives a power cut too, where folders can be synced
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Mark a file as in use until it is closed, by us or by the kernel when the process dies."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_abandoned(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # gone already, another user's, or a folder we may only read
+        with temporary.open("r+b") as file:
+            try:
+                _lock(file)
+            except BlockingIOError:
+                return
+            except OSError:
+                if time.time() - temporary.stat().st_mtime < _STALE_SECONDS:
+                    return
+        temporary.unlink()
+
+
+def cannot_write(folder: Path, size: int, error: OSError) -> VoxplainError:
+    """What to say when ``size`` bytes cannot be written in a folder."""
+    kept = "then run again: finished results are kept"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return VoxplainError(f"cannot write in {folder} ({error.strerror}): name another folder, {kept}.")
+    free = "an unknown amount"
+    with contextlib.suppress(OSError):
+        free = f"{shutil.disk_usage(folder).free / 1e6:.1f} MB"
+    return VoxplainError(
+        f"needs {size / 1e6:.1f} MB more in {folder}, where {free} is free ({error.strerror}): "
+        f"free some space or name another store folder, {kept}."
+    )

@@ -1,0 +1,131 @@
+"""Videos to train on, and the clips cut from them: whole videos at the size before the crop, read once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voxplain.errors import DataError, VideoError
+from voxplain.train.recipe import Recipe
+from voxplain.train.stored import StoredFrames, store_frames
+from voxplain.video import Geometry, Middle, Random, read_video
+
+__all__ = ["Cut", "TrainingVideos", "draw", "load_videos", "refuse_empty_classes", "test_clips", "train_clips"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingVideos:
+    """Whole videos at the size before the crop: frames uint8 [T_i,H,W,3] each, labels int64 [N], what was skipped."""
+
+    frames: Sequence[np.ndarray]
+    labels: np.ndarray
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that there is a label for each video."""
+        if len(self.frames) != len(self.labels):
+            raise DataError(f"expected a label a video, got {len(self.labels)} for {len(self.frames)} videos")
+
+    def __repr__(self) -> str:
+        """Counts, not frames."""
+        return f"TrainingVideos(videos={len(self.frames)}, skipped={len(self.skipped)})"
+
+
+def load_videos(
+    paths: Sequence[Path],
+    labels: Sequence[int] | np.ndarray,
+    geometry: Geometry,
+    *,
+    cache: Path | None = None,
+    first: int = 0,
+    workers: int = 2,
+    advance: Callable[[], object] = lambda: None,
+) -> TrainingVideos:
+    """Decode and resize videos once, before the crop; a bad file is skipped and listed, all bad is a DataError.
+
+    ``cache`` is a folder where the resized frames stay, one file a video: later runs decode nothing, and the memory
+    taken does not grow with the data. Without it all frames are held in memory. Several processes may fill one
+    folder at once; ``first``, the place in the list to begin at, keeps them from decoding the same video.
+    """
+    if len(labels) != len(paths):
+        raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
+
+    def frames(path: Path) -> np.ndarray:
+        return geometry.resize_frames(read_video(path, geometry=geometry).frames)
+
+    def load(i: int) -> np.ndarray | Path | VideoError:
+        try:
+            return frames(paths[i]) if cache is None else store_frames(paths[i], cache, geometry, frames)
+        except VideoError as error:
+            return error
+        finally:
+            advance()
+
+    order = [(first + i) % len(paths) for i in range(len(paths))]
+    with ThreadPoolExecutor(workers) as pool:
+        loaded = dict(zip(order, pool.map(load, order), strict=True))
+    good = [i for i in range(len(paths)) if not isinstance(loaded[i], VideoError)]
+    skipped = tuple((str(paths[i]), str(loaded[i])) for i in range(len(paths)) if isinstance(loaded[i], VideoError))
+    if not good:
+        raise DataError(f"expected videos to train on, got none that can be read of {len(paths)}: {skipped[:1]}")
+    numbers = np.array([labels[i] for i in good], np.int64)
+    if cache is None:
+        return TrainingVideos(tuple(x for i in good if isinstance(x := loaded[i], np.ndarray)), numbers, skipped)
+    files = StoredFrames(tuple(x for i in good if isinstance(x := loaded[i], Path)))
+    return TrainingVideos(files, numbers, skipped)
+
+
+def refuse_empty_classes(videos: TrainingVideos, labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Raise DataError where a class of ``labels``, the labels of all files, has no video that could be read."""
+    lost = sorted(set(map(int, labels)) - set(map(int, videos.labels)))
+    if lost:
+        count = int((labels == lost[0]).sum())
+        raise DataError(
+            f"expected videos of each class that can be read, got none of {count} of class {classes[lost[0]]!r}"
+            f" ({videos.skipped[0][1]}); replace the files or remove the class's folder"
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where one training clip lies: video, frames int64 [T], corner (top, left), mirrored or not."""
+
+    video: int
+    index: np.ndarray
+    corner: tuple[int, int]
+    flip: bool
+
+
+def draw(video: int, length: int, count: int, geometry: Geometry, recipe: Recipe, rng: np.random.Generator) -> Cut:
+    """A clip of ``count`` frames at a random time and place of a video of ``length`` frames."""
+    index = Random(count, recipe.stride)(length, rng)[0]
+    flip = bool(rng.random() < recipe.flip)
+    return Cut(video, index, geometry.random_corner(rng), flip)
+
+
+def _cut(videos: TrainingVideos, cuts: Sequence[Cut], geometry: Geometry) -> np.ndarray:
+    frames = (videos.frames[c.video][c.index] for c in cuts)
+    return np.stack([geometry.crop_frames(f, corner=c.corner, flip=c.flip) for f, c in zip(frames, cuts, strict=True)])
+
+
+def train_clips(
+    videos: TrainingVideos, parts: Sequence[Sequence[Cut]], geometry: Geometry
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Clips uint8 [B,T,H,W,3] and labels int64 [B] of each part; the next is cut while the last is worked on."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_cut, videos, parts[0], geometry) if parts else None
+        for i, part in enumerate(parts):
+            assert coming is not None
+            clips = coming.result()
+            coming = ahead.submit(_cut, videos, parts[i + 1], geometry) if i + 1 < len(parts) else None
+            yield clips, videos.labels[[c.video for c in part]]
+
+
+def test_clips(
+    videos: TrainingVideos, numbers: Sequence[int], count: int, geometry: Geometry, stride: int
+) -> np.ndarray:
+    """The middle frames and the centre crop of some videos, uint8 [B,T,H,W,3]."""
+    chosen = (videos.frames[i] for i in numbers)
+    return np.stack([geometry.crop_frames(f[Middle(count, stride)(len(f))[0]]) for f in chosen])

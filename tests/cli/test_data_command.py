@@ -1,0 +1,154 @@
+"""`voxplain data`, and training on a named data set."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import voxplain
+
+from voxplain.cli.data import Held, parts
+from voxplain.cli.job import read_job
+from voxplain.cli.sets import data_command
+from voxplain.datasets import DATASETS
+from voxplain.datasets.weizmann import ACTIONS, PERSONS
+from voxplain.errors import DataError
+
+DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[2] / "../shared/data"))
+PAGE = Path(__file__).parents[2] / "docs/data.md"
+
+
+def made(root: Path) -> Path:
+    """Weizmann's layout with empty files."""
+    for name in (f"{action}/{person}_{action}.avi" for action in ACTIONS for person in PERSONS):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_all_are_listed_here_and_in_the_documents() -> None:
+    told = voxplain("data")
+    assert told.code == 0
+    page = PAGE.read_text()
+    for name, known in DATASETS.items():
+        assert f"{name}: {known.what}" in told.out
+        assert f"| `{name}` |" in page
+    one = voxplain("data", "kth")
+    assert one.code == 0
+    assert "16 persons train, 9 test" in one.out
+    assert voxplain("data", "khinetics").sentence.endswith("did you mean 'kinetics'?")
+
+
+def test_a_whole_folder(tmp_path: Path) -> None:
+    told = voxplain("data", "weizmann", "--check", made(tmp_path))
+    assert told.code == 0, told.err
+    assert "complete, 90 of 90 videos" in told.out
+    assert "not complete" not in told.out
+
+
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
+    made(tmp_path)
+    for person in PERSONS[:6]:
+        (tmp_path / f"run/{person}_run.avi").unlink()
+    told = voxplain("data", "weizmann", "--check", tmp_path)
+    assert told.code == 1
+    assert "not complete, 84 of 90 videos" in told.out
+    assert "6 videos missing: run/daria_run, run/denis_run" in told.out
+    assert ", and 1 more" in told.out
+    (row,) = [line.split() for line in told.out.splitlines() if line.split()[:1] == ["run"]]
+    assert row == ["run", "9", "3"]
+
+
+def test_missing_lists_and_unknown_names_are_told(tmp_path: Path) -> None:
+    told = voxplain("data", "hmdb51", "--check", tmp_path)
+    assert told.code == 1
+    assert "51 lists CLASS_test_split1.txt: missing" in told.out
+    assert "6766 more videos missing" in told.out
+
+
+def test_reading_finds_what_no_name_shows(tmp_path: Path) -> None:
+    told = voxplain("data", "weizmann", "--check", made(tmp_path), "--read")
+    assert told.code == 1
+    assert "90 videos that cannot be read whole" in told.out
+    assert "the file is empty" in told.out
+
+
+@pytest.mark.parametrize("words", [("--check", "x"), ("jhmdb", "--read"), ("jhmdb", "--check", "nowhere")])
+def test_incomplete_commands_are_one_sentence(words: tuple[str, ...]) -> None:
+    told = voxplain("data", *words)
+    assert told.code == 2
+    assert told.sentence.startswith(("expected", "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "count"),
+    [("weizmann", "weizmann", 90), ("utd_mhad", "utd_mhad_depth", 861), ("jhmdb", "jhmdb", 928)],
+)
+def test_the_real_folders_are_complete(name: str, folder: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"no {folder} in the folder that VOXPLAIN_DATA names")
+    data_command(name, check=DATA / folder)
+    assert f"complete, {count} of {count} videos" in capsys.readouterr().out
+
+
+def test_named_sets_divide_the_videos(tmp_path: Path) -> None:
+    train, test = parts(made(tmp_path), Held(dataset="weizmann"))
+    assert test is not None
+    assert (len(train), len(test)) == (60, 30)
+    assert {path.name.split("_")[0] for path in test.paths} == {"ido", "lena", "moshe"}
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        (Held(dataset="weizmann", hold_out=("ido",)), "--dataset or --hold-out"),
+        (Held(dataset="weizmann", split=Path("s.txt")), "--dataset or --split"),
+        (Held(dataset="weizmann", fold=2), "only split 1"),
+        (Held(dataset="jhmdb", fold=4), "splits 1 to 3"),
+        (Held(fold=2), "--fold 2"),
+        (Held(dataset="weitzmann"), "did you mean 'weizmann'"),
+    ],
+)
+def test_wrong_ways_to_divide_are_refused(tmp_path: Path, held: Held, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        parts(made(tmp_path), held)
+
+
+def test_training_and_explaining_take_the_named_split(tmp_path: Path) -> None:
+    if not (DATA / "utd_mhad_depth").is_dir():
+        pytest.skip("no utd_mhad_depth in the folder that VOXPLAIN_DATA names")
+    for action in ("wave", "clap"):
+        for subject in (1, 2, 3):
+            name = f"{action}/s{subject}_t1.mp4"
+            (tmp_path / "data" / action).mkdir(parents=True, exist_ok=True)
+            shutil.copy(DATA / "utd_mhad_depth" / name, tmp_path / "data" / name)
+    named, net = ("--dataset", "utd_mhad"), tmp_path / "net"
+    done = voxplain(
+        "train", tmp_path / "data", *named, "--net", "tiny", "--epochs", 1, "--batch", 4, "--device", "cpu", "-o", net
+    )
+    assert done.code == 0, done.err
+    assert "reading training videos: 4 to do" in done.err
+    assert "reading test videos: 2 to do" in done.err
+    assert (net / "confusion.csv").read_text().splitlines()[0] == "truth,wave,clap"
+    (tmp_path / "data/unrelated").mkdir()
+    shutil.copy(DATA / "utd_mhad_depth/bowling/s1_t1.mp4", tmp_path / "data/unrelated")
+    run = tmp_path / "run"
+    done = voxplain(
+        "concepts", tmp_path / "data", *named, "--net", "tiny", "--weights", net / "weights.safetensors",
+        "--class", "wave", "--device", "cpu", "--dry-run", "-o", run,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "“wave”: 2 videos" in done.out
+
+
+def test_a_job_remembers_the_named_set(tmp_path: Path) -> None:
+    record = {
+        "data": "d", "hold_out": [], "split": None, "dataset": "jhmdb", "fold": 2, "random": "r", "classes": ["a"],
+        "network": {"net": "tiny", "weights": "w", "model": None, "layer": [], "device": None, "batch_size": 2},
+        "preset": "default", "seed": 0, "whole": False, "settings": [],
+    }  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps(record))
+    assert read_job(tmp_path).held == Held(dataset="jhmdb", fold=2)
+    (tmp_path / "job.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("dataset", "fold")}))
+    assert read_job(tmp_path).held == Held()
