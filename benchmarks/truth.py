@@ -3,12 +3,14 @@
     python benchmarks/truth.py [--work DIR] [--jobs 2] [--quick]
 
 The networks are trained on planted designs (shapes and motions) that no default was chosen on. Truth: each clip is
-rendered again without one object, and the mean drop of the class's logit is the network's reliance on it. A concept's
-true score is the reliance on what it covers: sum over objects of (mean drop × mean share of the object it covers).
+rendered again without one object, and the mean drop of the class's logit (and, beside it, of its log-odds against the
+other classes) is the network's reliance on it. A concept's true score is the reliance on what it covers: sum over
+objects of (mean drop × mean share of the object it covers).
 
 rank_first       share of classes whose top concept covers the most relied-on object (at least half as much of it as
                  the concept that covers it best)
-spearman         mean rank correlation between concept scores and true scores
+spearman         mean rank correlation between concept scores and true scores by the logit
+spearman_log_odds  the same with true scores by the log-odds, the quantity that the default score measures
 shortcut_found   share of shortcut networks in whose trapped class the top concept covers the patch, among those where
                  the patch truly is relied on most
 false_discovery  share of concepts called significant (q < 0.05) in networks with random weights or shuffled labels
@@ -18,7 +20,7 @@ import argparse
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,7 @@ def examine(
     }
     run = runs["matched ridge"]
     truth = reliance(model, planted, clips, y, objective="logit")
+    margin = reliance(model, planted, clips, y, objective="log_odds")
     recall, _ = concept_coverage(planted, clips, run.supervoxels, run.assigned, len(run.bank), truth.names)
     most = truth.names.index(truth.most)
     effect, tcav = run.scores["effect"], run.scores["tcav"]
@@ -90,7 +93,9 @@ def examine(
         "drop": dict(zip(truth.names, np.nan_to_num(truth.drop).mean(0).tolist(), strict=True)),
         "frozen": dict(zip(truth.names, np.nan_to_num(truth.frozen).mean(0).tolist(), strict=True)),
         "most": truth.most,
+        "drop_log_odds": dict(zip(margin.names, np.nan_to_num(margin.drop).mean(0).tolist(), strict=True)),
         "true": true_scores(truth, recall).tolist(),
+        "true_log_odds": true_scores(margin, recall).tolist(),
         "covered": recall.mean(0)[:, most].tolist(),
         "scores": {name: value.tolist() for name, value in scores_of(model, runs, y).items()},
         "effect_p": effect.p_value.tolist(),
@@ -103,7 +108,7 @@ def examine(
 def run_case(case: Case, work: Path, settings: ConceptSettings) -> dict:
     """All classes of one network; kept in WORK/<case>/truth.json and found again."""
     torch.set_num_threads(1)
-    kept = work / case.name / f"truth-{settings.videos}.json"
+    kept = work / case.name / f"truth-{settings.videos}-2.json"
     if kept.exists():
         return json.loads(kept.read_text())
     model, planted, accuracy = make(case, work)
@@ -136,63 +141,102 @@ def interval(values: list[float], rng: np.random.Generator) -> tuple[float, floa
     return float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 
 
-def report(results: list[dict]) -> dict:
-    """Print the tables; returns the summary."""
-    rng = np.random.default_rng(0)
-    trained = [c for r in results if r["kind"] == "trained" for c in r["classes"]]
+@dataclass(frozen=True)
+class Judged:
+    """One score over all classes: rank_first, exact top, and Spearman with either truth; (mean, low, high) each."""
+
+    rank_first: tuple[float, float, float]
+    exact: tuple[float, float, float]
+    spearman: tuple[float, float, float]
+    spearman_log_odds: tuple[float, float, float]
+
+
+def judge(name: str, classes: list[dict], rng: np.random.Generator) -> Judged:
+    def mean(values: list[float]) -> tuple[float, float, float]:
+        return (float(np.mean(values)), *interval(values, rng))
+
+    def rho(truth: str) -> list[float]:
+        return [spearman(np.array(c["scores"][name]), np.array(c[truth])) for c in classes]
+
+    return Judged(
+        mean([float(first(c["scores"][name], c["covered"])) for c in classes]),
+        mean([float(np.argmax(c["scores"][name]) == np.argmax(c["true"])) for c in classes]),
+        mean(rho("true")), mean(rho("true_log_odds")),
+    )  # fmt: skip
+
+
+def print_truth(results: list[dict]) -> None:
     for r in results:
         print(f"{r['case']}: held-out accuracy {r['accuracy']:.3f}")
-    print("\ntrue reliance: mean drop of the class logit without the object / with its motion frozen")
-    for r in results:
-        for c in r["classes"] if r["kind"] in ("trained", "shortcut") else []:
-            parts = ", ".join(f"{n} {v:.2f}/{c['frozen'][n]:.2f}" for n, v in c["drop"].items())
-            print(f"  {r['case']} {c['label']}{' (motion)' if c['motion'] else ''}: {parts}")
-    rows = {}
-    for name in trained[0]["scores"]:
-        hits = [float(first(c["scores"][name], c["covered"])) for c in trained]
-        exact = [float(np.argmax(c["scores"][name]) == np.argmax(c["true"])) for c in trained]
-        rho = [spearman(np.array(c["scores"][name]), np.array(c["true"])) for c in trained]
-        rows[name] = (np.mean(hits), interval(hits, rng), np.mean(exact), np.mean(rho), interval(rho, rng))
-    print(f"\n{len(trained)} classes of {sum(r['kind'] == 'trained' for r in results)} networks, 95 % intervals")
-    print(f"{'score':44s} {'rank first':>22s} {'exact top':>10s} {'Spearman':>22s}")
-    for name, (hit, a, exact, rho, b) in sorted(rows.items(), key=lambda x: -x[1][3]):
-        print(f"{name:44s} {hit:6.2f} [{a[0]:5.2f}, {a[1]:5.2f}] {exact:10.2f} {rho:6.2f} [{b[0]:5.2f}, {b[1]:5.2f}]")
-    name = f"effect {SETTINGS.effect_kind}"
-    traps = [c for r in results if r["kind"] == "shortcut" for c in r["classes"]]
-    relied = [c for c in traps if c["most"] == "shortcut"]
-    found = [float(first(c["scores"][name], c["covered"])) for c in relied]
-    blind = [c for r in results if r["kind"] in BLIND for c in r["classes"]]
-    false = [float(q < 0.05) for c in blind for q in c["effect_q"]]
-    shares = [float(np.mean(np.array(c["effect_q"]) < 0.05)) for c in blind]
-    power = [float(detected(c)) for c in trained]
     print(
-        f"\nshortcut relied on most in {len(relied)} of {len(traps)} trapped classes; ranked first in {sum(found):.0f}"
+        "\ntrue reliance: mean drop of the class's logit without the object / held still / of its log-odds without it"
     )
+    for r in results:
+        for c in r["classes"] if r["kind"] not in BLIND else []:
+            parts = ", ".join(
+                f"{n} {v:.2f}/{c['frozen'][n]:.2f}/{c['drop_log_odds'][n]:.2f}" for n, v in c["drop"].items()
+            )
+            print(f"  {r['case']} {c['label']}{' (motion)' if c['motion'] else ''}: {parts}")
+
+
+def print_scores(scores: dict[str, Judged], classes: int, networks: int) -> None:
+    print(f"\n{classes} classes of {networks} networks, 95 % intervals over classes")
+    print(f"{'score':44s} {'rank first':>18s} {'exact':>6s} {'Spearman (logit)':>20s} {'Spearman (log-odds)':>20s}")
+    for name, j in sorted(scores.items(), key=lambda x: -x[1].spearman_log_odds[0]):
+        cells = [f"{m:5.2f} [{a:5.2f}, {b:5.2f}]" for m, a, b in (j.rank_first, j.spearman, j.spearman_log_odds)]
+        print(f"{name:44s} {cells[0]:>18s} {j.exact[0]:6.2f} {cells[1]:>20s} {cells[2]:>20s}")
+
+
+def false_discoveries(results: list[dict], rng: np.random.Generator) -> dict:
+    """Print and return the share of concepts called significant where nothing is to be found."""
     for kind in BLIND:
         own = [c for r in results if r["kind"] == kind for c in r["classes"]]
         for test, level in (("effect_q", 0.05), ("tcav_q", 0.05), ("paired_p", 0.01)):
             values = [float(q < level) for c in own for q in c[test]]
             if values:
                 print(f"{kind} network, {test} < {level}: {np.mean(values):.3f} of {len(values)} concepts")
-    if shares:
-        low, high = interval(shares, rng)
-        print(f"all of them: {np.mean(false):.3f} [{low:.3f}, {high:.3f}], interval over {len(blind)} classes")
-    print(f"power: relied-on object has a significant concept in {np.mean(power):.2f} of {len(power)} classes")
-    best = rows[name]
+    blind = [np.array(c["effect_q"]) < 0.05 for r in results if r["kind"] in BLIND for c in r["classes"]]
+    if not blind:
+        return {"false_discovery": None}
+    low, high = interval([float(row.mean()) for row in blind], rng)
+    share = float(np.concatenate(blind).mean())
+    print(f"all of them, effect: {share:.3f} [{low:.3f}, {high:.3f}], interval over {len(blind)} classes")
+    return {"false_discovery": round(share, 4), "false_discovery_interval": [round(low, 4), round(high, 4)]}
+
+
+def report(results: list[dict]) -> dict:
+    """Print the tables; returns the summary."""
+    rng = np.random.default_rng(0)
+    trained = [c for r in results if r["kind"] == "trained" for c in r["classes"]]
+    scores = {name: judge(name, trained, rng) for name in trained[0]["scores"]}
+    print_truth(results)
+    print_scores(scores, len(trained), sum(r["kind"] == "trained" for r in results))
+    name = f"effect {SETTINGS.effect_kind}"
+    traps = [c for r in results if r["kind"] == "shortcut" for c in r["classes"]]
+    relied = [c for c in traps if c["most"] == "shortcut"]
+    found = [float(first(c["scores"][name], c["covered"])) for c in relied]
+    print(
+        f"\nshortcut relied on most in {len(relied)} of {len(traps)} trapped classes; ranked first in {sum(found):.0f}"
+    )
+    power = float(np.mean([detected(c) for c in trained]))
+    false = false_discoveries(results, rng)
+    print(f"power: the relied-on object has a significant concept in {power:.2f} of {len(trained)} classes")
+    best = scores[name]
+    summary: dict = {}
+    for key in ("rank_first", "spearman", "spearman_log_odds"):
+        value, low, high = getattr(best, key)
+        summary |= {key: round(value, 4), f"{key}_interval": [round(low, 4), round(high, 4)]}
     return {
-        "rank_first": round(float(best[0]), 4),
-        "rank_first_interval": [round(v, 4) for v in best[1]],
-        "spearman": round(float(best[3]), 4),
-        "spearman_interval": [round(v, 4) for v in best[4]],
+        **summary,
         "shortcut_found": round(float(np.mean(found)), 4) if found else None,
         "shortcut_relied_on": f"{len(relied)} of {len(traps)}",
-        "false_discovery": round(float(np.mean(false)), 4) if false else None,
-        "false_discovery_interval": [round(v, 4) for v in interval(shares, rng)] if shares else None,
-        "power": round(float(np.mean(power)), 4),
+        **false,
+        "power": round(power, 4),
         "classes": len(trained),
         "networks": len(results),
         "scores": {
-            n: {"rank_first": round(float(r[0]), 4), "spearman": round(float(r[3]), 4)} for n, r in rows.items()
+            n: {key: round(getattr(j, key)[0], 4) for key in ("rank_first", "spearman", "spearman_log_odds")}
+            for n, j in scores.items()
         },
     }
 

@@ -36,8 +36,8 @@ class Case:
     @property
     def planted_design(self) -> PlantedDesign:
         base = DESIGNS[self.design]
-        # A motion class, whose true cue is harder to learn than a patch.
-        return replace(base, shortcut=base.motions[1]) if self.kind == "shortcut" else base
+        # A class by shape: a network learns motions so well that it has no need of a patch (seen at rate 0.95).
+        return replace(base, shortcut=base.appearance[1]) if self.kind == "shortcut" else base
 
 
 def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) -> tuple[VideoModel, PlantedSet, float]:
@@ -78,7 +78,7 @@ def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) ->
 
 CASES = (
     *(Case("trained", "held-out", seed) for seed in (101, 102, 103)),
-    *(Case("shortcut", "held-out", seed) for seed in (201, 202)),
+    *(Case("shortcut", "held-out", seed) for seed in (203, 204)),
     *(Case("shuffled", "held-out", seed) for seed in (301, 302)),
     *(Case("random", "held-out", seed) for seed in (401, 402, 403, 404)),
 )

@@ -19,7 +19,7 @@ from voxplain.cli import app, lift_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
-COMMANDS = ("concepts", "data", "evaluate", "demo", "doctor", "methods", "planted", "tcav", "train")
+COMMANDS = ("concepts", "data", "evaluate", "demo", "doctor", "methods", "planted", "reproduce", "tcav", "train")
 
 
 def blocks(text: str, *languages: str) -> list[str]:

@@ -55,7 +55,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (root / "splits/class07_test_split2.txt").unlink()
     assert list(hmdb51_listing(root).lists.values()) == [True, False, True]
     write(root / "splits/class00_test_split1.txt", "b.avi two")
-    with pytest.raises(DataError, match="'b.avi two'"):
+    with pytest.raises(DataError, match=r"'b\.avi two'"):
         hmdb51_listing(root)
 
 

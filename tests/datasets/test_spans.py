@@ -51,6 +51,9 @@ def test_training_reads_the_spans(counted: Path) -> None:
     assert [levels(frames) for frames in got.frames] == [[2, 3, 4], [28, 29]]
     assert len(got.skipped) == 1
     assert levels(read_video(counted, span=(7, 9)).frames) == [7, 8]
+    for _ in range(2):  # the second time from the files that the first has left
+        kept = load_videos(videos.paths, videos.labels, GEOMETRY, spans=videos.spans, cache=counted.parent / "cache")
+        assert [levels(frames) for frames in kept.frames] == [[2, 3, 4], [28, 29]]
 
 
 def test_as_many_spans_as_videos(counted: Path) -> None:

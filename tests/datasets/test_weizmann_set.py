@@ -39,5 +39,6 @@ def test_the_real_set() -> None:
     persons = [{path.name.split("_")[0] for path in part.paths} for part in (train, test)]
     assert persons[1] == {"ido", "lena", "moshe"}
     assert not persons[0] & persons[1]
-    assert all(path.parent.name == label for part in (train, test) for (label, _), path in zip(told(part), part.paths))
+    for part in (train, test):
+        assert [path.parent.name for path in part.paths] == [label for label, _ in told(part)]
     assert weizmann_listing(root).complete()

@@ -241,7 +241,7 @@ def test_every_spec_fits_its_network(name: str) -> None:
 
 
 def test_unknown_network_gets_a_suggestion() -> None:
-    with pytest.raises(ModelError, match=r"'R3D-18'; did you mean 'r3d'\? Known are tiny, c3d"):
+    with pytest.raises(ModelError, match=r"'R3D-18'; did you mean 'r3d'\? Known are tiny, compact, c3d"):
         build_net("R3D-18", 3)
     with pytest.raises(ModelError, match=r"'swin'; Known are"):
         build_net("swin", 3)

@@ -4,9 +4,9 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -124,11 +124,9 @@ def _videos(plan: Experiment, data: Path | None, output: Path) -> tuple[Path, Pa
 
 
 def _held(plan: Experiment) -> Held:
-    known = {f.name for f in fields(Held)}
-    wanted: dict[str, Any] = {
-        "hold_out": plan.hold_out, "split": plan.split and Path(plan.split), "dataset": plan.dataset, "fold": plan.fold
-    }  # fmt: skip
-    return Held(**{key: value for key, value in wanted.items() if key in known})
+    return Held(
+        split=Path(plan.split) if plan.split else None, hold_out=plan.hold_out, dataset=plan.dataset, fold=plan.fold
+    )  # fmt: skip
 
 
 def _outcome(

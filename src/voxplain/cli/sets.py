@@ -52,7 +52,13 @@ def data_command(
         return
     if name is None:
         raise DataError("expected the name of a data set before --check, got none; `voxplain data` lists them")
-    listing = named(name).listing(check)
+    if not _whole(console, name, check, read=read):
+        sys.exit(1)
+
+
+def _whole(console: Console, name: str, folder: Path, *, read: bool) -> bool:
+    """Say what a folder holds of a data set and what is missing; whether it is all there."""
+    listing = named(name).listing(folder)
     say = _sayer(console)
     _tell_counts(console, listing)
     for line in _missing(listing):
@@ -61,10 +67,14 @@ def data_command(
     for line in _few(bad, "that cannot be read whole"):
         say(line)
     whole = listing.complete() and not bad
+    lost = [
+        f"{n} {what}"
+        for n, what in ((list(listing.lists.values()).count(False), "lists missing"), (len(bad), "videos broken"))
+        if n
+    ]
     state = "complete" if whole else "not complete"
-    say(f"{name} in {check}: {state}, {listing.found()} of {listing.wanted()} videos")
-    if not whole:
-        sys.exit(1)
+    say(", ".join([f"{name} in {folder}: {state}", f"{listing.found()} of {listing.wanted()} videos", *lost]))
+    return whole
 
 
 def _sayer(console: Console) -> Callable[[str], None]:

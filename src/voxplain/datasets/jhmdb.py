@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from voxplain.datasets.class_lists import class_listing, class_parts, lists_folder
 from voxplain.datasets.folder import VideoSet
 from voxplain.datasets.listing import Listing, first_folder, videos_below
+from voxplain.datasets.mat import read_mat
 from voxplain.errors import DataError
 
 __all__ = ["jhmdb", "jhmdb_listing", "puppet_mask"]
@@ -48,13 +49,11 @@ def puppet_mask(root: Path, video: Path) -> NDArray[np.bool_]:
             with np.load(file, allow_pickle=False) as arrays:
                 mask = np.asarray(arrays["mask"])
         else:
-            from scipy.io import loadmat
-
-            parts = np.asarray(loadmat(file, variable_names=["part_mask"])["part_mask"])
+            parts = np.asarray(read_mat(file, "part_mask"))
             mask = np.moveaxis(parts.reshape(*parts.shape[:2], -1), 2, 0)
         if mask.ndim != 3:
             raise ValueError(f"an array of {mask.ndim} dimensions")
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DataError(f"{file}: expected a mask [T,H,W], got: {error}; download it again") from error
     return mask > 0
 

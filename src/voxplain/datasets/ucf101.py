@@ -28,6 +28,7 @@ from voxplain.datasets.listing import (
     two_parts,
     videos_below,
 )
+from voxplain.datasets.mat import read_mat
 from voxplain.datasets.splits import key
 from voxplain.errors import DataError
 
@@ -112,16 +113,14 @@ class Track:
 
 def read_boxes(file: Path) -> dict[str, tuple[Track, ...]]:
     """``class/name`` to the tracks of its actors. Raises DataError for a file of another form."""
-    from scipy.io import loadmat
-
+    # A video: name, num_imgs, tubes; a tube: sf and ef (first and last frame), boxes x y w h; all count from 1.
+    rows = read_mat(file, "annot", struct_as_record=False, squeeze_me=True)
     try:
-        # A video: name, num_imgs, tubes; a tube: sf and ef (first and last frame), boxes x y w h; all count from 1.
-        rows = loadmat(file, struct_as_record=False, squeeze_me=True, variable_names=["annot"])["annot"]
         return {
             str(row.name): tuple(_track(tube.sf, tube.ef, tube.boxes) for tube in np.atleast_1d(row.tubes))
             for row in np.atleast_1d(rows)
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: expected the boxes of UCF101-24, got: {error}; download it again") from error
 
 

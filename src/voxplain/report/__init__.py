@@ -4,6 +4,7 @@ from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
+from voxplain.report.training import training_curves
 from voxplain.report.words import contrast_words, evaluation_words, found_words, meaning
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "table_csv",
     "table_json",
     "table_text",
+    "training_curves",
     "write_report",
 ]

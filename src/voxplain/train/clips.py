@@ -1,6 +1,6 @@
 """Videos to train on, and the clips cut from them: whole videos at the size before the crop, read once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from voxplain.errors import DataError, VideoError
 from voxplain.train.recipe import Recipe
 from voxplain.train.stored import StoredFrames, store_frames
-from voxplain.video import Geometry, Middle, Random, read_video
+from voxplain.video import Geometry, Middle, Random, Span, read_video
 
 __all__ = ["Cut", "TrainingVideos", "draw", "load_videos", "refuse_empty_classes", "test_clips", "train_clips"]
 
@@ -38,6 +38,7 @@ def load_videos(
     labels: Sequence[int] | np.ndarray,
     geometry: Geometry,
     *,
+    spans: Sequence[Span] | None = None,
     cache: Path | None = None,
     first: int = 0,
     workers: int = 2,
@@ -48,16 +49,20 @@ def load_videos(
     ``cache`` is a folder where the resized frames stay, one file a video: later runs decode nothing, and the memory
     taken does not grow with the data. Without it all frames are held in memory. Several processes may fill one
     folder at once; ``first``, the place in the list to begin at, keeps them from decoding the same video.
+    ``spans``: the frames to keep of each video; default: all.
     """
     if len(labels) != len(paths):
         raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
 
-    def frames(path: Path) -> np.ndarray:
-        return geometry.resize_frames(read_video(path, geometry=geometry).frames)
+    def frames(path: Path, span: Span | None) -> np.ndarray:
+        return geometry.resize_frames(read_video(path, geometry=geometry, span=span).frames)
 
     def load(i: int) -> np.ndarray | Path | VideoError:
+        span = None if spans is None else spans[i]
         try:
-            return frames(paths[i]) if cache is None else store_frames(paths[i], cache, geometry, frames)
+            if cache is None:
+                return frames(paths[i], span)
+            return store_frames(paths[i], cache, geometry, frames, span=span)
         except VideoError as error:
             return error
         finally:
@@ -112,7 +117,7 @@ def _cut(videos: TrainingVideos, cuts: Sequence[Cut], geometry: Geometry) -> np.
 
 def train_clips(
     videos: TrainingVideos, parts: Sequence[Sequence[Cut]], geometry: Geometry
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """Clips uint8 [B,T,H,W,3] and labels int64 [B] of each part; the next is cut while the last is worked on."""
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_cut, videos, parts[0], geometry) if parts else None
@@ -123,9 +128,7 @@ def train_clips(
             yield clips, videos.labels[[c.video for c in part]]
 
 
-def test_clips(
-    videos: TrainingVideos, numbers: Sequence[int], count: int, geometry: Geometry, stride: int
-) -> np.ndarray:
+def test_clips(videos: TrainingVideos, numbers: np.ndarray, count: int, geometry: Geometry, stride: int) -> np.ndarray:
     """The middle frames and the centre crop of some videos, uint8 [B,T,H,W,3]."""
-    chosen = (videos.frames[i] for i in numbers)
+    chosen = (videos.frames[int(i)] for i in numbers)
     return np.stack([geometry.crop_frames(f[Middle(count, stride)(len(f))[0]]) for f in chosen])

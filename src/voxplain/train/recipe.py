@@ -29,7 +29,11 @@ class Recipe:
         """Check that what is counted is at least 1."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("epochs", "batch", "micro_batch", "lr_step", "stride") and value is not None and value < 1:
+            if (
+                field.name in ("epochs", "batch", "micro_batch", "lr_step", "stride")
+                and value is not None
+                and value < 1
+            ):
                 raise DataError(f"expected {field.name} of 1 or more, got {value}; give a positive whole number")
         if not 0 <= self.flip <= 1:
             raise DataError(f"expected flip as a probability from 0 to 1, got {self.flip}; choose 0.5 or 0")

@@ -16,7 +16,7 @@ import numpy as np
 
 from voxplain.errors import VideoError
 from voxplain.files import write_whole
-from voxplain.video import Geometry
+from voxplain.video import Geometry, Span
 
 __all__ = ["StoredFrames", "store_frames"]
 
@@ -50,21 +50,24 @@ class StoredFrames(Sequence[np.ndarray]):
         return (self[i] for i in range(len(self)))
 
 
-def store_frames(path: Path, folder: Path, geometry: Geometry, make: Callable[[Path], np.ndarray]) -> Path:
-    """The file that holds a video's resized frames, made if it is not there or damaged.
+def store_frames(
+    path: Path, folder: Path, geometry: Geometry, make: Callable[[Path, Span | None], np.ndarray], *,
+    span: Span | None = None,
+) -> Path:  # fmt: skip
+    """The file that holds the resized frames of a video or its ``span``, made if it is not there or damaged.
 
     Raises VideoError for a video that cannot be read, VoxplainError when the disk is full.
     """
-    file = folder / f"{_key(path, geometry)}.npy"
+    file = folder / f"{_key(path, geometry, span)}.npy"
     if not _whole(file, geometry):
         data = io.BytesIO()
-        np.save(data, np.ascontiguousarray(make(path)), allow_pickle=False)
+        np.save(data, np.ascontiguousarray(make(path, span)), allow_pickle=False)
         write_whole(file, data.getvalue())
     return file
 
 
-def _key(path: Path, geometry: Geometry) -> str:
-    seen = hashlib.sha256(json.dumps([_VERSION, *geometry.resize]).encode())
+def _key(path: Path, geometry: Geometry, span: Span | None) -> str:
+    seen = hashlib.sha256(json.dumps([_VERSION, *geometry.resize, *(span or ())]).encode())
     try:
         for part in sorted(path.iterdir()) if path.is_dir() else [path]:
             if part.is_file():

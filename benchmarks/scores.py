@@ -1,0 +1,131 @@
+"""Which score ranks concepts best? The area between top and least on held-out clips, for every score, on one bank.
+
+    python benchmarks/scores.py [--data DIR] [--sets planted weizmann utd_depth] [--work runs/scores]
+
+All scores of a class rank the same concepts, so only the order differs. Adding: what the top concepts alone bring back,
+beyond what the least bring. Removing: what their loss costs. A score made by removing should win at removing: adding is
+the independent witness here, planted truth (`truth.py`) the other. Areas in points of accuracy, mean over q = 1 … 5,
+95 % by bootstrap over videos; "equal coverage" reads both curves against the share of voxels. Weizmann and UTD need the
+networks that `voxplain reproduce` trains: --nets names the folder of its outputs.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from truth import VARIANTS, scores_of
+from voxplain.cli.data import Held, parts
+from voxplain.concepts.evaluate import AddRemove, Contrast, contrast, join
+from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.settings import ConceptSettings
+from voxplain.datasets import read_clips, scan_folder
+from voxplain.datasets.planted import DESIGNS, write_planted
+from voxplain.explain import evaluate_concepts, explain_concepts
+from voxplain.load import load_model
+from voxplain.model import VideoModel
+from voxplain.store import Store
+
+SETTINGS = ConceptSettings(
+    videos=20, random_videos=60, random_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1)
+)
+LAYERS = ("block3", "block4", "pool")
+KINDS = tuple(v for v in VARIANTS if v[0].endswith("ridge"))
+
+
+def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, Held, VideoModel]]:
+    """(videos, unrelated, how they are divided, network) by name."""
+    found = {}
+    for name in asked.sets:
+        if name == "planted":
+            root = asked.work / "planted"
+            write_planted(root, design=DESIGNS["standard"], train=20, test=15, unrelated=60, seed=11)
+            found[name] = (root, root / "unrelated", Held(), load_model("planted"))
+            continue
+        weights = asked.nets / name / "tiny" / "weights.safetensors"
+        if asked.data is None or not weights.exists():
+            print(f"{name}: skipped, no --data or no {weights}; make it with `voxplain reproduce {name}`")
+            continue
+        held = Held(hold_out=("ido", "lena", "moshe")) if name == "weizmann" else Held(dataset="utd_mhad")
+        folder = {"weizmann": "weizmann", "utd_depth": "utd_mhad_depth"}[name]
+        found[name] = (asked.data / folder, asked.data / "unrelated", held, load_model("tiny", weights=weights))
+    return found
+
+
+def ordered(run: ConceptRun, values: np.ndarray) -> ConceptRun:
+    """The run with its concepts ranked by other values."""
+    score = replace(run.scores["effect"], value=np.asarray(values, np.float64))
+    return replace(run, scores={**run.scores, "asked": score}, ranking="asked")
+
+
+def evaluated(videos: Path, unrelated: Path, held: Held, model: VideoModel, most: int, store: Store) -> dict:
+    """Steps of adding and removing by score, joined over classes."""
+    train, test = parts(videos, held)
+    random = read_clips(scan_folder(unrelated), model.reader(), limit=SETTINGS.random_videos).clips
+    labels = [c for c in train.classes if c != "nothing"][:most]
+    found: dict[str, list] = {}
+    for label in labels:
+        clips = read_clips(train.of_class(label), model.reader(), limit=SETTINGS.videos).clips
+        shown = read_clips(test.of_class(label), model.reader()).clips
+        y = model.class_index(label)
+
+        def prove(run: ConceptRun, values: np.ndarray, at: VideoModel, shown: tuple = shown) -> tuple:
+            proof = evaluate_concepts(at, ordered(run, values), shown, settings=SETTINGS, store=store).evaluation
+            return proof.adding, proof.removing
+
+        def explain(at: VideoModel, label: str = label, clips: tuple = clips, **own: object) -> ConceptRun:
+            settings = replace(SETTINGS, **own)
+            return explain_concepts(at, clips, random=random, target=label, settings=settings, store=store)
+
+        runs = {name: explain(model, **own) for name, own in KINDS}
+        first = runs[KINDS[0][0]]
+        for name, values in scores_of(model, runs, y).items():
+            found.setdefault(name, []).append(prove(first, values, model))
+        for layer in LAYERS[:-1]:
+            at = replace(model, layer=layer)
+            run = explain(at)
+            for score in ("effect", "tcav"):
+                found.setdefault(f"layer {layer}, {score}", []).append(prove(run, run.scores[score].value, at))
+        print(f"  {label}: done", flush=True)
+    return {name: tuple(join(list(side)) for side in zip(*both, strict=True)) for name, both in found.items()}
+
+
+def area(c: Contrast) -> str:
+    return f"{100 * c.difference:5.1f} [{100 * c.low:5.1f}, {100 * c.high:5.1f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("VOXPLAIN_DATA") and Path(os.environ["VOXPLAIN_DATA"])
+    )
+    parser.add_argument("--nets", type=Path, default=Path("runs/reproduce"))
+    parser.add_argument("--sets", nargs="+", default=["planted", "weizmann", "utd_depth"])
+    parser.add_argument("--work", type=Path, default=Path("runs/scores"))
+    parser.add_argument("--classes", type=int, default=10, help="at most so many classes a set")
+    asked = parser.parse_args()
+    summary = {}
+    for name, (videos, unrelated, held, model) in sets(asked).items():
+        print(f"{name}:", flush=True)
+        found = evaluated(videos, unrelated, held, model, asked.classes, Store(asked.work / "store" / name))
+        rows = {}
+        for score, (adding, removing) in found.items():
+            rows[score] = [contrast(s, o) for s in (adding, removing) for o in ("least", "least at equal coverage")]
+        first = next(iter(found.values()))[0]
+        print(f"{name}, {len(first.truth)} test videos, {100 * first.baseline():.1f} % unmodified; area top − least")
+        heads = ("adding", "adding, equal coverage", "removing", "removing, equal coverage")
+        print(f"{'score':44s}" + "".join(f"{h:>25s}" for h in heads))
+        for score, row in sorted(rows.items(), key=lambda x: -x[1][0].difference):
+            print(f"{score:44s}" + "".join(f"{area(c):>25s}" for c in row))
+        summary[name] = {
+            score: {h: [round(v, 4) for v in (c.difference, c.low, c.high)] for h, c in zip(heads, row, strict=True)}
+            for score, row in rows.items()
+        }
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The training loop: SGD on random clips, measured after each epoch, resumable.
+
+Numbers: float32 on a CPU always, because bfloat16 training of 3D convolutions there gives wrong weight gradients in
+current torch without any visible sign; bfloat16 autocast on CUDA.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voxplain.errors import DataError, ModelError
+from voxplain.model import VideoModel
+from voxplain.train.checkpoint import read_state, run_facts, write_state
+from voxplain.train.clips import Cut, TrainingVideos, draw, train_clips
+from voxplain.train.measure import accuracy, check_labels, share
+from voxplain.train.processes import ALONE, Processes
+from voxplain.train.recipe import EpochLog, Recipe
+from voxplain.video import Geometry
+
+__all__ = ["autocast_type", "train"]
+
+
+def autocast_type(device: torch.device) -> torch.dtype | None:
+    """The type that convolutions train in besides that of the weights: bfloat16 on CUDA, elsewhere none."""
+    return torch.bfloat16 if device.type == "cuda" else None
+
+
+def _parts(batch: list[Cut], recipe: Recipe) -> list[list[Cut]]:
+    """Even pieces of at most a micro batch."""
+    pieces = 1 if recipe.micro_batch is None else -(-len(batch) // recipe.micro_batch)
+    return [[batch[i] for i in index] for index in np.array_split(np.arange(len(batch)), max(pieces, 1))]
+
+
+def _batches(lengths: np.ndarray, count: int, geometry: Geometry, recipe: Recipe, epoch: int) -> list[list[Cut]]:
+    """The clips of every step of an epoch: each video once, in random order."""
+    # Everything random of an epoch comes from (seed, epoch): a resumed run draws what an uninterrupted one would, and
+    # each of several processes draws the whole epoch, of which it takes its part.
+    rng = np.random.default_rng((recipe.seed, epoch))
+    order = rng.permutation(len(lengths))
+    steps = max(1, round(len(order) / recipe.batch))
+    return [
+        [draw(int(i), int(lengths[i]), count, geometry, recipe, rng) for i in batch]
+        for batch in np.array_split(order, steps)
+    ]
+
+
+def _learn(
+    model: VideoModel, videos: TrainingVideos, clips: np.ndarray, labels: np.ndarray, part: float
+) -> tuple[Tensor, Tensor]:
+    """Add the gradient of ``part`` of a batch; returns that part of the loss, and how many clips are right."""
+    truth = torch.as_tensor(labels, device=model.device)
+    kind = autocast_type(model.device)
+    # Off where it is not wanted, also when the caller has switched it on.
+    with torch.autocast(model.device.type if kind else "cpu", dtype=kind, enabled=kind is not None):
+        z = model.net(model.prepare(clips))
+        z = z if z.dtype == torch.float64 else z.float()
+        check_labels(videos, z.shape[1])
+        loss = nn.functional.cross_entropy(z, truth) * part
+    loss.backward()
+    return loss.detach(), (z.argmax(1) == truth).sum()
+
+
+def _step(
+    model: VideoModel, videos: TrainingVideos, pieces: Iterator[tuple[np.ndarray, np.ndarray]], count: int, total: int,
+    optimiser: torch.optim.SGD, processes: Processes,
+) -> tuple[float, int]:  # fmt: skip
+    """One update from the next ``count`` pieces of a batch of ``total`` clips: its mean loss, how many are right."""
+    optimiser.zero_grad(set_to_none=True)
+    loss, right = torch.zeros(2, device=model.device)
+    for clips, labels in islice(pieces, count):
+        more, hits = _learn(model, videos, clips, labels, len(labels) / total)
+        loss, right = loss + more, right + hits
+    loss, right = processes.total_gradients(model.net, loss, right)
+    if not torch.isfinite(loss):
+        raise ModelError(f"expected a finite loss, got {loss.item()}; lower the learning rate")
+    optimiser.step()
+    return loss.item(), int(right)
+
+
+def _epoch(
+    model: VideoModel, videos: TrainingVideos, lengths: np.ndarray, geometry: Geometry, recipe: Recipe, epoch: int,
+    optimiser: torch.optim.SGD, processes: Processes, advance: Callable[[], object],
+) -> tuple[float, float]:  # fmt: skip
+    """Mean loss and accuracy over one pass through the training videos."""
+    # Dropout differs from process to process.
+    torch.manual_seed(recipe.seed * 100_003 + epoch + 1_000_003 * processes.rank)
+    batches = _batches(lengths, model.grid[0], geometry, recipe, epoch)
+    own = [_parts([batch[i] for i in processes.share(np.arange(len(batch)))], recipe) for batch in batches]
+    loss_sum, right = 0.0, 0
+    # The iterator ends with this function, also after an error: it holds a thread.
+    with closing(train_clips(videos, [piece for parts in own for piece in parts], geometry)) as pieces:
+        for batch, parts in zip(batches, own, strict=True):
+            try:
+                loss, hits = _step(model, videos, pieces, len(parts), len(batch), optimiser, processes)
+            except ModelError as error:
+                raise ModelError(str(error).replace(";", f" in epoch {epoch + 1};", 1)) from None
+            loss_sum, right = loss_sum + loss * len(batch), right + hits
+            advance()
+    processes.average_statistics(model.net)
+    broken = [k for k, v in model.net.state_dict().items() if not bool(torch.isfinite(v).all())]
+    if broken:  # the last step may break the weights after a loss that was still finite
+        raise ModelError(
+            f"expected finite weights, got NaN or infinity in {broken[0]} after epoch {epoch + 1}; lower the learning "
+            "rate"
+        )
+    return loss_sum / len(lengths), right / len(lengths)
+
+
+def _refuse(model: VideoModel, videos: TrainingVideos, test: TrainingVideos | None, geometry: Geometry) -> None:
+    """Raise on what cannot be trained, before any work is done."""
+    if geometry.crop != model.grid[1:]:
+        raise DataError(f"expected a crop of the model's {model.grid[1:]}, got {geometry.crop}; set one to the other")
+    if not len(videos.frames):
+        raise DataError("expected videos to train on, got none; give at least one")
+    if autocast_type(model.device) is None and model.dtype in (torch.bfloat16, torch.float16):
+        raise ModelError(
+            f"expected float32 weights to train on {model.device.type}, got {str(model.dtype).removeprefix('torch.')}, "
+            "whose gradients are wrong there; call net.float() first"
+        )
+    for part in (videos, test):
+        if part is not None and model.classes:
+            check_labels(part, len(model.classes))
+
+
+def train(
+    model: VideoModel,
+    videos: TrainingVideos,
+    *,
+    geometry: Geometry,
+    recipe: Recipe,
+    test: TrainingVideos | None = None,
+    checkpoint: Path | None = None,
+    processes: Processes = ALONE,
+    advance: Callable[[], object] = lambda: None,
+    tell: Callable[[EpochLog], object] = lambda log: None,
+    record: Callable[[list[EpochLog]], object] = lambda logs: None,
+) -> list[EpochLog]:
+    """Train ``model.net`` in place and leave it in evaluation mode; returns the log of every epoch.
+
+    ``geometry.crop`` must be the model's H×W. With ``checkpoint`` the state is saved after each epoch and an existing
+    file (.safetensors) is continued: the weights are those of an uninterrupted run. ``test`` is only measured, never
+    trained on. With several ``processes`` each takes its part of every batch and their gradients are summed; only the
+    first writes the checkpoint, tells each epoch's log to ``tell`` and the whole log to ``record``. Raises ModelError
+    when loss or weights are no longer finite, DataError when the checkpoint is of another run.
+    """
+    _refuse(model, videos, test, geometry)
+    optimiser = torch.optim.SGD(
+        model.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    lengths = np.array([len(f) for f in videos.frames], np.int64)
+    facts = run_facts(model, lengths, videos.labels, geometry, recipe)
+    logs = read_state(checkpoint, model.net, optimiser, facts) if checkpoint and checkpoint.exists() else []
+    processes.same_start(model.net)
+    try:
+        for epoch in range(len(logs), recipe.epochs):
+            model.net.train()
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate(epoch)
+            loss, right = _epoch(model, videos, lengths, geometry, recipe, epoch, optimiser, processes, advance)
+            seen = share(accuracy(model, test, geometry, stride=recipe.stride, processes=processes)) if test else None
+            logs.append(EpochLog(epoch + 1, loss, right, seen, recipe.rate(epoch)))
+            if processes.first:
+                tell(logs[-1])
+                record(logs)
+                if checkpoint:
+                    write_state(checkpoint, model.net, optimiser, logs, facts)
+    finally:
+        model.net.eval()
+    return logs
