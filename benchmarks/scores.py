@@ -19,7 +19,8 @@ import numpy as np
 
 from truth import VARIANTS, scores_of
 from voxplain.cli.data import Held, parts
-from voxplain.concepts.evaluate import AddRemove, Contrast, contrast, join
+from voxplain.concepts.contrast import Contrast, contrast
+from voxplain.concepts.evaluate import AddRemove, join
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import read_clips, scan_folder

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxplain.concepts.evaluate import Steps, all_contrasts
+from voxplain.concepts.contrast import all_contrasts
+from voxplain.concepts.evaluate import Steps
 from voxplain.concepts.run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.errors import DataError
 

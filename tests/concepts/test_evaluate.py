@@ -8,7 +8,8 @@ import torch
 from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, quarters, two_levels
 from scipy.special import logsumexp
 
-from voxplain.concepts.evaluate import AddRemove, Steps, contrast, join, margins, orders
+from voxplain.concepts.contrast import contrast
+from voxplain.concepts.evaluate import AddRemove, Steps, join, margins, orders
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from voxplain.concepts.evaluate import Steps, all_contrasts
+from voxplain.concepts.contrast import all_contrasts
+from voxplain.concepts.evaluate import Steps
 from voxplain.concepts.run import EvaluationRun
 from voxplain.experiments import Outcome
 

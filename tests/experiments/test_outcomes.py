@@ -99,7 +99,7 @@ def test_a_wrong_order_and_a_moved_end_are_told():
     logits = adding.logits[[1, 0, 2, 3]]
     logits[0, 0, -1] += 1e-6
     turned = replace(adding, logits=logits)
-    from voxplain.concepts.evaluate import all_contrasts
+    from voxplain.concepts.contrast import all_contrasts
 
     found = replace(good.evaluation, adding=turned, contrasts=all_contrasts(turned, good.evaluation.removing))
     lines = verdicts([replace(good, evaluation=found)])

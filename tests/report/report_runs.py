@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from voxplain.concepts.cav import CAVs
+from voxplain.concepts.contrast import Contrast
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.evaluate import Contrast, Steps
+from voxplain.concepts.evaluate import Steps
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.segment import Supervoxels

@@ -1,7 +1,7 @@
 """A chain of 60 small results, run as a process that a test kills.
 
 ``python chain.py ROOT [fsync|line COUNT]``: with a count it kills itself, as ``kill -9`` would, in that call
-of fsync or at that line of disk.py.
+of fsync or at that line of disk.py and files.py.
 """
 
 import os
@@ -18,6 +18,7 @@ package = types.ModuleType("voxplain")
 package.__path__ = [str(Path(__file__).parents[2] / "src" / "voxplain")]
 sys.modules["voxplain"] = package
 
+from voxplain import files  # noqa: E402
 from voxplain.store import Store, disk, key  # noqa: E402
 
 LENGTH = 60
@@ -57,11 +58,11 @@ def kill_at(mode: str, count: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if mode == "fsync":
-        disk.os = types.SimpleNamespace(**{**vars(os), "fsync": tick})  # type: ignore[attr-defined]
+        files.os = types.SimpleNamespace(**{**vars(os), "fsync": tick})  # type: ignore[attr-defined]
         return
 
     def trace(frame: types.FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code.co_filename != disk.__file__:
+        if frame.f_code.co_filename not in (disk.__file__, files.__file__):
             return None
         tick()
         return trace

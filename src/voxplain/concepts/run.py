@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from voxplain.concepts.cav import CAVs
+from voxplain.concepts.contrast import Contrast, all_contrasts
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.evaluate import Contrast, Steps, all_contrasts, join
+from voxplain.concepts.evaluate import Steps, join
 from voxplain.concepts.rank import ConceptScores
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from voxplain.concepts.evaluate import Contrast
+from voxplain.concepts.contrast import Contrast
 from voxplain.experiments.outcome import Outcome
 
 __all__ = ["verdict", "verdicts"]

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from voxplain.concepts.evaluate import Steps, all_contrasts, join
+from voxplain.concepts.contrast import all_contrasts
+from voxplain.concepts.evaluate import Steps, join
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.session import Progress, Session, embed, middle, nearest_centre, segment, then

@@ -6,7 +6,7 @@ called no clear difference.
 
 import math
 
-from voxplain.concepts.evaluate import Contrast
+from voxplain.concepts.contrast import Contrast
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.report.tables import SIGNIFICANT, number, places_for
