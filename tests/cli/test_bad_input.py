@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 
 from voxplain.load import PLANTED
 from voxplain.nets import build_net
-from voxplain.store import disk
 from voxplain.video.encode import write_video
 
 WRONG = (
@@ -399,7 +398,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], pytes
             if left[0] < 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(disk.os, "fsync", fsync)
+        monkeypatch.setattr(os, "fsync", fsync)
         return monkeypatch
 
     yield fill

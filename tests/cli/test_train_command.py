@@ -78,7 +78,7 @@ def test_the_curves_are_those_of_the_log(tested: bool) -> None:
     assert drawn["chance"].get_ydata()[0] == 0.25
     for ax in (left, right):
         assert [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "rate"] == [2.5, 3.5]
-        assert [text.get_text() for text in ax.texts] == [" lr 0.01", " lr 0.001"]
+    assert [text.get_text() for text in left.texts] == ["lr 0.01 ", "lr 0.001 "]
 
 
 def test_curves_of_one_epoch_show_a_point() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
@@ -10,25 +11,33 @@ from voxplain.train import Recipe, TrainingVideos, train
 from voxplain.video import Geometry
 
 
+def without_dropout(net: nn.Module) -> nn.Module:
+    """So few steps tell more when no noise is added."""
+    for part in net.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0
+    return net
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["c3d", "r3d", "i3d"])
-def test_the_loss_falls(name: str) -> None:
+# C3D has no BatchNorm: on four clips seen again and again it diverges at the papers' 0.01, and at 0.001.
+@pytest.mark.parametrize(("name", "epochs", "rate"), [("c3d", 10, 0.0001), ("r3d", 8, 0.01), ("i3d", 16, 0.01)])
+def test_the_loss_falls(name: str, epochs: int, rate: float) -> None:
     """Four videos, dark in the left or the right half: the last losses are below the first and below chance."""
     spec, rng = NETS[name], np.random.default_rng(0)
     geometry = Geometry(spec.resize, spec.crop)
     videos = rng.integers(0, 256, (4, 18, *spec.resize, 3)).astype(np.uint8)
-    videos[::2, :, :, : spec.resize[1] // 2] //= 4
-    videos[1::2, :, :, spec.resize[1] // 2 :] //= 4
+    videos[::2, :, :, : spec.resize[1] // 2] //= 16
+    videos[1::2, :, :, spec.resize[1] // 2 :] //= 16
     torch.manual_seed(0)
-    model = VideoModel(
-        net=build_net(name, 2), layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=(spec.frames, *spec.crop),
-        geometry=geometry, batch_size=4, channels_last=True, name=name,
-    )  # fmt: skip
+    net, grid = without_dropout(build_net(name, 2)), (spec.frames, *spec.crop)
+    model = VideoModel(net=net, layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=grid, channels_last=True)
     # flips would swap the classes
-    recipe = Recipe(epochs=6, batch=4, micro_batch=2 if name == "c3d" else None, flip=0)
+    recipe = Recipe(epochs=epochs, batch=4, lr=rate, micro_batch=2 if name == "c3d" else None, flip=0)
     logs = train(model, TrainingVideos(tuple(videos), np.array([0, 1, 0, 1])), geometry=geometry, recipe=recipe)
     losses = [log.loss for log in logs]
-    assert losses[0] > 0.5
+    print(losses)  # shown when the test fails
+    assert losses[0] > 0.4
     assert np.mean(losses[-2:]) < 0.8 * losses[0]
     assert np.mean(losses[-2:]) < np.log(2)

@@ -133,3 +133,12 @@ def test_a_class_without_a_video_that_can_be_read(files, tmp_path):
     with pytest.raises(DataError, match=r"got none of 1 of class 'wave' \(.*bad\.mp4.*\); replace the files or remove"):
         refuse_empty_classes(videos, labels, ("run", "wave"))
     refuse_empty_classes(videos, np.array([0, 0, 0, 0]), ("run", "wave"))
+
+
+def test_a_part_of_a_video_is_a_file_of_its_own(files, tmp_path):
+    spans = [(0, 2), (1, 4)]
+    got = load_videos([files[0]] * 2, [0, 1], GEOMETRY, spans=spans, cache=tmp_path / "clips")
+    whole = load([files[0]], tmp_path / "clips").frames[0]
+    for frames, (first, stop) in zip(got.frames, spans, strict=True):
+        assert np.array_equal(frames, whole[first:stop])
+    assert len(list((tmp_path / "clips").iterdir())) == 3
