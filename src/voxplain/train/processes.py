@@ -4,6 +4,7 @@ Start them with ``torchrun --nproc_per_node 2 -m voxplain train …``; talking t
 is imported only then.
 """
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,4 +91,6 @@ def launched(device: str | None = None) -> Processes:
             "pip install 'voxplain[train]', or start one process"
         ) from None
     state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
+    # A process that ends with the others' connections open is aborted by their threads now and then.
+    atexit.register(state.destroy_process_group)
     return Processes(state.process_index, state.num_processes, state.device)
