@@ -56,5 +56,5 @@ def demo_command(
     planted_command(output / "videos", train=12, test=8, unrelated=20, seed=2)
     data = output / "videos"
     job = Job(data, data / "unrelated", output, tuple(class_), Network(net="planted"), DEMO, "demo")
-    run_job(job, evaluate=True)
     Console().print("The planted truth: “cross” is decided by the cross, “orbit” by the square and its motion.")
+    run_job(job, evaluate=True)
