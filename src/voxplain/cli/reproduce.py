@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +47,7 @@ def reproduce_command(
     *,
     data: Path | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    class_: Annotated[tuple[str, ...], Parameter(name="--class", consume_multiple=True, negative="")] = (),
     quick: bool = False,
     device: str | None = None,
 ) -> None:
@@ -69,6 +70,8 @@ def reproduce_command(
         Folder that holds the data sets; default: the environment variable VOXPLAIN_DATA.
     output
         Folder for the results; default: runs/reproduce/NAME.
+    class_
+        Only these classes are explained; the networks are trained on all.
     quick
         Fewer classes, settings and videos: does it run, and what does it look like?
     device
@@ -81,6 +84,7 @@ def reproduce_command(
         return
     plan = read_experiment(name)
     plan = plan.shortened() if quick else plan
+    plan = replace(plan, classes=class_) if class_ else plan
     output = output or Path("runs/reproduce") / f"{plan.name}{'-quick' * quick}"
     folder, unrelated = _videos(plan, data, output)
     outcomes = [
