@@ -325,3 +325,11 @@ def test_split_reader_directly(tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text("x.avi 1\ny.avi 2\n")
     assert read_split([tmp_path / "s.txt"], part="train") == {"x"}
     assert read_split([tmp_path / "s.txt"], part="test") == {"y"}
+
+
+def test_names_may_begin_with_a_hash(tmp_path: Path) -> None:
+    """HMDB51 has such names; a comment is a hash and a space."""
+    root = _tree(tmp_path / "d", {"a": 2})
+    (root / "a" / "v0.npy").rename(root / "a" / "#20_first.npy")
+    (tmp_path / "s.txt").write_text("#20_first.npy 1\n# v1.npy 1\n#\nv1.npy 2\n")
+    assert _names(scan_folder(root, split=tmp_path / "s.txt")) == ["a/#20_first.npy"]

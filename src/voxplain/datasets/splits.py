@@ -17,7 +17,7 @@ def read_split(files: Sequence[Path], *, part: str) -> frozenset[str]:
     Two forms, told apart for each file. When every line is a bare name with a 0, 1 or 2 behind it
     (`name.avi 1`, JHMDB and HMDB51), 1 is train and 2 test. Otherwise each line is a path under the root or a
     bare name, and all of them belong to the part asked for; a class number behind a path (UCF101) is dropped.
-    Empty lines and lines that begin with # do not count.
+    Empty lines and comments (# and a space) do not count; some names of HMDB51 begin with #.
 
     Raises DataError for a missing, unreadable or empty file, or when no line is in `part`.
     """
@@ -54,7 +54,7 @@ def _lines(file: Path) -> list[str]:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise DataError(f"{file}: the split file cannot be read ({reason}); give a text file of names.") from error
     lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = [line for line in lines if line and line != "#" and not line.startswith("# ")]
     if not lines:
         raise DataError(f"{file}: the split file is empty; expected one video name a line.")
     return lines
