@@ -33,7 +33,9 @@ from voxplain.store import Store
 SETTINGS = ConceptSettings(
     videos=20, random_videos=60, random_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1)
 )
-LAYERS = ("block3", "block4", "pool")
+# Of each set: the network of its experiment, and layers before the feature layer ("block4" of tiny is its pool's input,
+# which comes to the same).
+NETS = {"planted": ("tiny", ("block3",)), "weizmann": ("tiny", ("block3",)), "utd_depth": ("compact", ())}
 KINDS = tuple(v for v in VARIANTS if v[0].endswith("ridge"))
 
 
@@ -46,13 +48,14 @@ def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, Held, VideoMo
             write_planted(root, design=DESIGNS["standard"], train=20, test=15, unrelated=60, seed=11)
             found[name] = (root, root / "unrelated", Held(), load_model("planted"))
             continue
-        weights = asked.nets / name / "tiny" / "weights.safetensors"
+        net = NETS[name][0]
+        weights = asked.nets / name / net / "weights.safetensors"
         if asked.data is None or not weights.exists():
             print(f"{name}: skipped, no --data or no {weights}; make it with `voxplain reproduce {name}`")
             continue
         held = Held(hold_out=("ido", "lena", "moshe")) if name == "weizmann" else Held(dataset="utd_mhad")
         folder = {"weizmann": "weizmann", "utd_depth": "utd_mhad_depth"}[name]
-        found[name] = (asked.data / folder, asked.data / "unrelated", held, load_model("tiny", weights=weights))
+        found[name] = (asked.data / folder, asked.data / "unrelated", held, load_model(net, weights=weights))
     return found
 
 
@@ -62,11 +65,16 @@ def ordered(run: ConceptRun, values: np.ndarray) -> ConceptRun:
     return replace(run, scores={**run.scores, "asked": score}, ranking="asked")
 
 
-def evaluated(videos: Path, unrelated: Path, held: Held, model: VideoModel, most: int, store: Store) -> dict:
+def evaluated(
+    name: str, videos: Path, unrelated: Path, held: Held, model: VideoModel, asked: argparse.Namespace
+) -> dict:
     """Steps of adding and removing by score, joined over classes."""
     train, test = parts(videos, held)
     random = read_clips(scan_folder(unrelated), model.reader(), limit=SETTINGS.random_videos).clips
-    labels = [c for c in train.classes if c != "nothing"][:most]
+    labels = [c for c in train.classes if (c in asked.classes if asked.classes else c != "nothing")]
+    # With an experiment's own store, what it has computed is found again.
+    own = asked.nets / name / NETS[name][0] / "store"
+    store = Store(own if own.is_dir() else asked.work / "store" / name)
     found: dict[str, list] = {}
     for label in labels:
         clips = read_clips(train.of_class(label), model.reader(), limit=SETTINGS.videos).clips
@@ -83,9 +91,9 @@ def evaluated(videos: Path, unrelated: Path, held: Held, model: VideoModel, most
 
         runs = {name: explain(model, **own) for name, own in KINDS}
         first = runs[KINDS[0][0]]
-        for name, values in scores_of(model, runs, y).items():
-            found.setdefault(name, []).append(prove(first, values, model))
-        for layer in LAYERS[:-1]:
+        for score, values in scores_of(model, runs, y).items():
+            found.setdefault(score, []).append(prove(first, values, model))
+        for layer in NETS[name][1]:
             at = replace(model, layer=layer)
             run = explain(at)
             for score in ("effect", "tcav"):
@@ -106,12 +114,12 @@ def main() -> None:
     parser.add_argument("--nets", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--sets", nargs="+", default=["planted", "weizmann", "utd_depth"])
     parser.add_argument("--work", type=Path, default=Path("runs/scores"))
-    parser.add_argument("--classes", type=int, default=10, help="at most so many classes a set")
+    parser.add_argument("--classes", nargs="+", help="only these classes; default: all")
     asked = parser.parse_args()
     summary = {}
     for name, (videos, unrelated, held, model) in sets(asked).items():
         print(f"{name}:", flush=True)
-        found = evaluated(videos, unrelated, held, model, asked.classes, Store(asked.work / "store" / name))
+        found = evaluated(name, videos, unrelated, held, model, asked)
         rows = {}
         for score, (adding, removing) in found.items():
             rows[score] = [contrast(s, o) for s in (adding, removing) for o in ("least", "least at equal coverage")]
