@@ -25,10 +25,10 @@ from voxplain.layers import (
 )
 from voxplain.video import ClipReader, Geometry, Middle, Sampler
 
-__all__ = ["OBJECTIVES", "Objective", "VideoModel", "log_odds", "log_probability", "logit", "stack"]
+__all__ = ["OBJECTIVES", "Objective", "VideoModel", "log_odds", "log_probability", "logit", "probability", "stack"]
 
 Frames = np.ndarray | Tensor
-Objective = Literal["logit", "log_probability", "log_odds"]
+Objective = Literal["logit", "log_probability", "log_odds", "probability"]
 
 
 def logit(z: Tensor, target: int) -> Tensor:
@@ -48,10 +48,16 @@ def log_odds(z: Tensor, target: int) -> Tensor:
     return z[:, target] - (torch.logsumexp(others, dim=1) if others.shape[1] else 0.0)
 
 
+def probability(z: Tensor, target: int) -> Tensor:
+    """p_y, [N]: what the video attribution study differentiates, whose networks end in softmax."""
+    return z.softmax(1)[:, target]
+
+
 OBJECTIVES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "logit": logit,
     "log_probability": log_probability,
     "log_odds": log_odds,
+    "probability": probability,
 }
 
 
@@ -232,7 +238,7 @@ class VideoModel:
         """Gradient of the objective with respect to the layer, float32 [N,D].
 
         For a pooled map it is the derivative along a change that is the same at every position: the sum of
-        the map's gradient over positions. Objectives: `logit`, `log_probability`, `log_odds`.
+        the map's gradient over positions. Objectives: the entries of OBJECTIVES.
         """
         y = self.class_index(target)
         if objective not in OBJECTIVES:
