@@ -65,6 +65,11 @@ def test_a_wrong_plan_is_one_sentence(tmp_path, changed, named):
         read_experiment(path)
 
 
+def test_quick_keeps_the_networks_it_names():
+    assert [n.net for n in read_experiment("weizmann").nets] == ["tiny", "compact"]
+    assert [n.net for n in read_experiment("weizmann").shortened().nets] == ["tiny"]
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", None])
 def test_no_plan_is_one_sentence(tmp_path, text):
     path = tmp_path / "mine.yaml"

@@ -78,7 +78,7 @@ class Experiment:
     split: str | None = None
     classes: tuple[str, ...] = ()  # empty: all
     seed: int = 0
-    quick: Mapping[str, Any] = field(default_factory=dict)  # what --quick replaces: classes, settings, changes
+    quick: Mapping[str, Any] = field(default_factory=dict)  # what --quick replaces: classes, nets, settings, changes
     note: str = ""  # said under the table
 
     def __post_init__(self) -> None:
@@ -91,12 +91,13 @@ class Experiment:
     def shortened(self) -> "Experiment":
         """The experiment that --quick runs: fewer classes, settings and videos, the same design."""
         wanted, changes = self.quick.get("settings"), self.quick.get("changes", {})
+        nets = [n for n in self.nets if n.title in self.quick.get("nets", [n.title for n in self.nets])]
         kept = [s for s in self.settings if wanted is None or s.name in wanted]
         return replace(
             self,
             classes=tuple(self.quick.get("classes", self.classes)),
             planted=self.planted and {**self.planted, **self.quick.get("planted", {})},
-            nets=tuple(replace(n, train={**n.train, **self.quick.get("train", {})}) for n in self.nets),
+            nets=tuple(replace(n, train={**n.train, **self.quick.get("train", {})}) for n in nets),
             settings=tuple(replace(s, changes={**s.changes, **changes}, published=None) for s in kept),
         )
 

@@ -17,7 +17,7 @@ from voxplain.progress import quiet
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
-__all__ = ["evaluate_concepts"]
+__all__ = ["evaluate_concepts", "fill_brings_nothing"]
 
 
 def evaluate_concepts(
@@ -70,4 +70,17 @@ def evaluate_concepts(
     if leaked:
         said = f"{leaked} of {len(held)} test clips are clips that the concepts were found in: not held out"
         run = replace(run, warnings=(*run.warnings, said))
+    if fill_brings_nothing(adding):
+        said = (
+            f"adding up to {settings.evaluation.steps} concepts to a clip of fill “{settings.evaluation.fill}” is "
+            "recognised in no order, though the whole clip is: the fill may be like nothing that the network has seen; "
+            "try another with --evaluation.fill and --effect.fill, black for videos on a black background"
+        )
+        run = replace(run, warnings=(*run.warnings, said))
     return replace(run, evaluation=EvaluationRun(adding, removing, contrasts))
+
+
+def fill_brings_nothing(adding: Steps) -> bool:
+    """Whether the partly shown clips are hardly ever recognised in any order, while the whole ones mostly are."""
+    partly = adding.right()[:, :, :-1].mean(1)  # [O,S−1]: the last step shows everything
+    return bool(adding.baseline() >= 0.5 and partly.max() <= 0.05)
