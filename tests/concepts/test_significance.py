@@ -5,17 +5,15 @@ import pytest
 from scipy import stats
 
 from voxplain.concepts.significance import (
-    benjamini_hochberg,
-    bootstrap_interval,
     effect_size,
     independent_t,
     interval,
     null_t_test,
     null_test,
     paired_t,
-    sign_flip_test,
 )
 from voxplain.errors import DataError
+from voxplain.statistics import benjamini_hochberg, bootstrap_interval, sign_flip_test
 
 SIDES = ["two-sided", "greater", "less"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.concepts.evaluate import Steps, margins
-from voxplain.concepts.significance import sign_flip_test
 from voxplain.errors import DataError
+from voxplain.statistics import sign_flip_test
 
 __all__ = ["OTHERS", "Contrast", "all_contrasts", "contrast"]
 

@@ -12,19 +12,10 @@ from scipy import stats
 from scipy.special import softmax
 
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.significance import (
-    benjamini_hochberg,
-    bootstrap_interval,
-    effect_size,
-    independent_t,
-    interval,
-    null_t_test,
-    null_test,
-    paired_t,
-    sign_flip_test,
-)
+from voxplain.concepts.significance import effect_size, independent_t, interval, null_t_test, null_test, paired_t
 from voxplain.errors import DataError
 from voxplain.model import Objective
+from voxplain.statistics import benjamini_hochberg, bootstrap_interval, sign_flip_test
 
 __all__ = ["EFFECTS", "TESTS", "ConceptScores", "rank_by_effect", "rank_by_tcav", "recognition_test"]
 

@@ -1,6 +1,6 @@
-"""Is a concept's score more than chance: null tests, intervals, effect sizes, many concepts at once.
+"""Is a concept's score more than chance: null tests, intervals and effect sizes.
 
-Letters: K concepts, R random sets (negatives), M random concepts, n paired differences.
+Letters: K concepts, R random sets (negatives), M random concepts.
 
 The R scores of one concept share its supervoxels, and all concepts share the R negatives, so the R scores
 are not independent: a t-test over them gets more certain with every random set, whatever the concept
@@ -8,17 +8,12 @@ are not independent: a t-test over them gets more certain with every random set,
 therefore asks how often a random concept, fitted against the same negatives, scores as far out.
 """
 
-from typing import Literal
-
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from voxplain.errors import DataError
-
-Side = Literal["two-sided", "greater", "less"]
-Floats = NDArray[np.float64]
+from voxplain.statistics import Floats, Side
 
 
 def null_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided") -> Floats:
@@ -100,61 +95,6 @@ def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sid
     return _t_to_p(away, np.sqrt(pooled * (1 / a + 1 / b)), a + b - 2, side, equal=np.nan)
 
 
-def sign_flip_test(
-    differences: ArrayLike, rng: Generator, *, permutations: int = 9999, side: Side = "two-sided"
-) -> float:
-    """P-value that n paired differences centre on zero, by flipping their signs.
-
-    Valid if under the null hypothesis each difference is as likely as its negative, independently: one
-    difference a clip, not one a supervoxel. All 2ⁿ sign patterns where they are at most `permutations` + 1,
-    else that many random ones, the observed pattern counted. The smallest p is 2⁻ⁿ, or 2¹⁻ⁿ two-sided. NaN
-    for no difference.
-
-    Reference: Fisher 1935; Phipson and Smyth 2010.
-    """
-    values = np.asarray(differences, float)
-    n = len(values)
-    if values.ndim != 1 or permutations < 1:
-        raise DataError(f"a sign-flip test needs differences [n] and 1 permutation, got {values.shape}, {permutations}")
-    if n == 0 or np.isnan(values).any():
-        return float("nan")
-    exact = n < 63 and 2**n <= permutations + 1
-    total = 2**n if exact else permutations
-    slack = 1e-12 * np.abs(values).sum()  # sums that are equal but for their order of adding
-    observed = abs(values.sum()) if side == "two-sided" else values.sum()
-    extreme = 0
-    for start in range(0, total, 4096):
-        rows = min(4096, total - start)
-        if exact:
-            flips = (np.arange(start, start + rows)[:, None] >> np.arange(n)) & 1
-        else:
-            flips = rng.integers(0, 2, (rows, n), dtype=np.int8)
-        sums = (1 - 2 * flips.astype(np.float64)) @ values
-        if side == "less":
-            extreme += int((sums <= observed + slack).sum())
-        else:
-            extreme += int(((np.abs(sums) if side == "two-sided" else sums) >= observed - slack).sum())
-    return extreme / total if exact else (1 + extreme) / (1 + total)
-
-
-def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Q-values: the smallest false discovery rate at which each test would be called a discovery.
-
-    `p` of any shape, taken as one family; NaN stays NaN and is not counted. Holds for independent and for
-    positively dependent tests, as concepts that share random sets are.
-
-    Reference: Benjamini and Hochberg 1995.
-    """
-    values = np.asarray(p, float)
-    known = np.flatnonzero(~np.isnan(values.ravel()))
-    q = np.full(values.size, np.nan)
-    order = known[np.argsort(values.ravel()[known])[::-1]]
-    ranks = np.arange(len(order), 0, -1)
-    if len(order):
-        q[order] = np.minimum(np.minimum.accumulate(values.ravel()[order] * len(order) / ranks), 1)
-    return q.reshape(values.shape)
-
-
 def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
     """Lower and upper end of Student's interval for the mean over the last axis, the R random sets.
 
@@ -168,36 +108,6 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]
         return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     half = stats.t.ppf((1 + level) / 2, count - 1) * data.std(axis=-1, ddof=1) / np.sqrt(count)
     return mean - half, mean + half
-
-
-def bootstrap_interval(
-    values: ArrayLike, rng: Generator, *, level: float = 0.95, resamples: int = 9999
-) -> tuple[float, float]:
-    """Lower and upper end of the bias-corrected, accelerated bootstrap interval for the mean of n values.
-
-    For values that are far from normal, such as effects a clip. Too narrow for n below about 15. Equal
-    values give an interval of no width; NaN for fewer than 2 values.
-
-    Reference: Efron 1987, Better bootstrap confidence intervals.
-    """
-    data = np.asarray(values, float)
-    if data.ndim != 1:
-        raise DataError(f"a bootstrap interval needs values [n], got {data.shape}")
-    if len(data) < 2 or np.isnan(data).any():
-        return float("nan"), float("nan")
-    away = data - data.mean()
-    if not away.any():
-        return float(data[0]), float(data[0])
-    step = max(1, 2**22 // len(data))
-    parts = [min(step, resamples - i) for i in range(0, resamples, step)]
-    means = np.concatenate([data[rng.integers(0, len(data), (rows, len(data)))].mean(axis=1) for rows in parts])
-    below = ((means < data.mean()).sum() + (means <= data.mean()).sum()) / 2 / resamples
-    bias = stats.norm.ppf(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
-    # Leaving one value out moves the mean by −away / (n − 1); the factor cancels.
-    acceleration = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
-    wanted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(means, stats.norm.cdf(bias + wanted / (1 - acceleration * wanted)))
-    return float(low), float(high)
 
 
 def _means(scores: ArrayLike, null: ArrayLike) -> tuple[Floats, Floats]:

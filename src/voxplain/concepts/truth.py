@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 from voxplain.concepts.effect import concept_mask, logits_of
 from voxplain.datasets.planted import PlantedSet, freeze, render, without
 from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.segment import Supervoxels
+from voxplain.statistics import spearman
 from voxplain.video import Clip
 
 __all__ = ["Reliance", "concept_coverage", "reliance", "spearman", "true_scores"]
@@ -101,9 +101,3 @@ def concept_coverage(
 def true_scores(truth: Reliance, recall: np.ndarray) -> np.ndarray:
     """True reliance of what each concept covers, [K]: sum over objects of (mean drop × mean share of it covered)."""
     return recall.mean(0) @ np.nan_to_num(truth.drop).mean(0)
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation with mid-ranks for ties; 0 when either is constant."""
-    x, y = rankdata(a), rankdata(b)
-    return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
