@@ -10,6 +10,7 @@ from voxplain.concepts.contrast import Contrast, all_contrasts
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import Steps, join
+from voxplain.concepts.probe import Probed
 from voxplain.concepts.rank import ConceptScores
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
@@ -41,11 +42,12 @@ class ConceptRow:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRun:
-    """Adding and removing concepts in test videos, and what the comparison says."""
+    """Adding and removing concepts in test videos, what the comparison says, and some clips taken apart."""
 
     adding: Steps
     removing: Steps
     contrasts: tuple[Contrast, ...]
+    probed: tuple[Probed, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

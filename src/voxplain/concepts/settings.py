@@ -15,6 +15,7 @@ from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
@@ -64,6 +65,7 @@ class ConceptSettings:
     effect: HideConcepts = field(default_factory=HideConcepts)
     effect_kind: str = "drop"  # drop, over-control or alone
     evaluation: AddRemove = field(default_factory=AddRemove)
+    probe: Probe = field(default_factory=Probe)  # test clips taken apart for the report
     test_unite: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
     seed: int = 0
 

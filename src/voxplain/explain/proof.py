@@ -8,12 +8,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from voxplain.concepts.contrast import all_contrasts
-from voxplain.concepts.evaluate import Steps, join
+from voxplain.concepts.evaluate import Steps, join, margins
+from voxplain.concepts.probe import Probed
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.session import Progress, Session, embed, middle, nearest_centre, segment, then
 from voxplain.model import VideoModel
 from voxplain.progress import quiet
+from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
@@ -77,7 +79,34 @@ def evaluate_concepts(
             "try another with --evaluation.fill and --effect.fill, black for videos on a black background"
         )
         run = replace(run, warnings=(*run.warnings, said))
-    return replace(run, evaluation=EvaluationRun(adding, removing, contrasts))
+    probed = _probed(session, held, parts, assigned, run, adding)
+    return replace(run, evaluation=EvaluationRun(adding, removing, contrasts, probed))
+
+
+def _probed(
+    session: Session, held: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray],
+    run: ConceptRun, adding: Steps,
+) -> tuple[Probed, ...]:  # fmt: skip
+    """A few test clips taken apart, for the report."""
+    s, network = session.settings, session.network
+    fill, names = s.evaluation.fill, ("unmodified", "blank", "hidden", "switches", "switched")
+    chosen = s.probe.choose(margins(adding.unmodified, adding.truth))
+
+    def one(i: int) -> Probed:
+        name = key(
+            "probe", 1, frames=held[i].frames, labels=parts[i].labels, assigned=assigned[i], ranked=run.order,
+            switches=s.probe.switches, fill=fill, **network,
+        )  # fmt: skip
+
+        def make() -> dict[str, np.ndarray]:
+            found = s.probe(session.model, held[i], parts[i], assigned[i], run.order, fill=fill, place=i)
+            return {n: getattr(found, n) for n in names}
+
+        arrays = session.store.arrays("probes", name, make)
+        return Probed(held[i], parts[i], assigned[i], i, fill, **{n: arrays[n] for n in names})
+
+    with session.progress("taking test videos apart", len(chosen)) as advance:
+        return tuple(then(one(i), advance) for i in chosen)
 
 
 def fill_brings_nothing(adding: Steps) -> bool:
