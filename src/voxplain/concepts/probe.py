@@ -23,7 +23,8 @@ __all__ = ["Probe", "Probed"]
 class Probed:
     """A test clip and the network's logits with concepts of it hidden; all float32.
 
-    ``place`` its index among the evaluated videos; ``unmodified`` and ``blank`` [C]; ``hidden`` [K,C], each concept
+    ``place`` its index among the evaluated videos; ``fill`` and ``mean_colour`` (uint8 [3]) say what hidden voxels
+    show; ``unmodified`` and ``blank`` [C]; ``hidden`` [K,C], each concept
     hidden alone, NaN where the clip lacks it; ``switches`` int64 [n], concepts that can be switched, best first;
     ``switched`` [2^n,C], where bit i of the row says that switches[i] is hidden.
     """
@@ -33,6 +34,7 @@ class Probed:
     assigned: np.ndarray
     place: int
     fill: str
+    mean_colour: np.ndarray
     unmodified: np.ndarray
     blank: np.ndarray
     hidden: np.ndarray
@@ -45,6 +47,11 @@ class Probed:
         got = (self.blank.shape, self.hidden.shape[1:], self.switched.shape, self.assigned.shape)
         if got != ((c,), (c,), (2 ** len(self.switches), c), (self.supervoxels.count,)):
             raise DataError(f"expected logits over {c} classes for every switch position, got shapes {got}")
+
+    @property
+    def base(self) -> np.ndarray:
+        """What hidden voxels show, uint8 [T,H,W,3]."""
+        return base_clip(self.clip.frames, self.fill, self.mean_colour)
 
     def __repr__(self) -> str:
         """What was measured, not data."""
@@ -107,6 +114,6 @@ class Probe:
         hidden[present] = logits[1 : 1 + len(present)]
         switched = logits[1 + len(present) :]
         return Probed(
-            clip, supervoxels, assigned, place, fill, switched[0], logits[0], hidden,
+            clip, supervoxels, assigned, place, fill, model.mean_colour, switched[0], logits[0], hidden,
             np.array(switches, np.int64), switched,
         )  # fmt: skip

@@ -103,7 +103,8 @@ def _probed(
             return {n: getattr(found, n) for n in names}
 
         arrays = session.store.arrays("probes", name, make)
-        return Probed(held[i], parts[i], assigned[i], i, fill, **{n: arrays[n] for n in names})
+        colour = session.model.mean_colour
+        return Probed(held[i], parts[i], assigned[i], i, fill, colour, **{n: arrays[n] for n in names})
 
     with session.progress("taking test videos apart", len(chosen)) as advance:
         return tuple(then(one(i), advance) for i in chosen)
