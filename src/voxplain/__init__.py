@@ -18,7 +18,7 @@ from voxplain.load import load_model, model_from_function
 from voxplain.model import VideoModel
 from voxplain.report import table_csv, table_json, table_text, write_report
 from voxplain.segment import Grid, Slic, Supervoxels, Unite
-from voxplain.store import Store
+from voxplain.store import Store, load_run, save_run
 from voxplain.version import __version__
 from voxplain.video import Clip, ClipReader, Geometry, Middle, Random, Uniform, Windows, read_video
 
@@ -52,11 +52,13 @@ __all__ = [
     "examine",
     "explain_concepts",
     "load_model",
+    "load_run",
     "model_from_function",
     "override",
     "read_clips",
     "read_planted",
     "read_video",
+    "save_run",
     "scan_folder",
     "score_given",
     "table_csv",

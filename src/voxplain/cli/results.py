@@ -1,4 +1,4 @@
-"""The files of a run: table, JSON, curves, and a picture of each concept; each whole or not there."""
+"""The files of a run: table, JSON, curves, a picture of each concept, and the run itself; each whole or not there."""
 
 import io
 import json
@@ -8,13 +8,16 @@ from PIL import Image
 
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.report import curves, evaluation_json, montage, table_csv, table_json
-from voxplain.store import write_whole
+from voxplain.store import save_run, write_whole
 
 __all__ = ["write_evaluation", "write_run"]
 
 
 def write_run(folder: Path, run: ConceptRun) -> None:
-    """The run's table, JSON and concept pictures, and the curves once it is evaluated."""
+    """The run's table, JSON and concept pictures, the curves once it is evaluated, and last the run itself.
+
+    So where `load_run` reads a run, all the others are there.
+    """
     if run.evaluation is not None:
         _picture(folder, run.evaluation)
     write_whole(folder / "concepts.csv", table_csv(run).encode())
@@ -23,6 +26,7 @@ def write_run(folder: Path, run: ConceptRun) -> None:
         drawn = io.BytesIO()
         Image.fromarray(montage(run, row.concept)).save(drawn, format="png")
         write_whole(folder / f"concept_{row.concept:02d}.png", drawn.getvalue())
+    save_run(folder, run)
 
 
 def write_evaluation(folder: Path, evaluation: EvaluationRun) -> None:

@@ -2,5 +2,17 @@
 
 from voxplain.store.disk import Entry, Store, remove_abandoned, write_csv, write_whole
 from voxplain.store.keys import content_hash, key
+from voxplain.store.runs import find_runs, load_run, save_run
 
-__all__ = ["Entry", "Store", "content_hash", "key", "remove_abandoned", "write_csv", "write_whole"]
+__all__ = [
+    "Entry",
+    "Store",
+    "content_hash",
+    "find_runs",
+    "key",
+    "load_run",
+    "remove_abandoned",
+    "save_run",
+    "write_csv",
+    "write_whole",
+]

@@ -1,0 +1,120 @@
+"""A whole `ConceptRun` on disk, so that its report and figures can be made again without the network or the videos.
+
+Two files in a folder: ``run.json``, the structure with all plain values, to be read by people too, and ``run.npz``,
+its arrays, which `numpy.load` opens under the names that stand in run.json. Nothing in them is pickle.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voxplain.concepts.run import ConceptRun
+from voxplain.errors import DataError
+from voxplain.files import write_whole
+from voxplain.store.archive import Damaged, pack, seal, unpack
+
+__all__ = ["RUN_FILES", "find_runs", "load_run", "save_run"]
+
+RUN_FILES = ("run.npz", "run.json")  # in the order of their writing
+VERSION = 1
+_AGAIN = "make it again with `voxplain concepts`, or `voxplain evaluate` where it was evaluated"
+
+
+def save_run(folder: Path | str, run: ConceptRun) -> None:
+    """Write ``run.npz`` and ``run.json`` into a folder; the same run gives the same bytes.
+
+    Each file is whole or not there; run.json is written last and says which run.npz belongs to it. Equal arrays are
+    stored once. Raises VoxplainError when the folder cannot be written, TypeError for a run that holds other things
+    than plain values and arrays.
+    """
+    folder = Path(folder)
+    tree, arrays = pack(run)
+    record = {"format": "voxplain run", "version": VERSION, "seal": seal(tree, arrays), "run": tree}
+    # A lone surrogate of an undecodable file name becomes \udcff, which is how JSON spells it.
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+    write_whole(folder / "run.npz", arrays)
+    write_whole(folder / "run.json", text + b"\n")
+
+
+def load_run(folder: Path | str) -> ConceptRun:
+    """The run that `save_run` wrote into a folder, equal in every field.
+
+    Raises DataError where there is none, where a file is damaged or the two do not belong together, and for a run of
+    a later version of voxplain.
+    """
+    folder = Path(folder)
+    record = _record(folder / "run.json")
+    if record["version"] > VERSION:
+        raise DataError(
+            f"expected a run of format {VERSION} or earlier in {folder}, got format {record['version']}, made by a "
+            "later voxplain; update voxplain"
+        )
+    try:
+        arrays = (folder / "run.npz").read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"expected run.npz beside {folder / 'run.json'}, got none; copy both, or {_AGAIN}") from None
+    try:
+        if seal(record["run"], arrays) != record["seal"]:
+            raise Damaged("run.json and run.npz do not belong together")
+        run = unpack(record["run"], arrays)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"expected a whole run in {folder}, got a damaged one ({error}); {_AGAIN}") from None
+    if not isinstance(run, ConceptRun):
+        raise DataError(f"expected the run of a class in {folder}, got a {type(run).__name__}; {_AGAIN}")
+    return run
+
+
+def find_runs(folder: Path | str) -> list[Path]:
+    """The folders of runs in a job's output (CLASS or CLASS/LAYER), or the folder itself when it holds one.
+
+    In the job's order where it left a job.json, else by name. Raises DataError where there is none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"expected the output folder of a run, got {folder}, which is no folder; check the path")
+    if (folder / "run.json").is_file():
+        return [folder]
+    found = [path.parent for pattern in ("*/run.json", "*/*/run.json") for path in folder.glob(pattern)]
+    if not found:
+        raise DataError(
+            f"expected a run in {folder}, got no run.json in it, in its sub-folders or theirs; make one with "
+            "`voxplain concepts`, or name one folder of results"
+        )
+    classes, layers = _order(folder)
+
+    def place(path: Path) -> tuple[int, int, str]:
+        parts = path.relative_to(folder).as_posix()
+        name, layer = next(((c, parts[len(c) + 1 :]) for c in classes if f"{parts}/".startswith(f"{c}/")), (None, ""))
+        return (
+            layers.index(layer) if layer in layers else len(layers),
+            classes.index(name) if name is not None else len(classes),
+            parts,
+        )
+
+    return sorted(found, key=place)
+
+
+def _order(folder: Path) -> tuple[list[str], list[str]]:
+    """Classes and layers as the job names them; none where it left no record."""
+    try:
+        record = json.loads((folder / "job.json").read_text())
+        return list(record["classes"]), list(record["network"]["layer"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return [], []
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"expected a run in {path.parent}, got no {path.name} there; make one with `voxplain concepts`"
+        ) from None
+    try:
+        record = json.loads(data)
+    except ValueError:
+        raise DataError(f"expected a whole run in {path.parent}, got a damaged {path.name}; {_AGAIN}") from None
+    known = isinstance(record, dict) and record.get("format") == "voxplain run"
+    if not known or type(record.get("version")) is not int or not {"seal", "run"} <= record.keys():
+        raise DataError(f"expected a run's {path.name}, got another file at {path}; {_AGAIN}")
+    return record
