@@ -1,0 +1,155 @@
+"""Insertion and deletion: the class score while the clip appears on, or vanishes from, a base in the map's order.
+
+Petsiuk, Das and Saenko 2018 (arXiv 1806.07421); orders and units as in the video attribution study (arXiv 2005.00375).
+With S steps the clip shown after s deletions in one order is the clip shown after S − s insertions in the other:
+deletion "lerf" is insertion "morf" read backwards, and deletion "morf" is insertion "lerf", so two of the four are
+enough. Deletion "morf" rewards maps that break the picture (in the study random maps did best by blocks); insertion
+"morf" told methods apart best.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from voxplain.attribution.record import Attribution
+from voxplain.curves import Curve, curve, mirrored, unit_steps
+from voxplain.errors import DataError
+from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
+from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.units import Importance, Unit, ranked_units
+from voxplain.model import Objective, VideoModel
+from voxplain.video import Clip
+
+__all__ = ["Area", "Deletion", "Insertion", "Order"]
+
+Order = Literal["morf", "lerf"]  # most or least relevant first
+Area = Literal["voxels", "steps"]
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """Area under the score while units of the clip are put on the base: (model, clip, attribution) to `Measured`.
+
+    Higher is better with order "morf", lower with "lerf". ``details``: curve, a `Curve` of S+1
+    points; steps S, at most the number of units; start and end score. The chance is the mean area of random orders,
+    measured only with ``chance_orders``, at the price of another curve each.
+    """
+
+    order: Order = "morf"
+    unit: Unit = "voxel"  # voxel, block (7×7 pixels at 112), supervoxel (256 split by frame), frame
+    steps: int = 64  # S; the study: 128
+    fill: str = "mean"  # base: mean (the study's "fade"), black, grey, blur (Gaussian of 20 pixels at 112)
+    objective: Objective = "probability"
+    importance: Importance = "mean"  # of a unit: mean or sum over its voxels; the study sums over supervoxels
+    area: Area = "voxels"  # the axis: share of voxels, or steps as in the study; differs for units of unequal size
+    smooth: float = 0.0  # standard deviation of a Gaussian over each frame of the map before, in frame heights
+    ordered: float = 1.0  # share of the units, most relevant first, whose order counts; the rest is shuffled
+    chance_orders: int = 0  # random orders that are measured for the chance
+    seed: int = 0  # of ties and random orders
+
+    judges: ClassVar[Judges] = "map"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _check(self)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True for the most relevant first, False for the least."""
+        return self.order == "morf"
+
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+        """Measure one clip. Raises DataError when map and clip differ in grid."""
+        return _measure(self, model, clip, attribution, removes=False)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Area under the score while units of the clip are replaced by the base: (model, clip, attribution) to `Measured`.
+
+    Lower is better with order "morf", higher with "lerf"; all else as `Insertion`.
+    """
+
+    order: Order = "morf"
+    unit: Unit = "voxel"
+    steps: int = 64
+    fill: str = "mean"
+    objective: Objective = "probability"
+    importance: Importance = "mean"
+    area: Area = "voxels"
+    smooth: float = 0.0
+    ordered: float = 1.0
+    chance_orders: int = 0
+    seed: int = 0
+
+    judges: ClassVar[Judges] = "map"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _check(self)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for the most relevant first, True for the least."""
+        return self.order == "lerf"
+
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+        """Measure one clip. Raises DataError when map and clip differ in grid."""
+        return _measure(self, model, clip, attribution, removes=True)
+
+
+def _check(metric: Insertion | Deletion) -> None:
+    if metric.order not in ("morf", "lerf") or metric.area not in ("voxels", "steps"):
+        raise DataError(
+            f"expected order morf or lerf and area voxels or steps, got {metric.order!r} and {metric.area!r}; "
+            "correct them"
+        )
+    if metric.steps < 1 or metric.chance_orders < 0:
+        raise DataError(
+            f"expected steps of 1 and chance_orders of 0 or more, got {metric.steps} and {metric.chance_orders}; "
+            "correct them"
+        )
+
+
+def _measure(
+    metric: Insertion | Deletion, model: VideoModel, clip: Clip, attribution: Attribution, *, removes: bool
+) -> Measured:
+    check_pair(clip, attribution)
+    labels, rank = ranked_units(
+        clip, attribution.values, metric.unit, metric.importance,
+        smooth=metric.smooth, ordered=metric.ordered, seed=metric.seed,
+    )  # fmt: skip
+    rank = rank if metric.order == "morf" else len(rank) - 1 - rank
+    run = partial(_curve, metric, model, clip, attribution.target, labels, removes=removes)
+    found = run(rank)
+    rng = clip_rng(clip, metric.seed, 1)
+    chance = [_area(metric, run(rng.permutation(len(rank)))) for _ in range(metric.chance_orders)]
+    details = {
+        "curve": found,
+        "steps": len(found.score) - 1,
+        "start": float(found.score[0]),
+        "end": float(found.score[-1]),
+    }
+    return Measured(_area(metric, found), float(np.mean(chance)) if chance else None, details)
+
+
+def _curve(
+    metric: Insertion | Deletion, model: VideoModel, clip: Clip, target: int, labels: np.ndarray, rank: np.ndarray,
+    *, removes: bool,
+) -> Curve:  # fmt: skip
+    steps = min(metric.steps, len(rank))
+    # Deletion runs the insertion of the opposite order backwards, so that rounding cannot part the mirror images.
+    last = mirrored(unit_steps(len(rank) - 1 - rank, steps), steps) if removes else unit_steps(rank, steps)
+    return curve(
+        last[labels],
+        steps,
+        lambda changed: masked_scores(
+            model, clip, (~m if removes else m for m in changed), metric.fill, target, metric.objective
+        ),
+    )
+
+
+def _area(metric: Insertion | Deletion, found: Curve) -> float:
+    return found.auc if metric.area == "voxels" else found.auc_over_steps

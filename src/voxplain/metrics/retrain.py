@@ -1,0 +1,149 @@
+"""Retraining: does a network learn the classes from clips without (ROAR), or with only (KAR), what a map values?
+
+Hooker et al. 2019 (arXiv 1806.10758); in video arXiv 2005.00375, whose networks start from Kinetics weights and
+whose base is black. Letters: N clips, R ratios.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, overload
+
+import numpy as np
+from torch import nn
+
+from voxplain.attribution.record import AttributionMethod
+from voxplain.errors import DataError
+from voxplain.metrics.record import Judges
+from voxplain.metrics.units import Importance, Unit, ranked_units
+from voxplain.model import VideoModel
+from voxplain.perturb import base_clip, hide
+from voxplain.train import Recipe, TrainingVideos, accuracy, train
+from voxplain.train.measure import share
+from voxplain.video import Clip, Geometry
+
+__all__ = ["MaskedFrames", "Retrain", "Retrained"]
+
+STUDY = Recipe(epochs=20, batch=48, lr=0.001, lr_step=20, flip=0.0)  # the study's; it starts from trained weights
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """``accuracy`` of the network retrained at each of the ``ratios``, on test clips masked alike; ``chance`` 1/K.
+
+    ``value``: mean accuracy over the ratios that hide something. The level to beat is the value of the random map.
+    """
+
+    ratios: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    value: float
+    chance: float
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedFrames(Sequence[np.ndarray]):
+    """N clips that are masked when asked for: ``first`` uint8 [T,H,W], the first ratio whose top part has the voxel.
+
+    ``keep`` False hides the voxels that come at ratio number ``ratio`` or before, True hides the others.
+    """
+
+    clips: tuple[Clip, ...]
+    first: tuple[np.ndarray, ...]
+    ratio: int
+    keep: bool
+    fill: str
+    mean_colour: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> "MaskedFrames": ...
+    def __getitem__(self, index: "int | slice") -> "np.ndarray | MaskedFrames":
+        """The masked frames of one clip, uint8 [T,H,W,3]."""
+        if isinstance(index, slice):
+            return replace(self, clips=self.clips[index], first=self.first[index])
+        frames, top = self.clips[index].frames, self.first[index] <= self.ratio
+        return hide(frames, ~top if self.keep else top, base_clip(frames, self.fill, self.mean_colour))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """One clip at a time."""
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """Accuracy of networks trained anew on clips masked by a method's maps: (model, fresh, training, test, method).
+
+    ``keep`` False, ROAR: the top r of the units is hidden; the faster the accuracy falls, the better the map: lower
+    is better. ``keep`` True, KAR: all but the top r is hidden: higher is better. ``fresh`` builds a network with the
+    weights that training starts from; ``model`` gives the maps, for each clip's own label, and is not trained. Costs
+    a map a clip and R trainings; masks are made when a clip is used.
+    """
+
+    keep: bool = False
+    ratios: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # r; the study's KAR: 0.05 in place of 0
+    unit: Unit = "voxel"
+    importance: Importance = "mean"
+    fill: str = "black"
+    smooth: float = 0.0  # of the maps, in frame heights
+    recipe: Recipe = STUDY
+    seed: int = 0  # of ties
+
+    judges: ClassVar[Judges] = "training"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True when the best is kept, False when it is hidden."""
+        return self.keep
+
+    def __call__(
+        self, model: VideoModel, fresh: Callable[[], nn.Module], training: Sequence[Clip], test: Sequence[Clip],
+        method: AttributionMethod, advance: Callable[[], object] = lambda: None,
+    ) -> Retrained:  # fmt: skip
+        """Train R networks. Raises DataError for clips without a label, or ratios outside 0–1."""
+        if not 0 < len(self.ratios) < 256 or min(self.ratios) < 0 or max(self.ratios) > 1:
+            raise DataError(f"expected ratios from 0 to 1, got {self.ratios}; correct them")
+        ratios = tuple(sorted(self.ratios))
+        parts = [(tuple(clips), self._first(model, tuple(clips), method, ratios)) for clips in (training, test)]
+        found = []
+        for i in range(len(ratios)):
+            own, held_out = (self._masked(model, clips, first, i) for clips, first in parts)
+            found.append(self._accuracy(model, fresh(), own, held_out, advance))
+        changed = [a for r, a in zip(ratios, found, strict=True) if r != (1.0 if self.keep else 0.0)]
+        classes = len(model.classes) or 1 + max(int(c.label or 0) for c in training)
+        return Retrained(ratios, tuple(found), float(np.mean(changed)) if changed else float("nan"), 1 / classes)
+
+    def _first(
+        self, model: VideoModel, clips: tuple[Clip, ...], method: AttributionMethod, ratios: tuple[float, ...]
+    ) -> tuple[np.ndarray, ...]:
+        """For each voxel of each clip the number of the first ratio whose top part has it; R where none has."""
+        labels = [c.label for c in clips if c.label is not None]
+        if not clips or len(labels) != len(clips):
+            raise DataError(f"expected clips with labels to retrain on, got {len(labels)} for {len(clips)} clips")
+        found: list[np.ndarray] = []
+        for start in range(0, len(clips), model.batch_size):
+            part = slice(start, start + model.batch_size)
+            for clip, a in zip(clips[part], method(model, clips[part], labels[part]), strict=True):
+                units, rank = ranked_units(
+                    clip, a.values, self.unit, self.importance, smooth=self.smooth, ordered=1.0, seed=self.seed
+                )
+                found.append(np.searchsorted(ratios, rank / len(rank), side="right").astype(np.uint8)[units])
+        return tuple(found)
+
+    def _masked(
+        self, model: VideoModel, clips: tuple[Clip, ...], first: tuple[np.ndarray, ...], ratio: int
+    ) -> TrainingVideos:
+        frames = MaskedFrames(clips, first, ratio, self.keep, self.fill, model.mean_colour)
+        return TrainingVideos(frames, np.array([c.label for c in clips], np.int64))
+
+    def _accuracy(
+        self, model: VideoModel, net: nn.Module, videos: TrainingVideos, test: TrainingVideos,
+        advance: Callable[[], object],
+    ) -> float:  # fmt: skip
+        learner = replace(model, net=net.to(model.device))
+        geometry = Geometry.squash(*model.grid[1:])  # clips have the network's size: masks must not be resampled
+        train(learner, videos, geometry=geometry, recipe=self.recipe, advance=advance)
+        return share(accuracy(learner, test, geometry))

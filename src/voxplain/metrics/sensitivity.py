@@ -1,0 +1,138 @@
+"""Infidelity and sensitivity: does the map predict what a change of the clip does, and does it keep still?
+
+Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations (arXiv 1901.09392). Letters: f the objective, x
+the input, D draws.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+
+from voxplain.attribution.passes import scores, to_input
+from voxplain.attribution.record import Attribution, AttributionMethod, Target
+from voxplain.errors import DataError
+from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
+from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.units import Unit, unit_labels, unit_values
+from voxplain.model import Objective, VideoModel
+from voxplain.video import Clip
+
+__all__ = ["Infidelity", "Sensitivity"]
+
+
+@dataclass(frozen=True)
+class Infidelity:
+    """Mean over D changes I of (I·map − (f(x) − f(x − I)))²: what the map predicts against what the network does.
+
+    Lower is better. ``change`` "hide": random units are replaced by the base; the map is read as contributions, and
+    I·map is its sum over what is hidden. "noise": Gaussian noise, the same in the three colours, is taken off the
+    input; the map is read as a (signed) gradient. With ``scaled`` the map is first multiplied by the β that fits best,
+    so that its unit does not count. The chance is the value of a map of zeros, the mean of (f(x) − f(x − I))²: what a
+    scaled map without information gets. ``details``: beta, predicted and actual [D], unexplained (value over chance).
+    """
+
+    change: Literal["hide", "noise"] = "hide"
+    unit: Unit = "block"  # of "hide"
+    share: float = 0.2  # of the units that are hidden at once
+    fill: str = "mean"
+    noise: float = 0.1  # standard deviation of "noise", in normalised input
+    draws: int = 64
+    objective: Objective = "logit"
+    scaled: bool = True
+    seed: int = 0
+
+    higher_is_better: ClassVar[bool | None] = False
+    judges: ClassVar[Judges] = "map"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.change not in ("hide", "noise") or self.draws < 1 or self.noise <= 0 or not 0 < self.share < 1:
+            raise DataError(
+                "expected change hide or noise, 1 draw or more, noise above 0 and a share between 0 and 1, got "
+                f"{self.change!r}, {self.draws}, {self.noise} and {self.share}; correct them"
+            )
+
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+        """Measure one clip. Raises DataError when map and clip differ in grid."""
+        check_pair(clip, attribution)
+        predicted, actual = (self._hide if self.change == "hide" else self._noise)(model, clip, attribution)
+        power = float((predicted**2).sum())
+        beta = (float((predicted * actual).sum()) / power if power else 0.0) if self.scaled else 1.0
+        value, zero = float(((beta * predicted - actual) ** 2).mean()), float((actual**2).mean())
+        details = {
+            "beta": beta,
+            "predicted": predicted,
+            "actual": actual,
+            "unexplained": value / zero if zero else float("nan"),
+        }
+        return Measured(value, zero, details)
+
+    def _hide(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, np.ndarray]:
+        labels = unit_labels(clip, self.unit)
+        sums = unit_values(attribution.values, labels, "sum")
+        size = min(len(sums), max(1, round(self.share * len(sums))))
+        rng = clip_rng(clip, self.seed)
+        gone = np.zeros((1 + self.draws, len(sums)), bool)  # the first row hides nothing
+        for row in gone[1:]:
+            row[rng.choice(len(sums), size, replace=False)] = True
+        f = masked_scores(model, clip, (~row[labels] for row in gone), self.fill, attribution.target, self.objective)
+        return gone[1:] @ sums, f[0] - f[1:]
+
+    def _noise(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, np.ndarray]:
+        x = to_input(model, clip.frames[None])
+        whole = float(scores(model, x, [attribution.target], self.objective))
+        predicted, actual = [], []
+        for start in range(0, self.draws, model.batch_size):
+            taken = np.stack([self._draw(clip, i) for i in range(start, min(start + model.batch_size, self.draws))])
+            predicted.append((taken * attribution.values).sum((1, 2, 3), dtype=np.float64))
+            less = x.float() - torch.from_numpy(taken).to(x.device)[:, None]
+            left = scores(model, less.to(x.dtype), [attribution.target] * len(taken), self.objective)
+            actual.append(whole - left.double().cpu().numpy())
+        return np.concatenate(predicted), np.concatenate(actual)
+
+    def _draw(self, clip: Clip, i: int) -> np.ndarray:
+        return self.noise * clip_rng(clip, self.seed, i).standard_normal(clip.frames.shape[:3], np.float32)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """‖map(x′) − map(x)‖ / ‖map(x)‖ over D clips x′ near x, the greatest or the mean: (model, clip, target, method).
+
+    Lower is better; a map that never changes gets 0, which says nothing of its faithfulness. x′ = x plus uniform
+    noise of at most ``radius`` grey levels a colour, kept in 0–255. A map of zeros is compared with norm 1.
+    ``details``: changes [D], mean and greatest.
+    """
+
+    radius: int = 5  # grey levels; 0.02 of 255, the radius of the reference code
+    draws: int = 10  # D
+    reduce: Literal["max", "mean"] = "max"
+    seed: int = 0
+
+    higher_is_better: ClassVar[bool | None] = False
+    judges: ClassVar[Judges] = "method"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.reduce not in ("max", "mean") or self.draws < 1 or not 1 <= self.radius <= 255:
+            raise DataError(
+                "expected reduce max or mean, 1 draw or more and a radius of 1 to 255 grey levels, got "
+                f"{self.reduce!r}, {self.draws} and {self.radius}; correct them"
+            )
+
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+        """Measure one clip with D + 1 calls of the method's worth of passes."""
+        first = method(model, clip, target).values.astype(np.float64)
+        changes: list[float] = []
+        for start in range(0, self.draws, model.batch_size):
+            near = [self._near(clip, i) for i in range(start, min(start + model.batch_size, self.draws))]
+            changes += [float(np.linalg.norm(a.values - first)) for a in method(model, near, target)]
+        found = np.array(changes) / (np.linalg.norm(first) or 1.0)
+        value = float(found.max() if self.reduce == "max" else found.mean())
+        return Measured(value, None, {"changes": found, "mean": float(found.mean()), "max": float(found.max())})
+
+    def _near(self, clip: Clip, i: int) -> Clip:
+        rng = clip_rng(clip, self.seed, i)
+        noise = rng.integers(-self.radius, self.radius + 1, clip.frames.shape, np.int16)
+        return replace(clip, frames=np.clip(clip.frames + noise, 0, 255).astype(np.uint8))

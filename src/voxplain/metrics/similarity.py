@@ -1,0 +1,59 @@
+"""How alike two maps of one grid are; each a call from two arrays [T,H,W] to a number, 1 for equal maps."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+from skimage.metrics import structural_similarity
+
+from voxplain.attribution.record import Attribution
+from voxplain.attribution.reduce import display
+from voxplain.errors import DataError
+from voxplain.statistics import spearman
+
+__all__ = ["SIMILARITIES", "Similarity", "map_agreement", "similarity"]
+
+Similarity = Literal["spearman", "absolute_spearman", "kendall", "ssim"]
+
+
+def kendall(a: np.ndarray, b: np.ndarray) -> float:
+    """Kendall's τ-b over voxels; 0 when either map is constant."""
+    found = float(stats.kendalltau(a.ravel(), b.ravel()).statistic)
+    return found if np.isfinite(found) else 0.0
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Structural similarity of the maps as displayed, mean over frames; windows of 7×7 pixels or what fits."""
+    side = min(7, *a.shape[1:])
+    side -= 1 - side % 2
+    if side < 3:
+        raise DataError(f"expected frames of 3×3 pixels or more for ssim, got {a.shape[1:]}; choose spearman")
+    pairs = zip(display(a), display(b), strict=True)
+    return float(np.mean([structural_similarity(x, y, win_size=side, data_range=1.0) for x, y in pairs]))
+
+
+SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "spearman": lambda a, b: spearman(a.ravel(), b.ravel()),
+    "absolute_spearman": lambda a, b: spearman(np.abs(a).ravel(), np.abs(b).ravel()),  # blind to sign
+    "kendall": kendall,
+    "ssim": ssim,
+}
+
+
+def similarity(a: np.ndarray, b: np.ndarray, how: Similarity = "spearman") -> float:
+    """Similarity of two maps. Raises DataError on an unknown measure or maps of different grids."""
+    if how not in SIMILARITIES:
+        raise DataError(f"expected a similarity of {', '.join(SIMILARITIES)}, got {how!r}; choose one")
+    if a.shape != b.shape:
+        raise DataError(f"expected two maps of one grid, got {a.shape} and {b.shape}")
+    return SIMILARITIES[how](a, b)
+
+
+def map_agreement(maps: Sequence[Attribution], how: Similarity = "spearman") -> np.ndarray:
+    """Similarity of every two of M methods' maps of one clip, float64 [M,M] with 1 on the diagonal."""
+    table = np.eye(len(maps))
+    for i in range(len(maps)):
+        for j in range(i):
+            table[i, j] = table[j, i] = similarity(maps[i].values, maps[j].values, how)
+    return table

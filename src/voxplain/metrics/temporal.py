@@ -1,0 +1,97 @@
+"""Does the map find WHEN? Two clips of different classes joined in time, and which frames of it the map values.
+
+The video attribution study's Cat-UCF (arXiv 2005.00375). Its partner is always the shorter video, so that its chance
+is above one half; here the chance is the share of the target's frames, whatever that is.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from voxplain.attribution.record import Attribution
+from voxplain.errors import DataError
+from voxplain.metrics.record import Judges, Measured
+from voxplain.video import Clip
+
+__all__ = ["TemporalEnergy", "TemporalPointing", "join_in_time"]
+
+
+def join_in_time(
+    clip: Clip, other: Clip, *, frames: int | None = None, share: float = 0.5, side: Literal["first", "last"] = "first"
+) -> tuple[Clip, np.ndarray]:
+    """A clip of T frames of which a ``share`` is from ``clip``, and ``own`` bool [T], which frames those are.
+
+    Both are thinned out evenly over their whole length; T defaults to that of ``clip``. The study's share is
+    n/(n+m) for videos of n and m frames. The joined clip keeps the label of ``clip``, and counts its seconds from 0.
+    Raises DataError for clips of another size, or where a part would be empty.
+    """
+    t = len(clip) if frames is None else frames
+    count = int(t * share)
+    if clip.frames.shape[1:] != other.frames.shape[1:]:
+        raise DataError(
+            f"expected two clips of one size, got {clip.frames.shape[1:3]} and {other.frames.shape[1:3]}; read "
+            "both with one reader"
+        )
+    if not 0 < count < t or side not in ("first", "last"):
+        raise DataError(
+            f"expected a share that leaves both clips a frame of {t}, and side first or last, got {share} and {side!r}"
+        )
+    own, rest = _thinned(clip, count), _thinned(other, t - count)
+    parts, flags = [own, rest], np.arange(t) < count
+    if side == "last":
+        parts, flags = parts[::-1], flags[::-1].copy()
+    pace = float(np.diff(clip.seconds).mean()) if len(clip) > 1 else 0.0
+    joined = Clip(
+        np.concatenate(parts), np.arange(t, dtype=np.float64) * pace, f"{clip.source} + {other.source}", clip.label
+    )
+    return joined, flags
+
+
+def _thinned(clip: Clip, count: int) -> np.ndarray:
+    return clip.frames[np.arange(count) * len(clip) // count]
+
+
+@dataclass(frozen=True)
+class TemporalPointing:
+    """1 where the frame with the largest sum of the map is one of the target's own, else 0.
+
+    Higher is better; chance: the share of the target's frames. Frames that tie count by their share.
+    """
+
+    higher_is_better: ClassVar[bool | None] = True
+    judges: ClassVar[Judges] = "time"
+
+    def __call__(self, attribution: Attribution, own: np.ndarray) -> Measured:
+        """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
+        sums = _sums(attribution, own)
+        top = sums == sums.max()
+        return Measured(float(own[top].mean()), float(own.mean()), {"sums": sums, "frame": int(sums.argmax())})
+
+
+@dataclass(frozen=True)
+class TemporalEnergy:
+    """Share of the map's positive values that lies in the target's own frames.
+
+    Higher is better; chance: the share of the target's frames; NaN for a map without positive values.
+    """
+
+    higher_is_better: ClassVar[bool | None] = True
+    judges: ClassVar[Judges] = "time"
+
+    def __call__(self, attribution: Attribution, own: np.ndarray) -> Measured:
+        """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
+        _sums(attribution, own)
+        energy = np.maximum(attribution.values, 0).sum((1, 2), dtype=np.float64)
+        value = float(energy[own].sum() / energy.sum()) if energy.any() else float("nan")
+        return Measured(value, float(own.mean()), {"energy": energy})
+
+
+def _sums(attribution: Attribution, own: np.ndarray) -> np.ndarray:
+    frames = len(attribution.values)
+    if not isinstance(own, np.ndarray) or own.dtype != np.bool_ or own.shape != (frames,) or own.all() or not own.any():
+        raise DataError(
+            f"expected the target's own frames as bool [{frames}], some but not all, got {own!r}; "
+            "join_in_time gives them"
+        )
+    return np.asarray(attribution.values.sum((1, 2), dtype=np.float64))
