@@ -9,6 +9,7 @@ from voxplain.concepts.contrast import Contrast
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import Steps
+from voxplain.concepts.probe import Probed
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.segment import Supervoxels
@@ -106,5 +107,17 @@ def make_run() -> ConceptRun:
     )  # fmt: skip
 
 
+def make_probed(run: ConceptRun) -> Probed:
+    """The first clip taken apart: concepts 1 and 2 can be switched, 0 is there too."""
+    rng = np.random.default_rng(5)
+    switched = rng.normal(size=(4, CLASSES)).astype(np.float32)
+    return Probed(
+        run.clips[0], run.supervoxels[0], np.array([0, 1, 2, 1]), 2, "mean", np.array([40, 80, 120], np.uint8),
+        switched[0], rng.normal(size=CLASSES).astype(np.float32), rng.normal(size=(3, CLASSES)).astype(np.float32),
+        np.array([1, 2]), switched,
+    )  # fmt: skip
+
+
 def make_evaluated_run() -> ConceptRun:
-    return replace(make_run(), evaluation=make_evaluation())
+    run = make_run()
+    return replace(run, evaluation=replace(make_evaluation(), probed=(make_probed(run),)))

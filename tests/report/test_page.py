@@ -1,5 +1,8 @@
+"""The page as text: well-formed, self-contained, escaped, and with every concept, clip and number where it belongs."""
+
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -8,24 +11,26 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from report_runs import GRID, NASTY, TARGET, make_evaluated_run, make_run
+from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
 
 from voxplain.errors import DataError
 from voxplain.report import page
-from voxplain.report.draw import choose_examples, highlight, moving, scale_of
-from voxplain.report.page import short_name, write_report
+from voxplain.report.cards import short_name
+from voxplain.report.draw import choose_examples, stacked
+from voxplain.report.embed import run_lengths, shrink
+from voxplain.report.page import Origin, write_report
 from voxplain.report.words import contrast_words
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
-LOADING = {"src", "srcset", "href", "poster", "data", "action", "background"}
+LOADING = {"src", "srcset", "href", "poster", "data", "data-src", "action", "background"}
 
 
 class Page(HTMLParser):
-    """A strict reader: every element must be closed in order; collects elements and the text outside style."""
+    """A strict reader: every element must be closed in order; collects elements, text and what scripts hold."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.text = [], [], []
+        self.open, self.elements, self.text, self.scripts = [], [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -35,15 +40,24 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] != "style":
+        inside = self.open[-1] if self.open else ""
+        if inside == "script":
+            self.scripts.append(data)
+        elif inside != "style":
             self.text.append(data)
 
     def all(self, tag):
         return [attrs for name, attrs in self.elements if name == tag]
+
+    def said(self):
+        return "".join(self.text)
 
 
 def read(path):
@@ -65,15 +79,16 @@ def test_page_is_well_formed_and_asks_nobody(written):
             assert value.startswith("data:") or (tag == "a" and value[1:] in ids), (tag, name, value[:60])
     text = written.read_text("utf-8")
     assert not re.search(r"https?://|@import|url\(", text)
-    assert {tag for tag, _ in found.elements} & {"script", "link", "iframe", "object", "base"} == set()
-    policy = next(a for a in found.all("meta") if a.get("http-equiv"))
-    assert policy["content"].startswith("default-src 'none'")
+    assert {tag for tag, _ in found.elements} & {"link", "iframe", "object", "base"} == set()
+    policy = next(a for a in found.all("meta") if a.get("http-equiv"))["content"]
+    assert policy.startswith("default-src 'none'")
+    assert "connect-src" not in policy
 
 
 def test_names_are_escaped_and_still_readable(written):
     found = read(written)
     assert not any(name.startswith("on") for _, attrs in found.elements for name in attrs)
-    text = "".join(found.text)
+    text = found.said()
     for name in NASTY[:3]:
         assert name in text
     assert "动作\\udcff.avi" in text
@@ -81,54 +96,68 @@ def test_names_are_escaped_and_still_readable(written):
     assert "</pre><script>alert(3)</script>" in text
     assert "few <videos>" in text
     assert "no frame <decoded>" in text
+    assert not any("alert(" in script for script in found.scripts if "querySelector" in script)
 
 
-def test_every_concept_has_a_row_and_a_card(written):
+def test_every_concept_has_a_card_a_row_and_a_place_at_first_glance(written):
     run, found = make_evaluated_run(), read(written)
     cards = [a["id"] for a in found.all("article")]
     assert cards == ["r0-c1", "r0-c2", "r0-c0"]
-    assert [a["href"] for a in found.all("a")] == [f"#{card}" for card in cards]
-    text = "".join(found.text)
-    assert run.sentence() in text
+    assert [a["href"] for a in found.all("a")] == 2 * [f"#{card}" for card in cards]
+    text = found.said()
+    assert "rests mostly on concept 1: hiding it costs 2.50 log-odds" in text
     assert all(contrast_words(contrast) in text for contrast in run.evaluation.contrasts)
 
 
-def pixels(uri):
-    kind, data = uri.split(",", 1)
-    assert kind == "data:image/png;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data, validate=True))).convert("RGB"))
-
-
-def test_pictures_show_the_members(written):
-    run, found = make_run(), read(written)
-    shown = [a["src"] for a in found.all("img") if "highlighted" in a["alt"]]
-    raw = [a["src"] for a in found.all("img") if a["alt"] == "The same frame as it is"]
-    examples = [(k, e) for k in run.order for e in choose_examples(run, int(k))]
-    assert len(shown) == len(raw) == len(examples) == 11
-    for upper, lower, (k, example) in zip(shown, raw, examples, strict=True):
-        clip, mask = run.member(int(k), example.place)
-        at = slice(example.frame, example.frame + 1)
-        assert np.array_equal(pixels(upper), highlight(clip.frames[at], mask[at], factor=scale_of(*GRID[1:]))[0])
-        assert np.array_equal(pixels(lower), clip.frames[example.frame])
-
-
-def test_clips_play(written):
-    run, videos = make_run(), read(written).all("video")
-    assert len(videos) == 3 + 1 + 3
-    for attrs in videos:
-        assert {"autoplay", "muted", "loop", "playsinline"} <= attrs.keys()
-    data = base64.b64decode(videos[0]["src"].removeprefix("data:video/mp4;base64,"), validate=True)
+def decoded(uri):
+    data = base64.b64decode(uri.removeprefix("data:video/mp4;base64,"), validate=True)
     with av.open(io.BytesIO(data)) as container:
-        assert container.streams.video[0].average_rate == 12  # 25 a second at half speed
-        frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
-    wanted = moving(run, 1, 0)
-    assert frames.shape == wanted.shape
-    assert np.abs(frames.astype(int) - wanted).mean() < 20
+        rate = container.streams.video[0].average_rate
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)]), rate
+
+
+def test_clips_show_the_members_above_the_raw_frames(written):
+    run, found = make_run(), read(written)
+    buttons = [a for a in found.all("button") if a.get("class", "") == "clip"]
+    videos = [a for a in found.all("video") if int(a["height"]) == 2 * int(a["width"]) * 12 // 10]
+    examples = [(int(k), e) for k in run.order for e in choose_examples(run, int(k), 12)]
+    assert len(buttons) == len(examples) == 11
+    for attrs in videos:
+        assert {"muted", "loop", "playsinline"} <= attrs.keys()
+        assert "src" not in attrs, "clips are decoded only when they come near the screen"
+    for attrs, (k, example) in zip(videos[:4], examples[:4], strict=True):
+        frames, rate = decoded(attrs["data-src"])
+        wanted, _ = stacked(run, k, example)
+        assert rate == 12  # 25 a second at half speed
+        assert frames.shape == wanted.shape
+        assert np.abs(frames.astype(int) - wanted).mean() < 24
+
+
+def test_the_explorer_gets_what_was_measured(written):
+    run = make_evaluated_run()
+    probed = run.evaluation.probed[0]
+    data = json.loads(next(s for s in read(written).scripts if s.startswith('{"clips"')))
+    clip = data["clips"][0]
+    assert clip["size"] == list(probed.clip.frames.shape[:3])
+    assert clip["switches"] == probed.switches.tolist()
+    own = np.exp(probed.switched.astype(float))
+    own /= own.sum(1, keepdims=True)
+    assert [row[0] for row in clip["likely"]] == pytest.approx(own[:, run.target_index], abs=1e-4)
+    for level, labels in zip(clip["levels"], probed.supervoxels.labels, strict=True):
+        pairs = np.frombuffer(base64.b64decode(level["runs"]), "<u2").reshape(-1, 2)
+        ids = np.repeat(pairs[:, 0], pairs[:, 1]).reshape(labels.shape)
+        assert [level["concept"][i] for i in ids.ravel()] == probed.assigned[labels.ravel()].tolist()
+
+
+def test_run_lengths_are_lossless_also_beyond_one_pair():
+    values = np.concatenate([np.zeros(70_000, int), [-1, 3, 3, 400], np.full(65_535, 7)])
+    pairs = np.frombuffer(base64.b64decode(run_lengths(values)), "<u2").reshape(-1, 2)
+    assert np.array_equal(np.repeat(pairs[:, 0], pairs[:, 1]), values.astype(np.uint16))
 
 
 def test_same_run_gives_same_bytes_and_leaves_nothing_else(tmp_path, written):
     again = write_report(make_evaluated_run(), tmp_path / "again.html")
-    # Clips apart: their bytes are the encoder's, and test_clips_play looks at what they show.
+    # Clips apart: their bytes are the encoder's, and the test of the clips looks at what they show.
     first, second = (re.sub(rb"data:video/mp4;base64,[^\"]+", b"", p.read_bytes()) for p in (written, again))
     assert first == second
     assert [p.name for p in tmp_path.iterdir()] == ["again.html"]
@@ -154,7 +183,7 @@ def test_several_classes_on_one_page(tmp_path):
     ids = [attrs["id"] for _, attrs in found.elements if "id" in attrs]
     assert len(ids) == len(set(ids)) == 8
     assert [a["href"] for a in found.all("a")][:2] == ["#r0", "#r1"]
-    text = "".join(found.text)
+    text = found.said()
     assert "Not tested: no held-out videos were given" in text
     assert "TCAV [95 %]" in text
 
@@ -163,6 +192,29 @@ def test_no_run_is_refused(tmp_path):
     with pytest.raises(DataError, match="at least one run"):
         write_report([], tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_of_the_reader_s_own_stand_for_concepts(tmp_path):
+    names = {TARGET: {1: "bending <trunk>"}}
+    found = read(write_report(make_run(), tmp_path / "page.html", names=names))
+    assert "rests mostly on the bending <trunk> (concept 1)" in found.said()
+
+
+def test_a_limit_leaves_out_examples_on_demand_first(tmp_path):
+    run = make_run()
+    whole, small = (
+        read(write_report(run, tmp_path / f"{limit}.html", limit=limit)).all("article") for limit in (10**7, 0)
+    )
+    assert len(whole) == len(small) == 3
+    sizes = [(tmp_path / f"{limit}.html").read_text("utf-8").count("<video ") for limit in (10**7, 0)]
+    assert sizes == [11, 9]  # 4, 6 and 1 members; 4 are always shown
+
+
+def test_origin_is_told(tmp_path):
+    origin = Origin("voxplain concepts 'a b' --class x", {"features of the class": 12.34})
+    found = read(write_report(make_run(), tmp_path / "page.html", origin=origin))
+    assert "voxplain concepts 'a b' --class x" in found.said()
+    assert "12.3 s" in found.said()
 
 
 @pytest.mark.parametrize(
@@ -174,17 +226,28 @@ def test_short_name(source, short):
 
 
 def test_big_frames_travel_small():
-    assert page._shrink(np.zeros((600, 300, 3), np.uint8)).shape == (200, 100, 3)
-    assert page._shrink(np.zeros((224, 224, 3), np.uint8)).shape == (224, 224, 3)
+    assert shrink(np.zeros((2, 600, 300, 3), np.uint8)).shape == (2, 200, 100, 3)
+    assert shrink(np.zeros((2, 224, 224, 3), np.uint8)).shape == (2, 224, 224, 3)
 
 
 def test_evaluated_classes_are_also_told_together(tmp_path):
     run = make_evaluated_run()
     one = write_report(run, tmp_path / "one.html")
     two = write_report([run, replace(run, target="other")], tmp_path / "two.html")
-    assert "together" not in one.read_text("utf-8")
+    assert "classes together" not in one.read_text("utf-8")
     found = read(two)
-    assert "2 classes together, layer blocks.<5>" in "".join(found.text)
+    assert "2 classes together, layer blocks.<5>" in found.said()
     assert [attrs["id"] for attrs in found.all("section")] == ["r0", "r1", "all-0"]
     videos = 2 * len(run.evaluation.adding.truth)
-    assert f"On {videos} held-out test videos" in "".join(found.text)
+    assert f"On {videos} held-out test videos" in found.said()
+
+
+def test_strips_follow_the_best_recognised_clip(written):
+    run, found = make_evaluated_run(), read(written)
+    probed = make_probed(run)
+    strip = [a for a in found.all("button") if a.get("class", "") == "clip single"]
+    steps = run.evaluation.adding.logits.shape[2]
+    assert len(strip) == 2 * steps
+    frames, _ = decoded(found.all("video")[-steps]["data-src"])  # removing, step 0: the whole clip
+    wanted = np.asarray(Image.fromarray(probed.clip.frames[0]).resize(frames.shape[2:0:-1], Image.Resampling.NEAREST))
+    assert np.abs(frames[0].astype(int) - wanted).mean() < 24

@@ -9,12 +9,26 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 import numpy as np
+from matplotlib import colormaps
 from scipy import ndimage
 
 from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
 
-__all__ = ["GAP", "Example", "choose_examples", "enlarge", "highlight", "montage", "moving", "scale_of", "tiles"]
+__all__ = [
+    "GAP",
+    "Example",
+    "choose_examples",
+    "enlarge",
+    "heat",
+    "highlight",
+    "montage",
+    "moving",
+    "partly_shown",
+    "scale_of",
+    "stacked",
+    "tiles",
+]
 
 GAP = 4  # white pixels between the tiles of a montage
 DIM = 0.25  # brightness left outside the segment
@@ -109,6 +123,27 @@ def moving(run: ConceptRun, concept: int, place: int, *, longest: int = 48) -> n
     start = int(np.clip((when[0] + when[-1] + 1 - longest) // 2, 0, max(0, len(mask) - longest)))
     span = slice(start, start + longest)
     return highlight(clip.frames[span], mask[span], factor=scale_of(*mask.shape[1:]))
+
+
+def stacked(run: ConceptRun, concept: int, example: Example, *, longest: int = 48) -> tuple[np.ndarray, int]:
+    """(frames uint8 [T',2·s·H,s·W,3], index of the example's frame): highlighted above, as it is below."""
+    clip, mask = run.member(concept, example.place)
+    start = int(np.clip(example.frame - longest // 2, 0, max(0, len(mask) - longest)))
+    span, factor = slice(start, start + longest), scale_of(*mask.shape[1:])
+    shown = highlight(clip.frames[span], mask[span], factor=factor)
+    return np.concatenate([shown, enlarge(clip.frames[span], factor)], axis=1), example.frame - start
+
+
+def partly_shown(frames: np.ndarray, shown: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """What the network saw at a step, enlarged: frames where ``shown``, the base elsewhere; uint8 [T,s·H,s·W,3]."""
+    return enlarge(np.where(shown[..., None], frames, base), scale_of(*shown.shape[1:]))
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """A map [H,W] as colours of viridis from 0 to its largest value, uint8 [H,W,3]; perceptually uniform."""
+    peak = float(values.max())
+    scaled = values / peak if peak > 0 else np.zeros_like(values)
+    return np.asarray(np.rint(255 * colormaps["viridis"](scaled)[..., :3]), dtype=np.uint8)
 
 
 def montage(run: ConceptRun, concept: int, examples: int = 8) -> np.ndarray:

@@ -5,13 +5,16 @@ called no clear difference.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
+from voxplain.concepts.character import Character
 from voxplain.concepts.contrast import Contrast
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.report.lights import background_share
 from voxplain.report.tables import SIGNIFICANT, number, places_for
 
-__all__ = ["axis_label", "contrast_words", "evaluation_words", "found_words", "meaning"]
+__all__ = ["answer_words", "axis_label", "contrast_words", "evaluation_words", "found_words", "meaning"]
 
 FEW = 20  # test videos below which the intervals are called rough
 
@@ -71,6 +74,26 @@ def found_words(run: ConceptRun) -> str:
     sure, count = int((q < SIGNIFICANT).sum()), len(run.bank)
     few = {0: "None", count: "All" if count > 1 else "The one"}.get(sure, str(sure))
     return f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
+
+
+def answer_words(run: ConceptRun, found: Sequence[Character], names: Mapping[int, str]) -> str:
+    """The answer to “what does the network rely on?” in one or two plain sentences."""
+    best = run.rows()[0]
+    called = (
+        f"the {names[best.concept]} (concept {best.concept})" if best.concept in names else f"concept {best.concept}"
+    )
+    digits = places_for([best.score])
+    q = f"q = {number(best.q_value, 3)}" if best.q_value >= 0.001 else "q < 0.001"
+    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
+    mostly = "rests mostly on" if best.q_value < SIGNIFICANT else "seems to rest on"
+    amount = f"score {number(best.score, digits)}"
+    if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
+        amount = f"hiding it costs {number(best.score, digits)} log-odds"
+    said = f"“{run.target}” {mostly} {called}: {amount}, {q}, seen in {best.videos} of {len(run.clips)} videos."
+    share = background_share(run, found)
+    if math.isfinite(share):
+        said += f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
+    return said
 
 
 def evaluation_words(evaluation: EvaluationRun) -> list[str]:

@@ -8,7 +8,12 @@ import numpy as np
 
 from voxplain.errors import VideoError
 
-__all__ = ["encode_video", "write_video"]
+__all__ = ["encode_video", "video_type", "write_video"]
+
+
+def video_type() -> str:
+    """The MIME type of what `encode_video` gives; both codecs travel in MP4."""
+    return "video/mp4"
 
 
 def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:

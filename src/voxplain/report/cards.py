@@ -1,0 +1,106 @@
+"""Concept cards: moving examples, score, when and where, for each concept of a run, best first."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from voxplain.concepts.character import Character
+from voxplain.concepts.run import ConceptRow, ConceptRun
+from voxplain.report.charts import sparkline
+from voxplain.report.draw import Example, choose_examples, heat, stacked
+from voxplain.report.embed import clip_uri, jpeg, png, shrink
+from voxplain.report.tables import SIGNIFICANT, number, places_for
+
+__all__ = ["SLOWER", "cards", "clip_speed", "short_name"]
+
+SHOWN, MORE = 4, 8  # examples on a card, and on demand
+SLOWER = 2  # clips of half a second flash by; they are shown at half speed, and the page says so
+FASTEST = 30  # frames a second on the page
+
+
+def cards(
+    run: ConceptRun, found: Sequence[Character], names: Mapping[int, str], anchor: str, limit: int
+) -> list[dict[str, Any]]:
+    """A card for each concept; examples on demand are left out once the pictures have reached ``limit`` bytes."""
+    rows = run.rows()
+    span = _span(rows)
+    chosen = [choose_examples(run, row.concept, SHOWN + MORE) for row in rows]
+    shown = [[_clip(run, r.concept, e) for e in c[:SHOWN]] for r, c in zip(rows, chosen, strict=True)]
+    used = sum(len(clip["data"]) + len(clip["poster"]) for own in shown for clip in own)
+    made = []
+    for row, own, examples in zip(rows, shown, chosen, strict=True):
+        more: list[dict[str, Any]] = []
+        for example in examples[SHOWN:]:
+            if used > limit:
+                break
+            more.append(_clip(run, row.concept, example))
+            used += len(more[-1]["data"]) + len(more[-1]["poster"])
+        made.append({**_facts(run, row, found[row.concept], span), "clips": own, "more": more,
+                     "id": f"{anchor}-c{row.concept}", "name": names.get(row.concept, "")})  # fmt: skip
+    return made
+
+
+def _facts(run: ConceptRun, row: ConceptRow, found: Character, span: tuple[float, float]) -> dict[str, Any]:
+    start, stop = span
+    place = lambda v: round(100 * (min(max(v, start), stop) - start) / (stop - start), 2)  # noqa: E731
+    digits = places_for([row.score])
+    return {
+        "row": row,
+        "score": number(row.score, digits),
+        "interval": f"{number(row.low, digits)} to {number(row.high, digits)}",
+        "sure": row.q_value < SIGNIFICANT,
+        "bar": {"zero": place(0.0), "value": place(row.score), "low": place(row.low), "high": place(row.high)},
+        "when": Markup(sparkline(found.when, f"Share of the picture concept {row.concept} covers from start to end")),
+        "where": png(heat(found.where)),
+        "motion": number(found.motion, 1),
+        "background": found.like_background,
+        "fixed": found.fixed,
+    }
+
+
+def _span(rows: Sequence[ConceptRow]) -> tuple[float, float]:
+    """The range of all scores' bars: one scale for all cards."""
+    low, high = min(0.0, *(r.score for r in rows)), max(0.0, *(r.score for r in rows))
+    low = min([low, *(r.low for r in rows if np.isfinite(r.low))])
+    high = max([high, *(r.high for r in rows if np.isfinite(r.high))])
+    return (low, high) if high > low else (0.0, 1.0)
+
+
+def _clip(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
+    """Highlighted above raw in one video: the page shows one half, so that both always play in step."""
+    frames, still = stacked(run, concept, example)
+    frames = shrink_pair(frames)
+    height, width = frames.shape[1] // 2, frames.shape[2]
+    return {
+        "data": clip_uri(frames, clip_speed(run.clips[example.clip].seconds)),
+        "poster": jpeg(frames[still]),
+        "thumb": jpeg(frames[still, :height]),
+        "width": width,
+        "height": height,
+        "name": short_name(example.source),
+        "source": example.source,
+        "seconds": example.seconds,
+    }
+
+
+def shrink_pair(frames: np.ndarray) -> np.ndarray:
+    """Stacked frames whose halves are at most 256 pixels a side and of even height, as the codec wants."""
+    half = frames.shape[1] // 2
+    upper, lower = shrink(frames[:, :half]), shrink(frames[:, half:])
+    even = upper.shape[1] - upper.shape[1] % 2, upper.shape[2] - upper.shape[2] % 2
+    return np.concatenate([upper[:, : even[0], : even[1]], lower[:, : even[0], : even[1]]], axis=1)
+
+
+def clip_speed(seconds: np.ndarray) -> int:
+    """Frames a second at which a clip with these times [T] is shown."""
+    span = float(seconds[-1] - seconds[0])
+    rate = (len(seconds) - 1) / span if span > 0 else 25.0
+    return int(np.clip(round(rate / SLOWER), 2, FASTEST))
+
+
+def short_name(source: str) -> str:
+    """The last two parts of a path, enough to tell videos of different folders apart."""
+    return "/".join(PurePosixPath(source.replace("\\", "/")).parts[-2:]) or source

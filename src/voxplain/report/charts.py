@@ -1,0 +1,120 @@
+"""Line charts and small multiples as SVG that follows the page's colours, light or dark.
+
+Arrays in, text out. Every curve has a marker of its own, so that no reader needs to tell colours apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from voxplain.concepts.evaluate import Steps
+from voxplain.report.tables import mean_curves
+
+__all__ = ["against_count", "against_coverage", "sparkline"]
+
+WIDTH, HEIGHT = 420, 262
+LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 40
+ORDERS = ("random", "matched", "least", "top")
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """From data to the drawing: x in ``low``…``high``, y in 0…1."""
+
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        return LEFT + (value - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        return TOP + (1 - value) * (HEIGHT - TOP - BOTTOM)
+
+    def points(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+        return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
+
+
+def against_count(steps: Steps) -> str:
+    """Accuracy against the number of concepts added or removed, with the 95 % band of the random orders."""
+    means = mean_curves(steps)
+    n = len(means.low)
+    # One place is left empty before "all": the axis is not to scale there.
+    xs = [*range(n - 1), n]
+    axes = _Axes(0, n)
+    band = axes.points([*xs[:-1], *xs[-2::-1]], [*means.high[:-1], *means.low[-2::-1]])
+    ticks = [(x, "all" if i == n - 1 else str(i)) for i, x in enumerate(xs)]
+    verb = "shown" if steps.kind == "adding" else "hidden"
+    parts = [f'<polygon class="band" points="{band}"/>']
+    parts += [_curve(axes, xs, means.accuracy[name], name) for name in ORDERS]
+    return _chart(axes, ticks, f"concepts {verb}", parts, steps)
+
+
+def against_coverage(steps: Steps) -> str:
+    """Accuracy against the share of voxels shown or hidden: what is ranking and what is only coverage."""
+    means = mean_curves(steps)
+    axes = _Axes(0, 1)
+    ticks = [(v, f"{100 * v:.0f}") for v in (0, 0.2, 0.4, 0.6, 0.8, 1)]
+    verb = "shown" if steps.kind == "adding" else "hidden"
+    parts = [_curve(axes, means.coverage[name].tolist(), means.accuracy[name], name) for name in ORDERS]
+    return _chart(axes, ticks, f"voxels {verb}, %", parts, steps)
+
+
+def _curve(axes: _Axes, xs: Sequence[float], ys: np.ndarray, name: str) -> str:
+    """One order; thin from the last counted step to "all", for nothing was measured between them."""
+    ys = ys.tolist()
+    marks = "".join(_mark(axes.x(x), axes.y(y), name) for x, y in zip(xs, ys, strict=True))
+    return (
+        f'<g class="{name}"><polyline points="{axes.points(xs[:-1], ys[:-1])}"/>'
+        f'<polyline class="rest" points="{axes.points(xs[-2:], ys[-2:])}"/>{marks}</g>'
+    )
+
+
+def _mark(x: float, y: float, name: str) -> str:
+    shapes = {
+        "top": f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4"/>',
+        "least": f'<path d="M{x - 4:.1f} {y - 3:.1f}h8l-4 6.6z"/>',
+        "matched": f'<rect x="{x - 2.8:.1f}" y="{y - 2.8:.1f}" width="5.6" height="5.6"/>',
+        "random": "",
+    }
+    return shapes[name]
+
+
+def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[str], steps: Steps) -> str:
+    lines = [
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y(v):.1f}" y2="{axes.y(v):.1f}"/>'
+        f'<text class="tick" x="{LEFT - 7}" y="{axes.y(v) + 4:.1f}" text-anchor="end">{100 * v:.0f}</text>'
+        for v in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    lines += [
+        f'<text class="tick" x="{axes.x(x):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(text)}</text>'
+        for x, text in ticks
+    ]
+    for name, value in (("baseline", steps.baseline()), ("chance", 1 / steps.logits.shape[-1])):
+        y = f"{axes.y(value):.1f}"
+        lines.append(f'<line class="{name}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    lines.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">{escape(label)}</text>')
+    words = escape(_words(steps, label))
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">'
+    return f"{head}{''.join(lines + parts)}</svg>"
+
+
+def _words(steps: Steps, label: str) -> str:
+    """The chart for those who do not see it."""
+    means, last = mean_curves(steps), len(mean_curves(steps).low) - 2
+    said = ", ".join(f"{name} {100 * means.accuracy[name][last]:.0f} %" for name in ("top", "least", "random"))
+    return f"Accuracy against {label}; after {last} concepts: {said}"
+
+
+def sparkline(values: np.ndarray, label: str) -> str:
+    """A small filled curve from the clip's start to its end, scaled to its own largest value."""
+    peak = float(values.max())
+    ys = 30 - 28 * (values / peak if peak > 0 else values)
+    xs = np.linspace(0, 100, len(values))
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    return (
+        f'<svg class="spark" viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
+        f'<polygon points="0,32 {line} 100,32"/><polyline points="{line}"/></svg>'
+    )

@@ -1,0 +1,136 @@
+"""Where the concepts are in one test clip, and what hiding each of them cost the network there."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.evaluate import margins
+from voxplain.concepts.probe import Probed
+from voxplain.concepts.run import ConceptRun
+from voxplain.errors import DataError
+from voxplain.report.figures.options import FigureOptions, evaluation_of, probed_of, shown_frames
+from voxplain.report.figures.sheet import GREY, INK, SMALL, TEXT, Sheet
+from voxplain.report.plots import LIGHT
+from voxplain.report.tables import number, places_for
+
+__all__ = ["COLOURS", "drops", "effect_map", "map_figure"]
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
+MARGIN, GAP, HEAD, RIGHT = 0.1, 0.08, 0.36, 3.3  # cm
+NAMES = 0.4  # cm for what a row is called
+COLUMNS = 6  # frames of a still figure
+MAP = "viridis"
+DIMMED = 0.55
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+def drops(run: ConceptRun, probed: Probed) -> np.ndarray:
+    """Log-odds of the class that the network lost with each concept hidden in this clip, [K]; NaN where it is absent."""
+    whole = margins(probed.unmodified, np.array(run.target_index))
+    return whole - margins(probed.hidden, np.full(len(probed.hidden), run.target_index))
+
+
+def effect_map(run: ConceptRun, probed: Probed) -> np.ndarray:
+    """At each voxel the drop of its concept, mean over the levels of supervoxels; float64 [T,H,W]."""
+    lost = np.nan_to_num(drops(run, probed))[probed.assigned]
+    labels = probed.supervoxels.labels
+    there = labels >= 0
+    return np.where(there, lost[labels], 0).sum(0) / np.maximum(there.sum(0), 1)
+
+
+def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = None) -> Figure:
+    """Rows: the clip, its concepts, the log-odds that each voxel's concept costs; a column a frame.
+
+    A moving figure stands the three beside each other and shows the frame ``moment``.
+    """
+    if options.concepts > len(COLOURS):
+        raise DataError(
+            f"expected at most {len(COLOURS)} concepts in a map, got {options.concepts}; more colours cannot be told "
+            "apart"
+        )
+    evaluation_of(run)
+    probed = probed_of(run, options)
+    clip, values = probed.clip, effect_map(run, probed)
+    chosen = [int(k) for k in run.order[: options.concepts]]
+    scale = Normalize(min(0.0, float(values.min())), max(float(values.max()), 1e-9))
+    heat = np.rint(255 * colormaps[MAP](scale(values))[..., :3]).astype(np.uint8)
+    layers = {"clip": clip.frames, "concepts": _painted(probed, chosen), "effect": heat}
+    frames = shown_frames(options, len(clip), COLUMNS) if moment is None else [moment]
+    grid = (3, len(frames)) if moment is None else (1, 3)
+    wide = (options.width - 2 * MARGIN - NAMES - RIGHT + GAP) / max(grid[1], 3) - GAP
+    tall = wide * clip.frames.shape[1] / clip.frames.shape[2]
+    bottom = MARGIN + HEAD + max(grid[0] * (tall + GAP) - GAP, _legend_height(len(chosen)))
+    sheet = Sheet(options.width, bottom + MARGIN)
+    for row, (name, pixels) in enumerate(layers.items()):
+        for column, frame in enumerate(frames):
+            r, c = (row, column) if moment is None else (0, row)
+            x, y = MARGIN + NAMES + c * (wide + GAP), MARGIN + HEAD + r * (tall + GAP)
+            sheet.picture(x, y, wide, tall, pixels[frame])
+            above = f"{clip.seconds[frame]:.2f} s" if moment is None else name
+            if r == 0:
+                sheet.text(x + wide / 2, y - 0.09, above, size=SMALL, color=GREY, ha="center", va="bottom")
+            if column == 0 and moment is None:
+                sheet.text(MARGIN + NAMES - 0.1, y + tall / 2, name, rotation=90, ha="right", va="center")
+    right = MARGIN + NAMES + max(grid[1], 3) * (wide + GAP) + 0.2
+    below = _legend(sheet, run, probed, chosen, right)
+    _scale(sheet, scale, right, (below + 0.35, bottom))
+    return sheet.figure
+
+
+def _painted(probed: Probed, chosen: list[int]) -> np.ndarray:
+    """Grey frames with the chosen concepts in their colours, the best on top, uint8 [T,H,W,3]."""
+    grey = probed.clip.frames @ LUMA
+    out = np.repeat((255 * (1 - DIMMED) + grey * DIMMED)[..., None], 3, axis=-1)
+    for colour, k in reversed(list(zip(COLOURS, chosen, strict=False))):
+        mask = concept_mask(probed.supervoxels, probed.assigned, k)
+        # Some of the frame's own light and shade stays, so that the object can be seen.
+        out[mask] = (0.7 + 0.3 * grey[mask] / 255)[:, None] * np.array(to_rgb(colour)) * 255
+    return np.rint(out).astype(np.uint8)
+
+
+LINE = 0.36  # cm
+
+
+def _legend_height(count: int) -> float:
+    return (count + 1) * LINE + 2.4
+
+
+def _legend(sheet: Sheet, run: ConceptRun, probed: Probed, chosen: list[int], x: float) -> float:
+    """Colour, name and effect of each concept; returns where it ends."""
+    lost = drops(run, probed)
+    digits = min(2, places_for(lost))
+    y = MARGIN + HEAD
+    sheet.text(sheet.width - MARGIN, y, "effect here", size=SMALL, color=GREY, ha="right")
+    for colour, k in zip(COLOURS, chosen, strict=False):
+        y += LINE
+        middle = y + 0.13
+        width, height = 0.26 / sheet.width, 0.26 / sheet.height
+        corner = (x / sheet.width, 1 - (middle + 0.13) / sheet.height)
+        sheet.figure.add_artist(Rectangle(corner, width, height, facecolor=colour, edgecolor=INK, linewidth=0.4))
+        absent = bool(np.isnan(lost[k]))
+        sheet.text(x + 0.38, middle, f"concept {k}", size=TEXT, va="center", color=GREY if absent else INK)
+        said = "absent" if absent else number(float(lost[k]), digits)
+        sheet.text(sheet.width - MARGIN, middle, said, size=TEXT, va="center", ha="right", color=INK)
+    return y + LINE
+
+
+def _scale(sheet: Sheet, scale: Normalize, x: float, span: tuple[float, float]) -> None:
+    """The colours of the map with their values."""
+    top, bottom = span[1] - min(2.0, span[1] - span[0]), span[1]
+    ax = sheet.axes(x, top, 0.26, bottom - top)
+    ramp = np.linspace(scale.vmin or 0, scale.vmax or 1, 256)[:, None]
+    ax.imshow(
+        ramp, cmap=MAP, norm=scale, origin="lower", aspect="auto", extent=(0, 1, scale.vmin or 0, scale.vmax or 1)
+    )
+    ax.set_xticks([])
+    ax.yaxis.tick_right()
+    ax.yaxis.get_major_locator().set_params(nbins=4)
+    ax.tick_params(labelsize=SMALL, length=2, width=0.6, pad=1.5, colors=INK, color=LIGHT.soft)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    words, room = "log-odds lost\nwhen the voxel’s\nconcept is hidden", sheet.width - MARGIN - x - 1.0
+    sheet.fitted(x + 1.0, (top + bottom) / 2, [words], room, size=SMALL, color=GREY, va="center", linespacing=1.35)

@@ -1,0 +1,167 @@
+"""A printed sheet: pictures, outlines and words at places in centimetres, written as PDF, PNG, GIF or MP4.
+
+The figure carries its own canvas: no pyplot, no global state. Places count from the upper left corner.
+"""
+
+import io
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
+from PIL import Image
+
+from voxplain.report.draw import enlarge
+from voxplain.video.encode import encode_video
+
+__all__ = [
+    "CM", "GREY", "INK", "SMALL", "TEXT", "Sheet", "edges", "file_of_figure", "file_of_frames", "printable", "raster",
+    "shorten",
+]  # fmt: skip
+
+CM = 1 / 2.54  # inches
+TEXT, SMALL = 7.5, 6.5  # points
+INK, GREY = "#1f2328", "#656d76"
+DPI, SCREEN_DPI = 300, 150  # of PNG, of moving pictures
+FONT = "DejaVu Sans"  # comes with matplotlib, so the same on every machine
+YELLOW = "#ffe100"
+
+
+class Sheet:
+    """A white page of ``width`` × ``height`` cm to put things on."""
+
+    def __init__(self, width: float, height: float) -> None:
+        """An empty sheet."""
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width * CM, height * CM), facecolor="white", dpi=DPI)
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """An empty frame with its upper left corner at (x, y)."""
+        w, h = self.width, self.height
+        return self.figure.add_axes((x / w, 1 - (y + height) / h, width / w, height / h))
+
+    def picture(self, x: float, y: float, width: float, height: float, pixels: np.ndarray) -> Axes:
+        """Pixels uint8 [H,W,3] at a place, enlarged by repeating them; data coordinates of the axes are pixels."""
+        rows, columns = pixels.shape[:2]
+        ax = self.axes(x, y, width, height)
+        # Viewers smooth what they enlarge; an image of print resolution leaves them nothing to enlarge.
+        factor = max(1, round(width * CM * DPI / columns))
+        ax.imshow(enlarge(pixels, factor), interpolation="nearest", aspect="auto", extent=(0, columns, rows, 0))
+        ax.set_axis_off()
+        return ax
+
+    def outline(self, ax: Axes, mask: np.ndarray, *, color: str = YELLOW, width: float = 0.8) -> None:
+        """A line of so many points around a mask bool [H,W] of a picture, with a dark rim; drawn, not pixels."""
+        lines = edges(mask)
+        for shade, points in (("black", width + 0.7), (color, width)):
+            ax.add_collection(
+                LineCollection(lines, colors=shade, linewidths=points, capstyle="projecting"), autolim=False
+            )
+
+    def text(self, x: float, y: float, words: str, *, size: float = TEXT, color: str = INK, **how: Any) -> Text:
+        """Words at a place; by default their upper left corner is there."""
+        how = {"va": "top", "ha": "left", **how}
+        return self.figure.text(
+            x / self.width, 1 - y / self.height, printable(words), fontsize=size, color=color, fontfamily=FONT,
+            parse_math=False, **how,
+        )  # fmt: skip
+
+    def fitted(self, x: float, y: float, words: Sequence[str], room: float, **how: Any) -> Text:
+        """The first of some wordings that fits into ``room`` cm; the last one smaller where none does."""
+        for wording in words:
+            said = self.text(x, y, wording, **how)
+            wide = said.get_window_extent().width / self.figure.dpi / CM
+            if wide <= room:
+                return said
+            if wording != words[-1]:
+                said.remove()
+        said.set_fontsize(said.get_fontsize() * room / wide)
+        return said
+
+    def line(self, x: float, y: float, words: Sequence[tuple[str, str]], room: float, size: float = SMALL) -> None:
+        """Words in colours of their own one after the other, smaller where they need more than ``room`` cm."""
+        said = [self.text(0, y, word, color=color, size=size) for word, color in words]
+        wide = [text.get_window_extent().width / self.figure.dpi / CM + 0.08 for text in said]
+        shrink = min(1.0, room / sum(wide))
+        for text, before in zip(said, np.cumsum([0, *wide]), strict=False):
+            text.set_fontsize(size * shrink)
+            text.set_x((x + before * shrink) / self.width)
+
+
+def edges(mask: np.ndarray) -> np.ndarray:
+    """The border of a mask bool [H,W] as straight lines between pixels, float [n,2,2] of (x, y)."""
+    padded = np.pad(mask, 1)
+    across = padded[1:, 1:-1] != padded[:-1, 1:-1]  # [H+1,W]: a border above row y
+    down = padded[1:-1, 1:] != padded[1:-1, :-1]  # [H,W+1]: a border left of column x
+    flat = [np.stack([np.stack([a, y], -1), np.stack([b, y], -1)], 1) for y, a, b in (_runs(across),)]
+    upright = [np.stack([np.stack([x, a], -1), np.stack([x, b], -1)], 1) for x, a, b in (_runs(down.T),)]
+    return np.concatenate([*flat, *upright]).astype(float)
+
+
+def _runs(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(row, start, stop) of every unbroken run of a bool array [R,C]."""
+    change = np.diff(np.pad(marked, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, start = np.nonzero(change == 1)
+    return row, start, np.nonzero(change == -1)[1]
+
+
+def printable(words: str) -> str:
+    """Words with a box for every character that the font lacks, undecodable bytes among them."""
+    known = _known()
+    return "".join(c if c == "\n" or ord(c) in known else "□" for c in words)
+
+
+def shorten(words: str, most: int = 40) -> str:
+    """Words cut in the middle to at most so many characters."""
+    words = " ".join(words.split())
+    return words if len(words) <= most else f"{words[: most // 2]}…{words[-(most - most // 2 - 1) :]}"
+
+
+@cache
+def _known() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
+
+
+def file_of_figure(figure: Figure, suffix: str) -> bytes:
+    """A figure as the bytes of a .pdf, its fonts embedded whole as outlines (type 42), or of a .png of 300 dpi.
+
+    The same figure gives the same bytes: no date, no name of a program.
+    """
+    out = io.BytesIO()
+    unwanted = {".pdf": ("CreationDate", "Producer", "Creator"), ".png": ("Software",)}[suffix]
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(out, format=suffix[1:], dpi=DPI, metadata=dict.fromkeys(unwanted))
+    return out.getvalue()
+
+
+def raster(figure: Figure) -> np.ndarray:
+    """A figure as uint8 [H,W,3] for moving pictures, both sides even."""
+    figure.set_dpi(SCREEN_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    return np.ascontiguousarray(pixels[: len(pixels) // 2 * 2, : pixels.shape[1] // 2 * 2])
+
+
+def file_of_frames(frames: np.ndarray, suffix: str, fps: int) -> bytes:
+    """Frames uint8 [T,H,W,3] as the bytes of an .mp4, or of a .gif that runs without end."""
+    if suffix == ".mp4":
+        return encode_video(frames, fps=fps, crf=16)
+    # One palette for all frames: with one each, colours that do not change flicker.
+    sample = np.concatenate(frames[:: max(1, len(frames) // 4)])
+    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT)
+    first, *rest = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first.save(out, format="gif", save_all=True, append_images=rest, duration=round(100 / fps) * 10, loop=0)
+    return out.getvalue()
