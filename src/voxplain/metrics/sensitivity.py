@@ -15,7 +15,6 @@ from voxplain.attribution.record import Attribution, AttributionMethod, Target
 from voxplain.errors import DataError
 from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
 from voxplain.metrics.shown import masked_scores
-from voxplain.metrics.units import Unit, unit_labels, unit_values
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
 
@@ -26,17 +25,16 @@ __all__ = ["Infidelity", "Sensitivity"]
 class Infidelity:
     """Mean over D changes I of (I·map − (f(x) − f(x − I)))²: what the map predicts against what the network does.
 
-    Lower is better. ``change`` "hide": random units are replaced by the base; the map is read as contributions, and
-    I·map is its sum over what is hidden. "noise": Gaussian noise, the same in the three colours, is taken off the
-    input; the map is read as a (signed) gradient. With ``scaled`` the map is first multiplied by the β that fits best,
-    so that its unit does not count. The chance is the value of a map of zeros, the mean of (f(x) − f(x − I))²: what a
-    scaled map without information gets. ``details``: beta, predicted and actual [D], unexplained (value over chance).
+    Lower is better. ``change`` "hide": a random cuboid is replaced by the base; the map is read as contributions, and
+    I·map is its sum inside. "noise": Gaussian noise, the same in the three colours, is taken off the input; the map is
+    read as a (signed) gradient. With ``scaled`` the map is first multiplied by the β that fits best, so that its unit
+    does not count. The chance is the value of a uniform map with its best β: hiding more always loses more, so that
+    a map without information already predicts a part. ``details``: beta, predicted and actual [D], unexplained (value
+    over chance).
     """
 
     change: Literal["hide", "noise"] = "hide"
-    unit: Unit = "block"  # of "hide"
-    share: float = 0.2  # of the units that are hidden at once
-    fill: str = "mean"
+    fill: str = "mean"  # base of "hide"
     noise: float = 0.1  # standard deviation of "noise", in normalised input
     draws: int = 64
     objective: Objective = "logit"
@@ -48,52 +46,72 @@ class Infidelity:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.change not in ("hide", "noise") or self.draws < 1 or self.noise <= 0 or not 0 < self.share < 1:
+        if self.change not in ("hide", "noise") or self.draws < 1 or self.noise <= 0:
             raise DataError(
-                "expected change hide or noise, 1 draw or more, noise above 0 and a share between 0 and 1, got "
-                f"{self.change!r}, {self.draws}, {self.noise} and {self.share}; correct them"
+                "expected change hide or noise, 1 draw or more and noise above 0, got "
+                f"{self.change!r}, {self.draws} and {self.noise}; correct them"
             )
 
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         check_pair(clip, attribution)
-        predicted, actual = (self._hide if self.change == "hide" else self._noise)(model, clip, attribution)
-        power = float((predicted**2).sum())
-        beta = (float((predicted * actual).sum()) / power if power else 0.0) if self.scaled else 1.0
-        value, zero = float(((beta * predicted - actual) ** 2).mean()), float((actual**2).mean())
+        run = self._hide if self.change == "hide" else self._noise
+        predicted, uniform, actual = run(model, clip, attribution)
+        beta = _best_scale(predicted, actual) if self.scaled else 1.0
+        value = float(((beta * predicted - actual) ** 2).mean())
+        chance = float(((_best_scale(uniform, actual) * uniform - actual) ** 2).mean())
         details = {
             "beta": beta,
             "predicted": predicted,
             "actual": actual,
-            "unexplained": value / zero if zero else float("nan"),
+            "unexplained": value / chance if chance else float("nan"),
         }
-        return Measured(value, zero, details)
+        return Measured(value, chance, details)
 
-    def _hide(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, np.ndarray]:
-        labels = unit_labels(clip, self.unit)
-        sums = unit_values(attribution.values, labels, "sum")
-        size = min(len(sums), max(1, round(self.share * len(sums))))
-        rng = clip_rng(clip, self.seed)
-        gone = np.zeros((1 + self.draws, len(sums)), bool)  # the first row hides nothing
-        for row in gone[1:]:
-            row[rng.choice(len(sums), size, replace=False)] = True
-        f = masked_scores(model, clip, (~row[labels] for row in gone), self.fill, attribution.target, self.objective)
-        return gone[1:] @ sums, f[0] - f[1:]
+    def _hide(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, ...]:
+        """What the map and a uniform map predict, and what the score loses, float64 [D] each."""
+        boxes = [self._cuboid(clip, i) for i in range(self.draws)]
+        inside = np.array([attribution.values[box].sum(dtype=np.float64) for box in boxes])
+        volume = np.array([attribution.values[box].size for box in boxes], np.float64)
+        whole = np.ones(attribution.values.shape, bool)
+        shown = (mask for part in ([whole], (_without(whole, box) for box in boxes)) for mask in part)
+        f = masked_scores(model, clip, shown, self.fill, attribution.target, self.objective)
+        return inside, volume, f[0] - f[1:]
 
-    def _noise(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, np.ndarray]:
+    def _cuboid(self, clip: Clip, i: int) -> tuple[slice, ...]:
+        """Sides of any length and place."""
+        rng = clip_rng(clip, self.seed, i)
+        ends = [sorted(rng.choice(n + 1, 2, replace=False)) for n in clip.frames.shape[:3]]
+        return tuple(slice(int(low), int(high)) for low, high in ends)
+
+    def _noise(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, ...]:
+        """As `_hide`."""
         x = to_input(model, clip.frames[None])
         whole = float(scores(model, x, [attribution.target], self.objective))
-        predicted, actual = [], []
+        predicted, uniform, actual = [], [], []
         for start in range(0, self.draws, model.batch_size):
             taken = np.stack([self._draw(clip, i) for i in range(start, min(start + model.batch_size, self.draws))])
             predicted.append((taken * attribution.values).sum((1, 2, 3), dtype=np.float64))
+            uniform.append(taken.sum((1, 2, 3), dtype=np.float64))
             less = x.float() - torch.from_numpy(taken).to(x.device)[:, None]
             left = scores(model, less.to(x.dtype), [attribution.target] * len(taken), self.objective)
             actual.append(whole - left.double().cpu().numpy())
-        return np.concatenate(predicted), np.concatenate(actual)
+        return np.concatenate(predicted), np.concatenate(uniform), np.concatenate(actual)
 
     def _draw(self, clip: Clip, i: int) -> np.ndarray:
         return self.noise * clip_rng(clip, self.seed, i).standard_normal(clip.frames.shape[:3], np.float32)
+
+
+def _best_scale(predicted: np.ndarray, actual: np.ndarray) -> float:
+    """β that brings β·predicted nearest to what happened."""
+    power = float((predicted**2).sum())
+    return float((predicted * actual).sum()) / power if power else 0.0
+
+
+def _without(whole: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    left = whole.copy()
+    left[box] = False
+    return left
 
 
 @dataclass(frozen=True)
