@@ -1,0 +1,172 @@
+"""DeepLIFT: summation to delta, the closed form of linear networks, captum's where captum works."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import DeepLift as CaptumDeepLift
+from relevance_nets import Cells, Does, FramesRNN, Gated, Mixed, Plain, clips_of, model_of, settle
+from torch import Tensor, nn
+
+from small_nets import ConvNet, LinearNet
+from voxplain.attribution.deeplift import DeepLift, Seen, _Multiplier
+from voxplain.attribution.gradient import InputXGradient
+from voxplain.attribution.passes import base_input, logits, to_input
+from voxplain.errors import DataError, ModelError
+from voxplain.model import stack
+
+
+class Pooled(nn.Module):
+    """Each module once, and no max pools, after which captum's values do not add up: what captum handles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.act1, self.pool1 = nn.Conv3d(3, 5, 3, padding=1), nn.ReLU(), nn.AvgPool3d((1, 2, 2))
+        self.conv2, self.act2, self.pool2 = nn.Conv3d(5, 6, 3, padding=1), nn.Sigmoid(), nn.AdaptiveAvgPool3d(1)
+        self.fc1, self.act3, self.fc2 = nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool2(self.act2(self.conv2(self.pool1(self.act1(self.conv1(x))))))
+        return self.fc2(self.act3(self.fc1(x.flatten(1))))
+
+
+class Various(nn.Module):
+    """Overlapping max pools, activations of all shapes, a module used three times, constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.again, self.pool = nn.Conv3d(3, 4, 3, padding=1), nn.PReLU(), nn.MaxPool3d(3, 1, 1)
+        self.mix, self.head = nn.Conv3d(4, 4, 1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.again(self.conv(0.5 * x + 0.1))
+        x = self.again(nn.functional.gelu(self.mix(self.pool(x))) - x / 3)
+        x = self.again(torch.cat([x.amax((3, 4)), nn.functional.elu(x).mean((3, 4))], 1))
+        return self.head(x.clamp(-1, 1).mean(2))
+
+
+NETS = {
+    "mixed": lambda: settle(Mixed(bias=True), shift=True),
+    "mixed in place": lambda: settle(Mixed(bias=True, inplace=True), shift=True),
+    "plain": Plain,
+    "pooled": Pooled,
+    "various": Various,
+    "conv net": ConvNet,
+}
+
+
+@pytest.mark.parametrize("build", NETS.values(), ids=NETS)
+@pytest.mark.parametrize("baseline", ["black", "mean", "blur"])
+def test_summation_to_delta(build: type[nn.Module], baseline: str) -> None:
+    torch.manual_seed(0)
+    model = model_of(build(), next(iter(dict(build().named_children()))))
+    clips, targets = clips_of(3), [0, 2, 1]
+    x, base = to_input(model, stack(clips)), base_input(model, stack(clips), baseline)
+    rise = (logits(model, x) - logits(model, base))[torch.arange(3), targets]
+    for a, want in zip(DeepLift(baseline=baseline)(model, clips, targets), rise, strict=True):
+        assert a.values.sum(dtype=np.float64) == pytest.approx(float(want), rel=2e-3, abs=2e-5)
+        assert a.details["completeness_gap"] < 2e-3 + 2e-5 / abs(float(want))
+
+
+@pytest.mark.parametrize("build", [Pooled, Plain])
+def test_equals_captum(build: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    net = build().eval()
+    model, clips, targets = model_of(net, "head" if build is Plain else "fc2"), clips_of(3), [2, 0, 1]
+    x, base = to_input(model, stack(clips)), base_input(model, stack(clips), "black")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its hooks
+        theirs = CaptumDeepLift(net).attribute(x, base, target=targets).sum(1).detach().numpy()
+    for a, want in zip(DeepLift()(model, clips, targets), theirs, strict=True):
+        np.testing.assert_allclose(a.values, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
+
+
+def test_a_linear_network_has_a_closed_form() -> None:
+    net = LinearNet()
+    model, clip = model_of(net, "feature"), clips_of(1)[0]
+    w = (net.head.weight[3] @ net.feature.weight).detach().view(3, 4, 8, 8)
+    x = to_input(model, stack([clip]))[0]
+    for fill in ("black", "blur"):
+        base = base_input(model, stack([clip]), fill)[0]
+        want = (w * (x - base)).sum(0).numpy()
+        np.testing.assert_allclose(DeepLift(baseline=fill)(model, clip, 3).values, want, rtol=1e-3, atol=1e-5)
+
+
+def test_a_reference_of_zeros_without_bias_gives_input_times_gradient_of_relu_networks() -> None:
+    torch.manual_seed(2)
+    net = Mixed()
+    for m in net.modules():  # the mean colour is zero then, and every activation of the reference
+        if isinstance(m, nn.BatchNorm3d):
+            m.eval()
+    model = model_of(net, "conv1", mean=(0.4, 0.6, 0.2))  # whole grey levels: 102, 153, 51
+    clips = clips_of(2)
+    theirs = InputXGradient(channels="signed")(model, clips, 1)
+    for a, b in zip(DeepLift(baseline="mean")(model, clips, 1), theirs, strict=True):
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-3, atol=1e-4 * np.abs(b.values).max())
+
+
+@pytest.mark.parametrize(
+    ("shown", "want"), [((3.0, 1.0), (1.0, 0.0)), ((1.0, 0.0), (0.0, -1.0)), ((0.0, 2.0), (0.0, 0.0))]
+)
+def test_max_pools_credit_the_clips_maximum_for_rises_and_the_references_for_falls(
+    shown: tuple[float, float], want: tuple[float, float]
+) -> None:
+    x, reference = torch.tensor([[shown]], requires_grad=True), torch.tensor([[(0.0, 2.0)]])
+    run = partial(nn.functional.max_pool1d, kernel_size=2)
+    now, seen = (Seen("max_pool1d", v.detach(), run(v.detach())) for v in (x, reference))
+    _Multiplier.apply(x, now, seen, run).sum().backward()
+    np.testing.assert_allclose(((x - reference) * x.grad).detach().flatten(), want)
+
+
+def test_the_rescale_rule_sees_through_saturation() -> None:
+    """The paper's example: y = 1 − ReLU(1 − x₁ − x₂) is flat at (1, 1), where its gradient is zero."""
+
+    class Saturates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = nn.Linear(3 * 1 * 1 * 2, 1)
+            self.head = nn.Linear(1, 2)
+            with torch.no_grad():
+                self.inside.weight.fill_(-1 / 12)  # voxels run from −2 to 2, three colours each
+                self.inside.bias.fill_(0.0)
+                self.head.weight.copy_(torch.tensor([[-1.0], [0.0]]))
+                self.head.bias.copy_(torch.tensor([1.0, 0.0]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.relu(self.inside(x.flatten(1))))
+
+    model = model_of(Saturates(), "head", (1, 1, 2))
+    clip = clips_of(1, (1, 1, 2))[0]
+    clip.frames[:] = 255
+    assert np.allclose(InputXGradient()(model, clip, 0).values, 0)
+    np.testing.assert_allclose(DeepLift(baseline="black")(model, clip, 0).values, 0.5, atol=1e-4)
+
+
+def test_refuses_what_it_has_no_rule_for() -> None:
+    clip = clips_of(1)[0]
+    frames = {"layout": "BTCHW"}
+    for net, options, what in (
+        (Gated(), {}, "product of two"),
+        (FramesRNN("lstm"), frames, "network|net"),
+        (Cells(), frames, "product of two|Lstm|net"),
+        (Does(nn.GroupNorm(2, 4)), {}, "GroupNorm"),
+        (Does(lambda x: x**2), {}, "Pow"),
+        (Does(lambda x: 1 / x), {}, "Reciprocal|product"),
+        (Does(lambda x: x.max(1, keepdim=True)[0].expand_as(x)), {}, "Max"),
+    ):
+        with pytest.raises(ModelError, match=what):
+            DeepLift()(model_of(net, "head", **options), clip, 0)
+    with pytest.raises(DataError, match="green"):
+        DeepLift(baseline="green")(model_of(Plain(), "head"), clip, 0)
+
+
+def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
+    net = Does(lambda x: x.relu().relu() if float(x.detach().mean()) > 0 else x.relu())
+    with torch.no_grad():
+        net.conv.weight.abs_()
+    clip = clips_of(1)[0]
+    clip.frames[:] = 255
+    with pytest.raises(ModelError, match="same operations"):
+        DeepLift()(model_of(net, "head"), clip, 0)
