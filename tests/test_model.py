@@ -251,7 +251,7 @@ def test_classes_by_name_and_index():
         unnamed.gradient(clips(1), "run")
     with pytest.raises(ModelError, match=r"logits \[1,2\], got \(1, 5\)"):
         model(ConvNet(), "pool", classes=("a", "b")).logits(clips(1))
-    with pytest.raises(ModelError, match="objective of logit, log_probability, log_odds, got 'loss'"):
+    with pytest.raises(ModelError, match="objective of logit, log_probability, log_odds, probability, got 'loss'"):
         m.gradient(clips(1), 0, objective="loss")
 
 

@@ -99,7 +99,7 @@ def test_null_concepts_are_chance():
     assert sign.scores.value[sign.names.index("reddish")] == 1
     size = explained()
     assert size.scores.chance == 0
-    assert size.scores.name == "tcav (magnitude, log_odds)"
+    assert size.scores.name == "tcav (magnitude, logit)"
     assert np.abs(size.scores.null).max() < 0.5 * size.scores.value.max()
 
 

@@ -58,7 +58,7 @@ class ConceptSettings:
     random_sets: int = 50  # [P]
     random_size: int = 40  # [P: as many as the concept has]
     classifier: Classifier = CLASSIFIERS["ridge"]
-    objective: Objective = "log_odds"  # what is derived: logit [P], log_probability [C], log_odds
+    objective: Objective = "logit"  # what is derived: logit [P], log_probability [C], log_odds, probability
     tcav: str = "magnitude"  # sign_count [P] or magnitude
     tcav_test: str = "null"  # null: against concepts of unrelated videos; null-rank; paired-t [C]; independent-t
     ranking: str = "effect"  # which score ranks: effect or tcav [P]

@@ -156,6 +156,6 @@ def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterat
     if torch.allclose(g, g[:1].expand_as(g), rtol=1e-4, atol=1e-6 * float(g.abs().max())):
         yield (
             f"everything above {model.layer!r} is linear, so the gradient of a plain logit is the same for "
-            "every clip and its TCAV score is 0 or 1 whatever the videos show; use the objective log_odds "
-            "(the default) or log_probability, or an earlier layer"
+            "every clip and TCAV by sign count of it is 0 or 1 whatever the videos show; use tcav=magnitude (the "
+            "default), the objective log_odds, or an earlier layer"
         )

@@ -1,0 +1,191 @@
+"""The report in a real browser: it opens, plays, answers the pointer and the keyboard, and asks nobody for anything."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import voxplain as vx
+from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.probe import Probe
+from voxplain.concepts.run import ConceptRun
+from voxplain.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+if not CHROMIUM and os.environ.get("VOXPLAIN_BROWSER") != "required":
+    pytest.skip("no chromium on this machine: install it to test the report in a browser", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, one of the dev extra's packages")
+
+
+@pytest.fixture(scope="module")
+def run(small_set: Path) -> ConceptRun:
+    model = vx.load_model("planted")
+    settings = vx.ConceptSettings(
+        clusterer=KMeans(clusters=6), videos=4, random_videos=8, random_crops=20, random_sets=6, effect=HideConcepts(),
+        evaluation=AddRemove(steps=3, draws=4, matched=2), probe=Probe(clips=2, switches=3),
+    )  # fmt: skip
+    clips, test, random = (
+        vx.read_clips(small_set / part, model.reader()).clips for part in ("train/cross", "test/cross", "unrelated")
+    )
+    found = vx.explain_concepts(model, clips, random=random, target="cross", settings=settings)
+    return vx.evaluate_concepts(model, found, test, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def report(run: ConceptRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(run, tmp_path_factory.mktemp("browser") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, report: Path) -> Iterator:
+    """The report, opened from disk; after the test no error and no request may have been seen."""
+    seen: list[str] = []
+    opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+    opened.on("console", lambda m: seen.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: seen.append(str(error)))
+    opened.on("request", lambda r: None if re.match("file:|data:|blob:", r.url) else seen.append(r.url))
+    opened.goto(report.as_uri())
+    yield opened
+    opened.close()
+    assert seen == []
+
+
+def test_it_opens_at_once_and_fits_every_screen(page, report, tmp_path):
+    start = time.perf_counter()
+    page.goto(report.as_uri())
+    assert page.locator("h1").inner_text() == "cross"
+    assert time.perf_counter() - start < 2
+    for width in (360, 800, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
+        assert (tmp_path / f"{width}.png").stat().st_size > 20_000
+
+
+def test_a_clip_plays_only_once_it_is_seen(page):
+    last = page.locator(".card > div > .clips video").last
+    assert last.evaluate("v => v.src") == ""
+    last.scroll_into_view_if_needed()
+    page.wait_for_function("v => v.currentTime > 0 && !v.paused", arg=last.element_handle(), timeout=10_000)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("v => v.paused", arg=last.element_handle(), timeout=10_000)
+
+
+def test_raw_under_the_pointer_and_by_key(page):
+    clip = page.locator(".card .clip").first
+    clip.hover()
+    assert "raw" in clip.get_attribute("class")
+    page.mouse.move(2, 2)
+    assert "raw" not in clip.get_attribute("class")
+    clip.press("Enter")
+    assert clip.get_attribute("aria-pressed") == "true"
+    assert "raw" in clip.get_attribute("class")
+
+
+def explorer(page):
+    root = page.locator(".explorer")
+    root.scroll_into_view_if_needed()
+    root.locator(".switches li").first.wait_for()
+    root.get_by_role("button", name="Pause").click()
+    root.get_by_role("slider").fill("0")
+    return root
+
+
+def test_pointing_at_a_supervoxel_tells_its_concept(page, run):
+    root, probed = explorer(page), run.evaluation.probed[0]
+    labels = probed.supervoxels.labels[-1]  # the finest level is the one shown first
+    height, width = labels.shape[1:]
+    box = root.locator("canvas").bounding_box()
+    for y, x in ((height // 2, width // 2), (3, 5)):
+        page.mouse.move(box["x"] + (x + 0.5) * box["width"] / width, box["y"] + (y + 0.5) * box["height"] / height)
+        concept = probed.assigned[labels[0, y, x]]
+        told = root.locator(".told").inner_text()
+        assert f"concept {concept} " in told
+        change = re.search(r"log-odds by ([+−])(\d+\.\d+)", told)
+        assert float(change[2]) * (1 if change[1] == "+" else -1) == pytest.approx(
+            -probed_drop(run, probed)[concept], abs=0.011
+        )
+
+
+def probed_drop(run, probed):
+    def log_odds(z):
+        others = np.delete(z.astype(float), run.target_index, -1)
+        return z[..., run.target_index] - np.log(np.exp(others).sum(-1))
+
+    return log_odds(probed.unmodified) - log_odds(probed.hidden)
+
+
+def test_switching_concepts_shows_what_was_measured(page, run):
+    root, probed = explorer(page), run.evaluation.probed[0]
+    own = np.exp(probed.switched.astype(float))
+    own = (own / own.sum(1, keepdims=True))[:, run.target_index]
+    before = root.locator("canvas").evaluate("c => c.toDataURL()")
+    bits = 0
+    for i, concept in enumerate(probed.switches):
+        root.locator(f'input[value="{concept}"]').uncheck()
+        bits |= 1 << i
+        said = root.locator(".likely .now").first.inner_text()
+        assert float(said.removesuffix(" %")) == pytest.approx(100 * own[bits], abs=0.6)
+    assert root.locator("canvas").evaluate("c => c.toDataURL()") != before
+    root.get_by_role("button", name="All on").click()
+    assert float(root.locator(".likely .now").first.inner_text().removesuffix(" %")) == pytest.approx(
+        100 * own[0], abs=0.6
+    )
+
+
+def test_frames_can_be_stepped_with_the_keyboard(page):
+    root = explorer(page)
+    slider = root.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "1"
+    assert slider.get_attribute("aria-valuetext") == root.locator(".clock").inner_text()
+    root.get_by_role("button", name="One frame back").click()
+    assert slider.input_value() == "0"
+
+
+def test_another_clip_can_be_chosen(page, run):
+    root = explorer(page)
+    choice = root.get_by_label("Test clip", exact=True)
+    choice.select_option(index=1)
+    page.wait_for_function("n => document.querySelectorAll('.switches li').length === n", arg=len(
+        set(run.evaluation.probed[1].assigned.tolist())
+    ))  # fmt: skip
+
+
+def test_dark_pages_are_dark(browser, report):
+    opened = browser.new_page(color_scheme="dark")
+    opened.goto(report.as_uri())
+    colour = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(v) for v in re.findall(r"\d+", colour)[:3]) < 60
+    opened.close()
+
+
+def test_every_control_has_a_name_and_every_picture_a_text(page):
+    explorer(page)
+    bare = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, a')].filter(e =>
+        !(e.innerText || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)"""
+    )
+    assert bare == []
+    assert page.evaluate("[...document.images].every(i => i.hasAttribute('alt'))")
