@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -57,6 +57,21 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
     finally:
         took = f"{time.perf_counter() - start:.1f} s"
         print(f"{description}: {ending} after {took} ({done} items)", file=stream, flush=True)
+
+
+def timed(show: Callable[..., AbstractContextManager[Advance]], seconds: dict[str, float]) -> Callable[..., Any]:
+    """The same as ``show``, adding the seconds of each step to ``seconds`` under its description."""
+
+    @contextmanager
+    def step(description: str, total: int | None) -> Iterator[Advance]:
+        start = time.perf_counter()
+        try:
+            with show(description, total) as advance:
+                yield advance
+        finally:
+            seconds[description] = seconds.get(description, 0.0) + time.perf_counter() - start
+
+    return step
 
 
 @contextmanager

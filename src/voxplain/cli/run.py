@@ -1,10 +1,12 @@
 """A job from its videos to its report: what `concepts`, `evaluate` and `demo` share."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from rich.console import Console
 
+from voxplain.cli.command import command_of
 from voxplain.cli.data import parts
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
@@ -14,8 +16,8 @@ from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.errors import DataError
 from voxplain.explain import evaluate_concepts, explain_concepts
 from voxplain.model import VideoModel
-from voxplain.progress import progress_bar
-from voxplain.report import contrast_words, evaluation_words, report_page, table_text
+from voxplain.progress import progress_bar, timed
+from voxplain.report import Origin, contrast_words, evaluation_words, report_page, table_text
 from voxplain.store import Store, remove_abandoned, write_whole
 
 __all__ = ["run_job"]
@@ -29,6 +31,8 @@ def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
     runs: list[ConceptRun] = []
+    seconds: dict[str, float] = {}
+    progress = timed(progress_bar, seconds)
     for layer in job.network.layer or (None,):
         model = open_model(job.network, videos.classes, layer=layer)
         random = _read(model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", console)
@@ -37,13 +41,13 @@ def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
             clips = _read(model, videos.of_class(name), job, job.settings.videos, f"“{name}”", console)
             run = explain_concepts(
                 model, clips.clips, random=random.clips, target=name, settings=job.settings, preset=job.preset,
-                store=store, progress=progress_bar,
+                store=store, progress=progress,
                 skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
             )  # fmt: skip
             if held_out is not None:
                 test = _read(model, held_out.of_class(name), job, None, f"test videos of “{name}”", console)
                 run = evaluate_concepts(
-                    model, run, test.clips, settings=job.settings, store=store, progress=progress_bar
+                    model, run, test.clips, settings=job.settings, store=store, progress=progress
                 )  # fmt: skip
             place = run.layer if len(job.network.layer) > 1 else ""
             write_run(job.output / name / place, run)
@@ -56,7 +60,9 @@ def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
             _tell_evaluation(console, together)
         runs += own
     path = job.output / "report.html"
-    write_whole(path, report_page(runs))
+    origin = Origin(command_of(job, evaluate=evaluate), seconds)
+    write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
+    write_whole(path, report_page(runs, origin=origin))
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs
 

@@ -22,7 +22,7 @@ from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective
 from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
 
-__all__ = ["NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
+__all__ = ["CHOICES", "NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
 
 RANKINGS = ("effect", "tcav")
 NEGATIVES = ("matched", "raw")
@@ -116,7 +116,8 @@ PRESETS: dict[str, ConceptSettings] = {
     ),
 }
 
-_CHOICES: dict[str, Mapping[str, Any]] = {
+# The methods that a name can stand for, by the field they go into.
+CHOICES: dict[str, Mapping[str, Any]] = {
     "segmenter": {name: make() for name, make in SEGMENTERS.items()},
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
@@ -154,13 +155,13 @@ def override(settings: Any, key: str, value: Any) -> Any:
         for name, part in value.items():
             changed = changed if name == "method" else override(changed, name, part)
         return replace(settings, **{head: changed})
-    if head in _CHOICES and isinstance(settings, ConceptSettings):
+    if head in CHOICES and isinstance(settings, ConceptSettings):
         return replace(settings, **{head: _choose(head, value)})
     return replace(settings, **{head: _coerce(key, current, value)})
 
 
 def _choose(head: str, name: Any) -> Any:
-    choices = _CHOICES.get(head, {})
+    choices = CHOICES.get(head, {})
     name = name[0] if isinstance(name, list | tuple) and len(name) == 1 else name
     if isinstance(name, str) and name in choices:
         return choices[name]

@@ -1,7 +1,7 @@
 """A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
 
 from voxplain.report.draw import choose_examples, highlight, montage
-from voxplain.report.page import report_page, write_report
+from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
 from voxplain.report.training import training_curves
@@ -11,6 +11,7 @@ __all__ = [
     "DARK",
     "LIGHT",
     "MeanCurves",
+    "Origin",
     "Theme",
     "choose_examples",
     "contrast_words",

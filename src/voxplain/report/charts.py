@@ -63,11 +63,11 @@ def against_coverage(steps: Steps) -> str:
 
 def _curve(axes: _Axes, xs: Sequence[float], ys: np.ndarray, name: str) -> str:
     """One order; thin from the last counted step to "all", for nothing was measured between them."""
-    ys = ys.tolist()
-    marks = "".join(_mark(axes.x(x), axes.y(y), name) for x, y in zip(xs, ys, strict=True))
+    heights: list[float] = ys.tolist()
+    marks = "".join(_mark(axes.x(x), axes.y(y), name) for x, y in zip(xs, heights, strict=True))
     return (
-        f'<g class="{name}"><polyline points="{axes.points(xs[:-1], ys[:-1])}"/>'
-        f'<polyline class="rest" points="{axes.points(xs[-2:], ys[-2:])}"/>{marks}</g>'
+        f'<g class="{name}"><polyline points="{axes.points(xs[:-1], heights[:-1])}"/>'
+        f'<polyline class="rest" points="{axes.points(xs[-2:], heights[-2:])}"/>{marks}</g>'
     )
 
 

@@ -1,0 +1,61 @@
+"""The command that makes a job's run again, as a person would type it."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from voxplain.cli.job import Job
+from voxplain.concepts.settings import CHOICES, PRESETS
+
+__all__ = ["command_of"]
+
+
+def command_of(job: Job, *, evaluate: bool) -> str:
+    """One line, or two where the ranking was proved on videos; only what differs from the preset is named."""
+    preset = job.preset if job.preset in PRESETS else "default"
+    words = ["voxplain", "concepts", job.data, "--class", *job.classes]
+    for field in fields(job.network):
+        value = getattr(job.network, field.name)
+        if value != field.default:
+            words += [f"--{field.name.replace('_', '-')}", *(value if isinstance(value, tuple) else (value,))]
+    held = job.held
+    words += ["--split", held.split] if held.split else []
+    words += ["--hold-out", *held.hold_out] if held.hold_out else []
+    words += ["--dataset", held.dataset] if held.dataset else []
+    words += ["--fold", held.fold] if held.fold != 1 else []
+    words += ["--random", job.random]
+    words += ["--preset", preset] if preset != "default" else []
+    words += ["--seed", job.settings.seed] if job.settings.seed else []
+    words += ["--whole"] if job.whole else []
+    words += list(_changes(PRESETS[preset], job.settings))
+    line = shlex.join(map(str, [*words, "-o", job.output.name]))
+    if not evaluate:
+        return line
+    proof = ["voxplain", "evaluate", job.output.name, *(["--test", job.test] if job.test else [])]
+    return f"{line}\n{shlex.join(map(str, proof))}"
+
+
+def _changes(old: Any, new: Any, prefix: str = "") -> Iterator[Any]:
+    """Options for the fields in which two settings differ, methods by their names."""
+    for field in fields(new):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        name = f"{prefix}{field.name}"
+        if before == after or name == "seed":
+            continue
+        known = CHOICES.get(name, {})
+        same = [word for word, method in known.items() if method == after]
+        alike = [word for word, method in known.items() if type(method) is type(after)]
+        if same:
+            yield from (f"--{name}", same[0])
+        elif is_dataclass(after):
+            if type(after) is not type(before):
+                yield from (f"--{name}", alike[0])
+                before = known[alike[0]]
+            yield from _changes(before, after, f"{name}.")
+        elif isinstance(after, tuple):
+            nested = any(isinstance(part, tuple) for part in after)
+            yield from (f"--{name}", *((json.dumps(after),) if nested else after))
+        else:
+            yield from (f"--{name}", after)

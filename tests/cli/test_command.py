@@ -1,0 +1,53 @@
+"""The command that a report names makes the same job again."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from voxplain.cli import app, lift_settings
+from voxplain.cli import concepts as concepts_module
+from voxplain.cli.command import command_of
+from voxplain.cli.data import Held
+from voxplain.cli.demo import DEMO
+from voxplain.cli.job import Job
+from voxplain.cli.network import Network
+from voxplain.concepts.settings import PRESETS, override
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Runs a command line up to its job, which is what this gives."""
+    jobs = []
+    monkeypatch.setattr(concepts_module, "run_job", lambda job, evaluate: jobs.append(job))
+
+    def ask(line: str) -> Job:
+        words = shlex.split(line)
+        assert words.pop(0) == "voxplain"
+        app(lift_settings(words), exit_on_error=False, print_error=False, result_action="return_value")
+        return jobs[-1]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        DEMO,
+        PRESETS["paper-small"],
+        override(override(PRESETS["default"], "segmenter", "grid"), "keep", 7),
+        override(override(PRESETS["paper"], "evaluation.fill", "blur"), "segmenter.segments", [15, 30]),
+        replace(PRESETS["default"], seed=3),
+    ],
+)
+def test_the_command_gives_the_job_again(asked, small_set, tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+    preset = next((name for name, known in PRESETS.items() if known == settings), "demo")
+    job = Job(
+        small_set / "train", small_set / "unrelated", Path("a run"), ("cross", "orbit"),
+        Network(net="planted", layer=("pool",), batch_size=8), settings, preset, Held(hold_out=("1",)),
+    )  # fmt: skip
+    got = asked(command_of(job, evaluate=False))
+    assert got == replace(job, preset=got.preset)
+    assert command_of(job, evaluate=True).splitlines()[1] == "voxplain evaluate 'a run'"
