@@ -126,6 +126,23 @@ class Gated(nn.Module):
         return self.head(x - (-x) * 0.5)
 
 
+class Shifts(nn.Module):
+    """A 2D network that shifts some channels in time by writing into a buffer, as TSM does; logits averaged over T."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (nn.Conv2d(n, 8, 3, padding=1, bias=False) for n in (3, 8))
+        self.head = nn.Linear(8, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t = x.shape[:2]
+        x = F.relu(self.conv1(x.flatten(0, 1))).view(b, t, 8, *x.shape[3:])
+        out = torch.zeros_like(x)
+        out[:, :-1, :2], out[:, 1:, 2:4], out[:, :, 4:] = x[:, 1:, :2], x[:, :-1, 2:4], x[:, :, 4:]
+        x = F.relu(self.conv2(out.flatten(0, 1))).mean((2, 3))
+        return self.head(x).view(b, t, -1).mean(1)
+
+
 class Does(nn.Module):
     """conv → ``change`` → average → linear."""
 

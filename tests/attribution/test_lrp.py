@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from relevance_nets import GRID, Cells, FramesRNN, Gated, Mixed, Plain, clips_of, model_of, settle
+from relevance_nets import GRID, Cells, FramesRNN, Gated, Mixed, Plain, Shifts, clips_of, model_of, settle
 from torch import nn
 
 from voxplain.attribution.gradient import InputXGradient
 from voxplain.attribution.lrp import LRP
 from voxplain.attribution.passes import logits, to_input
-from voxplain.errors import DataError
+from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
 from voxplain.nets import NETS, build_net
 
@@ -207,6 +207,30 @@ def test_relevance_goes_through_recurrent_cells() -> None:
     found = LRP("epsilon", epsilon=1e-7)(model_of(Cells(), "head", layout="BTCHW"), clips_of(1)[0], 0)
     assert abs(found.details["conservation_gap"]) < 1e-3
     assert (np.abs(found.values).sum((1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("method", [m for name, m in RULES.items() if name != "alpha_beta_mild"])
+def test_relevance_goes_through_shifted_frames(method: LRP) -> None:
+    torch.manual_seed(9)
+    model, clips = model_of(Shifts(), "head", layout="BTCHW"), clips_of(2)
+    for i, found in enumerate(method(model, clips, [0, 1])):
+        assert abs(found.details["conservation_gap"]) < 1e-3
+        alone = method(model, clips[i], i).values
+        np.testing.assert_allclose(alone, found.values, rtol=1e-3, atol=1e-5 * np.abs(alone).max())
+
+
+def test_input_rules_need_the_clip_as_the_model_gives_it() -> None:
+    """flat and w² need no colours; z^B needs to know what black and white have become."""
+
+    class Own(Mixed):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward((x - 0.1) / 0.7)
+
+    model, clip = model_of(settle(Own()), "conv1"), clips_of(1)[0]
+    with pytest.raises(ModelError, match="as the model normalises it"):
+        LRP(input_rule="z_box")(model, clip, 1)
+    flat, same = (LRP(input_rule=rule)(model, clip, 1).values for rule in ("flat", "same"))
+    assert not np.allclose(flat, same, rtol=0.1, atol=1e-3 * np.abs(flat).max())
 
 
 def test_start_follows_the_objective() -> None:

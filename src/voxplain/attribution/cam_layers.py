@@ -21,7 +21,16 @@ from voxplain.errors import ModelError
 from voxplain.layers import channels_second, find_layer, start_gradient, watch
 from voxplain.model import Objective, VideoModel, stack
 
-__all__ = ["MapLayer", "activations", "activations_and_gradients", "choose_layer", "head_call", "to_grid", "traced"]
+__all__ = [
+    "MapLayer",
+    "activations",
+    "activations_and_gradients",
+    "choose_layer",
+    "fold",
+    "head_call",
+    "to_grid",
+    "traced",
+]
 
 NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they hand on, coarsen or weigh; the map is what came before
 
@@ -110,7 +119,7 @@ def _channel_axis(model: VideoModel, found: Trace, own: Call) -> int:
     return 2 if unfolded else 1
 
 
-def _fold(calls: list[Tensor], layer: MapLayer, n: int, frames: int) -> Tensor | None:
+def fold(calls: list[Tensor], layer: MapLayer, n: int, frames: int) -> Tensor | None:
     """What a layer gave in its calls as [N,C,t,h,w]; None where only one clip at a time can be folded for certain."""
     if not calls:
         raise ModelError(f"expected layer {layer.name!r} to run, got no call of it; name one that the forward uses")
@@ -153,7 +162,7 @@ def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, 
 
     with recording(model.net), torch.no_grad(), watch(find_layer(model.net, layer.name), [], keep):
         z = forward(model, x)
-    maps = _fold(calls, layer, len(x), model.grid[0])
+    maps = fold(calls, layer, len(x), model.grid[0])
     if maps is None:
         parts = [activations(model, one, layer) for one in x.split(1)]
         return torch.cat([a for a, _ in parts]), torch.cat([z for _, z in parts])
@@ -173,7 +182,7 @@ def activations_and_gradients(
     # Recording starts at the layer: what comes before costs no memory.
     with recording(model.net), torch.no_grad(), watch(find_layer(model.net, layer.name), [], keep):
         z = forward(model, x)
-        maps = _fold(calls, layer, len(x), model.grid[0])
+        maps = fold(calls, layer, len(x), model.grid[0])
         total = score(z, targets, objective).sum() if maps is not None else z
         found = torch.autograd.grad(total, calls, allow_unused=True) if maps is not None and total.requires_grad else []
     if maps is None:
@@ -186,7 +195,7 @@ def activations_and_gradients(
             "the logits, and let the network run with gradients"
         )
     whole = [torch.zeros_like(a) if g is None else g for a, g in zip(calls, found, strict=True)]
-    gradients = _fold(whole, layer, len(x), model.grid[0])
+    gradients = fold(whole, layer, len(x), model.grid[0])
     assert gradients is not None  # folds as the activations did
     return maps.detach().float(), gradients.float()
 

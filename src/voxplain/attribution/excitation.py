@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voxplain.attribution import relevance
-from voxplain.attribution.cam_layers import MapLayer, _fold, choose_layer, to_grid
+from voxplain.attribution.cam_layers import MapLayer, choose_layer, fold, to_grid
 from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.relevance import Rule
 from voxplain.attribution.relevance_pass import Written, written
@@ -52,7 +52,8 @@ def excite(
 
 
 def _rules(sign: int) -> dict[str, Rule]:
-    kinds: dict[str, Rule] = dict.fromkeys(("conv", "dense", "fixed", "first"), relevance.excitation)
+    kinds: dict[str, Rule] = dict.fromkeys(("conv", "dense", "fixed"), relevance.excitation)
+    kinds["first"] = relevance.excitation_by_colour
     # Averages of logits: their sign says nothing of excitation, so positions share equally.
     return kinds | {"head": partial(relevance.excitation, sign=sign), "above": relevance.flat}
 
@@ -67,7 +68,7 @@ def _found(trace: Written, targets: Tensor, at: MapLayer | None, contrastive: bo
         found = [p - dual for p, dual in zip(found, trace.back(start), strict=True)]
     if at is None:
         return found[0].float().sum(1)
-    maps = _fold(found, at, len(start), frames)
+    maps = fold(found, at, len(start), frames)
     assert maps is not None  # of one clip
     return maps.float().sum(1)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from voxplain.errors import ModelError
+
 __all__ = [
     "Affine",
     "Box",
@@ -21,6 +23,7 @@ __all__ = [
     "alpha_beta",
     "epsilon",
     "excitation",
+    "excitation_by_colour",
     "flat",
     "gamma",
     "w_square",
@@ -146,9 +149,9 @@ def w_square(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Ten
 
 def z_box(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
     """R_j = Σ_i (x_j w_ij − l_j w_ij⁺ − h_j w_ij⁻) / Σ_k (x_k w_ik − l_k w_ik⁺ − h_k w_ik⁻) · r_i, l ≤ x ≤ h."""
-    if box is None or layer.weight is None:
-        raise AssertionError("z^B is for a layer with weights that sees the clip itself")
-    terms = [(x, layer.weight), (-box.low, layer.weight.clamp(min=0)), (-box.high, layer.weight.clamp(max=0))]
+    w, box = layer.weight, _known(box)
+    assert w is not None  # sums and averages have no rule for inputs
+    terms = [(x, w), (-box.low, w.clamp(min=0)), (-box.high, w.clamp(max=0))]
     found = [(part, *_at(layer, part, w)) for part, w in terms]
     s = _per(layer, r, torch.stack([z for _, z, _ in found]).sum(0))
     return torch.stack([part * back(s) for part, _, back in found]).sum(0)
@@ -157,8 +160,22 @@ def z_box(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor
 def excitation(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, sign: int = 1) -> Tensor:
     """p_j = x_j Σ_i w_ij⁺ p_i / Σ_k w_ik⁺ x_k, no bias; ``sign`` −1: of the dual output, whose weights are −w.
 
-    Negative activations excite nothing. An input layer's colours are measured from black, which makes them positive.
+    Negative activations excite nothing.
     """
     x = (x if box is None else x - box.low).clamp(min=0)
     z, back = _at(layer, x, _positive(None if layer.weight is None else sign * layer.weight))
     return x * back(_per(layer, r, z))
+
+
+def excitation_by_colour(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+    """Excitation at an input layer, whose colours are measured from black: that makes them positive."""
+    return excitation(layer, x, r, _known(box))
+
+
+def _known(box: Box | None) -> Box:
+    if box is None:
+        raise ModelError(
+            "expected the first layer with weights to take the clip as the model normalises it, got an operation on "
+            "the colours before it; normalise by mean and std of VideoModel, or choose another input rule or layer"
+        )
+    return box

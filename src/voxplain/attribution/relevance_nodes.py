@@ -128,8 +128,10 @@ def weighted(setting: Setting, x: Tensor, layer: Affine, kind: str, run: Callabl
     """``run(x)``, the layer's output, whose relevance is shared by the rule of its kind, or of input layers."""
     if not is_live(x):
         return run(x)
-    box = None if kind == "fixed" else _box(setting, x)
-    step = Step(setting, layer, kind if box is None else "first", x, box)
+    box = None
+    if kind != "fixed" and not any(map(_has_weights, before(x.grad_fn, _has_weights))):
+        kind, box = "first", _box(setting, x)
+    step = Step(setting, layer, kind, x, box)
     return _Rule.apply(x, step, run)
 
 
@@ -179,6 +181,10 @@ def before(root: Any, stop: Callable[[Any], bool] = lambda _: False) -> Iterator
             queue += [n for n, _ in node.next_functions]
 
 
+def _has_weights(node: Any) -> bool:
+    return isinstance(node, OWN[0]) and node.step.layer.weight is not None
+
+
 def _box(setting: Setting, x: Tensor) -> Box | None:
     """The bounds of a layer's input that is the clip itself, at most moved and padded; None for any other input."""
     if any(isinstance(node, OWN) for node in before(x.grad_fn, lambda n: isinstance(n, OWN))):
@@ -201,7 +207,7 @@ def check_graph(z: Tensor, network: str) -> None:
     """
     if z.grad_fn is None:
         raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
-    for node in before(z.grad_fn, lambda n: isinstance(n, OWN[0]) and n.step.kind != "fixed"):
+    for node in before(z.grad_fn, _has_weights):
         if isinstance(node, OWN[0]):
             node.step.kind = "above" if node.step.kind == "fixed" else "head"
     for node in before(z.grad_fn):

@@ -101,8 +101,9 @@ def _unrolled(step: StepFunction, setting: Setting, x: Tensor, states: States, w
 def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What torch.lstm and its like give: outputs and last states of all layers, in both directions if asked."""
     name = func.__name__
-    packed = len(args) == 9 and (not isinstance(args[2], list | tuple) or (name == "lstm" and isinstance(args[1], Tensor)))
-    if kwargs or len(args) != 9 or packed:
+    # Of packed sequences the second argument is the number of clips at each step, of others the state.
+    packed = name == "lstm" and isinstance(args[1], Tensor)
+    if kwargs or len(args) != 9 or packed or not isinstance(args[2], list | tuple):
         raise ModelError(
             f"expected {name} on a whole tensor of sequences, got a packed sequence; pad the sequences to one length"
         )
