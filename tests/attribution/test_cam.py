@@ -182,7 +182,7 @@ def test_score_cam_by_hand(weighting):
         for k in used:
             mask = unit(torch.from_numpy(up(a[k])))
             rises.append(m.net(inputs(m, c) * mask)[0, y])
-        base = m.net(torch.zeros_like(inputs(m, c)))[0, y]
+        base = m.net(torch.zeros_like(inputs(m, c)))[0, y]  # the paper's baseline, which the softmax cancels
         weights = torch.stack(rises) if weighting == "score" else (torch.stack(rises) - base).softmax(0)
         total = sum(w * (unit(a[k]) if weighting == "score" else a[k]) for w, k in zip(weights, used, strict=True))
     found = ScoreCAM(weighting=weighting)(m, c, y)

@@ -202,6 +202,16 @@ def test_guided_ig_takes_another_path_that_is_complete_too():
     assert np.abs(guided.values - straight.values).max() > 0.01 * np.abs(straight.values).max()
 
 
+def test_the_first_step_is_taken_by_the_smallest_gradients():
+    net, seen = LinearNet(), []
+    m, c = model(net), clip(1)
+    net.register_forward_hook(lambda _, args, __: seen.append(args[0].detach().clone()))
+    GuidedIG(steps=8, max_distance=1.0)(m, c, 1)
+    moved, w = (seen[1] != seen[0])[0], slope(net, 1).abs()
+    assert 0.02 < moved.float().mean() < 0.4
+    assert w[moved].max() <= w.quantile(0.25) * 1.001
+
+
 def test_the_least_sensitive_values_move_first():
     size, distance = np.array([4.0, 1.0, 3.0, 2.0]), np.ones(4)
     options = {"low": 0.0, "high": 1.0, "fraction": 0.25}

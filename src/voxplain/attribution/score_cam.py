@@ -24,9 +24,10 @@ __all__ = ["ScoreCAM"]
 
 @dataclass(frozen=True)
 class ScoreCAM:
-    """ReLU(Σ_c α_c A_c), α the softmax over channels of s(x⊙H_c) − s(0), 0 the input of the mean colour.
+    """ReLU(Σ_c α_c A_c), α the softmax over channels of s(x⊙H_c); where H_c is 0, the mean colour is seen.
 
-    ``weighting="score"`` is the study's: the score itself, without softmax and baseline, weighs the scaled maps H_c.
+    The paper subtracts the score of a baseline first, but that is the same for all channels, and a softmax is blind to
+    it. ``weighting="score"`` is the study's: the score itself, without softmax, weighs the scaled maps H_c.
     Costs a forward pass a channel. Channels that are the same everywhere mask nothing and are left out.
     """
 
@@ -61,9 +62,7 @@ class ScoreCAM:
         kept_scores = self._masked_scores(batch, i, a)
         if self.weighting == "score":
             return torch.einsum("c,cthw->thw", kept_scores, _unit(a)), len(kept)
-        empty = torch.zeros_like(batch.x[i : i + 1])
-        rise = kept_scores - scores(batch.model, empty, batch.targets[i : i + 1], self.objective)
-        return torch.einsum("c,cthw->thw", rise.softmax(0), a), len(kept)
+        return torch.einsum("c,cthw->thw", kept_scores.softmax(0), a), len(kept)
 
     def _masked_scores(self, batch: Batch, i: int, a: Tensor) -> Tensor:
         """s(x⊙H_c) of clip ``i`` for each map [C,t,h,w], ``batch_size`` channels at a time, float32 [C]."""
