@@ -11,6 +11,7 @@ from small_nets import ConvNet
 from voxplain.curves import Curve, curve, mirrored, ranks, step_map, unit_steps
 from voxplain.errors import DataError
 from voxplain.metrics import Deletion, Insertion
+from voxplain.metrics.shown import masked_scores
 from voxplain.metrics.units import UNITS, unit_labels, unit_values
 from voxplain.model import VideoModel
 
@@ -106,6 +107,19 @@ def test_batches_are_bounded_and_do_not_matter():
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 
 
+def test_masks_are_made_when_their_batch_is_due():
+    model, made, ahead = linear_model(batch_size=3), [], []
+
+    def masks():
+        for _ in range(10):
+            made.append(1)
+            yield np.ones((4, 8, 8), bool)
+
+    model.net.register_forward_hook(lambda m, i, o: ahead.append(len(made)))
+    assert len(masked_scores(model, noise(), masks(), "mean", TARGET, "logit")) == 10
+    assert ahead == [3, 6, 9, 10]
+
+
 def test_frames_first_axes_and_other_grids():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 3 * 6 * 10, 3))
     model = VideoModel(net=net.eval(), layer="0", layout="BTCHW", grid=(8, 6, 10))
@@ -175,6 +189,7 @@ def test_step_maps():
     assert step_map(values, 5).tolist() == [[[1, 3, 2, 4, 5]]]
     assert step_map(values, 2).tolist() == [[[1, 1, 1, 2, 2]]]
     assert mirrored(np.array([1, 2, 5, 0]), 2).tolist() == [2, 1, 5, 0]
+    assert np.array_equal(ranks(np.zeros(100)), np.arange(100))
     tied = {tuple(ranks(np.array([1.0, 1.0, 0.0]), np.random.default_rng(s))) for s in range(20)}
     assert tied == {(0, 1, 2), (1, 0, 2)}
     got = curve(np.array([[[1, 2, 0, 9]]]), 2, lambda masks: np.array([m.sum() for m in masks]))
