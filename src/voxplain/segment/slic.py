@@ -43,6 +43,7 @@ class Slic:
     compactness: float = 20.0  # weight of place against Lab colour; STCE code
     sigma: float = 1.0  # Gaussian blur before, in voxels / spacing; STCE code
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # size of a voxel in t, y, x
+    slico: bool = False  # SLICO: compactness follows each segment's own spread of colour, and is only where it starts
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -68,6 +69,7 @@ class Slic:
             compactness=self.compactness,
             sigma=self.sigma,
             spacing=self.spacing,
+            slic_zero=self.slico,
             start_label=0,
             channel_axis=-1,
         )
