@@ -11,8 +11,10 @@ from rich.console import Console
 
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
+from voxplain.cli.figure import figure_command
 from voxplain.cli.look import doctor_command, methods_command
 from voxplain.cli.planted import planted_command
+from voxplain.cli.report import report_command
 from voxplain.cli.reproduce import reproduce_command
 from voxplain.cli.sets import data_command
 from voxplain.cli.tcav import tcav_command
@@ -35,8 +37,10 @@ app.command(evaluate_command, name="evaluate")
 app.command(data_command, name="data")
 app.command(demo_command, name="demo")
 app.command(doctor_command, name="doctor")
+app.command(figure_command, name="figure")
 app.command(methods_command, name="methods")
 app.command(planted_command, name="planted")
+app.command(report_command, name="report")
 app.command(reproduce_command, name="reproduce")
 app.command(tcav_command, name="tcav")
 app.command(train_command, name="train")

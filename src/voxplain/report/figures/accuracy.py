@@ -29,12 +29,12 @@ def accuracy_figure(evaluation: EvaluationRun, options: FigureOptions) -> Figure
 
     The band holds 95 % of the random orders.
     """
-    left, gap, right = 1.15, 0.55, 0.2
+    left, gap, right = 1.15, 0.55, 0.25
     wide = (options.width - left - gap - right) / 2
     heads = [0.5, 0.5 + PANEL + 1.05]
     legend = heads[1] + PANEL + 1.0
-    rows = 3 if options.width < 12 else 2
-    sheet = Sheet(options.width, legend + rows * 0.42)
+    rows = 6 if options.width < 12 else 2
+    sheet = Sheet(options.width, legend + rows * 0.36 + 0.1)
     for column, steps in enumerate((evaluation.adding, evaluation.removing)):
         x = left + column * (wide + gap)
         sheet.text(x, 0.1, "Adding" if steps.kind == "adding" else "Removing", weight="bold")
@@ -47,7 +47,7 @@ def accuracy_figure(evaluation: EvaluationRun, options: FigureOptions) -> Figure
     sheet.figure.legend(
         [handles[i] for i in order], [labels[i] for i in order], loc="upper left", frameon=False, fontsize=SMALL,
         bbox_to_anchor=(left / sheet.width, 1 - (legend - 0.1) / sheet.height), borderpad=0, borderaxespad=0,
-        ncols=2 if rows == 3 else 3, handlelength=2.2, columnspacing=1.6, labelspacing=0.45, labelcolor=INK,
+        ncols=6 // rows, handlelength=2.2, columnspacing=1.6, labelspacing=0.45, labelcolor=INK,
     )  # fmt: skip
     return sheet.figure
 

@@ -1,4 +1,4 @@
-"""The concepts of a class, best first: members with all else dimmed, the untouched frame below, as in STCE's figures."""
+"""The concepts of a class, best first: members with all else dimmed above the untouched frames (STCE Figs 3 to 5)."""
 
 import numpy as np
 from matplotlib.figure import Figure

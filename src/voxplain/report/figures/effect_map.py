@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.evaluate import margins
@@ -20,16 +20,16 @@ __all__ = ["COLOURS", "drops", "effect_map", "map_figure"]
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
-MARGIN, GAP, HEAD, RIGHT = 0.1, 0.08, 0.36, 3.3  # cm
+MARGIN, GAP, HEAD, RIGHT = 0.1, 0.08, 0.36, 3.6  # cm
 NAMES = 0.4  # cm for what a row is called
-COLUMNS = 6  # frames of a still figure
+NARROWEST, MOST = 1.4, 6  # cm a frame, frames of a still figure
 MAP = "viridis"
 DIMMED = 0.55
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def drops(run: ConceptRun, probed: Probed) -> np.ndarray:
-    """Log-odds of the class that the network lost with each concept hidden in this clip, [K]; NaN where it is absent."""
+    """Log-odds of the class lost with each concept hidden in this clip, [K]; NaN where the clip lacks it."""
     whole = margins(probed.unmodified, np.array(run.target_index))
     return whole - margins(probed.hidden, np.full(len(probed.hidden), run.target_index))
 
@@ -59,12 +59,14 @@ def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = Non
     scale = Normalize(min(0.0, float(values.min())), max(float(values.max()), 1e-9))
     heat = np.rint(255 * colormaps[MAP](scale(values))[..., :3]).astype(np.uint8)
     layers = {"clip": clip.frames, "concepts": _painted(probed, chosen), "effect": heat}
-    frames = shown_frames(options, len(clip), COLUMNS) if moment is None else [moment]
+    room = options.width - 2 * MARGIN - NAMES - RIGHT + GAP
+    count = min(MOST, max(1, int(room // (NARROWEST + GAP))))
+    frames = shown_frames(options, len(clip), count) if moment is None else [moment]
     grid = (3, len(frames)) if moment is None else (1, 3)
-    wide = (options.width - 2 * MARGIN - NAMES - RIGHT + GAP) / max(grid[1], 3) - GAP
+    wide = min(room / grid[1], 3.5) - GAP
     tall = wide * clip.frames.shape[1] / clip.frames.shape[2]
     bottom = MARGIN + HEAD + max(grid[0] * (tall + GAP) - GAP, _legend_height(len(chosen)))
-    sheet = Sheet(options.width, bottom + MARGIN)
+    sheet = Sheet(2 * MARGIN + NAMES + grid[1] * (wide + GAP) - GAP + RIGHT, bottom + MARGIN)
     for row, (name, pixels) in enumerate(layers.items()):
         for column, frame in enumerate(frames):
             r, c = (row, column) if moment is None else (0, row)
@@ -72,10 +74,11 @@ def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = Non
             sheet.picture(x, y, wide, tall, pixels[frame])
             above = f"{clip.seconds[frame]:.2f} s" if moment is None else name
             if r == 0:
-                sheet.text(x + wide / 2, y - 0.09, above, size=SMALL, color=GREY, ha="center", va="bottom")
+                sheet.fitted(x + wide / 2, y - 0.09, [above], wide, size=SMALL, color=GREY, ha="center", va="bottom")
             if column == 0 and moment is None:
-                sheet.text(MARGIN + NAMES - 0.1, y + tall / 2, name, rotation=90, ha="right", va="center")
-    right = MARGIN + NAMES + max(grid[1], 3) * (wide + GAP) + 0.2
+                size = min(TEXT, TEXT * tall / 1.4)
+                sheet.text(MARGIN + NAMES - 0.1, y + tall / 2, name, rotation=90, ha="right", va="center", size=size)
+    right = MARGIN + NAMES + grid[1] * (wide + GAP) + 0.2
     below = _legend(sheet, run, probed, chosen, right)
     _scale(sheet, scale, right, (below + 0.35, bottom))
     return sheet.figure
@@ -88,7 +91,7 @@ def _painted(probed: Probed, chosen: list[int]) -> np.ndarray:
     for colour, k in reversed(list(zip(COLOURS, chosen, strict=False))):
         mask = concept_mask(probed.supervoxels, probed.assigned, k)
         # Some of the frame's own light and shade stays, so that the object can be seen.
-        out[mask] = (0.7 + 0.3 * grey[mask] / 255)[:, None] * np.array(to_rgb(colour)) * 255
+        out[mask] = (0.8 + 0.2 * grey[mask] / 255)[:, None] * np.array(to_rgb(colour)) * 255
     return np.rint(out).astype(np.uint8)
 
 
@@ -103,18 +106,16 @@ def _legend(sheet: Sheet, run: ConceptRun, probed: Probed, chosen: list[int], x:
     """Colour, name and effect of each concept; returns where it ends."""
     lost = drops(run, probed)
     digits = min(2, places_for(lost))
-    y = MARGIN + HEAD
-    sheet.text(sheet.width - MARGIN, y, "effect here", size=SMALL, color=GREY, ha="right")
+    y, edge = MARGIN + HEAD, x + RIGHT - 0.3
+    sheet.text(edge, y, "effect here", size=SMALL, color=GREY, ha="right")
     for colour, k in zip(COLOURS, chosen, strict=False):
         y += LINE
         middle = y + 0.13
-        width, height = 0.26 / sheet.width, 0.26 / sheet.height
-        corner = (x / sheet.width, 1 - (middle + 0.13) / sheet.height)
-        sheet.figure.add_artist(Rectangle(corner, width, height, facecolor=colour, edgecolor=INK, linewidth=0.4))
+        sheet.box(x, y, 0.26, 0.26, fill=colour)
         absent = bool(np.isnan(lost[k]))
         sheet.text(x + 0.38, middle, f"concept {k}", size=TEXT, va="center", color=GREY if absent else INK)
         said = "absent" if absent else number(float(lost[k]), digits)
-        sheet.text(sheet.width - MARGIN, middle, said, size=TEXT, va="center", ha="right", color=INK)
+        sheet.text(edge, middle, said, size=TEXT, va="center", ha="right", color=INK)
     return y + LINE
 
 
@@ -128,9 +129,9 @@ def _scale(sheet: Sheet, scale: Normalize, x: float, span: tuple[float, float]) 
     )
     ax.set_xticks([])
     ax.yaxis.tick_right()
-    ax.yaxis.get_major_locator().set_params(nbins=4)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.tick_params(labelsize=SMALL, length=2, width=0.6, pad=1.5, colors=INK, color=LIGHT.soft)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    words, room = "log-odds lost\nwhen the voxel’s\nconcept is hidden", sheet.width - MARGIN - x - 1.0
-    sheet.fitted(x + 1.0, (top + bottom) / 2, [words], room, size=SMALL, color=GREY, va="center", linespacing=1.35)
+    words, room = "log-odds lost\nwhen the voxel’s\nconcept is hidden", RIGHT - 1.55
+    sheet.fitted(x + 1.2, (top + bottom) / 2, [words], room, size=SMALL, color=GREY, va="center", linespacing=1.35)

@@ -6,6 +6,7 @@ The figure carries its own canvas: no pyplot, no global state. Places count from
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
@@ -23,8 +25,8 @@ from voxplain.report.draw import enlarge
 from voxplain.video.encode import encode_video
 
 __all__ = [
-    "CM", "GREY", "INK", "SMALL", "TEXT", "Sheet", "edges", "file_of_figure", "file_of_frames", "printable", "raster",
-    "shorten",
+    "CM", "GREY", "INK", "SMALL", "TEXT", "Sheet", "Spot", "edges", "file_of_figure", "file_of_frames", "printable",
+    "raster", "shorten",
 ]  # fmt: skip
 
 CM = 1 / 2.54  # inches
@@ -35,6 +37,18 @@ FONT = "DejaVu Sans"  # comes with matplotlib, so the same on every machine
 YELLOW = "#ffe100"
 
 
+@dataclass(frozen=True)
+class Spot:
+    """Where a picture of ``rows`` × ``columns`` pixels lies, in cm."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    rows: int
+    columns: int
+
+
 class Sheet:
     """A white page of ``width`` × ``height`` cm to put things on."""
 
@@ -42,30 +56,41 @@ class Sheet:
         """An empty sheet."""
         self.width, self.height = width, height
         self.figure = Figure(figsize=(width * CM, height * CM), facecolor="white", dpi=DPI)
+        self.figure.suppressComposite = True  # each picture goes into a PDF by itself, with its own pixels
         FigureCanvasAgg(self.figure)
+        # One frame for all pictures: matplotlib takes 50 ms for each frame of its own.
+        self.page = self.axes(0, 0, width, height)
+        self.page.set_axis_off()
+        self.page.set_xlim(0, width)
+        self.page.set_ylim(height, 0)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """An empty frame with its upper left corner at (x, y)."""
         w, h = self.width, self.height
         return self.figure.add_axes((x / w, 1 - (y + height) / h, width / w, height / h))
 
-    def picture(self, x: float, y: float, width: float, height: float, pixels: np.ndarray) -> Axes:
-        """Pixels uint8 [H,W,3] at a place, enlarged by repeating them; data coordinates of the axes are pixels."""
+    def picture(self, x: float, y: float, width: float, height: float, pixels: np.ndarray) -> Spot:
+        """Pixels uint8 [H,W,3] at a place, enlarged by repeating them."""
         rows, columns = pixels.shape[:2]
-        ax = self.axes(x, y, width, height)
         # Viewers smooth what they enlarge; an image of print resolution leaves them nothing to enlarge.
         factor = max(1, round(width * CM * DPI / columns))
-        ax.imshow(enlarge(pixels, factor), interpolation="nearest", aspect="auto", extent=(0, columns, rows, 0))
-        ax.set_axis_off()
-        return ax
+        extent = (x, x + width, y + height, y)
+        self.page.imshow(enlarge(pixels, factor), interpolation="nearest", aspect="auto", extent=extent)
+        return Spot(x, y, width, height, rows, columns)
 
-    def outline(self, ax: Axes, mask: np.ndarray, *, color: str = YELLOW, width: float = 0.8) -> None:
+    def box(self, x: float, y: float, width: float, height: float, *, fill: str = "none", line: str = INK) -> None:
+        """A rectangle with a thin line."""
+        self.page.add_patch(Rectangle((x, y), width, height, facecolor=fill, edgecolor=line, linewidth=0.6))
+
+    def outline(self, spot: Spot, mask: np.ndarray, *, color: str = YELLOW, width: float = 0.8) -> None:
         """A line of so many points around a mask bool [H,W] of a picture, with a dark rim; drawn, not pixels."""
-        lines = edges(mask)
+        scale = np.array([spot.width / spot.columns, spot.height / spot.rows])
+        lines = edges(mask) * scale + (spot.x, spot.y)
+        clip = Rectangle((spot.x, spot.y), spot.width, spot.height, transform=self.page.transData)
         for shade, points in (("black", width + 0.7), (color, width)):
-            ax.add_collection(
-                LineCollection(lines, colors=shade, linewidths=points, capstyle="projecting"), autolim=False
-            )
+            drawn = LineCollection(lines, colors=shade, linewidths=points, capstyle="projecting")
+            self.page.add_collection(drawn, autolim=False)
+            drawn.set_clip_path(clip)
 
     def text(self, x: float, y: float, words: str, *, size: float = TEXT, color: str = INK, **how: Any) -> Text:
         """Words at a place; by default their upper left corner is there."""
@@ -81,16 +106,24 @@ class Sheet:
             said = self.text(x, y, wording, **how)
             wide = said.get_window_extent().width / self.figure.dpi / CM
             if wide <= room:
-                return said
-            if wording != words[-1]:
+                break
+            if wording == words[-1]:
+                said.set_fontsize(how.get("size", TEXT) * 0.97 * room / wide)  # a little wider on screens than in print
+            else:
                 said.remove()
-        said.set_fontsize(said.get_fontsize() * room / wide)
         return said
 
-    def line(self, x: float, y: float, words: Sequence[tuple[str, str]], room: float, size: float = SMALL) -> None:
-        """Words in colours of their own one after the other, smaller where they need more than ``room`` cm."""
-        said = [self.text(0, y, word, color=color, size=size) for word, color in words]
-        wide = [text.get_window_extent().width / self.figure.dpi / CM + 0.08 for text in said]
+    def line(
+        self, x: float, y: float, wordings: Sequence[Sequence[tuple[str, str]]], room: float, size: float = SMALL
+    ) -> None:
+        """The first wording that fits into ``room`` cm: words in colours of their own, one after the other."""
+        for words in wordings:
+            said = [self.text(0, y, word, color=color, size=size) for word, color in words]
+            wide = [text.get_window_extent().width / self.figure.dpi / CM + 0.08 for text in said]
+            if sum(wide) <= room or words is wordings[-1]:
+                break
+            for text in said:
+                text.remove()
         shrink = min(1.0, room / sum(wide))
         for text, before in zip(said, np.cumsum([0, *wide]), strict=False):
             text.set_fontsize(size * shrink)
@@ -102,9 +135,11 @@ def edges(mask: np.ndarray) -> np.ndarray:
     padded = np.pad(mask, 1)
     across = padded[1:, 1:-1] != padded[:-1, 1:-1]  # [H+1,W]: a border above row y
     down = padded[1:-1, 1:] != padded[1:-1, :-1]  # [H,W+1]: a border left of column x
-    flat = [np.stack([np.stack([a, y], -1), np.stack([b, y], -1)], 1) for y, a, b in (_runs(across),)]
-    upright = [np.stack([np.stack([x, a], -1), np.stack([x, b], -1)], 1) for x, a, b in (_runs(down.T),)]
-    return np.concatenate([*flat, *upright]).astype(float)
+    y, start, stop = _runs(across)
+    flat = np.stack([start, y, stop, y], -1)
+    x, start, stop = _runs(down.T)
+    upright = np.stack([x, start, x, stop], -1)
+    return np.concatenate([flat, upright]).reshape(-1, 2, 2).astype(float)
 
 
 def _runs(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -158,7 +193,11 @@ def file_of_frames(frames: np.ndarray, suffix: str, fps: int) -> bytes:
         return encode_video(frames, fps=fps, crf=16)
     # One palette for all frames: with one each, colours that do not change flicker.
     sample = np.concatenate(frames[:: max(1, len(frames) // 4)])
-    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT)
+    found = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT).getpalette()
+    colours = np.array(found, np.uint8).reshape(-1, 3)
+    colours[colours.min(1) >= 248] = 255  # the page is white, not nearly so
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.tobytes())
     first, *rest = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     out = io.BytesIO()
     with warnings.catch_warnings():

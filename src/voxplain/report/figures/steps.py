@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from scipy.special import softmax
 
 from voxplain.concepts.effect import concept_mask
@@ -18,7 +17,7 @@ from voxplain.report.tables import number
 __all__ = ["Step", "adding_figure", "removing_figure", "steps_length", "steps_of"]
 
 MARGIN, LEFT, GAP = 0.1, 1.25, 0.08  # cm; LEFT holds what rows are called
-HEAD, SHARE, BARS, LEGEND = 0.42, 0.4, 1.9, 0.72  # cm
+HEAD, SHARE, BARS, LEGEND = 0.42, 0.4, 1.9, 0.6  # cm
 ROWS = 3  # frames of a still figure
 
 
@@ -48,7 +47,8 @@ def steps_of(run: ConceptRun, probed: Probed, kind: str, most: int) -> list[Step
     sign = "+" if kind == "adding" else "−"
     places = [*range(counted + 1), *([logits.shape[0] - 1] if counted < len(run.order) else [])]
     for q in places:
-        new, names = empty, ("nothing",) if kind == "adding" else ("whole clip", "whole")
+        new = empty
+        names: tuple[str, ...] = ("nothing",) if kind == "adding" else ("whole clip", "whole")
         if q == logits.shape[0] - 1:
             new, names = ~union, ("all",) if kind == "adding" else ("− all",)
         elif q > 0:
@@ -95,17 +95,17 @@ def _figure(run: ConceptRun, options: FigureOptions, kind: str, moment: int | No
         sheet.text(MARGIN + LEFT - 0.12, y + tall / 2, said, size=SMALL, color=GREY, ha="right", va="center")
         for x, step in zip(left, steps, strict=True):
             pixels = np.where(step.shown[frame][..., None], clip.frames[frame], base[frame])
-            ax = sheet.picture(x, y, wide, tall, pixels)
-            ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=LIGHT.soft, lw=0.8))
+            spot = sheet.picture(x, y, wide, tall, pixels)
+            sheet.box(x, y, wide, tall, line=LIGHT.soft)  # an empty clip may be as white as the page
             if step.names[0] not in ("all", "− all"):
-                sheet.outline(ax, step.new[frame], width=0.6)
+                sheet.outline(spot, step.new[frame], width=0.6)
     word = "shown" if kind == "adding" else "hidden"
     sheet.text(MARGIN + LEFT - 0.12, below + 0.1, word, size=SMALL, color=GREY, ha="right")
     for x, step in zip(left, steps, strict=True):
         sheet.fitted(x + wide / 2, MARGIN + HEAD - 0.1, step.names, wide - 0.05, ha="center", va="bottom")
         share = f"{number(100 * step.share, 0)} %"
-        said = [f"{share}, absent", "absent"] if step.absent else [share]
-        sheet.fitted(x + wide / 2, below + 0.1, said, wide, size=SMALL, color=GREY, ha="center")
+        shares = [f"{share}, absent", "absent"] if step.absent else [share]
+        sheet.fitted(x + wide / 2, below + 0.1, shares, wide, size=SMALL, color=GREY, ha="center")
     _bars(sheet, run, steps, left, wide, below + SHARE, 1 / len(probed.unmodified))
     return sheet.figure
 
@@ -133,7 +133,15 @@ def _bars(
         ax.annotate(
             number(step.probability), (middle, step.probability), (0, 1.5), textcoords="offset points", ha="center",
             va="bottom", fontsize=SMALL, color=INK, annotation_clip=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
         )  # fmt: skip
-    words = [("■", LIGHT.top), (f"recognised as “{shorten(run.target, 30)}”   ", GREY), ("□", LIGHT.top),
-             ("taken for another class   ", GREY), ("┈", GREY), ("chance", GREY)]  # fmt: skip
-    sheet.line(left[0], y + BARS + 0.25, words, sheet.width - left[0] - MARGIN)
+
+    def key(right: str, wrong: str) -> list[tuple[str, str]]:
+        return [
+            ("■", LIGHT.top), (f"{right}   ", GREY), ("□", LIGHT.top), (f"{wrong}   ", GREY), ("┈", GREY),
+            ("chance", GREY),
+        ]  # fmt: skip
+
+    name = shorten(run.target, 30)
+    wordings = [key(f"recognised as “{name}”", "taken for another class"), key("recognised", "not recognised")]
+    sheet.line(left[0], y + BARS + 0.2, wordings, sheet.width - left[0] - MARGIN)

@@ -1,0 +1,142 @@
+"""`voxplain report` and `voxplain figure` draw from what a run left, and say what is missing."""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import TINY, voxplain
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from report_runs import make_evaluated_run, make_run
+
+from voxplain.report import report_page
+from voxplain.store import load_run, save_run
+
+
+@pytest.fixture(scope="module")
+def job(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One class, explained and evaluated with tiny settings."""
+    folder = tmp_path_factory.mktemp("job") / "run"
+    asked = ("concepts", small_set, "--class", "cross", "--net", "planted", "--device", "cpu", *TINY)
+    assert voxplain(*asked, "--random", small_set / "unrelated", "-o", folder).code == 0
+    plain = load_run(folder / "cross")
+    assert plain.evaluation is None
+    assert voxplain("evaluate", folder).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes at two layers, made by hand."""
+    folder, run = tmp_path_factory.mktemp("made"), make_evaluated_run()
+    for target in "bend", "walk":
+        for layer in "pool", "block3":
+            save_run(folder / target / layer, replace(run, target=target, layer=layer))
+    return folder
+
+
+def test_a_job_leaves_the_whole_run_and_the_page_can_be_made_again(job: Path, tmp_path: Path) -> None:
+    run = load_run(job / "cross")
+    assert run.evaluation is not None
+    assert len(run.evaluation.probed) > 0
+    assert (run.target, len(run.clips)) == ("cross", 4)
+    told = voxplain("report", job, "-o", tmp_path / "deep" / "page.html")
+    assert told.code == 0, told.err
+    assert told.out == f"report: {tmp_path / 'deep' / 'page.html'}\n"
+    assert (tmp_path / "deep" / "page.html").read_bytes() == (job / "report.html").read_bytes()
+
+
+def test_the_page_goes_into_the_run_and_needs_nothing_else_of_it(job: Path, tmp_path: Path) -> None:
+    shutil.copytree(job / "cross", tmp_path / "alone")
+    for path in (tmp_path / "alone").iterdir():
+        if path.name not in ("run.json", "run.npz"):
+            path.unlink()
+    assert voxplain("report", tmp_path / "alone").code == 0
+    assert (tmp_path / "alone" / "report.html").read_bytes() == report_page([load_run(job / "cross")])
+
+
+def test_a_report_of_several_classes_has_them_all(made: Path, tmp_path: Path) -> None:
+    assert voxplain("report", made / "bend", "-o", tmp_path / "bend.html").code == 0
+    assert voxplain("report", made, "-o", tmp_path / "all.html").code == 0
+    page = (tmp_path / "all.html").read_text()
+    for word in ("bend", "walk", "pool", "block3"):
+        assert word in page
+    assert "walk" not in (tmp_path / "bend.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["concepts", "adding", "map"])
+def test_figures_of_a_real_run(job: Path, tmp_path: Path, kind: str) -> None:
+    asked = ("figure", job, "--kind", kind, "--width", 8, "--concepts", 2, "--frame", 4)
+    told = voxplain(*asked, "-o", tmp_path / "f.png")
+    assert told.code == 0, told.err
+    assert told.out == f"figure: {tmp_path / 'f.png'}\n"
+    first = (tmp_path / "f.png").read_bytes()
+    assert voxplain(*asked, "-o", tmp_path / "g.png").code == 0
+    assert (tmp_path / "g.png").read_bytes() == first
+    picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
+    assert 500 < picture.shape[1] < 960
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 200, "more than words"
+
+
+def test_options_of_a_figure_reach_it(made: Path, tmp_path: Path) -> None:
+    def drawn(*words: object) -> bytes:
+        asked = ("figure", made, "--class", "bend", "--layer", "pool", "-o", tmp_path / "f.png", *words)
+        told = voxplain(*asked)
+        assert told.code == 0, told.err
+        return (tmp_path / "f.png").read_bytes()
+
+    plain = drawn("--kind", "adding", "--width", 9)
+    assert drawn("--kind", "adding", "--width", 9, "--concepts", 1) != plain
+    assert drawn("--kind", "adding", "--width", 9, "--frames", 0, 4) != plain
+    assert drawn("--kind", "adding", "--width", 10) != plain
+    assert drawn("--kind", "removing", "--width", 9) != plain
+    assert drawn("--kind", "adding", "--width", 9) == plain
+
+
+def test_curves_are_over_all_classes_of_a_layer(made: Path, tmp_path: Path) -> None:
+    asked = ("figure", made, "--kind", "curves", "--layer", "pool")
+    for words in ((), ("--class", "bend")):
+        told = voxplain(*asked, *words, "-o", tmp_path / "c.pdf")
+        assert told.code == 0, told.err
+        assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_what_is_missing_is_said_and_nothing_is_written(job: Path, made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    save_run(tmp_path / "plain", make_run())
+    save_run(tmp_path / "half", make_run())
+    (tmp_path / "half" / "run.npz").unlink()
+    (tmp_path / "settings" / "a" / "x").mkdir(parents=True)
+    for name in "one", "two":
+        save_run(tmp_path / "settings" / name / "bend", make_run())
+    (tmp_path / "empty").mkdir()
+    both = ("--kind", "map", "-o", out)
+    for words, said in (
+        (("report", tmp_path / "none"), "is no folder"),
+        (("report", tmp_path / "empty"), "make one with `voxplain concepts`"),
+        (("report", tmp_path / "half"), "expected run.npz beside"),
+        (("report", tmp_path / "settings"), "more than once; name one of the folders"),
+        (("report", job, "-o", tmp_path), "name a file in it"),
+        (("figure", tmp_path / "none", *both), "is no folder"),
+        (("figure", made, *both), "expected one layer of block3, pool, got none; choose one with --layer"),
+        (("figure", made, "--layer", "pool", *both), "expected one class of bend, walk, got none"),
+        (("figure", made, "--layer", "pool", "--class", "run", *both), "got run; choose one with --class"),
+        (("figure", made, "--layer", "pol", *both), "got pol; choose one with --layer"),
+        (("figure", tmp_path / "plain", *both), "run `voxplain evaluate`"),
+        (("figure", job, "--kind", "map", "--clip", 9, "-o", out), "got 9; choose another"),
+        (("figure", job, "--kind", "map", "--frame", 99, "-o", out), "got 99; choose others"),
+        (("figure", job, "--kind", "curves", "-o", tmp_path / "c.mp4"), "curves do not move"),
+        (("figure", job, "--kind", "map", "-o", tmp_path / "c.jpg"), "ending in .pdf, .png, .gif, .mp4"),
+        (("figure", job, "--kind", "map", "-o", tmp_path), "name a file in it"),
+        (("figure", job, "--kind", "pie", "-o", out), "Choose from"),
+    ):
+        told = voxplain(*words)
+        assert told.code == 2, words
+        assert said in told.sentence
+    assert not out.exists()
+    assert not list(tmp_path.glob("c.*"))
+    assert not list(tmp_path.glob("**/report.html"))
