@@ -143,6 +143,17 @@ def test_no_more_inputs_than_the_batch_size_at_once(name):
     assert max(widest) <= 2
 
 
+@pytest.mark.parametrize("name", NETWORK)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_number_types_work(name, dtype):
+    clip, method = make_clips(1, grid=ODD)[0], METHODS[name]
+    found = method(make_model(net().to(dtype), grid=ODD), clip, 1).values
+    plain = method(make_model(net(), grid=ODD), clip, 1).values
+    if dtype is torch.float64:
+        np.testing.assert_allclose(found, plain, atol=1e-3 * np.abs(plain).max())
+    assert np.isfinite(found).all()
+
+
 def test_a_network_without_a_global_pool_is_no_matter_to_those_that_only_ask():
     torch.manual_seed(0)
     model, clip = make_model(ConvNet().eval(), layer="hidden"), make_clips(1)[0]

@@ -126,7 +126,8 @@ def _head(tape: _Tape, z: Tensor) -> tuple[Tensor, _Op]:
         raise _no_head(f"a linear layer over {tuple(op.args[0].shape)} from {last.name}")
     if op.name == "linear":
         mean = found.float().mean((2, 3, 4)).flatten()
-        if seen.numel() != len(mean) or not torch.allclose(mean, seen.float().flatten(), rtol=1e-3, atol=1e-4):
+        near = 0.01 * float(mean.abs().max())  # what the rounding of half precision leaves
+        if seen.numel() != len(mean) or float((mean - seen.float().flatten()).abs().max()) > near:
             raise _no_head("a linear layer whose input is not the mean over positions of a map")
     return weight, last
 

@@ -63,7 +63,7 @@ class Rise:
         total = 0.0
         for part in parts(self.samples, model.batch_size):
             keep = torch.stack([next(draw) for _ in range(part.start, part.stop)])
-            pictures = blend(x, hidden, keep.to(x.device, x.dtype))
+            pictures = blend(x, hidden, keep.to(x.device))
             s = scores(model, pictures, [target] * len(pictures), self.objective).cpu().double()
             weighted += torch.einsum("s,sthw->thw", s, keep.double())
             shown += keep.sum(0, dtype=torch.float64)
