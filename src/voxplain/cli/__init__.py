@@ -9,6 +9,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from voxplain.cli.attribute import attribute_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.figure import figure_command
@@ -32,6 +33,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says how to go on
     help="Explains video classifiers: which objects and motions a network relies on for a class, tested.",
 )
+app.command(attribute_command, name="attribute")
 app.command(concepts_command, name="concepts")
 app.command(evaluate_command, name="evaluate")
 app.command(data_command, name="data")

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
-from voxplain.report import Origin, report_page
-from voxplain.store import find_runs, load_run, write_whole
+from voxplain.report import Origin, attribution_page, report_page
+from voxplain.store import find_runs, is_attribution, load_attribution, load_run, write_whole
 
 __all__ = ["read_runs", "report_command"]
 
@@ -33,7 +33,8 @@ def report_command(
     Parameters
     ----------
     run
-        The output folder of `voxplain concepts`, `demo` or of one setting of `reproduce`, or the folder of one class.
+        The output folder of `voxplain concepts`, `attribute`, `demo` or of one setting of `reproduce`, or the folder
+        of one class.
     output
         The HTML file; default: report.html in RUN.
     name
@@ -41,11 +42,16 @@ def report_command(
     limit
         Megabytes of pictures and clips a class; the first examples of each concept are always shown.
     """
-    runs = read_runs(run)
+    found = find_runs(run)
     path = output or run / "report.html"
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
-    write_whole(path, report_page(runs, names=_named(runs, name), limit=int(limit * 1e6), origin=_origin(run)))
+    if all(is_attribution(place) for place in found):
+        page = attribution_page([load_attribution(place) for place in found], origin=_origin(run))
+    else:
+        runs = read_runs(run)
+        page = report_page(runs, names=_named(runs, name), limit=int(limit * 1e6), origin=_origin(run))
+    write_whole(path, page)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,7 +1,17 @@
-"""The stories told top to bottom: `explain_concepts` and `evaluate_concepts`."""
+"""The stories told top to bottom: `explain_concepts` and `evaluate_concepts`, and `explain_clip`."""
 
+from voxplain.explain.clip import explain_clip, resolve_methods
 from voxplain.explain.given import GivenConcepts, score_given
 from voxplain.explain.proof import evaluate_concepts
 from voxplain.explain.story import explain_concepts
+from voxplain.explain.windows import to_original
 
-__all__ = ["GivenConcepts", "evaluate_concepts", "explain_concepts", "score_given"]
+__all__ = [
+    "GivenConcepts",
+    "evaluate_concepts",
+    "explain_clip",
+    "explain_concepts",
+    "resolve_methods",
+    "score_given",
+    "to_original",
+]

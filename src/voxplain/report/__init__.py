@@ -1,6 +1,8 @@
 """A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
 
+from voxplain.report.attribution import attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
+from voxplain.report.overlay import overlay, strip
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
@@ -13,6 +15,7 @@ __all__ = [
     "MeanCurves",
     "Origin",
     "Theme",
+    "attribution_page",
     "choose_examples",
     "contrast_words",
     "curves",
@@ -23,11 +26,14 @@ __all__ = [
     "mean_curves",
     "meaning",
     "montage",
+    "overlay",
     "report_page",
     "score_bars",
+    "strip",
     "table_csv",
     "table_json",
     "table_text",
     "training_curves",
+    "write_attribution_report",
     "write_report",
 ]

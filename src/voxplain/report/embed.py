@@ -12,14 +12,19 @@ from PIL import Image
 
 from voxplain.video.encode import encode_video, video_type
 
-__all__ = ["clip_uri", "jpeg", "png", "run_lengths", "shrink", "sprite"]
+__all__ = ["base64_bytes", "clip_uri", "jpeg", "png", "run_lengths", "shrink", "sprite"]
 
 WIDEST = 256  # pixels a side; larger pictures are made smaller by a whole factor
 
 
 def uri(data: bytes, kind: str) -> str:
     """Bytes as a data URI of a MIME type."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:{kind};base64,{base64_bytes(data)}"
+
+
+def base64_bytes(data: bytes) -> str:
+    """Bytes as base64 text."""
+    return base64.b64encode(data).decode("ascii")
 
 
 def png(pixels: np.ndarray) -> str:
@@ -64,4 +69,4 @@ def run_lengths(values: np.ndarray) -> str:
         while length > 0:
             pairs += [int(flat[start]), min(length, 0xFFFF)]
             length -= 0xFFFF
-    return base64.b64encode(np.array(pairs, "<u2").tobytes()).decode("ascii")
+    return base64_bytes(np.array(pairs, "<u2").tobytes())

@@ -92,6 +92,23 @@
     clip.present = new Set(clip.levels.flatMap((level) => level.concept));
   };
 
+  // Decodes when the part comes near the screen, and ticks only while it can be seen.
+  const whileSeen = (root, start, fps, beat) => {
+    let last = 0, seen = false, started = false;
+    const tick = (now) => {
+      if (!seen) return;
+      if (now - last > 1000 / fps()) { last = now; beat(); }
+      requestAnimationFrame(tick);
+    };
+    new IntersectionObserver(async ([entry]) => {
+      const before = seen;
+      seen = entry.isIntersecting;
+      if (!seen || before) return;
+      if (!started) { started = true; await start(); }
+      requestAnimationFrame(tick);
+    }, { rootMargin: "200px" }).observe(root);
+  };
+
   const explore = (root) => {
     const data = JSON.parse(root.querySelector("script").textContent);
     const concepts = new Map(data.concepts.map((c) => [c.concept, c]));
@@ -252,21 +269,63 @@
       make("div", {}, make("p", { className: "small soft", textContent: "The network says" }), likely,
         make("div", { className: "controls" }, make("span", { className: "small soft", textContent: "Concepts in this clip; change of log-odds when hidden" }), all), list));
 
-    // Runs only while it can be seen.
-    let last = 0, seen = false, started = false;
-    const tick = (now) => {
-      if (!seen) return;
-      if (state.playing && state.clip && now - last > 1000 / state.clip.fps) { last = now; step(1); }
-      requestAnimationFrame(tick);
-    };
-    new IntersectionObserver(async ([entry]) => {
-      seen = entry.isIntersecting;
-      if (!seen) return;
-      if (!started) { started = true; await choose(0); }
-      requestAnimationFrame(tick);
-    }, { rootMargin: "200px" }).observe(root);
+    whileSeen(root, () => choose(0), () => state.clip?.fps ?? 1, () => { if (state.playing && state.clip) step(1); });
     run(state.playing);
   };
+  // Maps of several methods, in step, over one clip.
+  const view = (root) => {
+    const data = JSON.parse(root.querySelector("script").textContent), [frames, height, width] = data.size, area = height * width;
+    const colours = Object.fromEntries(Object.entries(data.colours).map(([k, v]) => [k, Uint8Array.from(atob(v), (c) => c.charCodeAt(0))]));
+    const state = { frame: 0, playing: !calm, opacity: 0.75, raw: null };
+    const canvases = data.maps.map((map) => make("canvas", { width, height, role: "img", ariaLabel: `Map of ${map.name} over the clip` }));
+    const first = make("canvas", { width, height, role: "img", ariaLabel: "The clip as it is" });
+    const playing = make("button", { type: "button" });
+    const back = make("button", { type: "button", textContent: "‹", ariaLabel: "One frame back" });
+    const ahead = make("button", { type: "button", textContent: "›", ariaLabel: "One frame on" });
+    const slider = make("input", { type: "range", min: 0, max: frames - 1, value: 0, ariaLabel: "Frame" });
+    const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, ariaLabel: "Opacity of the maps" });
+    const clock = make("span", { className: "clock" });
+    const draw = () => {
+      const start = state.frame * area;
+      const paint = (canvas, map) => {
+        const context = canvas.getContext("2d"), out = context.createImageData(width, height);
+        for (let p = 0; p < area; p++) {
+          const at = 4 * (start + p), to = 4 * p;
+          const grey = 0.299 * state.raw[at] + 0.587 * state.raw[at + 1] + 0.114 * state.raw[at + 2];
+          const level = map ? map.pixels[at] : 0, value = map?.signed ? Math.abs(level - 128) / 127 : level / 255;
+          const alpha = map ? state.opacity * Math.sqrt(value) : 0, table = map && colours[map.signed ? "signed" : "plain"];
+          for (let c = 0; c < 3; c++) out.data[to + c] = map ? (1 - alpha) * grey + alpha * table[3 * level + c] : state.raw[at + c];
+          out.data[to + 3] = 255;
+        }
+        context.putImageData(out, 0, 0);
+      };
+      paint(first, null);
+      data.maps.forEach((map, i) => paint(canvases[i], map));
+      slider.value = state.frame;
+      clock.textContent = `${data.seconds[state.frame].toFixed(2)} s`;
+      slider.setAttribute("aria-valuetext", clock.textContent);
+    };
+    const step = (by) => { state.frame = (state.frame + by + frames) % frames; draw(); };
+    const run = (on) => { state.playing = on; playing.textContent = on ? "Pause" : "Play"; };
+    playing.addEventListener("click", () => run(!state.playing));
+    back.addEventListener("click", () => { run(false); step(-1); });
+    ahead.addEventListener("click", () => { run(false); step(1); });
+    slider.addEventListener("input", () => { run(false); state.frame = Number(slider.value); draw(); });
+    opacity.addEventListener("input", () => { state.opacity = opacity.value / 100; draw(); });
+    const figure = (canvas, name) => make("figure", {}, canvas, make("figcaption", { textContent: name }));
+    root.append(
+      make("div", { className: "controls" }, playing, back, ahead, slider, clock, make("label", {}, "opacity", opacity)),
+      make("div", { className: "maps" }, figure(first, "clip"), ...data.maps.map((map, i) => figure(canvases[i], map.name))));
+    const load = async () => {
+      state.raw = await pixels(data.frames, width, frames * height);
+      for (const map of data.maps) map.pixels = await pixels(map.levels, width, frames * height);
+      draw();
+    };
+    whileSeen(root, load, () => data.fps, () => { if (state.playing && state.raw) step(1); });
+    run(state.playing);
+  };
+
+  document.querySelectorAll("[data-viewer]").forEach(view);
   document.querySelectorAll("[data-explorer]").forEach((root, i) => {
     root.id ||= `explorer-${i}`;
     explore(root);

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from voxplain.concepts.character import characters
@@ -28,7 +28,7 @@ from voxplain.report.tables import SIGNIFICANT, number, places_for
 from voxplain.report.words import answer_words, contrast_words, evaluation_words, found_words, meaning
 from voxplain.version import __version__
 
-__all__ = ["Origin", "report_page", "write_report"]
+__all__ = ["Origin", "render", "report_page", "write_report"]
 
 LIMIT = 15_000_000  # bytes of pictures and clips a class
 
@@ -71,16 +71,20 @@ def report_page(
         raise DataError("expected at least one run to report on, got none; explain a class first")
     named = names or {}
     sections = [_section(each, f"r{i}", named.get(each.target, {}), limit) for i, each in enumerate(runs)]
-    text = _template().render(
+    return render(
+        "page.html",
         sections=sections,
         together=_together(runs),
         origin=origin or Origin(),
-        version=__version__,
         slower=SLOWER,
         significant=SIGNIFICANT,
-        style=Markup(_file("page.css")),
-        script=Markup(_file("page.js")),
     )
+
+
+def render(template: str, **values: Any) -> bytes:
+    """A page from one of the templates beside this file, with the styles and the script that all pages share."""
+    style, script = (Markup(_file(name)) for name in ("page.css", "page.js"))
+    text = _templates().get_template(template).render(**values, version=__version__, style=style, script=script)
     # A name of undecodable bytes holds lone surrogates, which UTF-8 cannot carry.
     return text.encode("utf-8", "backslashreplace")
 
@@ -90,10 +94,12 @@ def _file(name: str) -> str:
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(number=number, tojson_pretty=_pretty)
-    return environment.from_string(_file("page.html"))
+    return environment
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -2,14 +2,16 @@
 
 from voxplain.store.disk import Entry, Store, remove_abandoned, write_csv, write_whole
 from voxplain.store.keys import content_hash, key
-from voxplain.store.runs import find_runs, load_run, save_run
+from voxplain.store.runs import find_runs, is_attribution, load_attribution, load_run, save_run
 
 __all__ = [
     "Entry",
     "Store",
     "content_hash",
     "find_runs",
+    "is_attribution",
     "key",
+    "load_attribution",
     "load_run",
     "remove_abandoned",
     "save_run",

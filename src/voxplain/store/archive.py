@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxplain.attribution.run import AttributionRun
 from voxplain.concepts.cav import CAVs
 from voxplain.concepts.contrast import Contrast
 from voxplain.concepts.discover import ConceptBank
@@ -35,8 +36,8 @@ __all__ = ["RECORDS", "Damaged", "pack", "seal", "unpack"]
 RECORDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        CAVs, Clip, ConceptBank, ConceptRun, ConceptScores, Contrast, Effects, EvaluationRun, Probed, Steps,
-        Supervoxels,
+        AttributionRun, CAVs, Clip, ConceptBank, ConceptRun, ConceptScores, Contrast, Effects, EvaluationRun, Probed,
+        Steps, Supervoxels,
     )
 }  # fmt: skip
 # Of deflate. 200 noisy clips of 16×112×112: frames 104 MB at any level; labels 14 MB in 1.7 s at 1, 9 MB in 2.4 s at 4,

@@ -8,19 +8,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voxplain.attribution.run import AttributionRun
 from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.store.archive import Damaged, pack, seal, unpack
 
-__all__ = ["RUN_FILES", "find_runs", "load_run", "save_run"]
+__all__ = ["RUN_FILES", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
 
 RUN_FILES = ("run.npz", "run.json")  # in the order of their writing
 VERSION = 1
 _AGAIN = "make it again with `voxplain concepts`, or `voxplain evaluate` where it was evaluated"
 
 
-def save_run(folder: Path | str, run: ConceptRun) -> None:
+def save_run(folder: Path | str, run: ConceptRun | AttributionRun) -> None:
     """Write ``run.npz`` and ``run.json`` into a folder; the same run gives the same bytes.
 
     Each file is whole or not there; run.json is written last and says which run.npz belongs to it. Equal arrays are
@@ -37,12 +38,33 @@ def save_run(folder: Path | str, run: ConceptRun) -> None:
 
 
 def load_run(folder: Path | str) -> ConceptRun:
-    """The run that `save_run` wrote into a folder, equal in every field.
+    """The run of a class that `save_run` wrote into a folder, equal in every field.
 
     Raises DataError where there is none, where a file is damaged or the two do not belong together, and for a run of
     a later version of voxplain.
     """
-    folder = Path(folder)
+    run = _load(Path(folder))
+    if not isinstance(run, ConceptRun):
+        raise DataError(f"expected the run of a class in {folder}, got a {type(run).__name__}; {_AGAIN}")
+    return run
+
+
+def load_attribution(folder: Path | str) -> AttributionRun:
+    """The attribution run that `save_run` wrote into a folder; errors as `load_run`."""
+    run = _load(Path(folder))
+    if not isinstance(run, AttributionRun):
+        raise DataError(
+            f"expected an attribution run in {folder}, got a {type(run).__name__}; make one with `voxplain attribute`"
+        )
+    return run
+
+
+def is_attribution(folder: Path | str) -> bool:
+    """Whether the run in a folder is one of `voxplain attribute`."""
+    return "$AttributionRun" in _record(Path(folder) / "run.json")["run"]
+
+
+def _load(folder: Path) -> Any:
     record = _record(folder / "run.json")
     if record["version"] > VERSION:
         raise DataError(
@@ -59,8 +81,6 @@ def load_run(folder: Path | str) -> ConceptRun:
         run = unpack(record["run"], arrays)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"expected a whole run in {folder}, got a damaged one ({error}); {_AGAIN}") from None
-    if not isinstance(run, ConceptRun):
-        raise DataError(f"expected the run of a class in {folder}, got a {type(run).__name__}; {_AGAIN}")
     return run
 
 

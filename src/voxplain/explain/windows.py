@@ -1,0 +1,84 @@
+"""A video longer than the network's clip: overlapping windows, and their maps merged to the original time and size.
+
+Letters: F frames of the video, W windows of T frames, h×w the network's picture, H×W the video's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from voxplain.errors import DataError
+from voxplain.model import VideoModel
+from voxplain.video import Clip, Geometry, Windows
+
+__all__ = ["Sliding", "merge", "slide", "to_original"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sliding:
+    """A video cut into windows: ``frames`` uint8 [F,h,w,3] as the network sees them, ``index`` int64 [W,T]."""
+
+    clip: Clip
+    index: np.ndarray
+
+    def __iter__(self) -> Iterator[Clip]:
+        for row in self.index:
+            seconds = self.clip.seconds[np.sort(row)]  # a looped video starts again, its times do not
+            yield replace(self.clip, frames=self.clip.frames[row], seconds=seconds)
+
+    @property
+    def middle(self) -> int:
+        """The window nearest the middle of the video."""
+        return int(np.abs(self.index.mean(1) - (len(self.clip) - 1) / 2).argmin())
+
+
+def slide(model: VideoModel, resized: Clip, geometry: Geometry, *, overlap: float = 0.5) -> Sliding:
+    """Windows over a video whose frames already have the size of ``geometry.resize``; the last ends with the video.
+
+    ``overlap`` share of a window that the next repeats, 0 up to below 1. Raises DataError on another.
+    """
+    if not 0 <= overlap < 1:
+        raise DataError(f"expected an overlap from 0 up to below 1, got {overlap}")
+    span = (model.grid[0] - 1) * model.stride + 1
+    step = max(1, round(span * (1 - overlap)))
+    index = Windows(model.grid[0], model.stride, step)(len(resized))
+    return Sliding(replace(resized, frames=geometry.crop_frames(resized.frames)), index)
+
+
+def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndarray:
+    """Maps [T,h,w] of W windows as one, float32 [F,h,w]: the mean over windows, least weight at a window's ends.
+
+    Frames that a stride leaves out take the value between their neighbours in time.
+    """
+    t = index.shape[1]
+    weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
+    total = np.zeros((frames, *maps[0].shape[1:]), np.float64)
+    mass = np.zeros(frames)
+    for row, own in zip(index, maps, strict=True):
+        np.add.at(total, row, weight[:, None, None] * own)
+        np.add.at(mass, row, weight)
+    known = np.flatnonzero(mass > 0)
+    total[known] /= mass[known, None, None]
+    missing = np.flatnonzero(mass == 0)
+    after = np.searchsorted(known, missing)
+    left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
+    share = np.where(right > left, (missing - left) / np.maximum(right - left, 1), 0.0)[:, None, None]
+    total[missing] = (1 - share) * total[left] + share * total[right]
+    return total.astype(np.float32)
+
+
+def to_original(values: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
+    """Maps [F,h,w] put back where the crop was, and resized to the video's H×W, float32 [F,H,W].
+
+    What the crop left out, the network did not see: 0.
+    """
+    top, left = geometry.centre
+    h, w = geometry.crop
+    full = np.zeros((len(values), *geometry.resize), np.float32)
+    full[:, top : top + h, left : left + w] = values
+    out = np.empty((len(values), height, width), np.float32)
+    for i, frame in enumerate(full):
+        out[i] = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+    return out

@@ -1,0 +1,113 @@
+"""The report page of attribution runs: maps of several methods side by side, in step, and what metrics say of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import colormaps
+from scipy.special import softmax
+
+from voxplain.attribution.run import AttributionRun
+from voxplain.errors import DataError
+from voxplain.files import write_whole
+from voxplain.report.cards import clip_speed, short_name
+from voxplain.report.charts import sparkline
+from voxplain.report.embed import base64_bytes, jpeg, sprite
+from voxplain.report.overlay import DIVERGING, SEQUENTIAL, scaled
+from voxplain.report.page import Origin, render
+from voxplain.report.tables import number
+
+__all__ = ["attribution_page", "write_attribution_report"]
+
+LONGEST = 64  # frames of a video on the page, evenly spaced
+LIKELY = 3  # classes whose probability is told
+
+
+def write_attribution_report(
+    run: AttributionRun | Sequence[AttributionRun], path: Path | str, *, origin: Origin | None = None
+) -> Path:
+    """Write one self-contained HTML page for one or several attribution runs; returns its path."""
+    write_whole(Path(path), attribution_page(run, origin=origin))
+    return Path(path)
+
+
+def attribution_page(run: AttributionRun | Sequence[AttributionRun], *, origin: Origin | None = None) -> bytes:
+    """The page itself, as `write_attribution_report` writes it. Raises DataError without any run."""
+    runs = [run] if isinstance(run, AttributionRun) else list(run)
+    if not runs:
+        raise DataError("expected at least one run to report on, got none; explain a video first")
+    sections = [_section(each, f"a{i}") for i, each in enumerate(runs)]
+    return render("attribution.html", sections=sections, origin=origin or Origin())
+
+
+def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
+    likely = softmax(np.asarray(run.logits, np.float64))
+    first = np.argsort(-likely, kind="stable")[:LIKELY]
+    return {
+        "id": anchor,
+        "run": run,
+        "name": short_name(run.clip.source),
+        "likely": [(run.classes[c] if run.classes else str(c), float(likely[c])) for c in first],
+        "viewer": _viewer(run),
+        "profiles": {
+            name: Markup(sparkline(run.importance(name), f"Share of {name} in each frame, from start to end"))
+            for name in run.maps
+        },
+        "metrics": _metrics(run),
+        "parameters": {name: ", ".join(f"{k} {v}" for k, v in own.items()) for name, own in run.parameters.items()},
+        "found": {name: _found(own) for name, own in run.details.items()},
+    }
+
+
+def _viewer(run: AttributionRun) -> dict[str, Any]:
+    """Frames and maps as pictures that a script can step through; maps in 256 levels, 0 of a signed map at 128."""
+    count = len(run.clip)
+    at = np.unique(np.linspace(0, count - 1, min(count, LONGEST)).round().astype(int))
+    t, h, w = len(at), *run.clip.frames.shape[1:3]
+    maps = []
+    for name, values in run.maps.items():
+        v, signed = scaled(values)[at], bool(values.min() < 0)
+        levels = np.rint(128 + 127 * v if signed else 255 * v).clip(0, 255).astype(np.uint8)
+        maps.append({"name": name, "signed": signed, "levels": jpeg(levels.reshape(t * h, w), 92)})
+    return {
+        "size": [t, h, w],
+        "fps": clip_speed(run.clip.seconds),
+        "seconds": [round(float(run.clip.seconds[i] - run.clip.seconds[0]), 3) for i in at],
+        "frames": sprite(run.clip.frames[at]),
+        "maps": maps,
+        "colours": {"plain": _colours(SEQUENTIAL), "signed": _colours(DIVERGING)},
+    }
+
+
+def _colours(name: str) -> str:
+    """256 colours of a map as base64 of RGB bytes."""
+    return base64_bytes(np.rint(255 * colormaps[name](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
+
+
+def _metrics(run: AttributionRun) -> dict[str, Any]:
+    """Columns with their direction, and a row for each method; the best of each column is marked."""
+    names = list(dict.fromkeys(n for own in run.measured.values() for n in own))
+    better = {n: next(own[n][2] for own in run.measured.values() if n in own) for n in names}
+    rows = [
+        {"method": method, "measured": run.measured.get(method, {}), "seconds": run.seconds.get(method)}
+        for method in run.maps
+    ]
+    best = {}
+    for n in names:
+        known = [own[n][0] for own in run.measured.values() if n in own and np.isfinite(own[n][0])]
+        if known and better[n] is not None:
+            best[n] = max(known) if better[n] else min(known)
+    return {"names": names, "better": better, "rows": rows, "best": best}
+
+
+def _found(details: Any) -> str:
+    """Short facts that a method found on the way: plain values only."""
+    said = []
+    for key, value in details.items():
+        if isinstance(value, bool | str | int):
+            said.append(f"{key} {value}")
+        elif isinstance(value, float):
+            said.append(f"{key} {number(value, 4)}")
+    return ", ".join(said)
