@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 import av
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
@@ -18,7 +19,7 @@ from voxplain.concepts.probe import Probed
 from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.report.figures import KINDS, FigureOptions, draw_figure, effect_map, figure_file
-from voxplain.report.figures.sheet import edges, printable, shorten
+from voxplain.report.figures.sheet import COLOURS, edges, printable, shorten
 from voxplain.report.figures.steps import steps_of
 
 PLACE = 5  # of the probed clip among the test videos
@@ -115,6 +116,11 @@ def test_moving_figures_have_a_picture_for_each_frame(run: ConceptRun, kind: str
         frames = [f.to_ndarray(format="rgb24").astype(int) for f in film.decode(video=0)]
         assert float(film.streams.video[0].average_rate) == 12
     assert len(frames) == GRID[0]
+    if kind == "map":
+        for colour in COLOURS[:3]:
+            assert (shown[0] == np.rint(np.multiply(to_rgb(colour), 255))).all(-1).any(), (
+                "a colour of the legend is gone"
+            )
     assert all((a != b).mean() > 0.01 for a, b in pairwise(shown)), "the frames of noise differ"
     for a, b in zip(shown, frames, strict=True):
         assert a.shape == b.shape

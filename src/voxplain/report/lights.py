@@ -79,7 +79,8 @@ def _stability(run: ConceptRun) -> Light:
         f"With other draws of {what} the same concept comes first in {number(100 * s.top, 0)} % of them; mean rank "
         f"correlation {number(s.correlation)}."
     )
-    return Light(s.top < STEADY or s.correlation < STEADY, "unstable ranking" if s.top < STEADY else "ranking", words)
+    unsteady = s.top < STEADY or s.correlation < STEADY
+    return Light(unsteady, "unstable ranking" if unsteady else "ranking", words)
 
 
 def _cavs(run: ConceptRun) -> Light:

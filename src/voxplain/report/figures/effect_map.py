@@ -12,14 +12,12 @@ from voxplain.concepts.probe import Probed
 from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.report.figures.options import FigureOptions, evaluation_of, probed_of, shown_frames
-from voxplain.report.figures.sheet import GREY, INK, SMALL, TEXT, Sheet
+from voxplain.report.figures.sheet import COLOURS, GREY, INK, SMALL, TEXT, Sheet
 from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number, places_for
 
-__all__ = ["COLOURS", "drops", "effect_map", "map_figure"]
+__all__ = ["drops", "effect_map", "map_figure"]
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
 MARGIN, GAP, HEAD, RIGHT = 0.1, 0.08, 0.36, 3.6  # cm
 NAMES = 0.4  # cm for what a row is called
 NARROWEST, MOST = 1.4, 6  # cm a frame, frames of a still figure

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
@@ -25,8 +26,8 @@ from voxplain.report.draw import enlarge
 from voxplain.video.encode import encode_video
 
 __all__ = [
-    "CM", "GREY", "INK", "SMALL", "TEXT", "Sheet", "Spot", "edges", "file_of_figure", "file_of_frames", "printable",
-    "raster", "shorten",
+    "CM", "COLOURS", "GREY", "INK", "SMALL", "TEXT", "Sheet", "Spot", "edges", "file_of_figure", "file_of_frames",
+    "printable", "raster", "shorten",
 ]  # fmt: skip
 
 CM = 1 / 2.54  # inches
@@ -35,6 +36,9 @@ INK, GREY = "#1f2328", "#656d76"
 DPI, SCREEN_DPI = 300, 150  # of PNG, of moving pictures
 FONT = "DejaVu Sans"  # comes with matplotlib, so the same on every machine
 YELLOW = "#ffe100"
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
+PURE = (*COLOURS, YELLOW, "black", "white")
 
 
 @dataclass(frozen=True)
@@ -193,9 +197,11 @@ def file_of_frames(frames: np.ndarray, suffix: str, fps: int) -> bytes:
         return encode_video(frames, fps=fps, crf=16)
     # One palette for all frames: with one each, colours that do not change flicker.
     sample = np.concatenate(frames[:: max(1, len(frames) // 4)])
-    found = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT).getpalette()
-    colours = np.array(found, np.uint8).reshape(-1, 3)
+    found = Image.fromarray(sample).quantize(256 - len(PURE), method=Image.Quantize.MEDIANCUT).getpalette()
+    colours = np.array(found, np.uint8).reshape(-1, 3)[: 256 - len(PURE)]
     colours[colours.min(1) >= 248] = 255  # the page is white, not nearly so
+    # Colours that mean something stay as they are, however few their pixels.
+    colours = np.concatenate([colours, np.rint([np.multiply(to_rgb(c), 255) for c in PURE]).astype(np.uint8)])
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.tobytes())
     first, *rest = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
