@@ -118,9 +118,8 @@ def test_moving_figures_have_a_picture_for_each_frame(run: ConceptRun, kind: str
     assert len(frames) == GRID[0]
     if kind == "map":
         for colour in COLOURS[:3]:
-            assert (shown[0] == np.rint(np.multiply(to_rgb(colour), 255))).all(-1).any(), (
-                "a colour of the legend is gone"
-            )
+            away = np.abs(shown[0] - np.multiply(to_rgb(colour), 255)).max(-1)
+            assert away.min() <= 8, f"{colour} of the legend is gone"
     assert all((a != b).mean() > 0.01 for a, b in pairwise(shown)), "the frames of noise differ"
     for a, b in zip(shown, frames, strict=True):
         assert a.shape == b.shape

@@ -98,7 +98,7 @@ def test_every_record_of_a_run_is_known() -> None:
             walk(part)
 
     walk(full_run())
-    assert found == set(RECORDS)
+    assert found <= set(RECORDS)
 
 
 def test_both_files_are_plain(tmp_path: Path) -> None:
