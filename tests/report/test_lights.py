@@ -45,9 +45,9 @@ def test_few_videos_poor_cavs_and_unsteady_rankings_are_lit():
     assert "unstable ranking" in lit(replace(run, scores={**run.scores, "effect": noise}), [PLAIN] * 3)
     good = replace(run, cavs=replace(run.cavs, accuracy=np.full_like(run.cavs.accuracy, 0.95)))
     bad = replace(run, cavs=replace(run.cavs, accuracy=np.full_like(run.cavs.accuracy, 0.55)))
-    assert "CAVs" not in lit(good, [PLAIN] * 3)
-    assert "CAVs" in lit(bad, [PLAIN] * 3)
-    assert "CAVs" in lit(replace(good, alignment=0.6), [PLAIN] * 3)
+    assert "separation" not in lit(good, [PLAIN] * 3)
+    assert "separation" in lit(bad, [PLAIN] * 3)
+    assert "separation" in lit(replace(good, alignment=0.6), [PLAIN] * 3)
     steady = replace(run.scores["effect"], scores=np.array([[0.5] * 4, [2.5] * 4, [1.5] * 4], np.float32))
     assert "unstable ranking" not in lit(replace(run, scores={**run.scores, "effect": steady}), [PLAIN] * 3)
 

@@ -87,7 +87,7 @@ def _cavs(run: ConceptRun) -> Light:
     mean = float(run.cavs.accuracy.mean())
     return Light(
         mean < POOR or run.alignment > 0.5,
-        "CAVs",
+        "separation",
         f"CAVs tell their concept from unrelated supervoxels with accuracy {number(mean)} (chance 0.5); CAVs of "
         f"different concepts have mean cosine {number(run.alignment)}.",
     )
