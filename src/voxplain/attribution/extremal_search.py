@@ -42,9 +42,16 @@ class MaskSearch:
     reward_weight: float = 1.0  # 100 for 2D-EP and 3D-EP in the WACV code
     smooth: float = 10.0  # σ of the Gaussian on each frame of the final map
     mask: SmoothMask = field(default_factory=SmoothMask)
-    descent: Descent = field(default_factory=Descent)
+    learning_rate: float | None = None  # None: 40 / iterations, at most 0.4; the study has 0.05, as here in 800
+    momentum: float = 0.9
+    dampening: float = 0.9  # share of each new gradient that is held back
     patience: int = 0  # iterations without movement after which a mask is done; 0: run them all, as the study does
     tolerance: float = 0.001  # mean change of the mask's parameters (0–1) that counts as no movement
+
+    def descent(self, iterations: int) -> Descent:
+        """The optimiser for that many iterations."""
+        rate = min(0.4, 40 / iterations) if self.learning_rate is None else self.learning_rate
+        return Descent(rate, self.momentum, self.dampening)
 
 
 def check(areas: Sequence[float], variant: str, iterations: int) -> None:
@@ -73,28 +80,27 @@ class ExtremalSearch:
         margin, so that a mask inside the frame covers more of it: up to 1.43 times at 112². probability_kept is the
         target's with only the mask kept, probability_deleted with the mask taken away.
         """
-        batch, n = self.batch, len(self.batch.clips)
-        frames, rows, columns = batch.model.grid
+        batch, (frames, rows, columns) = self.batch, self.batch.model.grid
         generator = self.search.mask.generator(rows, columns)
-        problems = [(clip, area) for clip in range(n) for area in areas]
-        total = torch.zeros(n, frames, rows, columns, device=batch.x.device)
-        details: list[dict[str, Any]] = [{"areas": list(areas)} for _ in range(n)]
+        problems = [(clip, area) for clip in range(len(batch.clips)) for area in areas]
+        details: list[dict[str, Any]] = [{"areas": list(areas)} for _ in batch.clips]
         with recording(batch.model.net):
+            x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
+            total = torch.zeros(len(x), frames, rows, columns, device=x.device)
             for chunk in chunks(len(problems), batch.model.batch_size // (2 if self.variant == "dual" else 1)):
-                masks, facts = self._chunk([problems[i] for i in chunk], generator)
+                masks, facts = self._chunk(x, [problems[i] for i in chunk], generator)
                 for i, mask in zip(chunk, masks, strict=True):
                     total[problems[i][0]] += mask
                 for name, values in facts.items():
                     for i, value in zip(chunk, values, strict=True):
                         details[problems[i][0]].setdefault(name, []).append(value)
-        return scaled(gaussian_blur(total, pixels(self.search.smooth, rows))), details
+            return scaled(gaussian_blur(total, pixels(self.search.smooth, rows))), details
 
     def _chunk(
-        self, problems: Sequence[tuple[int, float]], generator: MaskGenerator
+        self, x: Tensor, problems: Sequence[tuple[int, float]], generator: MaskGenerator
     ) -> tuple[Tensor, dict[str, list[Any]]]:
         """Masks [P,T,H,W] of problems (clip, area), and facts about each."""
-        x, targets = self.batch.x, self.batch.targets
-        first, last = problems[0][0], problems[-1][0]
+        targets, first, last = self.batch.targets, problems[0][0], problems[-1][0]
         perturb = perturbation(x[first : last + 1], self.perturbation, self.search.levels, self.search.blur)
 
         def loss(parameters: Tensor, running: Sequence[int], iteration: int) -> Tensor:
@@ -107,8 +113,9 @@ class ExtremalSearch:
             return self.search.reward_weight * reward + self.regulariser(masks, areas, iteration)
 
         start = torch.ones(len(problems), x.shape[2], *generator.parameters, device=x.device)
+        descent = self.search.descent(self.iterations)
         patience = Patience(self.search.patience, self.search.tolerance, self.settled)
-        found, used = descend(start, loss, self.iterations, self.search.descent, patience)
+        found, used = descend(start, loss, self.iterations, descent, patience)
         clips, ys = [clip - first for clip, _ in problems], [targets[clip] for clip, _ in problems]
         with torch.no_grad():
             masks = generator.crop(generator(found))

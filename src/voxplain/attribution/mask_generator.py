@@ -8,6 +8,7 @@ Smooth Masks" (arXiv 1910.08485).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -113,15 +114,22 @@ class Axis:
 def _windows(g: MaskGenerator, parameters: Tensor) -> Iterator[tuple[Tensor, Tensor, tuple[slice, slice]]]:
     """For every neighbour: its parameter at each cell [M,T,P,Q], the kernel by place [s·s], and its cells in `_pad`."""
     wide = _pad(g, parameters)
-    rows, columns = g.axis(g.rows), g.axis(g.columns)
-    y, x = (torch.tensor(a.places, device=parameters.device, dtype=torch.float64) for a in (rows, columns))
-    for dy in range(-g.radius, g.radius + 1):
-        for dx in range(-g.radius, g.radius + 1):
-            distance = torch.hypot((y - dy * g.step)[:, None], (x - dx * g.step)[None])
-            kernel = torch.exp(-2 * (distance / g.sigma - 0.5).clamp(min=0) ** 2)
-            down, right = g.radius + dy, g.radius + dx
-            at = slice(down, down + rows.cells), slice(right, right + columns.cells)
-            yield wide[:, :, at[0], at[1]].contiguous(), kernel.flatten().to(parameters.dtype), at
+    tall, broad = g.axis(g.rows).cells, g.axis(g.columns).cells
+    side = 2 * g.radius + 1
+    for i, kernel in enumerate(_kernels(g, parameters.device, parameters.dtype)):
+        at = slice(i // side, i // side + tall), slice(i % side, i % side + broad)
+        yield wide[:, :, at[0], at[1]].contiguous(), kernel, at
+
+
+@lru_cache(maxsize=8)
+def _kernels(g: MaskGenerator, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """[(2R+1)², s·s]: the kernel between each neighbour and each place in a cell."""
+    y, x = (torch.tensor(g.axis(size).places, dtype=torch.float64) for size in (g.rows, g.columns))
+    away = g.step * torch.arange(-g.radius, g.radius + 1, dtype=torch.float64)
+    down, right = y - away[:, None], x - away[:, None]  # [2R+1,s]
+    distance = torch.hypot(down[:, None, :, None], right[None, :, None, :])
+    kernel = torch.exp(-2 * (distance / g.sigma - 0.5).clamp(min=0) ** 2)
+    return kernel.flatten(2).flatten(0, 1).to(device, dtype)
 
 
 def _pad(g: MaskGenerator, parameters: Tensor) -> Tensor:

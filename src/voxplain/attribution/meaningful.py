@@ -33,7 +33,7 @@ class MeaningfulPerturbation:
     Fong & Vedaldi 2017 (arXiv 1704.03296).
     """
 
-    objective: Objective = "probability"
+    objective: Objective = "probability"  # the weights below are for scores between 0 and 1
     perturbation: Perturbation = "blur"
     iterations: int = 300  # the paper's
     sparsity: float = 1e-4  # λ1
@@ -59,9 +59,10 @@ class MeaningfulPerturbation:
     def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
         maps, details = [], []
         with recording(batch.model.net):
+            x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
             for chunk in chunks(len(batch.clips), batch.model.batch_size):
                 part = slice(chunk.start, chunk.stop)
-                found, facts = self._chunk(batch.model, batch.x[part], batch.targets[part])
+                found, facts = self._chunk(batch.model, x[part], batch.targets[part])
                 maps.append(found)
                 details += facts
         return torch.cat(maps), details

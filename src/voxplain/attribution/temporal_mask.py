@@ -131,9 +131,10 @@ class _Search:
         """Maps [N,T,H,W] and details."""
         model = self.batch.model
         with recording(model.net):
+            x = self.batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
             parts = [slice(c.start, c.stop) for c in chunks(len(self.batch.clips), model.batch_size)]
-            mask = torch.cat([self._chunk(self.batch.x[part].float(), self.batch.targets[part]) for part in parts])
-            return mask[:, :, None, None].expand(-1, -1, *model.grid[1:]), self._facts(mask)
+            mask = torch.cat([self._chunk(x[part], self.batch.targets[part]) for part in parts])
+            return mask[:, :, None, None].expand(-1, -1, *model.grid[1:]), self._facts(x, mask)
 
     def _chunk(self, x: Tensor, targets: Sequence[int]) -> Tensor:
         """Masks [P,T] of least loss met."""
@@ -168,9 +169,9 @@ class _Search:
             enough += 1
         return START * (2 * centred[enough] - 1)
 
-    def _facts(self, mask: Tensor) -> list[dict[str, Any]]:
+    def _facts(self, x: Tensor, mask: Tensor) -> list[dict[str, Any]]:
         """Runs and scores of every clip's mask."""
-        x, model, targets = self.batch.x.float(), self.batch.model, self.batch.targets
+        model, targets = self.batch.model, self.batch.targets
         shown = (x, freeze(x, mask), reverse(x, mask))
         values = [score(logits(model, v), targets, self.method.objective).tolist() for v in shown]
         names = ("runs", "score", "score_frozen", "score_reversed")
