@@ -15,7 +15,7 @@ def test_every_switch_position_by_hand():
     clip, parts = noise(), two_levels()
     found = Probe(switches=2)(colour_model(), clip, parts, ASSIGNED, RANKED, fill="black", place=3)
     assert found.switches.tolist() == [0, 3]  # the best that the clip has
-    masks = {k: parts.masks(np.flatnonzero(ASSIGNED == k)) for k in (0, 1, 3)}
+    masks = {k: parts.masks(np.flatnonzero(k == ASSIGNED)) for k in (0, 1, 3)}
 
     def without(*concepts):
         gone = np.any([masks[k] for k in concepts], axis=0) if concepts else np.zeros(clip.frames.shape[:3], bool)

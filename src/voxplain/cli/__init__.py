@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from voxplain.cli.attribute import attribute_command
+from voxplain.cli.benchmark import benchmark_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.figure import figure_command
@@ -34,6 +35,7 @@ app = App(
     help="Explains video classifiers: which objects and motions a network relies on for a class, tested.",
 )
 app.command(attribute_command, name="attribute")
+app.command(benchmark_command, name="benchmark")
 app.command(concepts_command, name="concepts")
 app.command(evaluate_command, name="evaluate")
 app.command(data_command, name="data")
