@@ -5,18 +5,23 @@ import voxplain as vx
 model = vx.load_model("planted")
 clips = vx.read_clips("data/train/cross", model.reader())
 found = vx.explain_concepts(model, clips, random=vx.read_clips("data/unrelated", model.reader()), target="cross")
+heat = vx.IntegratedGradients(steps=25)(model, clips[0], "cross")
+vx.Insertion(steps=64)(model, clips[0], heat)
 """
 
+from voxplain import attribution, metrics
+from voxplain.attribution import STEP, Attribution, GradCAM, Gradient, IntegratedGradients, Rise, SmoothGrad
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import PlantedDesign, read_planted, write_planted
 from voxplain.doctor import examine
 from voxplain.errors import DataError, MissingExtra, ModelError, VideoError, VoxplainError
-from voxplain.explain import evaluate_concepts, explain_concepts, score_given
+from voxplain.explain import evaluate_concepts, explain_clip, explain_concepts, score_given
 from voxplain.load import load_model, model_from_function
+from voxplain.metrics import Deletion, EnergyInside, Insertion, PointingGame
 from voxplain.model import VideoModel
-from voxplain.report import table_csv, table_json, table_text, write_report
+from voxplain.report import table_csv, table_json, table_text, write_attribution_report, write_report
 from voxplain.segment import Grid, Slic, Supervoxels, Unite
 from voxplain.store import Store, load_run, save_run
 from voxplain.version import __version__
@@ -24,20 +29,31 @@ from voxplain.video import Clip, ClipReader, Geometry, Middle, Random, Uniform, 
 
 __all__ = [
     "PRESETS",
+    "STEP",
+    "Attribution",
     "Clip",
     "ClipReader",
     "ClipSet",
     "ConceptRun",
     "ConceptSettings",
     "DataError",
+    "Deletion",
+    "EnergyInside",
     "Geometry",
+    "GradCAM",
+    "Gradient",
     "Grid",
+    "Insertion",
+    "IntegratedGradients",
     "Middle",
     "MissingExtra",
     "ModelError",
     "PlantedDesign",
+    "PointingGame",
     "Random",
+    "Rise",
     "Slic",
+    "SmoothGrad",
     "Store",
     "Supervoxels",
     "Uniform",
@@ -48,11 +64,14 @@ __all__ = [
     "VoxplainError",
     "Windows",
     "__version__",
+    "attribution",
     "evaluate_concepts",
     "examine",
+    "explain_clip",
     "explain_concepts",
     "load_model",
     "load_run",
+    "metrics",
     "model_from_function",
     "override",
     "read_clips",
@@ -64,6 +83,7 @@ __all__ = [
     "table_csv",
     "table_json",
     "table_text",
+    "write_attribution_report",
     "write_planted",
     "write_report",
 ]

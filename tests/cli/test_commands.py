@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from command_line import concepts, contents, voxplain
 
+from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli import lift_settings
 from voxplain.cli.job import read_job
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets.planted import read_planted
+from voxplain.metrics import METRICS
 from voxplain.segment import SEGMENTERS, Slic
 
 
@@ -28,7 +30,7 @@ def test_doctor_of_the_shipped_network() -> None:
 def test_methods_lists_all_of_them() -> None:
     told = voxplain("methods")
     assert told.code == 0
-    for name in (*SEGMENTERS, *PRESETS, "kmeans", "ridge", "blur", "log_odds", "random_crops"):
+    for name in (*SEGMENTERS, *PRESETS, *ATTRIBUTIONS, *METRICS, "kmeans", "ridge", "blur", "log_odds", "random_crops"):
         assert name in told.out
 
 

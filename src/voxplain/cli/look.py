@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli.network import Network, told
 from voxplain.concepts.acceptance import ACCEPTANCE
 from voxplain.concepts.classifiers import CLASSIFIERS
@@ -13,11 +14,13 @@ from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import CROPS, MaskedCrops
+from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
 from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.doctor import examine
 from voxplain.load import built_by_function, load_model
+from voxplain.metrics import METRICS
 from voxplain.model import OBJECTIVES
 from voxplain.nets import NETS, build_net
 from voxplain.perturb import FILLS
@@ -71,7 +74,7 @@ def methods_command() -> None:
     groups: dict[str, dict[str, Any]] = {
         "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "crops": {"crops": MaskedCrops},
         "clusterer": CLUSTERERS, "acceptance": ACCEPTANCE, "classifier": CLASSIFIERS,
-        "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove},
+        "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove}, "probe": {"probe": Probe},
     }  # fmt: skip
     for group, methods in groups.items():
         console.print(f"[bold]{group}[/bold]")
@@ -87,6 +90,10 @@ def methods_command() -> None:
     for f in fields(ConceptSettings):
         if f.default is not MISSING and f.name not in (*groups, *plain):
             console.print(f"  {f.name}={f.default}", markup=False)
+    for group, registry in (("attribution methods", ATTRIBUTIONS), ("metrics of maps", METRICS)):
+        console.print(f"[bold]{group}[/bold]")
+        for name, make in registry.items():
+            console.print(f"  {name}: {_parameters(make())}", markup=False)
     console.print("[bold]presets[/bold]")
     for name, preset in PRESETS.items():
         console.print(f"  {name}: {_differences(preset)}", markup=False)
