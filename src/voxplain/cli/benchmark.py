@@ -15,10 +15,11 @@ from rich.console import Console
 from voxplain.attribution import AttributionMethod
 from voxplain.cli.data import Held, parts
 from voxplain.cli.network import Network, open_model
-from voxplain.datasets import VideoSet, read_clips
+from voxplain.concepts.settings import override
+from voxplain.datasets import ClipSet, VideoSet, read_clips
 from voxplain.datasets.truth import truth_mask
 from voxplain.errors import DataError
-from voxplain.experiments.comparison import Comparison, compare, comparison_csv, comparison_markdown
+from voxplain.experiments.comparison import Comparison, class_markdown, compare, comparison_csv, comparison_markdown
 from voxplain.experiments.ranks_figure import ranks_figure
 from voxplain.explain import resolve_methods
 from voxplain.explain.benchmark import Case, Judged, judge_all, shard
@@ -75,7 +76,7 @@ def benchmark_command(
     limit
         Videos, spread evenly over the classes.
     sanity
-        Videos on which metrics that call a method again (sanity, sensitivity) are measured.
+        Videos, spread evenly, on which metrics that call a method again (sanity, sensitivity) are measured.
     passes
         Those metrics are left out for methods that take more clips than this through the network for one map.
     set_
@@ -90,14 +91,13 @@ def benchmark_command(
     train, test = parts(data, held)
     videos = test if test is not None else train
     model = open_model(network, videos.classes)
-    cases = _cases(model, videos, class_, truth, data, limit, console)
+    cases = _some_again(_cases(model, videos, class_, truth, data, limit, console), sanity)
     part = shard(cases, *_part(shard_)) if shard_ else cases
-    judged = judge_all(model, part, asked, judges, store=Store(output / "store"), sanity=sanity, passes=passes,
-                       progress=progress_bar)  # fmt: skip
-    found = compare(judged, judges)
+    judged = judge_all(model, part, asked, judges, store=Store(output / "store"), passes=passes, progress=progress_bar)
     if shard_:
         console.print(f"shard {shard_}: {len(part)} of {len(cases)} videos done; run without --shard for the tables")
         return
+    found = compare(judged, judges)
     _write(output, found, judged, asked, judges, model)
     console.print(comparison_markdown(found), markup=False, highlight=False, soft_wrap=True)
     console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
@@ -126,12 +126,21 @@ def _configured(
         name, dot, field = place.partition(".")
         home: dict[str, Any] = methods if name in methods else metrics
         known = [f.name for f in fields(home[name])] if name in home else []
-        if not equals or not dot or field not in known:
+        if not equals or not dot or field.partition(".")[0] not in known:
             what = f"a field of {name} ({', '.join(known)})" if known else "a method or metric of this benchmark"
             raise DataError(f"expected --set name.field=value with {what}, got {text!r}; correct it")
-        new = yaml.safe_load(value)
-        home[name] = replace(home[name], **{field: tuple(new) if isinstance(new, list) else new})
+        home[name] = _changed(home[name], field, value)
     return methods, metrics
+
+
+def _changed(method: Any, field: str, text: str) -> Any:
+    if getattr(method, field.partition(".")[0]) is not None:
+        return override(method, field, text)
+    try:  # a field without a value tells nothing of the kind it takes
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise DataError(f"expected {field} to be a value in YAML, got {text!r}; correct it") from None
+    return replace(method, **{field: tuple(value) if isinstance(value, list) else value})
 
 
 def _cases(
@@ -155,8 +164,10 @@ def _cases(
     with progress_bar("reading videos", len(classes)) as advance:
         for i, name in enumerate(classes):
             count = each + (i < rest)
-            clips = read_clips(videos.of_class(name), reader, limit=count).clips if count else ()
-            read += [(name, clip) for clip in clips]
+            found = read_clips(videos.of_class(name), reader, limit=count) if count else ClipSet(())
+            for lost in found.skipped:
+                _skipped(console, lost.reason)
+            read += [(name, clip) for clip in found]
             advance()
     cases = []
     for i, (name, clip) in enumerate(read):
@@ -165,7 +176,7 @@ def _cases(
             try:
                 mask = truth_mask(truth, root, Path(clip.source), name, reader)
             except DataError as error:
-                console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                _skipped(console, str(error))
                 continue
             mask = mask if mask.any() else None
         others = [c for n, c in read[i + 1 :] + read[:i] if n != name]
@@ -173,6 +184,16 @@ def _cases(
     if not cases:
         raise DataError(f"expected videos with a truth in {root}, got none; name another --truth or leave it out")
     return cases
+
+
+def _skipped(console: Console, reason: str) -> None:
+    console.print(f"skipped: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _some_again(cases: Sequence[Case], count: int) -> list[Case]:
+    """As many cases, spread evenly over all, are those on which methods are called again: the same in every shard."""
+    chosen = set(np.linspace(0, len(cases) - 1, min(max(count, 0), len(cases))).round().astype(int).tolist())
+    return [replace(case, again=i in chosen) for i, case in enumerate(cases)]
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -187,6 +208,8 @@ def _write(
     model: VideoModel,
 ) -> None:  # fmt: skip
     write_whole(output / "table.md", comparison_markdown(found).encode())
+    if any("energy_inside" in j.values for j in judged):
+        write_whole(output / "by_class.md", class_markdown(judged, model.classes).encode())
     write_whole(output / "table.csv", comparison_csv(found).encode())
     if found.ranks["faithfulness"] and found.ranks["localisation"]:
         for suffix, unwanted in (("png", "Software"), ("pdf", "CreationDate")):
@@ -204,14 +227,18 @@ def _write(
         "ranks": {kind: dict(r) for kind, r in found.ranks.items()},
         "judged": [asdict(j) for j in judged],
     }
-    write_whole(output / "results.json", json.dumps(record, indent=1, default=_number).encode())
+    write_whole(output / "results.json", json.dumps(_standard(record), indent=1).encode())
 
 
 def _plain(method: Any) -> dict[str, Any]:
     return {"method": type(method).__name__, **{k: str(v) for k, v in asdict(method).items()}}
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is no plain value")
+def _standard(value: Any) -> Any:
+    """What JSON has words for: numbers that do not exist become null."""
+    if isinstance(value, dict):
+        return {k: _standard(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_standard(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value

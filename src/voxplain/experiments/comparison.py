@@ -17,7 +17,16 @@ from voxplain.explain.benchmark import Judged
 from voxplain.metrics import AgainstRandom, Measured, against_random, krippendorff_alpha, mean_of, reliability
 from voxplain.report.tables import number
 
-__all__ = ["CONTROLS", "Comparison", "MethodCost", "compare", "comparison_csv", "comparison_markdown", "ranks_of"]
+__all__ = [
+    "CONTROLS",
+    "Comparison",
+    "MethodCost",
+    "class_markdown",
+    "compare",
+    "comparison_csv",
+    "comparison_markdown",
+    "ranks_of",
+]
 
 CONTROLS = ("random", "centre_prior", "motion_energy", "frame_constant")
 _COLUMNS = (
@@ -42,7 +51,7 @@ class Comparison:
 
     ``random`` the paired test against the random map by metric and method; ``reliability`` and ``alpha`` (Krippendorff,
     ordinal) of each metric's ranking of the methods over clips; ``ranks`` the mean rank of each method, 1 the best, by
-    kind of metric; ``refused`` why a method has no map.
+    kind of metric; ``refused`` why a method is not compared: one that has no map of some clip has no place here.
     """
 
     clips: int
@@ -60,11 +69,14 @@ class Comparison:
 
 
 def compare(judged: Sequence[Judged], metrics: Mapping[str, Any]) -> Comparison:
-    """Put the results of all clips together. Raises DataError when no method gave a map."""
+    """Put the results of all clips together, in the order in which `judge_all` gives them.
+
+    Raises DataError when no method gave maps of all clips.
+    """
     refused = {j.method: j.refused for j in judged if j.refused}
     rows: dict[str, list[Judged]] = {}
     for j in judged:
-        if not j.refused:
+        if j.method not in refused:  # the clips before a refusal are another sample than that of the other methods
             rows.setdefault(j.method, []).append(j)
     if not rows:
         raise DataError("expected a method that gave maps, got none: " + "; ".join(refused.values()))
@@ -76,13 +88,13 @@ def compare(judged: Sequence[Judged], metrics: Mapping[str, Any]) -> Comparison:
     better = {n: metrics[n].higher_is_better for n in names}
     kinds = {n: KINDS[metrics[n].judges] for n in names}
     tables = {n: _scores(rows, n, better[n]) for n in names}
-    tested = {n: _against(rows, table) for n, table in tables.items()}
+    tested = {n: _against(*table) for n, table in tables.items()}
     return Comparison(
         clips=max(map(len, rows.values())), methods=tuple(rows), metrics=names, kinds=kinds, better=better, means=means,
         costs={m: _cost(own) for m, own in rows.items()},
         random={n: found for n, found in tested.items() if found},
-        reliability={n: _reliable(rows, t) for n, t in tables.items() if t.size and "random" in rows and len(rows) > 2},
-        alpha={n: _alpha(t) for n, t in tables.items() if t.size and len(rows) > 1},
+        reliability={n: _reliable(*t) for n, t in tables.items() if len(t[1]) and "random" in t[0] and len(t[0]) > 2},
+        alpha={n: _alpha(t) for n, (own, t) in tables.items() if len(t) and len(own) > 1},
         ranks={kind: ranks_of(means, [n for n in names if kinds[n] == kind], better) for kind in KINDS.values()},
         refused=refused,
     )  # fmt: skip
@@ -91,33 +103,45 @@ def compare(judged: Sequence[Judged], metrics: Mapping[str, Any]) -> Comparison:
 def ranks_of(
     means: Mapping[str, Mapping[str, Measured]], names: Sequence[str], better: Mapping[str, bool | None]
 ) -> dict[str, float]:
-    """The mean rank of each method over metrics that judge, 1 the best; methods with an undefined mean come last."""
+    """The mean rank of each method over metrics that judge, 1 the best.
+
+    A method whose mean is undefined comes last; one that was not measured at all, because it costs too much, gets no
+    rank by that metric.
+    """
     found: dict[str, list[float]] = {m: [] for m in means}
     for n in names:
         if better[n] is None:
             continue
         sign = -1 if better[n] else 1
-        values = np.array([sign * means[m][n].value for m in means])
+        own = [m for m in means if means[m][n].details["clips"]]
+        values = np.array([sign * means[m][n].value for m in own])
         ranked = stats.rankdata(np.where(np.isfinite(values), values, np.inf))
-        for m, r in zip(means, ranked, strict=True):
+        for m, r in zip(own, ranked, strict=True):
             found[m].append(float(r))
     return {m: float(np.mean(r)) for m, r in found.items() if r}
 
 
-def _scores(rows: Mapping[str, list[Judged]], name: str, better: bool | None) -> np.ndarray:
-    """Scores [V,M] on the clips where every method is defined, higher better; empty where the metric does not judge."""
+Scores = tuple[tuple[str, ...], np.ndarray]
+
+
+def _scores(rows: Mapping[str, list[Judged]], name: str, better: bool | None) -> Scores:
+    """Methods and their scores [V,M], higher better, on the clips where all of these are defined.
+
+    A method takes part where it is defined on half of the clips that any is defined on, so that one that was not
+    measured, or hardly ever is defined, does not take the clips from all others. Nothing where the metric does not
+    judge.
+    """
     if better is None:
-        return np.empty((0, 0))
-    count = min(len(own) for own in rows.values())
-    table = np.array(
-        [[own[v].values.get(name, (np.nan,))[0] for own in rows.values()] for v in range(count)], dtype=float
-    ).reshape(count, len(rows))
+        return (), np.empty((0, 0))
+    table = np.array([[j.values.get(name, (np.nan,))[0] for j in own] for own in rows.values()], dtype=float).T
+    defined = np.isfinite(table)
+    kept = 2 * defined.sum(0) >= max(1, int(defined.any(1).sum()))
+    table = table[:, kept]
     table = table[np.isfinite(table).all(1)]
-    return table if better else -table
+    return tuple(m for m, k in zip(rows, kept, strict=True) if k), table if better else -table
 
 
-def _against(rows: Mapping[str, list[Judged]], table: np.ndarray) -> dict[str, AgainstRandom]:
-    names = list(rows)
+def _against(names: tuple[str, ...], table: np.ndarray) -> dict[str, AgainstRandom]:
     if "random" not in names or len(table) < 2 or len(names) < 2:
         return {}
     chance = table[:, names.index("random")]
@@ -126,8 +150,8 @@ def _against(rows: Mapping[str, list[Judged]], table: np.ndarray) -> dict[str, A
     return {r.method: r for r in found}
 
 
-def _reliable(rows: Mapping[str, list[Judged]], table: np.ndarray) -> Measured:
-    at = list(rows).index("random")
+def _reliable(names: tuple[str, ...], table: np.ndarray) -> Measured:
+    at = names.index("random")
     return reliability(np.delete(table, at, 1), table[:, at])
 
 
@@ -143,29 +167,7 @@ def comparison_csv(found: Comparison) -> str:
     """One line a method and metric: mean, interval, chance, clips, difference to random with its corrected p-value."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "method",
-            "metric",
-            "kind",
-            "higher_is_better",
-            "mean",
-            "low",
-            "high",
-            "chance",
-            "clips",
-            "minus_random",
-            "corrected_p",
-            "seconds",
-            "forwards",
-            "backwards",
-        ]
-    )
-    for m in found.methods:
-        cost = found.costs[m]
-        for n in found.metrics:
-            mean, test = found.means[m][n], found.random.get(n, {}).get(m)
-            writer.writerow(_COLUMNS)
+    writer.writerow(_COLUMNS)
     for m in found.methods:
         cost = found.costs[m]
         for n in found.metrics:
@@ -185,6 +187,26 @@ def comparison_markdown(found: Comparison) -> str:
     if found.refused:
         parts.append("\n".join(["Refused:", "", *(f"- {m}: {why}" for m, why in found.refused.items())]))
     return "\n\n".join(parts) + "\n"
+
+
+def class_markdown(judged: Sequence[Judged], classes: Sequence[str], metric: str = "energy_inside") -> str:
+    """A localisation metric by class, as multiples of its chance: mean over a class's clips; best method first."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for j in judged:
+        value, chance = j.values.get(metric, (np.nan, None))
+        if chance and np.isfinite(value):
+            found.setdefault(j.method, {}).setdefault(j.target, []).append(value / chance)
+    targets = sorted({t for own in found.values() for t in own})
+    means = {m: [float(np.mean(own[t])) if t in own else np.nan for t in targets] for m, own in found.items()}
+    names = [classes[t] if classes else str(t) for t in targets]
+    lines = [
+        f"| {metric} ÷ chance: method | all | " + " | ".join(names) + " |",
+        "| --- | --- |" + " --- |" * len(names),
+    ]
+    for m in sorted(means, key=lambda m: -float(np.nanmean(means[m]))):
+        cells = [number(v, 1) for v in (float(np.nanmean(means[m])), *means[m])]
+        lines.append(f"| {m} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(found: Comparison, kind: str) -> str:

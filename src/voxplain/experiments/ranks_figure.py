@@ -19,20 +19,23 @@ def ranks_figure(found: Comparison, *, theme: Theme = LIGHT) -> Figure:
     FigureCanvasAgg(figure)
     ax = figure.subplots()
     ax.set_facecolor(theme.paper)
-    ax.plot([1, len(found.methods)], [1, len(found.methods)], color=theme.soft, linewidth=0.8, linestyle=":", zorder=1)
+    last = len(found.methods)
+    line, wide = last / 60, last / 6  # a line of text and a name's width, in ranks
+    ax.plot([1, last], [1, last], color=theme.soft, linewidth=0.8, linestyle=":", zorder=1)
     taken: list[tuple[float, float]] = []
     for m in sorted(set(across) & set(up), key=lambda m: (across[m], up[m])):
         control = m in CONTROLS
         ax.plot(across[m], up[m], "s" if control else "o", color=theme.random if control else theme.top, markersize=5)
         # Names that would lie over one another move down until there is room.
         y = up[m]
-        while any(abs(across[m] - a) < 7 and abs(y - b) < 0.75 for a, b in taken):
-            y += 0.75
+        while any(abs(across[m] - a) < wide and abs(y - b) < line for a, b in taken):
+            y += line
         taken.append((across[m], y))
-        ax.annotate(m, (across[m], up[m]), (across[m] + 0.5, y), fontsize=7, va="center", color=theme.ink)
+        ax.annotate(m, (across[m], up[m]), (across[m] + line, y), fontsize=7, va="center", color=theme.ink)
     ax.set_xlabel("mean rank by faithfulness (objective), 1 the best", color=theme.ink)
     ax.set_ylabel("mean rank by localisation (subjective), 1 the best", color=theme.ink)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlim(0, len(found.methods) + 7)
+    ax.set_xlim(0.5, last + wide)
+    ax.set_ylim(0.5, last + 0.5)
     figure.tight_layout()
     return figure
