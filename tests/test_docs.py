@@ -213,3 +213,9 @@ def test_no_file_names_a_place_of_one_machine() -> None:
             if b"\0" not in (ROOT / name).read_bytes()[:1000]:
                 told += [f"{name}: {match}" for match in places.findall(text)]
     assert told == []
+
+
+def test_every_method_and_metric_is_told() -> None:
+    page = (ROOT / "docs" / "attribution.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
+    assert told == set(voxplain.attribution.ATTRIBUTIONS) | set(voxplain.metrics.METRICS)
