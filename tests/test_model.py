@@ -38,7 +38,11 @@ def test_closed_forms_above_a_linear_head(scale):
     q = torch.softmax(others, 1)  # p_k / (1 − p_y)
     odds = w[y] - q @ w
     miss = torch.sigmoid(torch.logsumexp(others, 1) - z[:, y])  # 1 − p_y without cancellation
-    truth = {"logit": w[y].expand(8, 6), "log_odds": odds, "log_probability": miss[:, None] * odds}
+    p = 1 - miss
+    truth = {
+        "logit": w[y].expand(8, 6), "log_odds": odds, "log_probability": miss[:, None] * odds,
+        "probability": (p * miss)[:, None] * odds,
+    }  # fmt: skip
     if scale > 1:
         assert bool(((miss > 1e-30) & (miss < 1e-9)).any())  # where float32 rounds 1 − p_y to 0
     assert set(truth) == set(OBJECTIVES)

@@ -50,7 +50,7 @@ def log_odds(z: Tensor, target: int) -> Tensor:
 
 def probability(z: Tensor, target: int) -> Tensor:
     """p_y, [N]: what the video attribution study differentiates, whose networks end in softmax."""
-    return z.softmax(1)[:, target]
+    return log_probability(z, target).exp()  # whose gradient does not cancel where p_y is almost 1
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, int], Tensor]] = {

@@ -100,7 +100,9 @@ def attribute(
     for start in range(0, len(clips), model.batch_size):
         part, ys = clips[start : start + model.batch_size], targets[start : start + model.batch_size]
         _refuse_other_grid(model, part)
-        result = maps(Batch(model, part, to_input(model, stack(part)), tuple(ys)))
+        # Inputs made inside a caller's inference mode could take part in no gradient; what needs one switches it on.
+        with torch.inference_mode(False), torch.no_grad():
+            result = maps(Batch(model, part, to_input(model, stack(part)), tuple(ys)))
         values, details = result if isinstance(result, tuple) else (result, [{} for _ in part])
         arrays = values.detach().to("cpu", torch.float32).numpy()
         if arrays.shape != (len(part), *model.grid):
