@@ -38,7 +38,7 @@ def test_closed_forms_above_a_linear_head(scale):
     q = torch.softmax(others, 1)  # p_k / (1 − p_y)
     odds = w[y] - q @ w
     miss = torch.sigmoid(torch.logsumexp(others, 1) - z[:, y])  # 1 − p_y without cancellation
-    p = 1 - miss
+    p = torch.sigmoid(z[:, y] - torch.logsumexp(others, 1))
     truth = {
         "logit": w[y].expand(8, 6), "log_odds": odds, "log_probability": miss[:, None] * odds,
         "probability": (p * miss)[:, None] * odds,

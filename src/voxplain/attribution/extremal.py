@@ -21,8 +21,9 @@ from voxplain.video import Clip
 __all__ = ["STEP", "ExtremalPerturbation2D", "ExtremalPerturbation3D", "MaskSearch"]
 
 AREAS = (0.05, 0.1, 0.15, 0.5)  # shares of the clip; the study's on UCF101 and EPIC-Kitchens
-# Fong et al. took 800, the video study logged 1200. Fewer take longer steps, see `MaskSearch.learning_rate`: on eight planted
-# clips 100 ranked the object's voxels above others better than 800 did (ROC area: 3D-EP 0.93, 0.84; STEP 0.92, 0.89).
+# Fong et al. took 800, the video study logged 1200. Fewer take longer steps, see `MaskSearch.learning_rate`: on eight
+# planted clips 100 ranked the object's voxels above others better than 800 did (ROC area: 3D-EP 0.93, 0.84; STEP 0.92,
+# 0.89).
 ITERATIONS = 200
 # The area's weight at the end over that at the start: × 1.0008668 an iteration makes 2 in 800 and 2.83 in the study's
 # 1200; 1 for 2D-EP and 3D-EP in the WACV code.
