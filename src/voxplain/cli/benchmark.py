@@ -134,7 +134,7 @@ def _configured(
 
 
 def _changed(method: Any, field: str, text: str) -> Any:
-    if getattr(method, field.partition(".")[0]) is not None:
+    if "." in field or getattr(method, field) is not None:
         return override(method, field, text)
     try:  # a field without a value tells nothing of the kind it takes
         value = yaml.safe_load(text)

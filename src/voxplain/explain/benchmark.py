@@ -28,12 +28,16 @@ VERSION = 1  # of what is computed here; part of the key
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A clip on the network's grid, its class, the truth's mask bool [T,h,w] if any, and a clip of another class."""
+    """A clip on the network's grid, its class, the truth's mask bool [T,h,w] if any, and a clip of another class.
+
+    ``again``: whether metrics that call the method again, which cost the most, are measured on it.
+    """
 
     clip: Clip
     target: int
     mask: np.ndarray | None = None
     other: Clip | None = None
+    again: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,13 @@ def judge_all(
     metrics: Mapping[str, Any],
     *,
     store: Store,
-    sanity: int = 8,
     passes: int = 200,
     progress: Progress = quiet,
 ) -> list[Judged]:
     """Every method on every clip, by every metric.
 
-    Metrics that call the method again are measured on the first ``sanity`` clips only, and only for methods that take
-    at most ``passes`` clips through the network for a map, forward and backward.
+    Metrics that call the method again are measured on cases that ask for it, and only for methods that take at most
+    ``passes`` clips through the network for a map, forward and backward.
 
     A method that cannot explain this network is judged once and noted as refused. Localisation needs a case's mask,
     temporal localisation its other clip; without them those metrics are left out.
@@ -81,8 +84,8 @@ def judge_all(
     found: list[Judged] = []
     refused: dict[str, str] = {}
     with progress("methods on clips", len(cases) * len(methods)) as advance:
-        for i, case in enumerate(cases):
-            asked = {n: m for n, m in metrics.items() if m.judges != "method" or i < sanity}
+        for case in cases:
+            asked = {n: m for n, m in metrics.items() if m.judges != "method" or case.again}
             for name, method in methods.items():
                 if name in refused:
                     found.append(Judged(case.clip.source, case.target, name, refused=refused[name]))

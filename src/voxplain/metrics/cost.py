@@ -33,7 +33,9 @@ def counted(net: nn.Module) -> Iterator[Cost]:
     """
     cost = Cost()
 
-    def after(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if module is not net:  # a copy has this hook, too
+            return
         try:
             z: Tensor = first_tensor(output)
         except ModelError:
