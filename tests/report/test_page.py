@@ -181,7 +181,7 @@ def test_several_classes_on_one_page(tmp_path):
     other = replace(make_run(), target="second", ranking="tcav")
     found = read(write_report([make_evaluated_run(), other], tmp_path / "page.html"))
     ids = [attrs["id"] for _, attrs in found.elements if "id" in attrs]
-    assert len(ids) == len(set(ids)) == 8
+    assert len(ids) == len(set(ids)) == 9
     assert [a["href"] for a in found.all("a")][:2] == ["#r0", "#r1"]
     text = found.said()
     assert "Not tested: no held-out videos were given" in text

@@ -43,10 +43,9 @@ def against_count(steps: Steps) -> str:
     # One place is left empty before "all": the axis is not to scale there.
     xs = [*range(n - 1), n]
     axes = _Axes(0, n)
-    band = axes.points([*xs[:-1], *xs[-2::-1]], [*means.high[:-1], *means.low[-2::-1]])
     ticks = [(x, "all" if i == n - 1 else str(i)) for i, x in enumerate(xs)]
     verb = "shown" if steps.kind == "adding" else "hidden"
-    parts = [f'<polygon class="band" points="{band}"/>']
+    parts = [_band(axes, xs, means.low, means.high)]
     parts += [_curve(axes, xs, means.accuracy[name], name) for name in ORDERS]
     return _chart(axes, ticks, f"concepts {verb}", parts, steps)
 
@@ -57,8 +56,15 @@ def against_coverage(steps: Steps) -> str:
     axes = _Axes(0, 1)
     ticks = [(v, f"{100 * v:.0f}") for v in (0, 0.2, 0.4, 0.6, 0.8, 1)]
     verb = "shown" if steps.kind == "adding" else "hidden"
-    parts = [_curve(axes, means.coverage[name].tolist(), means.accuracy[name], name) for name in ORDERS]
+    parts = [_band(axes, means.coverage["random"].tolist(), means.low, means.high)]
+    parts += [_curve(axes, means.coverage[name].tolist(), means.accuracy[name], name) for name in ORDERS]
     return _chart(axes, ticks, f"voxels {verb}, %", parts, steps)
+
+
+def _band(axes: _Axes, xs: Sequence[float], low: np.ndarray, high: np.ndarray) -> str:
+    """95 % of the random orders at each counted step."""
+    points = axes.points([*xs[:-1], *xs[-2::-1]], [*high[:-1], *low[-2::-1]])
+    return f'<polygon class="band" points="{points}"/>'
 
 
 def _curve(axes: _Axes, xs: Sequence[float], ys: np.ndarray, name: str) -> str:

@@ -123,13 +123,13 @@
     const told = make("p", { className: "told soft" });
     told.setAttribute("aria-live", "polite");
     const playing = make("button", { type: "button" });
-    const back = make("button", { type: "button", textContent: "‹", ariaLabel: "One frame back" });
-    const ahead = make("button", { type: "button", textContent: "›", ariaLabel: "One frame on" });
-    const slider = make("input", { type: "range", min: 0, value: 0, ariaLabel: "Frame" });
+    const back = make("button", { type: "button", textContent: "‹", "aria-label": "One frame back" });
+    const ahead = make("button", { type: "button", textContent: "›", "aria-label": "One frame on" });
+    const slider = make("input", { type: "range", min: 0, value: 0, "aria-label": "Frame" });
     const clock = make("span", { className: "clock" });
-    const choice = make("select", { ariaLabel: "Test clip" },
+    const choice = make("select", { "aria-label": "Test clip" },
       ...data.clips.map((clip, i) => make("option", { value: String(i), textContent: clip.name })));
-    const level = make("select", { ariaLabel: "Size of supervoxels" });
+    const level = make("select", { "aria-label": "Size of supervoxels" });
     const tint = make("input", { type: "checkbox", checked: true });
     const all = make("button", { type: "button", textContent: "All on" });
     const likely = make("div", { className: "likely" });
@@ -277,13 +277,13 @@
     const data = JSON.parse(root.querySelector("script").textContent), [frames, height, width] = data.size, area = height * width;
     const colours = Object.fromEntries(Object.entries(data.colours).map(([k, v]) => [k, Uint8Array.from(atob(v), (c) => c.charCodeAt(0))]));
     const state = { frame: 0, playing: !calm, opacity: 0.75, raw: null };
-    const canvases = data.maps.map((map) => make("canvas", { width, height, role: "img", ariaLabel: `Map of ${map.name} over the clip` }));
-    const first = make("canvas", { width, height, role: "img", ariaLabel: "The clip as it is" });
+    const canvases = data.maps.map((map) => make("canvas", { width, height, role: "img", "aria-label": `Map of ${map.name} over the clip` }));
+    const first = make("canvas", { width, height, role: "img", "aria-label": "The clip as it is" });
     const playing = make("button", { type: "button" });
-    const back = make("button", { type: "button", textContent: "‹", ariaLabel: "One frame back" });
-    const ahead = make("button", { type: "button", textContent: "›", ariaLabel: "One frame on" });
-    const slider = make("input", { type: "range", min: 0, max: frames - 1, value: 0, ariaLabel: "Frame" });
-    const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, ariaLabel: "Opacity of the maps" });
+    const back = make("button", { type: "button", textContent: "‹", "aria-label": "One frame back" });
+    const ahead = make("button", { type: "button", textContent: "›", "aria-label": "One frame on" });
+    const slider = make("input", { type: "range", min: 0, max: frames - 1, value: 0, "aria-label": "Frame" });
+    const opacity = make("input", { type: "range", min: 0, max: 100, value: 75, "aria-label": "Opacity of the maps" });
     const clock = make("span", { className: "clock" });
     const draw = () => {
       const start = state.frame * area;
@@ -326,8 +326,5 @@
   };
 
   document.querySelectorAll("[data-viewer]").forEach(view);
-  document.querySelectorAll("[data-explorer]").forEach((root, i) => {
-    root.id ||= `explorer-${i}`;
-    explore(root);
-  });
+  document.querySelectorAll("[data-explorer]").forEach(explore);
 })();
