@@ -1,6 +1,7 @@
 """The page as text: well-formed, self-contained, escaped, and with every concept, clip and number where it belongs."""
 
 import base64
+import errno
 import io
 import json
 import re
@@ -13,8 +14,8 @@ import pytest
 from PIL import Image
 from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
 
-from voxplain.errors import DataError
-from voxplain.report import page
+from voxplain import files
+from voxplain.errors import DataError, VoxplainError
 from voxplain.report.cards import short_name
 from voxplain.report.draw import choose_examples, stacked
 from voxplain.report.embed import run_lengths, shrink
@@ -168,10 +169,10 @@ def test_a_failed_report_leaves_the_old_one(tmp_path, monkeypatch):
     path.write_text("old")
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(page.os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(files.os, "replace", fail)
+    with pytest.raises(VoxplainError, match="disk full"):
         write_report(make_run(), path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]

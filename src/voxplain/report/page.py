@@ -5,7 +5,6 @@ names) is escaped by Jinja.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +18,7 @@ from markupsafe import Markup
 from voxplain.concepts.character import characters
 from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.errors import DataError
+from voxplain.files import write_whole
 from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import against_count, against_coverage
 from voxplain.report.explorer import explorer
@@ -55,7 +55,8 @@ def write_report(
     of pictures a class. The file appears whole or not at all, and the same runs give the same bytes, as far as the
     video encoder does. Raises DataError without any run.
     """
-    return _write(Path(path), report_page(run, names=names, limit=limit, origin=origin))
+    write_whole(Path(path), report_page(run, names=names, limit=limit, origin=origin))
+    return Path(path)
 
 
 def report_page(
@@ -100,20 +101,6 @@ def _templates() -> Environment:
     )
     environment.filters.update(number=number, tojson_pretty=_pretty)
     return environment
-
-
-def _write(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) -> dict[str, Any]:
