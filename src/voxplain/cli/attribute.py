@@ -81,6 +81,7 @@ def attribute_command(
     model = open_model(network, ())
     console, skipped = Console(), 0
     runs: list[AttributionRun] = []
+    taken: set[str] = set()
     for path in clips:
         try:
             whole = read_video(path)
@@ -93,8 +94,7 @@ def attribute_command(
             run = explain_clip(
                 model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar
             )  # fmt: skip
-            place = output / _folder(run, [r.clip.source for r in runs if r.target == run.target])
-            _write(place, run, model, whole, format_)
+            _write(output / _folder(run, taken), run, model, whole, format_)
             _tell(console, run)
             runs.append(run)
     if not runs:
@@ -129,12 +129,15 @@ def _targets(model: VideoModel, path: Path, target: str) -> list[int]:
     return [model.class_index(target if named else int(target))]
 
 
-def _folder(run: AttributionRun, before: Sequence[str]) -> str:
-    """A folder for a video and class that no other video of this call has."""
-    stem = Path(run.clip.source).stem
-    again = sum(Path(source).stem == stem for source in before)
-    name = f"{stem}-{again + 1}" if again else stem
-    return f"{name}/{run.target}".replace("\\", "_")
+def _folder(run: AttributionRun, taken: set[str]) -> str:
+    """A folder for a video and class that no other video of this call has; it is then taken."""
+    stem, target = Path(run.clip.source).stem, re.sub(r"[/\\]", "_", run.target)
+    place, again = f"{stem}/{target}", 1
+    while place in taken:
+        again += 1
+        place = f"{stem}-{again}/{target}"
+    taken.add(place)
+    return place
 
 
 def _write(place: Path, run: AttributionRun, model: VideoModel, whole: Clip, formats: Sequence[Format]) -> None:
@@ -170,7 +173,10 @@ def _gif(frames: np.ndarray, fps: int) -> bytes:
 
 def _tell(console: Console, run: AttributionRun) -> None:
     names = list(dict.fromkeys(n for own in run.measured.values() for n in own))
-    table = Table(title=f"{run.clip.source}: {run.target}, probability {run.probability:.2f}", title_justify="left")
+    # Not the table's title: that breaks paths and reads brackets in them as markup.
+    title = f"{run.clip.source}: {run.target}, probability {run.probability:.2f}"
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    table = Table()
     for column in ("method", *names, "seconds"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for method in run.maps:

@@ -17,7 +17,7 @@ from voxplain.cli.data import Held, parts
 from voxplain.cli.network import Network, open_model
 from voxplain.concepts.settings import override
 from voxplain.datasets import ClipSet, VideoSet, read_clips
-from voxplain.datasets.truth import truth_mask
+from voxplain.datasets.truth import TRUTHS, truth_mask
 from voxplain.errors import DataError
 from voxplain.experiments.comparison import Comparison, class_markdown, compare, comparison_csv, comparison_markdown
 from voxplain.experiments.ranks_figure import ranks_figure
@@ -153,6 +153,10 @@ def _cases(
     console: Console,
 ) -> list[Case]:
     """Clips spread over the classes, with masks, each with the next class's clip as the other."""
+    if truth is not None and truth not in TRUTHS:
+        raise DataError(f"expected --truth {', '.join(TRUTHS)}, got {truth!r}; choose one, or leave it out")
+    for name in only:
+        videos.of_class(name)  # says which classes there are
     classes = [c for c in videos.classes if (c in only if only else c in model.classes or not model.classes)]
     if not classes or limit < 1:
         raise DataError(
