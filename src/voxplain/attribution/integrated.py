@@ -49,7 +49,7 @@ class IntegratedGradients:
     """
 
     steps: int = 25  # gradients on the line, for each baseline; the study's 25
-    baseline: str | tuple[str, ...] = "black"  # fills of voxplain.perturb; the study's black
+    baseline: str | tuple[str, ...] = "blur"  # fills of voxplain.perturb; the study's black sees nothing dark
     rule: Rule = (
         "middle"  # the study's "left" misses about ten times as much; ReLU networks gain nothing by higher orders
     )
