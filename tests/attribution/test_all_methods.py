@@ -50,6 +50,9 @@ REFUSED: dict[str, dict[str, str]] = {
 BEFORE_RELU = {"grad_cam", "grad_cam_plus_plus", "xgrad_cam", "score_cam", "eigen_cam"}
 CONTROLS = {"random", "centre_prior", "motion_energy", "frame_constant"}
 TARGETS = (1, "wave")  # of the two clips, by index and by name
+# These make choices by gradients: which are the smallest, which way a gradient near 0 points for Adam. Over many passes
+# of larger networks, whose sums a batch orders otherwise, rounding then moves some voxels; the map as a whole stays.
+CHOOSING = {"guided_ig", "meaningful_perturbation"}
 
 
 def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> None:
@@ -62,10 +65,11 @@ def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> No
     assert set(found.parameters) == {f.name for f in fields(cheap(name))}
 
 
-def close(a: Attribution, b: Attribution, share: float = 1e-4) -> None:
-    """The same map but for rounding, measured against its largest value."""
-    away = float(np.abs(a.values - b.values).max()) / float(np.abs(b.values).max())
-    assert away < share, f"{a.method}: {away:.1e} of the largest value away"
+def close(a: Attribution, b: Attribution, rough: bool = False) -> None:
+    """The same map but for rounding, measured against its largest value; ``rough``: on average."""
+    away, size = np.abs(a.values - b.values), np.abs(b.values)
+    share = float(away.mean() / size.mean() if rough else away.max() / size.max())
+    assert share < (2e-2 if rough else 1e-4), f"{a.method}: {share:.1e} away"
     assert a.target == b.target
 
 
@@ -85,28 +89,35 @@ def check_refusal(model: VideoModel, name: str, part: str) -> None:
     assert state(model.net) == before
 
 
-def check_method(model: VideoModel, method: Any, name: str, *, twins: bool = True) -> None:
+def check_method(model: VideoModel, method: Any, name: str, targets: tuple = TARGETS, *, twins: bool = True) -> None:
     """Shape, finite values, same bytes again, a clip alone as in a batch, random state and network untouched."""
     one, other = clips_for(model.grid)
     before, draws = state(model.net), torch.get_rng_state()
-    first = method(model, one, TARGETS[0])
+    first = method(model, one, targets[0])
     assert torch.equal(torch.get_rng_state(), draws), "the caller's random numbers go on"
-    check_map(first, model, name, TARGETS[0])
+    check_map(first, model, name, targets[0])
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        again = method(model, one, TARGETS[0])
+        again = method(model, one, targets[0])
     np.testing.assert_array_equal(again.values, first.values)
     assert again.details.keys() == first.details.keys()
     if twins:
-        second = method(model, other, TARGETS[1])
+        second = method(model, other, targets[1])
         if name != "centre_prior" and name != "frame_constant":
             assert not np.array_equal(second.values, first.values)
-        together = method(model, [one, other], list(TARGETS))
+        together = method(model, [one, other], list(targets))
         assert [a.details.keys() for a in together] == [first.details.keys(), second.details.keys()]
-        close(together[0], first)
-        close(together[1], second)
-        close(method(replace(model, batch_size=1), [one, other], list(TARGETS))[1], second)
+        rough = name in CHOOSING and model.name in SHIPPED
+        close(together[0], first, rough)
+        close(together[1], second, rough)
+        close(method(replace(model, batch_size=1), [one, other], list(targets))[1], second, rough)
     assert state(model.net) == before
+
+
+def likely(model: VideoModel) -> tuple[int, str]:
+    """What the network says of the two clips; of other classes a rectified map may be nothing but zeros."""
+    first, second = model.logits(np.stack([c.frames for c in clips_for(model.grid)])).argmax(1).tolist()
+    return first, CLASSES[second]
 
 
 SMALL = [(kind, name) for kind in BUILD for name in ATTRIBUTIONS if name not in REFUSED[kind]]
@@ -195,7 +206,8 @@ def test_on_shipped_networks(net, name):
     if name in REFUSED[net]:
         check_refusal(model, name, REFUSED[net][name])
     else:
-        check_method(model, cheap(name, least=net == "c3d"), name, twins=net in ("tiny", "compact"))
+        method = cheap(name, least=net == "c3d")
+        check_method(model, method, name, likely(model), twins=net in ("tiny", "compact"))
 
 
 def test_the_table_names_only_what_exists():

@@ -5,20 +5,31 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import voxplain as vx
+from voxplain.attribution.run import AttributionRun
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.run import ConceptRun
-from voxplain.report import write_report
+from voxplain.explain import explain_clip, resolve_methods
+from voxplain.metrics import METRICS
+from voxplain.report import write_attribution_report, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Through a canvas of its own: reading the page's canvases often makes the browser warn.
+PIXELS = """(c => {
+  const own = Object.assign(document.createElement('canvas'), { width: c.width, height: c.height });
+  const context = own.getContext('2d', { willReadFrequently: true });
+  context.drawImage(c, 0, 0);
+  return Array.from(context.getImageData(0, 0, c.width, c.height).data);
+})"""
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -55,18 +66,47 @@ def browser() -> Iterator:
         opened.close()
 
 
-@pytest.fixture
-def page(browser, report: Path) -> Iterator:
-    """The report, opened from disk; after the test no error and no request may have been seen."""
+@contextmanager
+def quiet_page(browser, path: Path) -> Iterator:
+    """A page, opened from disk; at the end no error and no request may have been seen."""
     seen: list[str] = []
     opened = browser.new_page(viewport={"width": 1600, "height": 1000})
     opened.on("console", lambda m: seen.append(m.text) if m.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: seen.append(str(error)))
     opened.on("request", lambda r: None if re.match("file:|data:|blob:", r.url) else seen.append(r.url))
-    opened.goto(report.as_uri())
+    opened.goto(path.as_uri())
     yield opened
     opened.close()
     assert seen == []
+
+
+@pytest.fixture
+def page(browser, report: Path) -> Iterator:
+    with quiet_page(browser, report) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def maps(small_set: Path) -> AttributionRun:
+    """Two plain maps and a signed one of a video longer than the network's clip."""
+    frames = vx.read_video(small_set / "test/cross/0.mp4").frames
+    clip = vx.Clip.from_array(np.concatenate([frames, frames[::-1]])[:24], source="long.mp4")
+    methods = resolve_methods("gradient,grad_cam,lrp_epsilon")
+    sufficiency = {"sufficiency": METRICS["sufficiency"]()}
+    return explain_clip(vx.load_model("planted"), clip, methods, target="cross", metrics=sufficiency)
+
+
+@pytest.fixture
+def viewer(browser, maps: AttributionRun, tmp_path: Path) -> Iterator:
+    """The attribution page, its viewer in sight, loaded and paused at the first frame."""
+    path = write_attribution_report([maps, maps], tmp_path / "maps.html")
+    with quiet_page(browser, path) as opened:
+        root = opened.locator("[data-viewer]").first
+        root.scroll_into_view_if_needed()
+        root.get_by_role("button", name="Pause").click()
+        opened.wait_for_function(f"{PIXELS}(document.querySelector('[data-viewer] canvas'))[3] > 0")  # drawn
+        root.get_by_label("Frame", exact=True).fill("0")
+        yield root
 
 
 def test_it_opens_at_once_and_fits_every_screen(page, report, tmp_path):
@@ -189,3 +229,84 @@ def test_every_control_has_a_name_and_every_picture_a_text(page):
     )
     assert bare == []
     assert page.evaluate("[...document.images].every(i => i.hasAttribute('alt'))")
+
+
+def shown(viewer, i: int) -> np.ndarray:
+    """RGB of one canvas of the viewer: 0 is the clip, then the maps in their order."""
+    canvas = viewer.locator("canvas").nth(i)
+    height, width = canvas.evaluate("c => [c.height, c.width]")
+    return np.array(canvas.evaluate(PIXELS), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
+
+
+def test_the_viewer_shows_the_frame_of_the_slider(viewer, maps):
+    assert viewer.locator("figcaption").all_inner_texts() == ["clip", *maps.maps]
+    slider = viewer.get_by_label("Frame", exact=True)
+    assert slider.get_attribute("max") == str(len(maps.clip) - 1)
+    for frame in (0, 11, 23):
+        slider.fill(str(frame))
+        assert np.abs(shown(viewer, 0) - maps.clip.frames[frame]).mean() < 6, "that frame, but for JPEG"
+        said = viewer.locator(".clock").inner_text()
+        assert float(said.removesuffix(" s")) == pytest.approx(maps.clip.seconds[frame], abs=0.006)
+    viewer.get_by_role("button", name="One frame back").click()
+    assert slider.input_value() == "22"
+    viewer.get_by_role("button", name="One frame on").click()
+    viewer.get_by_role("button", name="One frame on").click()
+    assert slider.input_value() == "0", "the last frame is followed by the first"
+
+
+def test_maps_are_coloured_where_they_are_high(viewer, maps):
+    viewer.get_by_label("Frame", exact=True).fill("11")
+    for i, values in enumerate(maps.maps.values(), 1):
+        coloured = np.ptp(shown(viewer, i), axis=-1)
+        size = np.abs(values[11])
+        high, low = size >= np.quantile(size, 0.95), size <= np.quantile(size, 0.3)
+        assert coloured[high].mean() > 2 * coloured[low].mean()
+
+
+def test_opacity_changes_the_maps_and_not_the_clip(viewer):
+    opacity = viewer.get_by_label("Opacity of the maps")
+
+    def seen(value: int) -> list[np.ndarray]:
+        opacity.fill(str(value))
+        return [shown(viewer, i) for i in range(4)]
+
+    none, half, full = (seen(v) for v in (0, 50, 100))
+    assert np.array_equal(none[0], full[0])
+    for i in (1, 2, 3):
+        grey = none[0] @ (0.299, 0.587, 0.114)
+        assert np.abs(none[i] - grey[..., None]).max() <= 1, "without maps the frame in grey"
+        assert np.abs(full[i] - none[i]).max() > np.abs(half[i] - none[i]).max() > 20
+    assert all(np.array_equal(a, b) for a, b in zip(seen(50), half, strict=True))
+
+
+def test_the_viewer_plays_only_while_it_is_seen(viewer):
+    page, slider = viewer.page, viewer.get_by_label("Frame", exact=True)
+    viewer.get_by_role("button", name="Play").click()
+    page.wait_for_function("e => e.value !== '0'", arg=slider.element_handle(), timeout=10_000)
+    viewer.get_by_role("button", name="Pause").click()
+    before = slider.input_value()
+    page.wait_for_timeout(300)
+    assert slider.input_value() == before
+    viewer.get_by_role("button", name="Play").click()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_timeout(300)
+    before = slider.input_value()
+    page.wait_for_timeout(300)
+    assert slider.input_value() == before
+
+
+def test_the_attribution_page_fits_every_screen_and_names_its_controls(viewer):
+    page = viewer.page
+    for width in (360, 800, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = [viewer.locator("canvas").nth(i).bounding_box() for i in range(4)]
+        assert all(b["width"] >= 120 and b["x"] >= 0 and b["x"] + b["width"] <= width for b in boxes)
+        columns = {round(b["x"]) for b in boxes}
+        assert len(columns) == (2 if width == 360 else 4 if width == 1600 else len(columns))
+    bare = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, a, canvas')].filter(e =>
+        !(e.innerText || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)"""
+    )
+    assert bare == []
