@@ -110,7 +110,7 @@ def test_it_agrees_with_captum():
     from captum.attr import IntegratedGradients as Captum
 
     m, c = model(ConvNet()), clip(4)
-    found = IntegratedGradients(steps=7, rule="gauss_legendre", channels="signed")(m, c, 3)
+    found = IntegratedGradients(steps=7, rule="gauss_legendre", baseline="black", channels="signed")(m, c, 3)
     x = inputs(m, c)
     other = Captum(m.net).attribute(x, base_of(m, c, "black"), target=3, n_steps=7, method="gausslegendre")
     np.testing.assert_allclose(found.values, other[0].detach().sum(0).numpy(), rtol=1e-3, atol=1e-6)
@@ -188,14 +188,14 @@ def test_guided_ig_that_moves_everything_at_once_is_integrated_gradients():
     m, c = model(ConvNet()), clip(2)
     for guided_rule, steps in (("left", 9), ("trapezoid", 10)):
         guided = GuidedIG(steps=9, fraction=1.0, rule=guided_rule, channels="signed")(m, c, 1)
-        straight = IntegratedGradients(steps=steps, rule=guided_rule, channels="signed")(m, c, 1)
+        straight = IntegratedGradients(steps=steps, rule=guided_rule, baseline="black", channels="signed")(m, c, 1)
         np.testing.assert_allclose(guided.values, straight.values, rtol=1e-3, atol=1e-5)
 
 
 def test_guided_ig_takes_another_path_that_is_complete_too():
     m, c = model(ConvNet()), clip(2)
     guided = GuidedIG(steps=60, max_distance=0.2, channels="signed")(m, c, 4)
-    straight = IntegratedGradients(steps=60, channels="signed")(m, c, 4)
+    straight = IntegratedGradients(steps=60, baseline="black", channels="signed")(m, c, 4)
     assert guided.details["completeness_gap"] < 0.05
     rise = float(np.diff([m.net(v).detach()[0, 4] for v in (base_of(m, c, "black"), inputs(m, c))])[0])
     assert guided.values.sum(dtype=np.float64) == pytest.approx(rise, rel=0.05)
