@@ -26,7 +26,9 @@ CHEAP: dict[str, Any] = {
 
 
 # On networks of seconds a pass.
-LEAST: dict[str, Any] = {**CHEAP, "steps": 2, "samples": 2, "iterations": 2, "window": (1.0, 0.3, 1.0)}
+LEAST: dict[str, Any] = {
+    **CHEAP, "steps": 2, "samples": 2, "iterations": 2, "window": (1.0, 0.3, 1.0), "stride": (1.0, 0.3, 1.0),
+}  # fmt: skip
 
 
 def cheap(name: str, least: bool = False) -> Any:
@@ -41,9 +43,9 @@ def _cheap(method: Any, numbers: dict[str, Any]) -> Any:
     if isinstance(own.get("cells"), tuple):
         new["cells"] = (2, 3, 3)
     if "segments" in own:
-        new["segments"] = (2,) if few else (6,) if len(own["segments"]) == 1 else (4, 8)
-    if "segmenter" in own and "samples" in own:
-        new["samples"] = 16 if few else 48  # Kernel SHAP wants eight for each of its supervoxels
+        new["segments"] = (4,) if few else (6,) if len(own["segments"]) == 1 else (4, 8)
+    if "segmenter" in own and "samples" in own:  # Kernel SHAP wants eight for each of its supervoxels, LIME has a width
+        new["samples"] = 48 if not few else 8 if "width" in own else 32
     return replace(method, **new, **{n: _cheap(v, numbers) for n, v in own.items() if is_dataclass(v)})
 
 
