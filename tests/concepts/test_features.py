@@ -8,7 +8,7 @@ from PIL import Image
 
 from voxplain.concepts.features import CROPS, Features, MaskedCrops, box_crop, embed_clip
 from voxplain.errors import DataError, VideoError
-from voxplain.perturb import FILLS
+from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -164,3 +164,24 @@ def test_features_check_themselves_and_print_shapes():
     for bad in (np.nan, np.inf):
         with pytest.raises(DataError, match="finite features, got NaN or infinity; check"):
             Features(np.where(origin == 4, bad, values), origin)
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("crop", CROPS)
+def test_every_crop_is_that_of_the_whole_clip_filled(crop, fill):
+    """Also of long segments, and after others of the clip: what one shows must be gone when the next is made."""
+    rng = np.random.default_rng(5)
+    clip = Clip.from_array(rng.integers(0, 256, (11, 9, 7, 3), dtype=np.uint8))
+    blocks = np.broadcast_to(np.arange(11)[:, None, None] // 3, (11, 9, 7))
+    parts = Supervoxels.from_levels([rng.integers(-1, 3, (11, 9, 7)), blocks])
+    model = colour_model(grid=(4, 8, 8))
+    base = base_clip(clip.frames, fill, model.mean_colour)
+    made = list(MaskedCrops(fill=fill, crop=crop, window_step=3)._crops(model, clip, parts, np.arange(parts.count)))
+    at = 0
+    for i in range(parts.count):
+        shown = np.where(parts.mask(i)[..., None], clip.frames, base)
+        while at < len(made) and made[at][0] == i:
+            windows = [CROPS[crop](shown[t : t + 4], parts.boxes[i], (8, 8)) for t in range(8)]
+            assert any(torch.equal(made[at][1], window) for window in windows)
+            at += 1
+    assert at == len(made) > parts.count

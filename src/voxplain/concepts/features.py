@@ -55,7 +55,7 @@ def box_crop(frames: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> torc
 
 def in_place(frames: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     """Leave the segment where and as large as it is, everything else filled."""
-    return torch.from_numpy(np.ascontiguousarray(frames))
+    return torch.from_numpy(frames.copy())
 
 
 CROPS: dict[str, Callable[[np.ndarray, np.ndarray, tuple[int, int]], torch.Tensor]] = {
@@ -128,11 +128,16 @@ class MaskedCrops:
     ) -> Iterator[tuple[int, torch.Tensor]]:
         length, height, width = model.grid
         base = base_clip(clip.frames, self.fill, model.mean_colour)
+        shown = base.copy()
         for owner, i in enumerate(ids):
             box = supervoxels.boxes[i]
-            shown = np.where(supervoxels.mask(int(i))[..., None], clip.frames, base)
+            # Nothing of the segment lies outside its box, and most of a clip does.
+            inside = tuple(slice(*ends) for ends in box.reshape(3, 2))
+            own = supervoxels.labels[supervoxels.levels[i]][inside] == i
+            np.copyto(shown[inside], clip.frames[inside], where=own[..., None])
             for start in _starts((box[0], box[1]), len(shown), length, self.window_step):
                 yield owner, CROPS[self.crop](shown[start : start + length], box, (height, width))
+            shown[inside] = base[inside]
 
 
 def _refuse_short(model: VideoModel, clip: Clip) -> None:
