@@ -7,15 +7,13 @@ ten rounds, then pieces that are not connected or too small join a neighbour.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import slic
 
 from voxplain.errors import DataError
+from voxplain.segment.engine import slic_labels
 from voxplain.segment.frames import HasFrames, frames_of
 from voxplain.segment.supervoxels import Supervoxels
 
@@ -32,7 +30,8 @@ class Slic:
     The number of segments is a hint, since seeds stand on a regular grid. At 16×112×112, 80 gives at most 64
     supervoxels, nearly all tubes through the whole clip; at 16×64×64 the seeds of 80 stand in two layers in
     time and give nearly 100 supervoxels of half the clip. `spacing` changes that. Frames are stretched to the
-    clip's own range of values and converted to Lab, as scikit-image does by default; labels are its own.
+    clip's own range of values and converted to Lab, as scikit-image does by default; labels are its own, bit for bit,
+    also where compiled loops find them (`voxplain.segment.engine`).
 
     Raises DataError when the parameters or the frames are not as described.
 
@@ -57,20 +56,12 @@ class Slic:
     def __call__(self, clip: HasFrames | NDArray[np.uint8]) -> Supervoxels:
         """Segment one clip at every level."""
         frames = frames_of(clip)
-        # scikit-image lets go of the interpreter in its main loop, so levels run side by side.
-        with ThreadPoolExecutor(len(self.segments)) as pool:
-            return Supervoxels.from_levels(list(pool.map(partial(self._level, frames), self.segments)))
-
-    def _level(self, frames: NDArray[np.uint8], segments: int) -> NDArray[np.intp]:
-        """Labels [T,H,W] of one level, from 0."""
-        labels: NDArray[np.intp] = slic(
+        levels = slic_labels(
             frames,
-            n_segments=segments,
+            self.segments,
             compactness=self.compactness,
             sigma=self.sigma,
             spacing=self.spacing,
-            slic_zero=self.slico,
-            start_label=0,
-            channel_axis=-1,
+            slico=self.slico,
         )
-        return labels
+        return Supervoxels.from_levels(levels)

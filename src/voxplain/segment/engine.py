@@ -1,0 +1,65 @@
+"""Which code finds the labels of SLIC: scikit-image, or the same in loops compiled by numba. Their labels are equal.
+
+Equal means every voxel, which the tests check; so results are stored under one name, and it does not matter which of
+the two made them. That rests on arithmetic without fused multiply-add, as scikit-image is built for x86-64: on other
+processors scikit-image does the work, and so it does where numba is missing (`pip install voxplain[fast]`).
+
+Compiling takes some seconds once an installation, since the code is kept on disk. Until it is there, scikit-image
+begins: a short job never pays for the compiler, and a long one pays little beside what it saves.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain import compiled
+
+__all__ = ["compilable", "slic_labels"]
+
+PATIENCE = 10.0  # seconds of scikit-image after which compiling pays: about what it takes
+
+_spent = 0.0  # seconds of scikit-image so far in this process
+
+
+def compilable() -> bool:
+    """Whether compiled loops give scikit-image's labels here."""
+    return compiled.available() and platform.machine().lower() in ("x86_64", "amd64")
+
+
+def slic_labels(
+    frames: NDArray[np.uint8], segments: tuple[int, ...], *, slico: bool, **parameters: Any
+) -> list[NDArray[np.intp]] | list[NDArray[np.int32]]:
+    """Labels [T,H,W] of frames uint8 [T,H,W,3] at each number of segments, from 0."""
+    global _spent
+    if compilable() and (_spent > PATIENCE or _kept()):
+        from voxplain.segment.slic_compiled import slic_levels
+
+        return slic_levels(frames, segments, slico=slico, **parameters)
+    from skimage.segmentation import slic
+
+    def level(number: int) -> NDArray[np.intp]:
+        labels: NDArray[np.intp] = slic(
+            frames, n_segments=number, slic_zero=slico, start_label=0, channel_axis=-1, **parameters
+        )
+        return labels
+
+    start = time.perf_counter()
+    # scikit-image lets go of the interpreter in its main loop, so levels run side by side.
+    with ThreadPoolExecutor(len(segments)) as pool:
+        found = list(pool.map(level, segments))
+    _spent += time.perf_counter() - start
+    return found
+
+
+def _kept() -> bool:
+    """Whether the longest of the compiled loops lies beside its source; numba is not imported to find out."""
+    source = Path(__file__).with_name("slic_kernels.py")
+    codes = source.parent.glob("__pycache__/slic_kernels.assign-*.nbi")
+    return any(code.stat().st_mtime >= source.stat().st_mtime for code in codes)
