@@ -146,3 +146,11 @@ def test_code_older_than_its_source_does_not_count_as_kept(monkeypatch, tmp_path
     assert engine._kept()
     os.utime(code, (99, 99))
     assert not engine._kept()
+
+
+def test_the_note_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    assert "voxplain[fast]" in engine.note()
+    monkeypatch.setattr(compiled, "available", lambda: True)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert "compiled loops" in engine.note()

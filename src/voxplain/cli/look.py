@@ -24,7 +24,7 @@ from voxplain.metrics import METRICS
 from voxplain.model import OBJECTIVES
 from voxplain.nets import NETS, build_net
 from voxplain.perturb import FILLS
-from voxplain.segment import SEGMENTERS, Unite
+from voxplain.segment import SEGMENTERS, Unite, engine
 
 __all__ = ["doctor_command", "methods_command"]
 
@@ -80,6 +80,7 @@ def methods_command() -> None:
         console.print(f"[bold]{group}[/bold]")
         for name, method in methods.items():
             console.print(f"  {name}: {_parameters(method)}", markup=False)
+    console.print(engine.note(), markup=False)
     plain: dict[str, Iterable[str]] = {
         "crops.crop": CROPS, "crops.fill, effect.fill, evaluation.fill": FILLS, "objective": OBJECTIVES,
         "tcav": SCORES, "effect_kind": EFFECTS, "net": NETS,

@@ -148,12 +148,21 @@ def _as_intp(labels: NDArray[np.int16]) -> NDArray[np.intp]:
 
 def _renumber(level: NDArray[Any], offset: int) -> tuple[NDArray[np.int16], int]:
     """Map the labels of one level to offset, offset + 1, ... and negative labels to -1."""
-    found = np.unique(level)
-    found = found[found >= 0]
+    small = level.dtype.kind in "iu" and level.size > 0 and int(level.max()) < level.size
+    if small:  # counting is faster than sorting
+        places = level.astype(np.intp).clip(-1) + 1
+        found = np.flatnonzero(np.bincount(places.ravel())[1:])
+    else:
+        found = np.unique(level)
+        found = found[found >= 0]
     if offset + found.size > MAX_COUNT:
         raise DataError(
             f"Expected at most {MAX_COUNT} supervoxels in a clip, got {offset + found.size} or more; "
             "ask for fewer segments."
         )
+    if small:
+        ids = np.full(int(places.max()) + 1, -1, np.int16)
+        ids[found + 1] = np.arange(found.size) + offset
+        return ids[places], int(found.size)
     plane = np.searchsorted(found, level) + offset
     return np.where(level >= 0, plane, -1).astype(np.int16), int(found.size)
