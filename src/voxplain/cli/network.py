@@ -24,7 +24,7 @@ class Network:
     """Which network is explained, and at which layer."""
 
     net: str | None = None
-    "A network built here: tiny, c3d, r3d, i3d, or planted (tiny, trained on planted videos)."
+    "A network built here: tiny, compact, c3d, r3d, i3d, or planted (tiny, trained on planted videos)."
     weights: Path | None = None
     "Its weights: .safetensors or a torch file (never a pickle)."
     model: str | None = None
