@@ -253,13 +253,17 @@ def test_kinds_of_all_registered_metrics_are_known():
 def test_ranks_figure_has_a_point_for_each_method(table):
     found = compare(table.judged(), KINDS)
     figure = ranks_figure(found)
-    axes = figure.axes[0]
+    axes, key = figure.axes
     points = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() in "so"}
     wanted = zip(found.ranks["faithfulness"].values(), found.ranks["localisation"].values(), strict=True)
     assert points == set(wanted)
-    assert {t.get_text() for t in axes.texts} == set(found.methods)
+    named = dict(t.get_text().split() for t in key.texts)
+    assert set(named.values()) == set(found.methods)
+    for t in axes.texts:  # the number on each point is the key's
+        method = named[t.get_text()]
+        assert t.xy == (found.ranks["faithfulness"][method], found.ranks["localisation"][method])
     colours = {line.get_color() for line in axes.lines if line.get_marker() == "s"}
     assert colours == {LIGHT.random}
     figure.canvas.draw()
-    boxes = [t.get_window_extent() for t in axes.texts]
+    boxes = [t.get_window_extent() for t in key.texts]
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2)), "no name lies over another"
