@@ -26,6 +26,7 @@ from voxplain.explain.benchmark import Case, Judged, judge_all, shard
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
+from voxplain.report.tables import plain
 from voxplain.store import Store, write_whole
 from voxplain.version import __version__
 
@@ -231,18 +232,8 @@ def _write(
         "ranks": {kind: dict(r) for kind, r in found.ranks.items()},
         "judged": [asdict(j) for j in judged],
     }
-    write_whole(output / "results.json", json.dumps(_standard(record), indent=1).encode())
+    write_whole(output / "results.json", json.dumps(plain(record), indent=1).encode())
 
 
 def _plain(method: Any) -> dict[str, Any]:
     return {"method": type(method).__name__, **{k: str(v) for k, v in asdict(method).items()}}
-
-
-def _standard(value: Any) -> Any:
-    """What JSON has words for: numbers that do not exist become null."""
-    if isinstance(value, dict):
-        return {k: _standard(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_standard(v) for v in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -25,6 +25,7 @@ __all__ = [
     "mean_curves",
     "number",
     "places_for",
+    "plain",
     "table_csv",
     "table_json",
     "table_text",
@@ -87,7 +88,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
 
     What is not a finite number (a clip that lacks the concept, a test without data) is None.
     """
-    return _plain(
+    return plain(
         {
             **{
                 name: getattr(run, name) for name in ("target", "target_index", "network", "layer", "classes", "preset")
@@ -121,7 +122,7 @@ def _member(run: ConceptRun, row: int) -> dict[str, Any]:
 
 def evaluation_json(evaluation: EvaluationRun) -> dict[str, Any]:
     """Curves and comparisons of one evaluation, as plain values for `json.dump`."""
-    return _plain(
+    return plain(
         {
             **{steps.kind: _steps(steps) for steps in (evaluation.adding, evaluation.removing)},
             "contrasts": [asdict(contrast) for contrast in evaluation.contrasts],
@@ -142,16 +143,16 @@ def _steps(steps: Steps) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays, tuples, paths and dataclasses as lists, strings and dicts; NaN and infinity as None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, bool | int | float | str):
