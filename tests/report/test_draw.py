@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from report_runs import GRID, make_run, make_supervoxels
+from report_runs import GRID, make_run
 
 from voxplain.errors import DataError
-from voxplain.report.draw import GAP, choose_examples, highlight, montage, moving, scale_of
+from voxplain.report.draw import GAP, choose_examples, enlarge, highlight, montage, scale_of, stacked
 
 LINES = {(0, 0, 0), (255, 225, 0)}
 
@@ -101,11 +103,15 @@ def test_scale(side, factor):
 
 def test_moving_members_show_the_segment_of_long_clips():
     run = make_run()
-    assert len(moving(run, 1, 0)) == GRID[0]
-    last = make_supervoxels(0)
-    part = moving(run, 0, 0, longest=3)
-    assert part.shape[0] == 3
-    assert last.shape == GRID
-    clip, mask = run.member(0, 0)
+    example = choose_examples(run, 1)[0]
+    whole, still = stacked(run, 1, example)
+    assert len(whole) == GRID[0]
+    assert still == example.frame
+    example = replace(choose_examples(run, 0)[0], frame=2)
+    part, still = stacked(run, 0, example, longest=3)
+    assert still == 1
+    clip, mask = run.member(0, example.place)
     factor = scale_of(*GRID[1:])
-    assert np.array_equal(part, highlight(clip.frames[1:4], mask[1:4], factor=factor))
+    upper, lower = np.split(part, 2, axis=1)
+    assert np.array_equal(upper, highlight(clip.frames[1:4], mask[1:4], factor=factor))
+    assert np.array_equal(lower, enlarge(clip.frames[1:4], factor))

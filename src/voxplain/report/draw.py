@@ -23,7 +23,6 @@ __all__ = [
     "heat",
     "highlight",
     "montage",
-    "moving",
     "partly_shown",
     "scale_of",
     "stacked",
@@ -114,15 +113,6 @@ def tiles(run: ConceptRun, concept: int, example: Example) -> tuple[np.ndarray, 
     at = slice(example.frame, example.frame + 1)
     factor = scale_of(*mask.shape[1:])
     return highlight(clip.frames[at], mask[at], factor=factor)[0], enlarge(clip.frames[example.frame], factor)
-
-
-def moving(run: ConceptRun, concept: int, place: int, *, longest: int = 48) -> np.ndarray:
-    """A member highlighted over its clip, uint8 [T',s·H,s·W,3]; long clips are cut to frames around the segment."""
-    clip, mask = run.member(concept, place)
-    when = np.flatnonzero(mask.any((1, 2)))
-    start = int(np.clip((when[0] + when[-1] + 1 - longest) // 2, 0, max(0, len(mask) - longest)))
-    span = slice(start, start + longest)
-    return highlight(clip.frames[span], mask[span], factor=scale_of(*mask.shape[1:]))
 
 
 def stacked(run: ConceptRun, concept: int, example: Example, *, longest: int = 48) -> tuple[np.ndarray, int]:
