@@ -22,15 +22,6 @@ from voxplain.errors import DataError, ModelError
 VOXELS = 4 * 8 * 8
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 def up(coarse) -> np.ndarray:
     """Maps [t,h,w] on the small grid."""
     return F.interpolate(coarse[None, None], size=(4, 8, 8), mode="trilinear")[0, 0].detach().numpy()

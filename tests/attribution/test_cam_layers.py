@@ -4,7 +4,6 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from map_nets import FlatNet, FrameNet, GapNet, LastNet, clip, inputs, model
@@ -12,15 +11,6 @@ from small_nets import ConvNet, TokenNet
 from voxplain.attribution import CAM, GradCAM, HiResCAM, ScoreCAM
 from voxplain.errors import ModelError
 from voxplain.load import load_model
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(("net", "layer"), [(ConvNet(), "relu2"), (FlatNet(), "act"), (GapNet(conv_head=True), "act")])

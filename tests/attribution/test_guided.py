@@ -15,15 +15,6 @@ from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 class OneVoxel(nn.Module):
     """s = Σ_j v_j relu(u_j · mean colour of x): three units, one shut, one that speaks against the class."""
 

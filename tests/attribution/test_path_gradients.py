@@ -16,15 +16,6 @@ from voxplain.attribution.path import RULES, nodes
 from voxplain.errors import DataError
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 def slope(net: LinearNet, y: int) -> Tensor:
     """∂ logit/∂x of the linear network, [3,T,H,W]."""
     return (net.head.weight[y] @ net.feature.weight).detach().view(3, *GRID)

@@ -13,15 +13,6 @@ from voxplain.errors import DataError
 METHODS = [SmoothGrad, SmoothGradSquared, VarGrad]
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_on_a_linear_network_noise_changes_nothing():
     net = LinearNet()
     m, c = model(net), clip()
