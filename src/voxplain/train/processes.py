@@ -84,6 +84,10 @@ def launched(device: str | None = None) -> Processes:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return ALONE
     try:
+        # Its functions take the group that exists when it is imported, which torch's optimisers do, as their default: so
+        # imported later it would keep the connections open past `destroy_process_group`, and their threads abort the
+        # process now and then while the interpreter ends.
+        import torch.distributed.nn.functional  # noqa: F401
         from accelerate import PartialState
     except ImportError:
         raise MissingExtra(
@@ -91,6 +95,5 @@ def launched(device: str | None = None) -> Processes:
             "pip install 'voxplain[train]', or start one process"
         ) from None
     state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
-    # A process that ends with the others' connections open is aborted by their threads now and then.
     atexit.register(state.destroy_process_group)
     return Processes(state.process_index, state.num_processes, state.device)
