@@ -20,8 +20,8 @@ from voxplain.cli import app, lift_settings
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
 COMMANDS = (
-    "attribute", "benchmark", "concepts", "data", "evaluate", "demo", "doctor", "figure", "methods", "planted",
-    "report", "reproduce", "tcav", "train",
+    "attribute", "benchmark", "concepts", "data", "evaluate", "demo", "doctor", "figure", "merge", "methods", "planted",
+    "report", "reproduce", "retrain", "tcav", "train",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 import voxplain as vx
 from voxplain.attribution import ATTRIBUTIONS, Attribution
 from voxplain.errors import DataError, ModelError
-from voxplain.explain.benchmark import Case, Judged, judge_all, shard
+from voxplain.explain.benchmark import Case, Judged, judge_all, shard, side_of
 from voxplain.metrics import METRICS, EnergyInside, Insertion, TemporalEnergy, join_in_time
 from voxplain.store import Store
 from voxplain.video import Clip
@@ -68,7 +68,7 @@ def test_values_are_those_of_method_and_metric_by_hand(model, tmp_path):
     case = replace(case, other=cases(2)[1].clip)
     found = judge_all(model, [case], {"gradient": method}, QUICK, store=Store(tmp_path))
     attribution = method(model, case.clip, case.target)
-    joined, own = join_in_time(case.clip, case.other)
+    joined, own = join_in_time(case.clip, case.other, side=side_of(case.clip))
     wanted = {
         "insertion": QUICK["insertion"](model, case.clip, attribution),
         "energy": QUICK["energy"](attribution, case.mask, case.mask.any((1, 2))),
@@ -79,6 +79,12 @@ def test_values_are_those_of_method_and_metric_by_hand(model, tmp_path):
     assert (found[0].clip, found[0].target, found[0].method) == ("0.mp4", 0, "gradient")
     assert (found[0].forwards, found[0].backwards, found[0].refused) == (1, 1, None)
     assert found[0].seconds > 0
+
+
+def test_clips_stand_first_and_last_in_the_joined_clip():
+    sides = [side_of(case.clip) for case in cases(24)]
+    assert 4 < sides.count("first") < 20
+    assert sides[::-1] == [side_of(case.clip) for case in reversed(cases(24))]
 
 
 def test_what_a_case_lacks_is_not_measured(model, tmp_path):

@@ -75,8 +75,8 @@ def test_masks_hold_the_exact_share_at_every_ratio(unit):
     clips = (Clip.from_array(np.full((8, 16, 16, 3), 200, np.uint8), label=0),)
     values = np.random.default_rng(0).normal(size=(8, 16, 16))
     model = VideoModel(net=fresh(), layer="1", grid=(8, 16, 16))
-    metric = Retrain(unit=unit)
-    first = metric._first(model, clips, lambda m, c, y: [given(values)], ratios)
+    metric = Retrain(unit=unit, ratios=ratios)
+    first = metric.first_ratios(model, clips, lambda m, c, y: [given(values)])
     for i, r in enumerate(ratios):
         for keep in (False, True):
             hidden = (MaskedFrames(clips, first, i, keep, "black", model.mean_colour)[0] == 0).all(-1)

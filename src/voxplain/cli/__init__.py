@@ -15,9 +15,11 @@ from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.figure import figure_command
 from voxplain.cli.look import doctor_command, methods_command
+from voxplain.cli.merge import merge_command
 from voxplain.cli.planted import planted_command
 from voxplain.cli.report import report_command
 from voxplain.cli.reproduce import reproduce_command
+from voxplain.cli.retrain import retrain_command
 from voxplain.cli.sets import data_command
 from voxplain.cli.tcav import tcav_command
 from voxplain.cli.train import train_command
@@ -42,10 +44,12 @@ app.command(data_command, name="data")
 app.command(demo_command, name="demo")
 app.command(doctor_command, name="doctor")
 app.command(figure_command, name="figure")
+app.command(merge_command, name="merge")
 app.command(methods_command, name="methods")
 app.command(planted_command, name="planted")
 app.command(report_command, name="report")
 app.command(reproduce_command, name="reproduce")
+app.command(retrain_command, name="retrain")
 app.command(tcav_command, name="tcav")
 app.command(train_command, name="train")
 

@@ -19,12 +19,14 @@ from voxplain.report.tables import number
 
 __all__ = [
     "CONTROLS",
+    "KINDS",
     "Comparison",
     "MethodCost",
     "class_markdown",
     "compare",
     "comparison_csv",
     "comparison_markdown",
+    "mean_ranks",
     "ranks_of",
 ]
 
@@ -108,17 +110,26 @@ def ranks_of(
     A method whose mean is undefined comes last; one that was not measured at all, because it costs too much, gets no
     rank by that metric.
     """
-    found: dict[str, list[float]] = {m: [] for m in means}
-    for n in names:
-        if better[n] is None:
-            continue
-        sign = -1 if better[n] else 1
-        own = [m for m in means if means[m][n].details["clips"]]
-        values = np.array([sign * means[m][n].value for m in own])
-        ranked = stats.rankdata(np.where(np.isfinite(values), values, np.inf))
-        for m, r in zip(own, ranked, strict=True):
-            found[m].append(float(r))
-    return {m: float(np.mean(r)) for m, r in found.items() if r}
+    judging = [n for n in names if better[n] is not None]
+    cells = [[means[m][n] for n in judging] for m in means]
+    if not judging:
+        return {}
+    signs = [-1 if better[n] else 1 for n in judging]
+    values = np.array([[c.value for c in row] for row in cells]) * signs
+    found = mean_ranks(values, np.array([[c.details["clips"] > 0 for c in row] for row in cells]))
+    return {m: float(r) for m, r in zip(means, found, strict=True) if np.isfinite(r)}
+
+
+def mean_ranks(values: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Mean rank of each method, float64 [M], 1 the best; NaN for one without any.
+
+    ``values`` [M,K], lower is better, NaN comes last; only where ``measured``, bool [M,K], is a method ranked.
+    """
+    ranks = np.full(values.shape, np.nan)
+    for k, own in enumerate(measured.T):
+        ranks[own, k] = stats.rankdata(np.where(np.isfinite(values[own, k]), values[own, k], np.inf))
+    count = measured.sum(1)
+    return np.where(count, np.nansum(ranks, 1) / np.maximum(count, 1), np.nan)
 
 
 Scores = tuple[tuple[str, ...], np.ndarray]

@@ -6,7 +6,7 @@ be shared out over processes (`shard`) that write into one store.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from voxplain.progress import quiet
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
-__all__ = ["Case", "Judged", "judge_all", "shard"]
+__all__ = ["Case", "Judged", "judge_all", "shard", "side_of"]
 
 VERSION = 1  # of what is computed here; part of the key
 
@@ -59,6 +59,14 @@ def shard(cases: Sequence[Case], index: int, count: int) -> list[Case]:
     if not 1 <= index <= count:
         raise DataError(f"expected a shard from 1/{count} to {count}/{count}, got {index}/{count}")
     return [c for c in cases if int(content_hash(c.clip.frames)[:12], 16) % count == index - 1]
+
+
+def side_of(clip: Clip) -> Literal["first", "last"]:
+    """Where a clip stands when another is joined to it: first or last by its content, in any order of clips alike.
+
+    Were it always first, a map of early frames would seem to find it.
+    """
+    return "first" if int(content_hash(clip.frames)[-1], 16) % 2 else "last"
 
 
 def judge_all(
@@ -103,10 +111,11 @@ def _kept(
     network: dict,
 ) -> Judged:  # fmt: skip
     """One method on one clip, found in the store or judged now."""
+    timed = case.other is not None and any(m.judges == "time" for m in metrics.values())
     place = key(
         "benchmark", VERSION, frames=case.clip.frames, target=case.target, mask=case.mask,
         other=None if case.other is None else case.other.frames, method=method, metrics=dict(metrics), passes=passes,
-        **network,
+        **network, **({"side": side_of(case.clip)} if timed else {}),
     )  # fmt: skip
     record = store.record("benchmark", place, lambda: asdict(_judge(model, case, name, method, metrics, passes)))
     values = {n: (float(v), None if c is None else float(c)) for n, (v, c) in record["values"].items()}
@@ -128,7 +137,7 @@ def _judge(model: VideoModel, case: Case, name: str, method: Any, metrics: Mappi
             found[metric_name] = metric(attribution, case.mask, case.mask.any((1, 2)))
         elif metric.judges == "time" and case.other is not None:
             if joined is None:
-                clip, own = join_in_time(case.clip, case.other)
+                clip, own = join_in_time(case.clip, case.other, side=side_of(case.clip))
                 joined = method(model, clip, case.target), own
             found[metric_name] = metric(*joined)
         elif metric.judges == "method" and cost.forwards + cost.backwards <= passes:

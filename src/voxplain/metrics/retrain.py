@@ -6,6 +6,7 @@ whose base is black. Letters: N clips, R ratios.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, overload
 
 import numpy as np
@@ -17,11 +18,10 @@ from voxplain.metrics.record import Judges
 from voxplain.metrics.units import Importance, Unit, ranked_units
 from voxplain.model import VideoModel
 from voxplain.perturb import base_clip, hide
-from voxplain.train import Recipe, TrainingVideos, accuracy, train
-from voxplain.train.measure import share
+from voxplain.train import EpochLog, Recipe, TrainingVideos, train
 from voxplain.video import Clip, Geometry
 
-__all__ = ["MaskedFrames", "Retrain", "Retrained"]
+__all__ = ["MaskedFrames", "Retrain", "Retrained", "taught"]
 
 STUDY = Recipe(epochs=20, batch=48, lr=0.001, lr_step=20, flip=0.0)  # the study's; it starts from trained weights
 
@@ -94,6 +94,11 @@ class Retrain:
 
     judges: ClassVar[Judges] = "training"
 
+    def __post_init__(self) -> None:
+        """Check the ratios before any work is done."""
+        if not 0 < len(self.ratios) < 256 or min(self.ratios) < 0 or max(self.ratios) > 1:
+            raise DataError(f"expected ratios from 0 to 1, got {self.ratios}; correct them")
+
     @property
     def higher_is_better(self) -> bool:
         """True when the best is kept, False when it is hidden."""
@@ -103,26 +108,28 @@ class Retrain:
         self, model: VideoModel, fresh: Callable[[], nn.Module], training: Sequence[Clip], test: Sequence[Clip],
         method: AttributionMethod, advance: Callable[[], object] = lambda: None,
     ) -> Retrained:  # fmt: skip
-        """Train R networks. Raises DataError for clips without a label, or ratios outside 0–1."""
-        if not 0 < len(self.ratios) < 256 or min(self.ratios) < 0 or max(self.ratios) > 1:
-            raise DataError(f"expected ratios from 0 to 1, got {self.ratios}; correct them")
+        """Train R networks. Raises DataError for clips without a label."""
         ratios = tuple(sorted(self.ratios))
-        parts = [(tuple(clips), self._first(model, tuple(clips), method, ratios)) for clips in (training, test)]
-        found = []
-        for i in range(len(ratios)):
-            own, held_out = (self._masked(model, clips, first, i) for clips, first in parts)
-            found.append(self._accuracy(model, fresh(), own, held_out, advance))
-        changed = [a for r, a in zip(ratios, found, strict=True) if r != (1.0 if self.keep else 0.0)]
-        classes = len(model.classes) or 1 + max(int(c.label or 0) for c in training)
-        return Retrained(ratios, tuple(found), float(np.mean(changed)) if changed else float("nan"), 1 / classes)
+        top = self.first_ratios(model, training, method), self.first_ratios(model, test, method)
+        found = [
+            float(np.mean(self.right(model, fresh(), self.masked(model, training, top[0], r),
+                                     self.masked(model, test, top[1], r), advance)))
+            for r in ratios
+        ]  # fmt: skip
+        changed = [a for r, a in zip(ratios, found, strict=True) if not self.hides_nothing(r)]
+        value = float(np.mean(changed)) if changed else float("nan")
+        return Retrained(ratios, tuple(found), value, 1 / len({c.label for c in training}))
 
-    def _first(
-        self, model: VideoModel, clips: tuple[Clip, ...], method: AttributionMethod, ratios: tuple[float, ...]
+    def hides_nothing(self, ratio: float) -> bool:
+        """Whether clips at this ratio are the clips as they are, whatever the map."""
+        return ratio == (1.0 if self.keep else 0.0)
+
+    def first_ratios(
+        self, model: VideoModel, clips: Sequence[Clip], method: AttributionMethod
     ) -> tuple[np.ndarray, ...]:
-        """For each voxel of each clip the number of the first ratio whose top part has it; R where none has."""
-        labels = [c.label for c in clips if c.label is not None]
-        if not clips or len(labels) != len(clips):
-            raise DataError(f"expected clips with labels to retrain on, got {len(labels)} for {len(clips)} clips")
+        """For each clip, uint8 [T,H,W]: the number of the first ratio, ascending, whose top has the voxel; R: none."""
+        ratios = sorted(self.ratios)
+        labels = _labels(clips)
         found: list[np.ndarray] = []
         for start in range(0, len(clips), model.batch_size):
             part = slice(start, start + model.batch_size)
@@ -133,17 +140,51 @@ class Retrain:
                 found.append(np.searchsorted(ratios, rank / len(rank), side="right").astype(np.uint8)[units])
         return tuple(found)
 
-    def _masked(
-        self, model: VideoModel, clips: tuple[Clip, ...], first: tuple[np.ndarray, ...], ratio: int
+    def masked(
+        self, model: VideoModel, clips: Sequence[Clip], first: tuple[np.ndarray, ...] | None, ratio: float
     ) -> TrainingVideos:
-        frames = MaskedFrames(clips, first, ratio, self.keep, self.fill, model.mean_colour)
-        return TrainingVideos(frames, np.array([c.label for c in clips], np.int64))
+        """The clips as they are trained on at a ratio; ``first`` None: as they are, where the ratio hides nothing."""
+        labels = np.array(_labels(clips), np.int64)
+        if self.hides_nothing(ratio) or first is None:
+            return TrainingVideos([c.frames for c in clips], labels)
+        number = sorted(self.ratios).index(ratio)
+        frames = MaskedFrames(tuple(clips), first, number, self.keep, self.fill, model.mean_colour)
+        return TrainingVideos(frames, labels)
 
-    def _accuracy(
-        self, model: VideoModel, net: nn.Module, videos: TrainingVideos, test: TrainingVideos,
-        advance: Callable[[], object],
-    ) -> float:  # fmt: skip
-        learner = replace(model, net=net.to(model.device))
-        geometry = Geometry.squash(*model.grid[1:])  # clips have the network's size: masks must not be resampled
-        train(learner, videos, geometry=geometry, recipe=self.recipe, advance=advance)
-        return share(accuracy(learner, test, geometry))
+    def right(
+        self, model: VideoModel, net: nn.Module, training: TrainingVideos, test: TrainingVideos,
+        advance: Callable[[], object] = lambda: None,
+    ) -> np.ndarray:  # fmt: skip
+        """Train ``net`` in place by the recipe, then bool [V]: which of the test clips it gets right."""
+        learner = taught(model, net, training, self.recipe, advance=advance)
+        found = []
+        for start in range(0, len(test.frames), model.batch_size):
+            part = slice(start, start + model.batch_size)
+            z = learner.logits(np.stack(list(test.frames[part])))
+            found.append(z.argmax(1).cpu().numpy() == test.labels[part])
+        return np.concatenate(found)
+
+
+def _labels(clips: Sequence[Clip]) -> list[int]:
+    labels = [c.label for c in clips if c.label is not None]
+    if not clips or len(labels) != len(clips):
+        raise DataError(f"expected clips with labels to retrain on, got {len(labels)} for {len(clips)} clips")
+    return labels
+
+
+def taught(
+    model: VideoModel, net: nn.Module, videos: TrainingVideos, recipe: Recipe, *, checkpoint: Path | None = None,
+    advance: Callable[[], object] = lambda: None, record: Callable[[list[EpochLog]], object] = lambda logs: None,
+) -> VideoModel:  # fmt: skip
+    """The model with another network, trained on clips that have the model's grid already: one clip a video.
+
+    Raises DataError for a recipe with a stride: there are no frames between those of a clip.
+    """
+    if recipe.stride != 1:
+        raise DataError(
+            f"expected a recipe of stride 1 for clips that are already cut, got {recipe.stride}; leave it out"
+        )
+    learner = replace(model, net=net.to(model.device))
+    geometry = Geometry.squash(*model.grid[1:])  # clips have the network's size: masks must not be resampled
+    train(learner, videos, geometry=geometry, recipe=recipe, checkpoint=checkpoint, advance=advance, record=record)
+    return learner
