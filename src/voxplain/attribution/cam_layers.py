@@ -5,9 +5,12 @@ one, [N·T,C,h,w] or T calls of [N,C,h,w], are folded back to clips.
 """
 
 from collections import Counter
+from collections.abc import Hashable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +31,7 @@ __all__ = [
     "choose_layer",
     "fold",
     "head_call",
+    "looking",
     "to_grid",
     "traced",
 ]
@@ -41,6 +45,11 @@ class MapLayer:
 
     name: str
     axis: int
+
+
+# What is remembered goes with its network.
+_known: WeakKeyDictionary[nn.Module, dict[Hashable, MapLayer]] = WeakKeyDictionary()
+_looking: ContextVar[bool] = ContextVar("_looking", default=False)
 
 
 def traced(batch: Batch) -> Trace:
@@ -66,7 +75,31 @@ def choose_layer(batch: Batch, layer: str | None, found: Trace | None = None) ->
     """
     if layer is not None:
         find_layer(batch.model.net, layer)
-    found = traced(batch) if found is None else found
+    return _remembered(batch, layer) if found is None else _chosen(batch, layer, found)
+
+
+def looking() -> bool:
+    """Whether a pass is made only to find a layer, once a network: it is no cost of a map."""
+    return _looking.get()
+
+
+def _remembered(batch: Batch, layer: str | None) -> MapLayer:
+    """The layer, found by a pass that a network needs once: which modules run says nothing of the clip."""
+    model = batch.model
+    own = _known.setdefault(model.net, {})
+    # A module that was replaced is another one, and so is the network that it is a part of.
+    built = tuple((name, id(m)) for name, m in model.net.named_modules())
+    asked = (layer, model.layer, model.channel_axis, model.layout, model.grid, hash(built))
+    if asked not in own:
+        before = _looking.set(True)
+        try:
+            own[asked] = _chosen(batch, layer, traced(batch))
+        finally:
+            _looking.reset(before)
+    return own[asked]
+
+
+def _chosen(batch: Batch, layer: str | None, found: Trace) -> MapLayer:
     if layer is not None:
         own = [call for call in found.calls if call.name == layer and len(call.shape) > 3]
         return MapLayer(layer, _channel_axis(batch.model, found, own[-1]) if own else 1)

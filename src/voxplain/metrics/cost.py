@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from voxplain.attribution.cam_layers import looking
 from voxplain.errors import ModelError
 from voxplain.layers import first_tensor
 
@@ -29,12 +30,12 @@ def counted(net: nn.Module) -> Iterator[Cost]:
     """Count the passes of a network inside the block; it gives the same outputs and is left as it was.
 
     A backward pass counts when a gradient reaches the network's output. Copies of the network made inside the block
-    are not counted.
+    are not counted, nor is the pass that finds a map layer, which a network needs once for all clips.
     """
     cost = Cost()
 
     def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if module is not net:  # a copy has this hook, too
+        if module is not net or looking():  # a copy has this hook, too
             return
         try:
             z: Tensor = first_tensor(output)
