@@ -32,7 +32,7 @@ def found():
     torch.manual_seed(0)
     model, clips = make_model(ConvNet().eval(), layer="hidden", name="little"), make_clips(4)
     parts = [SETTINGS.unite(SETTINGS.segmenter(c)) for c in clips]
-    rows = [SETTINGS.crops(model, c, p) for c, p in zip(clips, parts, strict=True)]
+    rows = [SETTINGS.embedder(model, c, p) for c, p in zip(clips, parts, strict=True)]
     values = np.concatenate(rows)
     centers = values[[0, 7, 20]]
     given = [np.linalg.norm(r[:, None] - centers, axis=2).argmin(1) for r in rows]
@@ -136,7 +136,7 @@ def test_crops_are_the_runs(found):
         run,
         parameters={
             **run.parameters,
-            "crops": {"method": "MaskedCrops", "fill": "grey", "crop": "in-place", "window_step": 8},
+            "embedder": {"method": "MaskedCrops", "fill": "grey", "crop": "in-place", "window_step": 8},
         },
     )
     parts = run.supervoxels[0]

@@ -112,7 +112,7 @@ def test_tcav_of_given_concepts(small_set: Path, tmp_path: Path) -> None:
 def settings_of(small_set: Path, run: Path, *words: object) -> object:
     """The settings of a run as its job.json keeps them; the run itself ends at the first step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voxplain.cli.concepts.run_job", lambda job, evaluate: None)
+        patch.setattr("voxplain.cli.concepts.run_job", lambda job, evaluate, execution: None)
         done = voxplain("concepts", small_set, "--class", "cross", "--net", "planted", "-o", run, *words)
     assert done.code == 0, done.err
     return read_job(run).settings

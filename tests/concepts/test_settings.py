@@ -28,7 +28,7 @@ def test_the_paper_presets_hold_the_papers_numbers():
     assert paper.segmenter == code.segmenter == Slic(segments=(15, 50, 80))
     assert small.segmenter == Slic(segments=(15, 30, 60))
     assert [s.clusterer.clusters for s in (paper, small, code)] == [25, 15, 25]
-    assert (code.crops.fill, code.crops.window_step, code.evaluation.fill) == ("grey", 1, "grey")
+    assert (code.embedder.fill, code.embedder.window_step, code.evaluation.fill) == ("grey", 1, "grey")
     assert (code.unite.aligned, code.unite.min_duration, code.tcav_test) == (True, 16, "paired-t")
 
 
@@ -56,7 +56,7 @@ def test_default_preset_is_the_default():
         ("segmenter.compactness", 5, 5.0),
         ("segmenter.sigma", "1e-3", 1e-3),
         ("classifier.alpha", "0.5", 0.5),
-        ("crops.window-step", 1, 1),
+        ("embedder.window-step", 1, 1),
         ("effect.fill", "black", "black"),
         ("unite.aligned", True, True),
         ("acceptance.clauses", [[0, 0.5], [0.25, 1]], ((0.0, 0.5), (0.25, 1.0))),

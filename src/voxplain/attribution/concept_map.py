@@ -60,7 +60,7 @@ class ConceptMap:
         """Where each concept is in a clip of the network's grid: concept → bool [T,H,W], only concepts present."""
         made = _as_run(self.run)
         found = made.unite(made.segmenter(clip))
-        values = made.crops(model, clip, found).astype(np.float64)
+        values = made.embedder(model, clip, found).astype(np.float64)
         centers = self.run.bank.centers.astype(np.float64)
         if values.shape[1] != centers.shape[1]:
             raise ModelError(
@@ -118,7 +118,7 @@ class _Steps:
 
     segmenter: Segmenter
     unite: Unite
-    crops: MaskedCrops
+    embedder: MaskedCrops
     fill: str
 
 
@@ -127,13 +127,13 @@ def _as_run(run: ConceptRun) -> _Steps:
     kinds: dict[str, Any] = {"Slic": Slic, "Grid": Grid, "Unite": Unite, "MaskedCrops": MaskedCrops}
     try:
         built = []
-        for name in ("segmenter", "unite", "crops"):
+        for name in ("segmenter", "unite", "embedder"):
             said = dict(run.parameters[name])
             built.append(kinds[said.pop("method")](**{k: _tuples(v) for k, v in said.items()}))
         return _Steps(built[0], built[1], built[2], run.parameters["effect"]["fill"])
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"expected a run whose parameters name its segmenter (Slic or Grid), unite, crops and effect, got "
+            f"expected a run whose parameters name its segmenter (Slic or Grid), unite, embedder and effect, got "
             f"{type(error).__name__}: {error}; find the concepts again with these"
         ) from None
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from voxplain.cli.data import Held, parts
 from voxplain.cli.estimate import estimate
+from voxplain.cli.execution import Execution
 from voxplain.cli.job import Job, configured, job_record, read_job
 from voxplain.cli.network import Network, open_model
 from voxplain.cli.run import run_job
 from voxplain.concepts.settings import PRESETS, override
 from voxplain.errors import DataError
+from voxplain.scale import Missing
 from voxplain.store import write_whole
 
 __all__ = ["concepts_command", "evaluate_command"]
@@ -33,6 +36,7 @@ def concepts_command(
     seed: int = 0,
     whole: bool = False,
     dry_run: bool = False,
+    execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
     """Find the concepts a network relies on for a class, and test how much.
 
@@ -45,6 +49,7 @@ def concepts_command(
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
         voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
         voxplain concepts data --class bend --model mypkg.nets:build --layer blocks.5 --random unrelated -o runs/b
+        voxplain concepts data --net r3d --weights w.pt --random unrelated --shard 2/8 -o runs/all
 
     Parameters
     ----------
@@ -91,13 +96,14 @@ def concepts_command(
         estimate(job, model, videos)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, set_, config), indent=1).encode())
-    run_job(job, evaluate=False)
+    carry_out(job, evaluate=False, execution=execution)
 
 
 def evaluate_command(
     run: Path,
     *,
     test: Path | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
     """Prove a run's ranking: add and remove its concepts in held-out test videos.
 
@@ -115,4 +121,12 @@ def evaluate_command(
         Folder of class folders of test videos; default: what the run held out, or DATA/test.
     """
     job = read_job(run)
-    run_job(replace(job, test=test or job.test), evaluate=True)
+    carry_out(replace(job, test=test or job.test), evaluate=True, execution=execution)
+
+
+def carry_out(job: Job, *, evaluate: bool, execution: Execution) -> None:
+    """Run a job; where it is one share of it, say how far that goes instead of calling it an error."""
+    try:
+        run_job(job, evaluate=evaluate, execution=execution)
+    except Missing as waits:
+        Console().print(f"share {execution.shard}: {waits}", markup=False, highlight=False, soft_wrap=True)

@@ -13,11 +13,11 @@ from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.features import CROPS, MaskedCrops
+from voxplain.concepts.features import CROPS
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
-from voxplain.concepts.settings import PRESETS, ConceptSettings
+from voxplain.concepts.settings import EMBEDDERS, PRESETS, ConceptSettings
 from voxplain.doctor import examine
 from voxplain.load import built_by_function, load_model
 from voxplain.metrics import METRICS
@@ -72,7 +72,7 @@ def methods_command() -> None:
     """
     console = Console(highlight=False)
     groups: dict[str, dict[str, Any]] = {
-        "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "crops": {"crops": MaskedCrops},
+        "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "embedder": EMBEDDERS,
         "clusterer": CLUSTERERS, "acceptance": ACCEPTANCE, "classifier": CLASSIFIERS,
         "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove}, "probe": {"probe": Probe},
     }  # fmt: skip
@@ -82,7 +82,7 @@ def methods_command() -> None:
             console.print(f"  {name}: {_parameters(method)}", markup=False)
     console.print(engine.note(), markup=False)
     plain: dict[str, Iterable[str]] = {
-        "crops.crop": CROPS, "crops.fill, effect.fill, evaluation.fill": FILLS, "objective": OBJECTIVES,
+        "embedder.crop": CROPS, "embedder.fill, effect.fill, evaluation.fill": FILLS, "objective": OBJECTIVES,
         "tcav": SCORES, "effect_kind": EFFECTS, "net": NETS,
     }  # fmt: skip
     for group, names in plain.items():

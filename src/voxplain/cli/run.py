@@ -8,6 +8,7 @@ from rich.console import Console
 
 from voxplain.cli.command import command_of
 from voxplain.cli.data import parts
+from voxplain.cli.execution import Execution
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
 from voxplain.cli.results import write_evaluation, write_run
@@ -18,13 +19,19 @@ from voxplain.explain import evaluate_concepts, explain_concepts
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
 from voxplain.report import Origin, contrast_words, evaluation_words, report_page, table_text
+from voxplain.scale import Missing
 from voxplain.store import Store, remove_abandoned, write_whole
 
 __all__ = ["run_job"]
 
+HERE = Execution()
 
-def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
-    """Explain every class at every layer, write the results, print the tables; returns the runs."""
+
+def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[ConceptRun]:
+    """Explain every class at every layer, write the results, print the tables; returns the runs.
+
+    Raises Missing, once every class has been taken as far as it goes, where results of other shares are not there.
+    """
     console = Console()
     videos, rest = parts(job.data, job.held)
     held_out = _test_videos(job, rest) if evaluate else None
@@ -33,32 +40,39 @@ def run_job(job: Job, *, evaluate: bool) -> list[ConceptRun]:
     runs: list[ConceptRun] = []
     seconds: dict[str, float] = {}
     progress = timed(progress_bar, seconds)
+    on, waits = execution.on(), None
     for layer in job.network.layer or (None,):
         model = open_model(job.network, videos.classes, layer=layer)
         random = _read(model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", console)
         own = []
         for name in job.classes:
             clips = _read(model, videos.of_class(name), job, job.settings.videos, f"“{name}”", console)
-            run = explain_concepts(
-                model, clips.clips, random=random.clips, target=name, settings=job.settings, preset=job.preset,
-                store=store, progress=progress,
-                skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
-            )  # fmt: skip
-            if held_out is not None:
-                test = _read(model, held_out.of_class(name), job, None, f"test videos of “{name}”", console)
-                run = evaluate_concepts(
-                    model, run, test.clips, settings=job.settings, store=store, progress=progress
+            try:
+                run = explain_concepts(
+                    model, clips.clips, random=random.clips, target=name, settings=job.settings, preset=job.preset,
+                    store=store, progress=progress, on=on,
+                    skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
                 )  # fmt: skip
+                if held_out is not None:
+                    test = _read(model, held_out.of_class(name), job, None, f"test videos of “{name}”", console)
+                    run = evaluate_concepts(
+                        model, run, test.clips, settings=job.settings, store=store, progress=progress, on=on
+                    )  # fmt: skip
+            except Missing as error:
+                waits = error
+                continue
             place = run.layer if len(job.network.layer) > 1 else ""
             write_run(job.output / name / place, run)
             _tell(console, run)
             own.append(run)
-        if evaluate and len(own) > 1:
+        if evaluate and len(own) > 1 and waits is None:
             together = combined_evaluation(own)
             write_evaluation(job.output / place, together)
             console.print(f"{len(own)} classes together:")
             _tell_evaluation(console, together)
         runs += own
+    if waits is not None:
+        raise waits
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate), seconds)
     write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())

@@ -123,6 +123,12 @@ def discover(
     )
 
 
+def nearest_centre(values: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Index of the nearest concept centre of each row, [N,D] and [K,D] to int64 [N] (Euclidean)."""
+    x, c = values.astype(np.float64), centers.astype(np.float64)
+    return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)
+
+
 def _check(values: NDArray[np.float32], clips: NDArray[np.int64], keep: int) -> None:
     if values.ndim != 2 or 0 in values.shape or clips.shape != values.shape[:1]:
         raise DataError(

@@ -66,8 +66,8 @@ class ConceptRun:
     preset: str
     parameters: dict
     provenance: dict
-    clips: tuple[Clip, ...]
-    supervoxels: tuple[Supervoxels, ...]
+    clips: Sequence[Clip]
+    supervoxels: Sequence[Supervoxels]
     origin: np.ndarray
     assigned: tuple[np.ndarray, ...]
     bank: ConceptBank

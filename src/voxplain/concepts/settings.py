@@ -14,7 +14,7 @@ from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
@@ -24,6 +24,7 @@ from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
 
 __all__ = ["CHOICES", "NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
 
+EMBEDDERS: dict[str, Embedder] = {"crops": MaskedCrops()}
 RANKINGS = ("effect", "tcav")
 NEGATIVES = ("matched", "raw")
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -46,7 +47,8 @@ class ConceptSettings:
 
     segmenter: Segmenter = field(default_factory=Slic)
     unite: Unite = field(default_factory=Unite)
-    crops: MaskedCrops = field(default_factory=MaskedCrops)
+    embedder: Embedder = field(default_factory=MaskedCrops)  # features in which concepts are found
+    cav_embedder: Embedder | None = None  # features from which CAVs are learnt; None: the same
     clusterer: Clusterer = field(default_factory=KMeans)
     acceptance: Popularity = ACCEPTANCE["small"]  # which clusters count; the references' rules refuse common ones
     keep: int = 40  # supervoxels a concept, nearest its centre [P]
@@ -109,7 +111,7 @@ PRESETS: dict[str, ConceptSettings] = {
     "reference-code": replace(
         PAPER,
         unite=Unite(aligned=True, min_duration=16),
-        crops=MaskedCrops(fill="grey", window_step=1),
+        embedder=MaskedCrops(fill="grey", window_step=1),
         tcav_test="paired-t",
         clusterer=KMeans(clusters=25, inits=10),
         evaluation=AddRemove(fill="grey"),
@@ -122,6 +124,8 @@ CHOICES: dict[str, Mapping[str, Any]] = {
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
     "acceptance": ACCEPTANCE,
+    "embedder": EMBEDDERS,
+    "cav_embedder": {"same": None, **EMBEDDERS},
 }
 
 

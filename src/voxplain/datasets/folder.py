@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from voxplain.datasets.layout import PARTS, find_classes, is_frame_folder
 from voxplain.datasets.splits import in_part, read_split
 from voxplain.errors import DataError, VideoError
+from voxplain.lazy import Lazy, bounded
 from voxplain.video import Clip, ClipReader, Span
+
+KEPT = 128 << 20  # bytes of decoded frames that one reading keeps in memory
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -76,8 +79,9 @@ class Skipped:
 class ClipSet:
     """Clips in the order of their videos, and the videos that had to be left out."""
 
-    clips: tuple[Clip, ...]
+    clips: Sequence[Clip]
     skipped: tuple[Skipped, ...] = ()
+    damaged: int = 0  # clips with damaged packets
 
     def __repr__(self) -> str:
         """Counts, not data."""
@@ -98,8 +102,7 @@ class ClipSet:
     def summary(self, *, most: int = 5) -> str:
         """Plain text: how many were read, and for at most `most` skipped videos why."""
         text = f"read {len(self.clips)} of {len(self.clips) + len(self.skipped)} videos"
-        hurt = sum(clip.damaged > 0 for clip in self.clips)
-        text += f"; {hurt} with damaged packets" if hurt else ""
+        text += f"; {self.damaged} with damaged packets" if self.damaged else ""
         if not self.skipped:
             return text
         # Only what is wrong, not the advice behind the semicolon: that is in Skipped.reason.
@@ -167,7 +170,8 @@ def read_clips(
 ) -> ClipSet:
     """Read one clip a video; a video that cannot be read is left out and named in `ClipSet.skipped`.
 
-    Same arguments, same clips, whatever `workers` is.
+    Same arguments, same clips, whatever `workers` is. Every video is read once, to know that it can be; of many, only
+    the first clips stay in memory, and the others are read again when they are asked for.
 
     Parameters
     ----------
@@ -186,25 +190,32 @@ def read_clips(
     paths, labels, spans = _listed(videos)
     chosen = _draw(len(paths), limit, seed)
 
-    def read(i: int) -> Clip | Skipped:
+    def read(i: int) -> Clip:
+        return reader(paths[i], label=labels[i], rng=np.random.default_rng([seed, i]), span=spans[i])
+
+    def attempt(i: int) -> Clip | Skipped:
         try:
-            return reader(paths[i], label=labels[i], rng=np.random.default_rng([seed, i]), span=spans[i])
+            return read(i)
         except VideoError as error:
             return Skipped(paths[i], str(error))
 
-    results: list[Clip | Skipped] = []
+    clips = Lazy(read, [], size=lambda clip: clip.frames.nbytes, keep=KEPT)
+    skipped: list[Skipped] = []
+    damaged = 0
     pool = ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        for result in pool.map(read, chosen):
-            results.append(result)
+        for done, (i, result) in enumerate(zip(chosen, bounded(pool, attempt, chosen, 4 * workers), strict=True)):
+            if isinstance(result, Skipped):
+                skipped.append(result)
+            else:
+                clips.add(i, result)
+                damaged += result.damaged > 0
             if progress is not None:
-                progress(len(results), len(chosen))
+                progress(done + 1, len(chosen))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the rest of the data
-    read_set = ClipSet(
-        tuple(r for r in results if isinstance(r, Clip)), tuple(r for r in results if isinstance(r, Skipped))
-    )
-    if not read_set.clips:
+    read_set = ClipSet(clips, tuple(skipped), damaged)
+    if not len(clips):
         raise DataError(
             f"no video could be read: {read_set.summary(most=3)}; download them again or name another folder."
         )

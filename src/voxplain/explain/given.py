@@ -13,7 +13,8 @@ from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
-from voxplain.explain.session import Progress, middle
+from voxplain.explain.clips import middle
+from voxplain.explain.session import Progress
 from voxplain.model import VideoModel, stack
 from voxplain.progress import quiet
 from voxplain.video import Clip
@@ -85,7 +86,7 @@ def score_given(
     null = [spare[half + rng.choice(rest, max(2, n * rest // (n + rest)))] for _ in range(nulls)]
     cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
     null_cavs = fit_cavs(null, negatives, classifier=s.classifier, layer=model.layer, seed=s.seed + 1)
-    gradients = model.gradient(stack(middle(model, clips)), y, objective=s.objective)
+    gradients = model.gradient(stack([middle(model, clip) for clip in clips]), y, objective=s.objective)
     scored, chance = (SCORES[s.tcav](directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
     level = 0.5 if s.tcav == "sign_count" else 0.0
     scores = rank_by_tcav(f"tcav ({s.tcav}, {s.objective})", scored, chance, target=y, chance=level, test=s.tcav_test)
@@ -99,6 +100,8 @@ def _rows(
     model: VideoModel, clips: Sequence[Clip], settings: ConceptSettings, advance: Callable[..., object]
 ) -> torch.Tensor:
     """Features [N,D] of whole clips."""
-    rows = np.stack([embed_clip(model, clip, window_step=settings.crops.window_step) for clip in clips])
+    rows = np.stack(
+        [embed_clip(model, clip, window_step=getattr(settings.embedder, "window_step", 8)) for clip in clips]
+    )
     advance()
     return torch.from_numpy(rows)

@@ -1,25 +1,33 @@
 """Proving a ranking on held-out clips: adding and removing concepts."""
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from voxplain.concepts.contrast import all_contrasts
+from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.evaluate import Steps, join, margins
 from voxplain.concepts.probe import Probed
 from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.concepts.settings import ConceptSettings
-from voxplain.explain.session import Progress, Session, embed, middle, nearest_centre, segment, then
+from voxplain.explain.clips import middle
+from voxplain.explain.session import Compute, Progress, Session, open_session
+from voxplain.explain.steps import settle
+from voxplain.explain.work import PROBED, STEPS, Prove, TakeApart
+from voxplain.lazy import Lazy
 from voxplain.model import VideoModel
 from voxplain.progress import quiet
+from voxplain.scale import Here
 from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
 __all__ = ["evaluate_concepts", "fill_brings_nothing"]
+
+HELD = 64 << 20  # bytes of test clips kept in memory
 
 
 def evaluate_concepts(
@@ -30,6 +38,7 @@ def evaluate_concepts(
     settings: ConceptSettings,
     store: Store | Path | str | None = None,
     progress: Progress = quiet,
+    on: Callable[[VideoModel], Compute] = Here,
 ) -> ConceptRun:
     """Prove a ranking on held-out clips of the class by adding and removing its concepts; returns the run with it.
 
@@ -38,36 +47,16 @@ def evaluate_concepts(
     """
     if store is None:
         with TemporaryDirectory(prefix="voxplain-") as folder:
-            return evaluate_concepts(model, run, clips, settings=settings, store=folder, progress=progress)
-    session = Session(model, settings, store if isinstance(store, Store) else Store(Path(store)), progress)
-    network, ranked, y = session.network, run.order, run.target_index
-    held = middle(model, clips)
-    known = {content_hash(c.frames) for c in (*run.clips, *middle(model, run.clips))}
-    leaked = sum(content_hash(c.frames) in known for c in held)
-    parts = segment(session, held, "test videos", unite=settings.test_unite)
-    rows = embed(session, held, parts, "test videos")
+            return evaluate_concepts(model, run, clips, settings=settings, store=folder, progress=progress, on=on)
+    store = store if isinstance(store, Store) else Store(Path(store))
+    session = open_session(model, settings, store, progress, on, run.clips)
+    held = Lazy(lambda i: middle(model, clips[i]), range(len(clips)), size=lambda clip: clip.frames.nbytes, keep=HELD)
+    leaked = _leaked(model, run, held)
+    rows = session.embedded(held, "test videos", unite=settings.test_unite)
+    settle(rows)
     assigned = [nearest_centre(r, run.bank.centers) for r in rows]
-    names = [f.name for f in fields(Steps) if f.name not in ("kind", "names")]
-
-    def one(i: int) -> list[Steps]:
-        name = key(
-            "steps", 2, frames=held[i].frames, labels=parts[i].labels, assigned=assigned[i], ranked=ranked, target=y,
-            evaluation=settings.evaluation, place=i, **network,
-        )  # fmt: skip
-
-        def make() -> dict[str, np.ndarray]:
-            both = settings.evaluation(model, held[i], parts[i], assigned[i], ranked, y, place=i)
-            return {f"{s.kind}.{n}": getattr(s, n) for s in both for n in names}
-
-        arrays = session.store.arrays("steps", name, make)
-        listed = ["top", "least", *(f"random{d}" for d in range(settings.evaluation.draws))]
-        return [
-            Steps(kind, tuple(listed), **{n: arrays[f"{kind}.{n}"] for n in names}) for kind in ("adding", "removing")
-        ]
-
-    with progress("adding and removing concepts", len(held)) as advance:
-        both = [then(one(i), advance) for i in range(len(held))]
-    adding, removing = (join(list(side)) for side in zip(*both, strict=True)) if both else (join([]), join([]))
+    parts = session.segmented(held, unite=settings.test_unite)
+    adding, removing = _sides(session, held, parts, assigned, run)
     contrasts = all_contrasts(adding, removing, seed=settings.seed)
     if leaked:
         said = f"{leaked} of {len(held)} test clips are clips that the concepts were found in: not held out"
@@ -83,31 +72,59 @@ def evaluate_concepts(
     return replace(run, evaluation=EvaluationRun(adding, removing, contrasts, probed))
 
 
+def _leaked(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> int:
+    """Test clips that are clips of the run."""
+    known = {h for c in run.clips for h in (content_hash(c.frames), content_hash(middle(model, c).frames))}
+    return sum(content_hash(c.frames) in known for c in held)
+
+
+def _sides(
+    session: Session, held: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray],
+    run: ConceptRun,
+) -> tuple[Steps, Steps]:  # fmt: skip
+    """Adding and removing concepts in every test clip."""
+    evaluation, ranked, y = session.settings.evaluation, run.order, run.target_index
+    listed = ("top", "least", *(f"random{d}" for d in range(evaluation.draws)))
+
+    def one(i: int) -> list[Steps]:
+        clip, labels = held[i], parts[i].labels
+        name = key(
+            "steps", 2, frames=clip.frames, labels=labels, assigned=assigned[i], ranked=ranked, target=y,
+            evaluation=evaluation, place=i, **session.network,
+        )  # fmt: skip
+        make = lambda: session.compute(Prove(clip, labels, assigned[i], ranked, y, evaluation, i))  # noqa: E731
+        arrays = session.store.arrays("steps", name, make)
+        return [Steps(kind, listed, **{n: arrays[f"{kind}.{n}"] for n in STEPS}) for kind in ("adding", "removing")]
+
+    both = session.each("adding and removing concepts", len(held), one)
+    settle(both)
+    adding, removing = (join(list(side)) for side in zip(*both, strict=True)) if both else (join([]), join([]))
+    return adding, removing
+
+
 def _probed(
     session: Session, held: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray],
     run: ConceptRun, adding: Steps,
 ) -> tuple[Probed, ...]:  # fmt: skip
     """A few test clips taken apart, for the report."""
-    s, network = session.settings, session.network
-    fill, names = s.evaluation.fill, ("unmodified", "blank", "hidden", "switches", "switched")
+    s, ranked = session.settings, run.order
+    fill, colour = s.evaluation.fill, session.model.mean_colour
     chosen = s.probe.choose(margins(adding.unmodified, adding.truth))
 
-    def one(i: int) -> Probed:
+    def one(place: int) -> Probed:
+        i = chosen[place]
+        clip, labels = held[i], parts[i].labels
         name = key(
-            "probe", 1, frames=held[i].frames, labels=parts[i].labels, assigned=assigned[i], ranked=run.order,
-            switches=s.probe.switches, fill=fill, **network,
+            "probe", 1, frames=clip.frames, labels=labels, assigned=assigned[i], ranked=ranked,
+            switches=s.probe.switches, fill=fill, **session.network,
         )  # fmt: skip
-
-        def make() -> dict[str, np.ndarray]:
-            found = s.probe(session.model, held[i], parts[i], assigned[i], run.order, fill=fill, place=i)
-            return {n: getattr(found, n) for n in names}
-
+        make = lambda: session.compute(TakeApart(clip, labels, assigned[i], ranked, s.probe, fill, i))  # noqa: E731
         arrays = session.store.arrays("probes", name, make)
-        colour = session.model.mean_colour
-        return Probed(held[i], parts[i], assigned[i], i, fill, colour, **{n: arrays[n] for n in names})
+        return Probed(clip, parts[i], assigned[i], i, fill, colour, **{n: arrays[n] for n in PROBED})
 
-    with session.progress("taking test videos apart", len(chosen)) as advance:
-        return tuple(then(one(i), advance) for i in chosen)
+    found = session.each("taking test videos apart", len(chosen), one)
+    settle(found)
+    return tuple(found)
 
 
 def fill_brings_nothing(adding: Steps) -> bool:

@@ -1,37 +1,55 @@
-"""What every step of a run shares: the model, the settings, the store, and the cached work on single clips."""
+"""What every step of a run shares: the model, the settings, the store, and the work on single clips."""
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
+from voxplain.concepts.features import Embedder
 from voxplain.concepts.settings import ConceptSettings
-from voxplain.errors import VideoError
+from voxplain.explain.work import Arrays, Embed, SegmentClip, Work
+from voxplain.lazy import Lazy, bounded
 from voxplain.model import VideoModel
 from voxplain.nets import weights_digest
+from voxplain.scale import Missing
 from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
-__all__ = ["Progress", "Session", "cut", "embed", "fit_grid", "middle", "nearest_centre", "segment", "then"]
+__all__ = ["Compute", "Progress", "Session", "open_session"]
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., object]]]
+T = TypeVar("T")
+LABELS = 32 << 20  # bytes of label volumes kept in memory; the store has them all
+
+
+class Compute(Protocol):
+    """Where pieces of work are done, ``workers`` of them at once."""
+
+    workers: int
+
+    def __call__(self, work: Work) -> Arrays:
+        """The work's result; called from several threads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What every step of one run needs: the model, the settings, and where results are kept."""
+    """What every step of one run needs: the model, the settings, where results are kept and where they are made."""
 
     model: VideoModel
     settings: ConceptSettings
     store: Store
     progress: Progress
+    compute: Compute
+    precision: str = "fp32"  # of the model's arithmetic, which its results depend on
 
-    @property
-    def network(self) -> dict:
+    @cached_property
+    def network(self) -> dict[str, Any]:
         """Everything of the model that a result depends on, for cache keys."""
         m = self.model
         # Strides, kinds of pooling and activations have no weights: the printed structure tells them apart, less the
@@ -39,92 +57,79 @@ class Session:
         return {
             "weights": weights_digest(m.net), "structure": re.sub(r"0x[0-9a-fA-F]+", "", repr(m.net)), "layer": m.layer,
             "mean": m.mean, "std": m.std, "layout": m.layout, "grid": m.grid, "pool": m.pool,
-            "channel_axis": m.channel_axis,
+            "channel_axis": m.channel_axis, "precision": self.precision,
         }  # fmt: skip
+
+    def each(self, what: str, count: int, work: Callable[[int], T]) -> list[T]:
+        """``work(0)`` to ``work(count − 1)`` on the workers' threads, in order; ``what`` is shown while it works.
+
+        Where the result is another share's and missing there is None instead: `settled` must see the list before it is
+        used.
+        """
+
+        def attempt(i: int) -> T:
+            try:
+                return work(i)
+            except Missing:
+                return cast(T, None)
+
+        done: list[T] = []
+        with self.progress(what, count) as advance:
+            pool = ThreadPoolExecutor(max_workers=self.compute.workers)
+            try:
+                for result in bounded(pool, attempt, range(count), 2 * self.compute.workers):
+                    done.append(result)
+                    advance()
+            finally:
+                pool.shutdown(cancel_futures=True)  # what is begun is finished and kept
+        return done
 
     def supervoxels(self, clip: Clip, *, unite: bool) -> Supervoxels:
         """A clip's supervoxels, near copies dropped where ``unite``."""
         s = self.settings
         near = s.unite if unite else None
         name = key("supervoxels", 1, frames=clip.frames, segmenter=s.segmenter, unite=near)
-
-        def make() -> np.ndarray:
-            found = s.segmenter(clip)
-            return (near(found) if near else found).labels
-
+        make = lambda: self.compute(SegmentClip(clip, s.segmenter, near))["labels"]  # noqa: E731
         return Supervoxels(self.store.labels("supervoxels", name, make))
 
-    def features(self, clip: Clip, supervoxels: Supervoxels, network: dict, *, most: int | None = None) -> np.ndarray:
-        """Features of a clip's supervoxels, or of ``most`` of them drawn by the seed."""
-        s = self.settings
-        ids = np.arange(supervoxels.count)
-        if most is not None and most < len(ids):
-            # Ids follow place and level: one draw for all clips would show the same places of each.
-            own = int(content_hash(clip.frames)[:16], 16)
-            ids = np.sort(np.random.default_rng((s.seed, own)).choice(ids, most, replace=False))
-        name = key("features", 1, frames=clip.frames, labels=supervoxels.labels, ids=ids, crops=s.crops, **network)
-        make = lambda: {"values": s.crops(self.model, clip, supervoxels, ids=ids)}  # noqa: E731
+    def features(self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, embedder: Embedder) -> np.ndarray:
+        """Features float32 [n,D] of some of a clip's supervoxels."""
+        name = key(
+            "features", 2, frames=clip.frames, labels=supervoxels.labels, ids=ids, embedder=embedder, **self.network
+        )
+        make = lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder))  # noqa: E731
         return self.store.arrays("features", name, make)["values"]
 
+    def draw(self, clip: Clip, supervoxels: Supervoxels, most: int | None) -> np.ndarray:
+        """Ids of all supervoxels of a clip, or of ``most`` of them drawn by the seed and the clip's content."""
+        ids = np.arange(supervoxels.count)
+        if most is None or most >= len(ids):
+            return ids
+        # Ids follow place and level: one draw for all clips would show the same places of each.
+        own = int(content_hash(clip.frames)[:16], 16)
+        return np.sort(np.random.default_rng((self.settings.seed, own)).choice(ids, most, replace=False))
 
-def segment(session: Session, clips: Sequence[Clip], what: str, *, unite: bool) -> list[Supervoxels]:
-    """Supervoxels of every clip; ``what`` is shown while it works."""
-    with session.progress(f"supervoxels of {what}", len(clips)) as advance:
-        return [then(session.supervoxels(clip, unite=unite), advance) for clip in clips]
+    def embedded(self, clips: Sequence[Clip], what: str, *, unite: bool, most: int | None = None) -> list[np.ndarray]:
+        """Features float32 [N_i,D] of every clip's supervoxels, or of ``most`` of them a clip."""
 
+        def one(i: int) -> np.ndarray:
+            clip = clips[i]
+            parts = self.supervoxels(clip, unite=unite)
+            return self.features(clip, parts, self.draw(clip, parts, most), self.settings.embedder)
 
-def embed(
-    session: Session, clips: Sequence[Clip], parts: Sequence[Supervoxels], what: str, *, most: int | None = None
-) -> list[np.ndarray]:
-    """Features float32 [N_i,D] of every clip's supervoxels, or of ``most`` of them a clip."""
-    network = session.network
-    with session.progress(f"features of {what}", len(clips)) as advance:
-        return [then(session.features(c, p, network, most=most), advance) for c, p in zip(clips, parts, strict=True)]
+        return self.each(f"supervoxels and features of {what}", len(clips), one)
 
-
-def then(value: Any, advance: Callable[..., object]) -> Any:
-    """Hand a value on and move the progress bar."""
-    advance()
-    return value
-
-
-def nearest_centre(values: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Index of the nearest concept centre of each row, int64 [N] (Euclidean)."""
-    x, c = values.astype(np.float64), centers.astype(np.float64)
-    return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)
-
-
-def middle(model: VideoModel, clips: Sequence[Clip]) -> list[Clip]:
-    """Clips cut to the network's length around their middle; clips of that length stay as they are."""
-    return [cut(clip, *window(model, clip)) for clip in clips]
+    def segmented(self, clips: Sequence[Clip], *, unite: bool) -> Sequence[Supervoxels]:
+        """The supervoxels of every clip, read from the store when they are asked for."""
+        return Lazy(
+            lambda i: self.supervoxels(clips[i], unite=unite), range(len(clips)),
+            size=lambda parts: parts.labels.nbytes, keep=LABELS,
+        )  # fmt: skip
 
 
-def window(model: VideoModel, clip: Clip) -> tuple[int, int]:
-    """First frame and the one after the last of the middle window. VideoError when the clip is too short."""
-    if len(clip.frames) < model.grid[0]:
-        raise VideoError(
-            f"expected a clip of at least {model.grid[0]} frames, got {len(clip.frames)} of {clip.source}; "
-            "read it with the model's reader, which loops short videos"
-        )
-    start = (len(clip.frames) - model.grid[0]) // 2
-    return start, start + model.grid[0]
-
-
-def cut(clip: Clip, start: int, stop: int) -> Clip:
-    """Frames ``start`` to ``stop`` of a clip."""
-    return replace(clip, frames=clip.frames[start:stop], seconds=clip.seconds[start:stop])
-
-
-def fit_grid(
-    model: VideoModel, clips: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray]
-) -> tuple[list[Clip], list[Supervoxels], list[np.ndarray]]:
-    """Clips, supervoxels and assignments of the middle window, where the network decides."""
-    middle, shown, given = [], [], []
-    for clip, part, concept in zip(clips, parts, assigned, strict=False):
-        start, stop = window(model, clip)
-        labels = part.labels[:, start:stop]
-        middle.append(cut(clip, start, stop))
-        shown.append(Supervoxels.from_levels(list(labels)))
-        kept = np.concatenate([np.unique(level[level >= 0]) for level in labels])
-        given.append(concept[kept])
-    return middle, shown, given
+def open_session(
+    model: VideoModel, settings: ConceptSettings, store: Store, progress: Progress,
+    on: Callable[[VideoModel], Compute], clips: Sequence[Clip],
+) -> Session:  # fmt: skip
+    """A session whose network computes as `settings.inference` says, checked on ``clips``."""
+    return Session(model, settings, store, progress, on(model))

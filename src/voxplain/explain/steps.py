@@ -1,7 +1,8 @@
 """The steps of a concept explanation that look at all clips of a class at once, each kept in the store."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 import torch
@@ -9,18 +10,41 @@ import torch
 from voxplain.concepts.cav import CAVs, fit_cavs
 from voxplain.concepts.cluster import Clusterer
 from voxplain.concepts.discover import ConceptBank, discover
-from voxplain.concepts.effect import Effects, join_effects, logits_of
-from voxplain.concepts.features import embed_clip
+from voxplain.concepts.effect import Effects, join_effects
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
-from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
-from voxplain.explain.session import Session, embed, middle, segment, then
+from voxplain.explain.clips import fit_grid, middle
+from voxplain.explain.session import Session
+from voxplain.explain.work import EmbedWhole, Gradient, Hide, Logits
+from voxplain.scale import Missing
 from voxplain.segment import Supervoxels
-from voxplain.store import content_hash, key
+from voxplain.store import key
 from voxplain.video import Clip
 
-__all__ = ["bank", "effects", "refuse_few", "tcav"]
+__all__ = [
+    "bank",
+    "concept_rows",
+    "drawn_rows",
+    "effects",
+    "gradients",
+    "logits",
+    "negatives",
+    "null_concepts",
+    "refuse_few",
+    "settle",
+    "tcav",
+]
+
+
+def settle(*rows: Sequence[object]) -> None:
+    """Raise Missing when results of other shares are not there yet (None) in what `Session.each` gave."""
+    lost = sum(row is None for part in rows for row in part)
+    if lost:
+        raise Missing(
+            f"this share's part of the step is done; {lost} results of other shares are not there yet: run the same "
+            "command again when all shares have ended, or `voxplain merge` where each had a folder of its own"
+        )
 
 
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
@@ -32,16 +56,11 @@ def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int
     )  # fmt: skip
 
     def make() -> dict[str, np.ndarray]:
-        bank = discover(
-            values,
-            origin[:, 0],
-            clusterer=s.clusterer,
-            keep=s.keep,
-            acceptance=s.acceptance,
-            searched=searched,
+        found = discover(
+            values, origin[:, 0], clusterer=s.clusterer, keep=s.keep, acceptance=s.acceptance, searched=searched,
             seed=s.seed,
-        )
-        return _pack(bank)
+        )  # fmt: skip
+        return _pack(found)
 
     return _unpack(session.store.arrays("concepts", name, make), s.clusterer)
 
@@ -69,67 +88,127 @@ def refuse_few(random: Sequence[Clip]) -> None:
         raise DataError(f"expected at least 4 unrelated videos, got {len(random)}; give a folder with more")
 
 
-def _random_rows(session: Session, random: Sequence[Clip]) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-    """(negatives [R,n,D], features of unrelated supervoxels [N,D], the clip of each) from unrelated videos.
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Features of drawn supervoxels of some clips: ``values`` [N,D], the clip and the supervoxel of each, [N]."""
 
-    One half of the videos gives the negatives, the other half the null concepts: a null concept must not meet itself.
-    """
+    values: np.ndarray
+    clips: np.ndarray
+    ids: np.ndarray
+
+
+def drawn_rows(session: Session, clips: Sequence[Clip], what: str, *, full: bool) -> list[Rows]:
+    """One `Rows` a clip, of ``random_crops`` of its supervoxels, for finding concepts or, ``full``, for CAVs."""
     s = session.settings
-    parts = segment(session, random, "unrelated videos", unite=True)
-    rows = embed(session, random, parts, "unrelated videos", most=s.random_crops)
-    half = len(random) // 2
-    rng = np.random.default_rng((s.seed, 7))
-    if s.negatives == "raw":
-        network = session.network
-        with session.progress("unrelated whole clips", half) as advance:
-            pool = np.stack([then(_whole(session, clip, network), advance) for clip in random[:half]])
-    else:
-        pool = np.concatenate(rows[:half])
-    size = min(s.random_size, len(pool))
-    negatives = np.stack([pool[rng.choice(len(pool), size, replace=False)] for _ in range(s.random_sets)])
-    rest = rows[half:]
-    return torch.from_numpy(negatives), np.concatenate(rest), np.repeat(np.arange(len(rest)), [len(r) for r in rest])
+    embedder = (s.cav_embedder if full else None) or s.embedder
+
+    def one(i: int) -> Rows:
+        clip = clips[i]
+        parts = session.supervoxels(clip, unite=True)
+        ids = session.draw(clip, parts, s.random_crops)
+        values = session.features(clip, parts, ids, embedder)
+        return Rows(values, np.full(len(ids), i), ids)
+
+    return session.each(f"supervoxels and features of {what}", len(clips), one)
 
 
-def _whole(session: Session, clip: Clip, network: dict) -> np.ndarray:
-    step = session.settings.crops.window_step
-    name = key("clip-feature", 1, frames=clip.frames, window_step=step, **network)
-    make = lambda: {"value": embed_clip(session.model, clip, window_step=step)}  # noqa: E731
-    return session.store.arrays("clip-features", name, make)["value"]
+def negatives(session: Session, random: Sequence[Clip]) -> list[np.ndarray]:
+    """Features of unrelated videos that CAVs are learnt against, one array [n,D] a clip."""
+    s = session.settings
+    if s.negatives == "matched":
+        found = drawn_rows(session, random, "unrelated videos (negatives)", full=True)
+        return [cast(np.ndarray, getattr(rows, "values", None)) for rows in found]  # what is missing stays None
+    step = getattr(s.embedder, "window_step", 8)
+
+    def whole(i: int) -> np.ndarray:
+        clip = random[i]
+        name = key("clip-feature", 2, frames=clip.frames, window_step=step, **session.network)
+        make = lambda: session.compute(EmbedWhole(clip, step))  # noqa: E731
+        return session.store.arrays("clip-features", name, make)["value"][None]
+
+    return session.each("unrelated whole clips", len(random), whole)
 
 
-def _null_concepts(settings: ConceptSettings, values: np.ndarray, clips: np.ndarray) -> list[torch.Tensor]:
+def null_concepts(session: Session, random: Sequence[Clip], rows: Sequence[Rows]) -> list[np.ndarray]:
     """Concepts found in unrelated videos the way the class's are: what a concept that means nothing looks like."""
-    labels, centers = settings.clusterer(values, clips=clips, seed=settings.seed)
-    found, least = [], min(10, settings.keep)
+    s = session.settings
+    values, clips, ids = (np.concatenate([getattr(r, name) for r in rows]) for name in ("values", "clips", "ids"))
+    labels, centers = s.clusterer(values, clips=clips, seed=s.seed)
+    members, least = [], min(10, s.keep)
     for k in range(len(centers)):
-        rows = np.flatnonzero(labels == k)
-        if len(rows) > least:
-            far = np.linalg.norm(values[rows] - centers[k], axis=1)
-            found.append(torch.from_numpy(values[rows[np.argsort(far, kind="stable")[: settings.keep]]]))
-    if len(found) < 2:
+        own = np.flatnonzero(labels == k)
+        if len(own) > least:
+            far = np.linalg.norm(values[own] - centers[k], axis=1)
+            members.append(own[np.argsort(far, kind="stable")[: s.keep]])
+    if len(members) < 2:
         raise DataError(
-            f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got {len(found)}; "
-            "give more unrelated videos or raise random_crops"
+            f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got "
+            f"{len(members)}; give more unrelated videos or raise random_crops"
         )
-    return found
+    return concept_rows(session, random, values, np.stack([clips, ids], 1), members, "null concepts")
+
+
+def concept_rows(
+    session: Session, clips: Sequence[Clip], values: np.ndarray, origin: np.ndarray, members: Sequence[np.ndarray],
+    what: str,
+) -> list[np.ndarray]:  # fmt: skip
+    """Features [n,D] of each concept's members as CAVs are learnt from them.
+
+    ``values`` [N,D] are the features in which the concepts were found, ``origin`` [N,2] their (clip, supervoxel).
+    """
+    embedder = session.settings.cav_embedder
+    if embedder is None:
+        return [values[rows] for rows in members]
+    wanted = np.unique(np.concatenate(list(members)))
+    owners = np.unique(origin[wanted, 0])
+
+    def one(i: int) -> np.ndarray:
+        clip = clips[int(owners[i])]
+        ids = origin[wanted[origin[wanted, 0] == owners[i]], 1]
+        return session.features(clip, session.supervoxels(clip, unite=True), ids, embedder)
+
+    found = session.each(f"features of the members of {what}", len(owners), one)
+    settle(found)
+    # One clip after the other, each in the order of `wanted`.
+    order = np.concatenate([np.flatnonzero(origin[wanted, 0] == owner) for owner in owners])
+    full = np.empty((len(wanted), found[0].shape[1]), np.float32)
+    full[order] = np.concatenate(found)
+    return [full[np.searchsorted(wanted, rows)] for rows in members]
+
+
+def gradients(session: Session, clips: Sequence[Clip], target: int) -> list[np.ndarray]:
+    """The objective's gradient at the layer, float32 [D] a clip."""
+    objective = session.settings.objective
+
+    def one(i: int) -> np.ndarray:
+        clip = middle(session.model, clips[i])
+        name = key("gradient", 1, frames=clip.frames, target=target, objective=objective, **session.network)
+        make = lambda: session.compute(Gradient(clip, target, objective))  # noqa: E731
+        return session.store.arrays("gradients", name, make)["gradient"]
+
+    return session.each("gradients of the class", len(clips), one)
 
 
 def tcav(
-    session: Session, values: np.ndarray, bank: ConceptBank, random: Sequence[Clip], frames: np.ndarray, target: int
-) -> tuple[CAVs, ConceptScores]:
-    """CAVs against random sets, and the TCAV score with its null from concepts of unrelated videos."""
-    s, model = session.settings, session.model
-    negatives, spare, owner = _random_rows(session, random)
-    concepts = [torch.from_numpy(values[rows]) for rows in bank.members]
-    null = _null_concepts(s, spare, owner)
-    fit = lambda sets, seed: fit_cavs(sets, negatives, classifier=s.classifier, layer=model.layer, seed=seed)  # noqa: E731
+    session: Session, concepts: Sequence[np.ndarray], null: Sequence[np.ndarray], pool: np.ndarray, g: np.ndarray,
+    target: int,
+) -> tuple[CAVs, ConceptScores]:  # fmt: skip
+    """CAVs of ``concepts`` against random sets drawn from ``pool`` [N,D], and the TCAV score with its null."""
+    s = session.settings
+    rng = np.random.default_rng((s.seed, 7))
+    size = min(s.random_size, len(pool))
+    sets = np.stack([pool[rng.choice(len(pool), size, replace=False)] for _ in range(s.random_sets)])
     with session.progress("concept activation vectors", 2) as advance:
-        cavs = then(fit(concepts, s.seed), advance)
-        null_cavs = then(fit(null, s.seed + 1), advance)
-    gradients = model.gradient(frames, target, objective=s.objective)
+        found = []
+        for rows, seed in ((concepts, s.seed), (null, s.seed + 1)):
+            parts = [torch.from_numpy(r) for r in rows]
+            found.append(
+                fit_cavs(parts, torch.from_numpy(sets), classifier=s.classifier, layer=session.model.layer, seed=seed)
+            )
+            advance()
+    cavs, null_cavs = found
     score = SCORES[s.tcav]
-    scored, chance = (score(directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
+    scored, chance = (score(directional_derivatives(torch.from_numpy(g), c)) for c in (cavs, null_cavs))
     name, level = f"tcav ({s.tcav}, {s.objective})", 0.5 if s.tcav == "sign_count" else 0.0
     return cavs, rank_by_tcav(name, scored, chance, target=target, chance=level, test=s.tcav_test)
 
@@ -138,31 +217,29 @@ def effects(
     session: Session, clips: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray], k: int
 ) -> Effects:
     """What the network loses, clip by clip, when each of ``k`` concepts is hidden."""
-    s, network = session.settings, session.network
-    names = [f.name for f in fields(Effects)]
+    s = session.settings
 
     def one(i: int) -> Effects:
+        clip, shown, given = fit_grid(session.model, clips[i], parts[i], assigned[i])
         name = key(
-            "effects", 1, frames=clips[i].frames, labels=parts[i].labels, assigned=assigned[i], concepts=k,
-            effect=s.effect, place=i, **network,
+            "effects", 1, frames=clip.frames, labels=shown.labels, assigned=given, concepts=k, effect=s.effect,
+            place=i, **session.network,
         )  # fmt: skip
+        make = lambda: session.compute(Hide(clip, shown.labels, given, k, s.effect, i))  # noqa: E731
+        arrays = session.store.arrays("effects", name, make)
+        return Effects(**{f.name: arrays[f.name] for f in fields(Effects)})
 
-        def make() -> dict[str, np.ndarray]:
-            found = s.effect(session.model, clips[i], parts[i], assigned[i], k, place=i)
-            return {n: getattr(found, n) for n in names}
-
-        return Effects(**session.store.arrays("effects", name, make))
-
-    with session.progress("direct effects", len(clips)) as advance:
-        return join_effects([then(one(i), advance) for i in range(len(clips))])
+    found = session.each("direct effects", len(clips), one)
+    settle(found)
+    return join_effects(found)
 
 
-def logits(session: Session, clips: Sequence[Clip]) -> np.ndarray:
-    """Logits float32 [N,C] of the middle of every clip."""
-    frames = [clip.frames for clip in middle(session.model, clips)]
-    name = key("logits", 1, frames=[content_hash(f) for f in frames], **session.network)
+def logits(session: Session, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Logits float32 [C] of the middle of every clip."""
 
-    def make() -> dict[str, np.ndarray]:
-        return {"logits": logits_of(session.model, iter(frames))}
+    def one(i: int) -> np.ndarray:
+        clip = middle(session.model, clips[i])
+        name = key("logits", 2, frames=clip.frames, **session.network)
+        return session.store.arrays("logits", name, lambda: session.compute(Logits(clip)))["logits"]
 
-    return session.store.arrays("logits", name, make)["logits"]
+    return session.each("logits of unrelated videos", len(clips), one)

@@ -8,7 +8,7 @@ where it was and ends with the same bytes.
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from voxplain.concepts.cav import cav_alignment
+from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.rank import rank_by_effect, recognition_test
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.score import is_linear_above
@@ -24,10 +25,11 @@ from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import read_clips
 from voxplain.errors import DataError
 from voxplain.explain import steps
-from voxplain.explain.session import Progress, Session, embed, fit_grid, middle, nearest_centre, segment
-from voxplain.model import VideoModel, stack
-from voxplain.nets import weights_digest
+from voxplain.explain.clips import some_frames
+from voxplain.explain.session import Compute, Progress, Session, open_session
+from voxplain.model import VideoModel
 from voxplain.progress import quiet
+from voxplain.scale import Here
 from voxplain.store import Store, content_hash
 from voxplain.version import __version__
 from voxplain.video import Clip
@@ -46,53 +48,72 @@ def explain_concepts(
     store: Store | Path | str | None = None,
     skipped: Sequence[tuple[str, str]] = (),
     progress: Progress = quiet,
+    on: Callable[[VideoModel], Compute] = Here,
 ) -> ConceptRun:
     """Which concepts of its clips does the network rely on for a class, and how sure is that?
 
     ``clips`` of the class, at least as long as the network's clip; ``random`` clips of unrelated videos, or a folder of
-    them. With ``store`` every step is kept and found again. Raises DataError or ModelError with one sentence.
+    them. With ``store`` every step is kept and found again. ``on`` says where the work on single clips is done: on
+    threads of this process, or another of `voxplain.scale`. Raises DataError or ModelError with one sentence, Missing
+    where the work is shared out and another share's is not done.
     Source: STCE / 3D-ACE (Ji, Wang, Kato), with the direct effect beside its TCAV score.
     """
     settings = settings or ConceptSettings()
-    clips = list(clips)[: settings.videos]
-    if not clips:
+    clips = clips[: settings.videos]
+    if not len(clips):
         raise DataError(f"expected at least one clip of class {target!r}, got none; name a class with videos")
     if store is None:
         with TemporaryDirectory(prefix="voxplain-") as folder:
-            return explain_concepts(
+            run = explain_concepts(
                 model, clips, random=random, target=target, settings=settings, preset=preset, store=folder,
-                skipped=skipped, progress=progress,
+                skipped=skipped, progress=progress, on=on,
             )  # fmt: skip
+            return replace(run, supervoxels=tuple(run.supervoxels))  # the folder goes
     y = model.class_index(target)
     if isinstance(random, str | Path):
         random = read_clips(random, model.reader(), limit=settings.random_videos, seed=settings.seed).clips
-    random = list(random)[: settings.random_videos]
+    random = random[: settings.random_videos]
     steps.refuse_few(random)  # before hours of work on the class
     leak_check(clips, random)
-    session = Session(model, settings, store if isinstance(store, Store) else Store(Path(store)), progress)
-    parts = segment(session, clips, "the class", unite=True)
-    rows = embed(session, clips, parts, "the class")
+    store = store if isinstance(store, Store) else Store(Path(store))
+    session = open_session(model, settings, store, progress, on, clips)
+    return _story(session, clips, random, y, preset, skipped)
+
+
+def _story(
+    session: Session, clips: Sequence[Clip], random: Sequence[Clip], y: int, preset: str,
+    skipped: Sequence[tuple[str, str]],
+) -> ConceptRun:  # fmt: skip
+    settings, model = session.settings, session.model
+    # Everything that needs one clip and no concept comes first: shares of it can be done without the others.
+    half = len(random) // 2  # one half gives the negatives, the other the null: a null concept must not meet itself
+    scored = clips[: settings.score_videos]
+    rows = session.embedded(clips, "the class", unite=True)
+    spare = steps.drawn_rows(session, random[half:], "unrelated videos (null)", full=False)
+    pool = steps.negatives(session, random[:half])
+    g = steps.gradients(session, scored, y)
+    unrelated = steps.logits(session, random)
+    steps.settle(rows, spare, pool, g, unrelated)
     values = np.concatenate(rows)
     counts = [len(r) for r in rows]
     origin = np.stack([np.repeat(np.arange(len(clips)), counts), np.concatenate([np.arange(n) for n in counts])], 1)
     bank = steps.bank(session, values, origin, len(clips))
     assigned = [nearest_centre(r, bank.centers) for r in rows]
-    scored = min(len(clips), settings.score_videos)
-    frames = stack(middle(model, clips[:scored]))
-    cavs, tcav = steps.tcav(session, values, bank, random, frames, y)
-    scored_clips, shown, given = fit_grid(model, clips[:scored], parts, assigned)
-    effects = steps.effects(session, scored_clips, shown, given, len(bank))
-    unrelated = steps.logits(session, random)
-    effect = rank_by_effect(effects, y, unrelated=unrelated, kind=settings.effect_kind, seed=settings.seed)
+    parts = session.segmented(clips, unite=True)
+    concepts = steps.concept_rows(session, clips, values, origin, bank.members, "the concepts")
+    null = steps.null_concepts(session, random[half:], spare)
+    cavs, tcav = steps.tcav(session, concepts, null, np.concatenate(pool), np.stack(g), y)
+    effects = steps.effects(session, scored, parts, assigned, len(bank))
+    effect = rank_by_effect(effects, y, unrelated=np.stack(unrelated), kind=settings.effect_kind, seed=settings.seed)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y), target_index=y, layer=model.layer, network=model.name,
         classes=model.classes, preset=preset, parameters=parameters(settings),
-        provenance=provenance(model, clips, random),
-        clips=tuple(clips), supervoxels=tuple(parts), origin=origin, assigned=tuple(assigned), bank=bank, cavs=cavs,
+        provenance=provenance(session, clips, random),
+        clips=clips, supervoxels=parts, origin=origin, assigned=tuple(assigned), bank=bank, cavs=cavs,
         alignment=cav_alignment(cavs) if len(bank) > 1 else 0.0, effects=effects,
         scores={"effect": effect, "tcav": tcav}, ranking=settings.ranking, skipped=tuple(skipped),
     )  # fmt: skip
-    return replace(run, warnings=tuple(warnings(session, run, frames, unrelated)))
+    return replace(run, warnings=tuple(warnings(session, run, np.stack(unrelated))))
 
 
 def leak_check(clips: Sequence[Clip], random: Sequence[Clip]) -> None:
@@ -107,11 +128,10 @@ def leak_check(clips: Sequence[Clip], random: Sequence[Clip]) -> None:
             )
 
 
-def warnings(session: Session, run: ConceptRun, frames: np.ndarray, unrelated: np.ndarray) -> list[str]:
+def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[str]:
     """Warning lights: what a reader must know before believing the ranking."""
     s, y = session.settings, run.target_index
-    seen = session.model.logits(frames).argmax(1).cpu().numpy()
-    share, said = float((seen == y).mean()), []
+    share, said = float((run.effects.base.argmax(1) == y).mean()), []
     if share < 0.5:
         said.append(
             f"the network calls only {100 * share:.0f} % of these clips “{run.target}”: "
@@ -137,8 +157,8 @@ def warnings(session: Session, run: ConceptRun, frames: np.ndarray, unrelated: n
         )
     if run.cavs.accuracy.mean() < 0.7:
         said.append(f"CAVs separate concepts poorly (held-out accuracy {run.cavs.accuracy.mean():.2f})")
-    degenerate = s.objective == "logit" and s.tcav == "sign_count" and len(frames) > 1
-    if degenerate and is_linear_above(session.model, frames[:2], y):
+    degenerate = s.objective == "logit" and s.tcav == "sign_count" and len(run.clips) > 1
+    if degenerate and is_linear_above(session.model, some_frames(session.model, run.clips, 2), y):
         said.append("everything above the layer is linear: Eq. 2 of the plain logit is 0 or 1 for each CAV")
     return said
 
@@ -152,14 +172,17 @@ def parameters(settings: ConceptSettings) -> dict:
     return plain
 
 
-def provenance(model: VideoModel, clips: Sequence[Clip], random: Sequence[Clip]) -> dict:
+def provenance(session: Session, clips: Sequence[Clip], random: Sequence[Clip]) -> dict:
+    """Versions, device, arithmetic and the hashes of everything that went in."""
+    model = session.model
     packages = ("torch", "numpy", "scipy", "scikit-image", "scikit-learn", "av")
     return {
         "voxplain": __version__,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "device": str(model.device),
-        "weights": weights_digest(model.net),
+        "precision": session.precision,
+        "weights": session.network["weights"],
         "videos": {c.source: content_hash(c.frames) for c in clips},
         "random_videos": {c.source: content_hash(c.frames) for c in random},
     }

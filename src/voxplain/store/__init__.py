@@ -1,6 +1,6 @@
 """Results on disk as plain open files, found by everything that made them."""
 
-from voxplain.store.disk import Entry, Store, remove_abandoned, write_csv, write_whole
+from voxplain.store.disk import Entry, Store, gather, remove_abandoned, write_csv, write_whole
 from voxplain.store.keys import content_hash, key
 from voxplain.store.runs import find_runs, is_attribution, load_attribution, load_run, save_run
 
@@ -9,6 +9,7 @@ __all__ = [
     "Store",
     "content_hash",
     "find_runs",
+    "gather",
     "is_attribution",
     "key",
     "load_attribution",

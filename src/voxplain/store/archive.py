@@ -13,6 +13,7 @@ import math
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from voxplain.concepts.evaluate import Steps
 from voxplain.concepts.probe import Probed
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.lazy import Lazy
 from voxplain.segment import Supervoxels
 from voxplain.store.keys import content_hash
 from voxplain.video import Clip
@@ -105,7 +107,7 @@ class _Writer:
             return {"$scalar": self.array(np.asarray(value), where)}
         if type(value) is list:
             return self.items(value, where)
-        if type(value) is tuple:
+        if isinstance(value, tuple | Lazy):
             return {"$tuple": self.items(value, where)}
         if type(value) is dict:
             return self.mapping(value, where)
@@ -115,7 +117,7 @@ class _Writer:
             return {f"${name}": {n: self.tree(v, _join(where, n)) for n, v in fields.items()}}
         raise TypeError(f"expected plain values, arrays and records of a run at {where or 'the top'}, got {name}.")
 
-    def items(self, value: list[Any] | tuple[Any, ...], where: str) -> list[Any]:
+    def items(self, value: Sequence[Any], where: str) -> list[Any]:
         return [self.tree(item, _join(where, str(i))) for i, item in enumerate(value)]
 
     def mapping(self, value: dict[Any, Any], where: str) -> Any:

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,24 @@ class Store:
         value = form.decode(data)  # before writing: what cannot be read back never gets a name
         write_whole(path, data)
         return value
+
+
+def gather(store: Store, others: Iterable[Path]) -> int:
+    """Copy every result of the stores in ``others`` that ``store`` lacks; returns how many.
+
+    Raises DataError when a folder is not there, VoxplainError when it cannot be written.
+    """
+    copied = 0
+    for root in others:
+        if not root.is_dir():
+            raise DataError(f"expected a folder of results, got {root}, which is none; check the path")
+        for entry in Store(root).describe():
+            suffix = next(s for s, kind in KINDS.items() if kind == entry.kind)
+            name = f"{entry.step}/{entry.key}{suffix}"
+            if not (store.root / name).exists():
+                write_whole(store.root / name, (root / name).read_bytes())
+                copied += 1
+    return copied
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

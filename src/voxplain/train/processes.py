@@ -84,10 +84,10 @@ def launched(device: str | None = None) -> Processes:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return ALONE
     try:
-        # Its functions take the group that exists when it is imported, which torch's optimisers do, as their default: so
-        # imported later it would keep the connections open past `destroy_process_group`, and their threads abort the
-        # process now and then while the interpreter ends.
-        import torch.distributed.nn.functional  # noqa: F401
+        # Its functions take the group that exists when it is imported, which torch's optimisers do, as their default:
+        # so imported later it would keep the connections open past `destroy_process_group`, and their threads abort
+        # the process now and then while the interpreter ends.
+        import torch.distributed.nn.functional
         from accelerate import PartialState
     except ImportError:
         raise MissingExtra(

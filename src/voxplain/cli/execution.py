@@ -1,0 +1,44 @@
+"""How a run is carried out: options that change where and how fast it is computed, never what comes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from voxplain.errors import DataError
+from voxplain.explain.session import Compute
+from voxplain.model import VideoModel
+from voxplain.scale import Here, Shared, read_shard
+
+__all__ = ["Execution"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Execution:
+    """Threads, a share of an array job, or a Ray cluster."""
+
+    workers: int | None = None
+    "Clips worked on at once, each on one core. Default: one a core, as far as there are 2 GiB of memory for each."
+    shard: str | None = None
+    "Do one share of the clips, such as 2/8: for array jobs; see docs/performance.md."
+    ray: Annotated[str | None, Parameter(negative="")] = None
+    "Work on a Ray cluster: its address, or local to start one here; needs the extra `ray`."
+
+    def on(self) -> Callable[[VideoModel], Compute]:
+        """What makes the place of computing for a model. Raises DataError for options that cannot be."""
+        if self.workers is not None and self.workers < 1:
+            raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
+        if self.ray is not None and self.shard is not None:
+            raise DataError("expected either --ray or --shard, got both; Ray shares the clips out by itself")
+        if self.ray is not None:
+            from voxplain.scale.on_ray import OnRay
+
+            return OnRay(self.ray, self.workers)
+        here = partial(Here, workers=self.workers)
+        if self.shard is None:
+            return here
+        share = read_shard(self.shard)
+        return lambda model: Shared(here(model), share)

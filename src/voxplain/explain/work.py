@@ -1,0 +1,164 @@
+"""What can be done with one clip wherever it is done: in a thread, another process, or on another machine.
+
+Each piece is a record of its inputs that is called with the model and gives arrays by name. It knows nothing of the
+store: who asks for it keeps what comes back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
+
+from voxplain.concepts.effect import Effects, HideConcepts
+from voxplain.concepts.evaluate import AddRemove, Steps
+from voxplain.concepts.features import Embedder, embed_clip
+from voxplain.concepts.probe import Probe
+from voxplain.model import Objective, VideoModel
+from voxplain.segment import Segmenter, Supervoxels, Unite
+from voxplain.video import Clip
+
+__all__ = [
+    "PROBED",
+    "STEPS",
+    "Arrays",
+    "Embed",
+    "EmbedWhole",
+    "Gradient",
+    "Hide",
+    "Logits",
+    "Prove",
+    "SegmentClip",
+    "TakeApart",
+    "Work",
+]
+
+Arrays = dict[str, np.ndarray]
+Work = Callable[[VideoModel], Arrays]
+
+STEPS = tuple(f.name for f in fields(Steps) if f.name not in ("kind", "names"))
+PROBED = ("unmodified", "blank", "hidden", "switches", "switched")
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentClip:
+    """Supervoxels of a clip: ``labels`` int16 [L,T,H,W], near copies dropped where ``unite`` is given."""
+
+    clip: Clip
+    segmenter: Segmenter
+    unite: Unite | None
+    network: ClassVar[bool] = False  # needed for this; the other pieces need it
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """Needs no network."""
+        found = self.segmenter(self.clip)
+        return {"labels": (self.unite(found) if self.unite else found).labels}
+
+
+@dataclass(frozen=True, eq=False)
+class Embed:
+    """Features of some of a clip's supervoxels: ``values`` float32 [n,D]."""
+
+    clip: Clip
+    labels: np.ndarray
+    ids: np.ndarray
+    embedder: Embedder
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """As many forwards as the embedder takes."""
+        return {"values": self.embedder(model, self.clip, Supervoxels(self.labels), ids=self.ids)}
+
+
+@dataclass(frozen=True, eq=False)
+class EmbedWhole:
+    """Feature of a whole clip: ``value`` float32 [D]."""
+
+    clip: Clip
+    window_step: int
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """One forward a window."""
+        return {"value": embed_clip(model, self.clip, window_step=self.window_step)}
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """What the network says of a clip of its length: ``logits`` float32 [C]."""
+
+    clip: Clip
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """One forward."""
+        return {"logits": model.logits(self.clip.frames[None])[0].cpu().numpy()}
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """The objective's gradient at the layer for a clip of the network's length: ``gradient`` float32 [D]."""
+
+    clip: Clip
+    target: int
+    objective: Objective
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """One forward, and backward from the logits to the layer."""
+        return {
+            "gradient": model.gradient(self.clip.frames[None], self.target, objective=self.objective)[0].cpu().numpy()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Hide:
+    """Direct effects of ``count`` concepts in a clip: the fields of `Effects` by name."""
+
+    clip: Clip
+    labels: np.ndarray
+    assigned: np.ndarray
+    count: int
+    effect: HideConcepts
+    place: int
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """See `HideConcepts` for the forwards."""
+        found = self.effect(model, self.clip, Supervoxels(self.labels), self.assigned, self.count, place=self.place)
+        return {f.name: getattr(found, f.name) for f in fields(Effects)}
+
+
+@dataclass(frozen=True, eq=False)
+class Prove:
+    """Adding and removing concepts in a test clip: the arrays of both `Steps`, as ``adding.logits`` and so on."""
+
+    clip: Clip
+    labels: np.ndarray
+    assigned: np.ndarray
+    ranked: np.ndarray
+    target: int
+    evaluation: AddRemove
+    place: int
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """See `AddRemove` for the forwards."""
+        both = self.evaluation(
+            model, self.clip, Supervoxels(self.labels), self.assigned, self.ranked, self.target, place=self.place
+        )
+        return {f"{steps.kind}.{name}": getattr(steps, name) for steps in both for name in STEPS}
+
+
+@dataclass(frozen=True, eq=False)
+class TakeApart:
+    """A test clip measured for the clip explorer: the arrays of `Probed` by name."""
+
+    clip: Clip
+    labels: np.ndarray
+    assigned: np.ndarray
+    ranked: np.ndarray
+    probe: Probe
+    fill: str
+    place: int
+
+    def __call__(self, model: VideoModel) -> Arrays:
+        """See `Probe` for the forwards."""
+        found = self.probe(
+            model, self.clip, Supervoxels(self.labels), self.assigned, self.ranked, fill=self.fill, place=self.place
+        )
+        return {name: getattr(found, name) for name in PROBED}
