@@ -1,0 +1,77 @@
+"""How close a fast copy of a network comes to the network: features, logits and gradients of the same clips.
+
+Letters: N clips, D feature dimensions, K classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxplain.errors import ModelError
+from voxplain.model import Frames, Objective, Seen, VideoModel
+
+__all__ = ["Fidelity", "fidelity", "largest_gap", "lowest_cosine"]
+
+_GRADIENT_CLIPS = 4  # a pass more for each objective, so few
+_OBJECTIVES: tuple[Objective, ...] = ("logit", "log_odds")
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A fast copy beside the network it was made from, over the clips of a sample.
+
+    Cosines are the lowest of any clip. Centred: each network's own mean feature is taken away first, because concepts
+    are differences between features, and a part that all clips share hides how well those are kept.
+    """
+
+    cosine: float  # of features
+    centred_cosine: float  # of features less their mean
+    logit_gap: float  # largest absolute difference of logits
+    relative_gap: float  # the same in standard deviations of the network's logits, over all clips and classes
+    gradient_cosine: float | None  # at the layer, of the class predicted most; None: the network gives no gradient
+    clips: int  # in the sample
+
+
+def lowest_cosine(a: Tensor, b: Tensor) -> float:
+    """The lowest cosine between rows of [N,D] and [N,D]; two rows of zeros count 1, one of zeros 0."""
+    a, b = a.double(), b.double()
+    lengths = a.norm(dim=1), b.norm(dim=1)
+    both_zero = (lengths[0] == 0) & (lengths[1] == 0)
+    product = (lengths[0] * lengths[1]).clamp_min(torch.finfo(torch.float64).tiny)
+    return float(torch.where(both_zero, 1.0, (a * b).sum(1) / product).min().clamp(-1, 1))
+
+
+def largest_gap(a: Seen, b: Seen) -> float:
+    """The largest difference of features or of logits, as a share of the largest value of ``a``'s."""
+    gaps = []
+    for x, y in ((a.features, b.features), (a.logits, b.logits)):
+        top = float(x.abs().max())
+        gap = float((x - y).abs().max())
+        gaps.append(gap / top if top else gap)
+    return max(gaps)
+
+
+def _gradient_cosine(model: VideoModel, fast: VideoModel, frames: Frames, logits: Tensor) -> float | None:
+    target = int(logits.argmax(1).mode().values)
+    few = frames[:_GRADIENT_CLIPS]
+    try:
+        pairs = [[m.gradient(few, target, objective=kind) for m in (model, fast)] for kind in _OBJECTIVES]
+    except ModelError:  # a layer that the logits do not depend on has features all the same
+        return None
+    return min(lowest_cosine(a, b) for a, b in pairs)
+
+
+def fidelity(model: VideoModel, fast: VideoModel, frames: Frames, seen: Seen, fast_seen: Seen) -> Fidelity:
+    """Compare two networks on frames uint8 [N,T,H,W,3], whose features and logits are ``seen`` and ``fast_seen``."""
+    a, b = seen.features, fast_seen.features
+    gap = float((seen.logits - fast_seen.logits).abs().max())
+    spread = float(seen.logits.std(correction=0))
+    return Fidelity(
+        cosine=lowest_cosine(a, b),
+        centred_cosine=lowest_cosine(a - a.mean(0), b - b.mean(0)),
+        logit_gap=gap,
+        relative_gap=gap / spread if spread else gap,
+        gradient_cosine=_gradient_cosine(model, fast, frames, seen.logits),
+        clips=len(a),
+    )

@@ -1,0 +1,74 @@
+"""How much a network computes, and how fast this machine can compute at best."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import conv3d
+from torch.utils.flop_counter import FlopCounterMode
+
+from voxplain.model import VideoModel
+
+__all__ = ["flops", "peak"]
+
+_CHANNELS = (128, 256, 512)
+
+
+def flops(model: VideoModel) -> int:
+    """Operations of one clip's forward pass; a multiplication with its addition counts 2.
+
+    Matrix products and convolutions are counted, which is nearly all; element-wise work is not.
+    """
+    with FlopCounterMode(display=False) as counter:
+        model.logits(np.zeros((1, *model.grid, 3), np.uint8))
+    return int(counter.get_total_flops())
+
+
+def _works(device: torch.device, dtype: torch.dtype) -> list[tuple[float, Callable[[], object]]]:
+    """Operations and call of a large matrix product and of 3×3×3 convolutions as deep networks have them."""
+    n, clips = (8192, 32) if device.type == "cuda" else (1536, 1)
+    generator = torch.Generator().manual_seed(0)  # the caller's random numbers stay as they are
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device, dtype)
+
+    a, b = noise(n, n), noise(n, n)
+    works: list[tuple[float, Callable[[], object]]] = [(2.0 * n**3, lambda: a @ b)]
+    for channels in _CHANNELS:
+        side = 28 * 128 // channels
+        x = noise(clips, channels, 4, side, side).to(memory_format=torch.channels_last_3d)
+        weight = noise(channels, channels, 3, 3, 3).to(memory_format=torch.channels_last_3d)
+        operations = 2.0 * clips * 4 * side**2 * 27 * channels**2
+        works.append((operations, lambda x=x, weight=weight: conv3d(x, weight, padding=1)))  # type: ignore[misc]
+    return works
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock seconds of one call."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    wait()
+    start = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def peak(device: torch.device | str, dtype: torch.dtype, *, seconds: float = 1.0) -> float:
+    """The most GFLOP/s that torch reached here in about a second, on the threads it is set to use.
+
+    The best repeat of the best of a matrix product and 3×3×3 convolutions of 128 to 512 channels. A measured figure:
+    no two runs give the same, and other load lowers it.
+    """
+    device, best = torch.device(device), 0.0
+    works = _works(device, dtype)
+    for operations, work in works:
+        work()  # chooses and prepares kernels
+        end = time.perf_counter() + seconds / len(works)
+        while True:
+            best = max(best, operations / _seconds(work, device) / 1e9)
+            if time.perf_counter() >= end:
+                break
+    return best

@@ -1,0 +1,47 @@
+"""Torch on one thread in a worker thread, with the caller's setting as it was.
+
+What holds: where torch is built with OpenMP, `torch.set_num_threads` sets the calling thread, and what every thread
+that first uses torch later starts with; threads that have used torch keep theirs. Other builds have one number for
+the process, which this changes while it runs.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, Thread
+
+import torch
+
+__all__ = ["one_thread"]
+
+_LOCK = Lock()
+
+
+def _in_fresh_thread(work: Callable[[], object]) -> object:
+    """What ``work`` gives in a thread that has not used torch before."""
+    found: list[object] = []
+    thread = Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def _set_own(count: int) -> None:
+    """Set the calling thread's number, and put back the one that new threads start with."""
+    with _LOCK:
+        start = int(str(_in_fresh_thread(torch.get_num_threads)))
+        torch.set_num_threads(count)
+        _in_fresh_thread(lambda: torch.set_num_threads(start))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes what this thread asks for on this thread alone; other threads keep their own number."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    _set_own(1)
+    try:
+        yield
+    finally:
+        _set_own(before)
