@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Generic, TypeVar, overload
 
-__all__ = ["Lazy", "bounded"]
+__all__ = ["Lazy", "bounded", "pick"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -88,3 +88,8 @@ class _Kept(Generic[T]):
             if place not in self.items and size <= self._left:
                 self.items[place] = item
                 self._left -= size
+
+
+def pick(items: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """Some items of a sequence in the order of ``places``, asked of it when they are asked for."""
+    return Lazy(items.__getitem__, places, size=lambda _: 1, keep=0)

@@ -131,6 +131,25 @@ def test_shards_and_then_the_whole_give_the_bytes_of_one_run(done, planted, tmp_
         assert (tmp_path / "out" / name).read_bytes() == (done[0] / name).read_bytes(), name
 
 
+def test_methods_against_a_chosen_one_and_the_agreement_of_ranks(planted, tmp_path):
+    words = ("--methods", "random,gradient,input_x_gradient,grad_cam", "--metrics", "sufficiency,energy_inside",
+             "--class", "cross", "orbit", "--truth", "planted", "--limit", 6)  # fmt: skip
+    told = benchmark(planted, tmp_path, *words, "--against", "grad_cam:gradient", "random")
+    assert told.code == 0, told.err
+    pairs = list(csv.DictReader(io.StringIO((tmp_path / "against.csv").read_text())))
+    assert {(p["against"], p["method"]) for p in pairs} == {("grad_cam", "gradient")} | {
+        ("random", m) for m in ("gradient", "input_x_gradient", "grad_cam")
+    }
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert [str(p["difference"]) for p in record["against"]] == [p["difference"] for p in pairs]
+    row = rows(tmp_path)["gradient", "energy_inside"]
+    own = next(p for p in pairs if (p["against"], p["method"], p["metric"]) == ("random", "gradient", "energy_inside"))
+    assert (own["difference"], own["corrected"]) == (row["minus_random"], row["corrected_p"])
+    assert (tmp_path / "against.md").read_text() in told.out
+    assert record["rank_agreement"]["methods"] == 3
+    assert f"Spearman {record['rank_agreement']['spearman']:.2f}" in told.out.replace("−", "-")
+
+
 def test_an_empty_shard_is_no_error(planted, tmp_path):
     told = [
         benchmark(planted, tmp_path, "--class", "ring", "--limit", 1, "--methods", "random", "--metrics", "sufficiency",
@@ -171,13 +190,18 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
     for words, said in (
         (("--methods", "random,gradcam"), "got gradcam"),
         (("--metrics", "insertion,inertion"), "got inertion"),
-        (("--metrics", "roar,insertion"), "clip by clip, got roar, which train or compare networks; see `voxplain retrain`"),
+        (
+            ("--metrics", "roar,insertion"),
+            "got roar, which train or compare networks; see `voxplain retrain`",
+        ),
         ((*quick, "--set", "grad_cam.pool=channel"), "a field of grad_cam (layer, pooling, objective)"),
         ((*quick, "--set", "rise.samples=5"), "a method or metric of this benchmark, got 'rise.samples=5'"),
         ((*quick, "--set", "grad_cam"), "got 'grad_cam'"),
         ((*quick, "--set", "random.seed=three"), "expected seed to be a int like 0, got 'three'"),
         ((*quick, "--set", "random.seed=-1"), "expected a seed of 0 or more, got -1"),
         ((*quick, "--set", "grad_cam.layer=["), "a value in YAML"),
+        ((*quick, "--against", "step"), "of this benchmark (random, grad_cam), got step"),
+        ((*quick, "--against", "random:grad_cam,step"), "got step"),
         ((*quick, "--shard", "3"), "expected a shard as 2/8, got '3'"),
         ((*quick, "--shard", "3/2"), "from 1/2 to 2/2, got 3/2"),
         ((*quick, "--shard", "0/2"), "got 0/2"),

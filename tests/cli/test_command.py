@@ -20,7 +20,7 @@ from voxplain.concepts.settings import PRESETS, override
 def asked(monkeypatch):
     """Runs a command line up to its job, which is what this gives."""
     jobs = []
-    monkeypatch.setattr(concepts_module, "run_job", lambda job, evaluate: jobs.append(job))
+    monkeypatch.setattr(concepts_module, "run_job", lambda job, evaluate, execution: jobs.append(job))
 
     def ask(line: str) -> Job:
         words = shlex.split(line)

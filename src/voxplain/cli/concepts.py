@@ -10,10 +10,11 @@ from rich.console import Console
 
 from voxplain.cli.data import Held, parts
 from voxplain.cli.estimate import estimate
-from voxplain.cli.execution import Execution
+from voxplain.cli.execution import Execution, read_span
 from voxplain.cli.job import Job, configured, job_record, read_job
 from voxplain.cli.network import Network, open_model
 from voxplain.cli.run import run_job
+from voxplain.concepts.modes import mode_settings
 from voxplain.concepts.settings import PRESETS, override
 from voxplain.errors import DataError
 from voxplain.scale import Missing
@@ -31,6 +32,8 @@ def concepts_command(
     random: Path | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     preset: str = "default",
+    mode: str = "exact",
+    budget: str | None = None,
     config: Path | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     seed: int = 0,
@@ -49,6 +52,7 @@ def concepts_command(
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
         voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
         voxplain concepts data --class bend --model mypkg.nets:build --layer blocks.5 --random unrelated -o runs/b
+        voxplain concepts data --net r3d --weights w.pt --random unrelated --mode two-stage --budget 30m -o runs/all
         voxplain concepts data --net r3d --weights w.pt --random unrelated --shard 2/8 -o runs/all
 
     Parameters
@@ -63,6 +67,11 @@ def concepts_command(
         Folder for results; also keeps what has been computed.
     preset
         default, paper, paper-small or reference-code.
+    mode
+        exact, small, two-stage or pooled: less work for concepts that are nearly the same; see docs/performance.md.
+    budget
+        Stop when the ranking stands or after this time for all classes together, such as 90s, 5m or 2h. Videos are
+        added in seeded order; the report says why it stopped and what more time would buy.
     config
         A YAML file of settings.
     set_
@@ -76,9 +85,9 @@ def concepts_command(
     """
     if preset not in PRESETS:
         raise DataError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}; choose one")
-    settings = replace(PRESETS[preset], seed=seed)
-    for name, value in configured(config, set_):
-        settings = override(settings, name, value)
+    seconds = None if budget is None else read_span(budget)
+    if seconds is not None and execution.shard is not None:
+        raise DataError("expected either --budget or --shard, got both; shares have to explain the same videos")
     pool = random or data / "unrelated"
     if not pool.is_dir():
         raise DataError(f"expected a folder of unrelated videos, got {pool}, which is none; give one with --random DIR")
@@ -86,16 +95,20 @@ def concepts_command(
     chosen = tuple(class_) or videos.classes
     for name in chosen:
         videos.of_class(name)  # an unknown class is an error before any work
-    job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole)
     # Wrong layers and classes that the network lacks are errors before any work, too.
     for layer in reversed(network.layer or (None,)):
         model = open_model(network, videos.classes, layer=layer)
     for name in chosen:
         model.class_index(name)
+    changes = [*mode_settings(mode, model.grid[1]), *configured(config, set_)]
+    settings = replace(PRESETS[preset], seed=seed)
+    for name, value in changes:
+        settings = override(settings, name, value)
+    job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole, budget=seconds)
     if dry_run:
         estimate(job, model, videos)
         return
-    write_whole(output / "job.json", json.dumps(job_record(job, set_, config), indent=1).encode())
+    write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
     carry_out(job, evaluate=False, execution=execution)
 
 

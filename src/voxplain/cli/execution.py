@@ -1,5 +1,6 @@
 """How a run is carried out: options that change where and how fast it is computed, never what comes out."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,17 @@ from voxplain.explain.session import Compute
 from voxplain.model import VideoModel
 from voxplain.scale import Here, Shared, read_shard
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "read_span"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def read_span(text: str) -> float:
+    """Seconds of a time such as 90s, 5m or 1.5h. Raises DataError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found or float(found[1]) <= 0:
+        raise DataError(f"expected a time such as 90s, 5m or 2h, got {text!r}; write a number and s, m or h")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 @Parameter(name="*")

@@ -31,6 +31,7 @@ class Job:
     test: Path | None = None  # a folder of its own; otherwise the part of `data` that is held out
     whole: bool = False
     store: Path | None = None  # where results are kept; default: below the output
+    budget: float | None = None  # seconds for all classes together; None: all videos, whatever it takes
 
 
 def configured(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -56,8 +57,8 @@ def configured(config: Path | None, assignments: Sequence[str]) -> list[tuple[st
     return found
 
 
-def job_record(job: Job, assignments: Sequence[str], config: Path | None) -> dict[str, Any]:
-    """The job as plain JSON; settings are written as the preset and what was changed."""
+def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The job as plain JSON; settings are written as the preset and ``changes``, names and values."""
     network = asdict(job.network)
     return {
         "data": str(job.data.resolve()), "hold_out": list(job.held.hold_out),
@@ -66,7 +67,7 @@ def job_record(job: Job, assignments: Sequence[str], config: Path | None) -> dic
         "random": str(job.random.resolve()), "classes": list(job.classes),
         "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
         "preset": job.preset, "seed": job.settings.seed, "whole": job.whole,
-        "settings": [[name, value] for name, value in configured(config, assignments)],
+        "budget": job.budget, "settings": [[name, value] for name, value in changes],
     }  # fmt: skip
 
 
@@ -94,5 +95,5 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     held = Held(split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1))
     return Job(
         Path(record["data"]), Path(record["random"]), folder, tuple(record["classes"]), network, settings,
-        record["preset"], held, whole=record["whole"],
+        record["preset"], held, whole=record["whole"], budget=record.get("budget"),
     )  # fmt: skip

@@ -38,7 +38,6 @@ from voxplain.video import Clip
 __all__ = ["retrain_command"]
 
 ELSEWHERE = "expected roar, kar or label_randomisation, which train networks, got {}; see `voxplain benchmark`"
-RECIPE = Recipe(epochs=20, batch=48, lr=0.01, lr_step=15, flip=0.0)
 
 
 def retrain_command(
@@ -52,7 +51,7 @@ def retrain_command(
     limit: int | None = None,
     seeds: int = 1,
     maps: int = 60,
-    recipe: Annotated[Recipe, Parameter(name="*")] = RECIPE,
+    recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="")] = (),
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
 ) -> None:
@@ -63,13 +62,12 @@ def retrain_command(
     the maps with those of a twin trained on shuffled labels, and with those of a sibling trained on the true ones.
 
     Networks start from fresh weights (a --model of your own from those its function gives), see one clip a video, the
-    one that is explained, and are told only their own labels. Every training is found again: the same command goes on,
+    one that is explained, and train as `voxplain train` does. Every training is found again: the same command goes on,
     and runs with other methods may fill one output folder at once; the last with all methods puts them together.
 
     Examples:
         voxplain retrain data --net tiny --weights w.safetensors --methods gradient,grad_cam,random --seeds 2 -o runs/r
-        voxplain retrain data --net tiny --weights w.safetensors --methods step,random --metrics roar,kar \
-          --set 'roar.ratios=[0.1, 0.3]' 'kar.ratios=[0.1, 0.3]' --epochs 30 --batch 16 -o runs/r
+        voxplain retrain data --net tiny --weights w.safetensors --methods step,random --metrics kar -o runs/r
 
     Parameters
     ----------

@@ -1,7 +1,10 @@
 """A job from its videos to its report: what `concepts`, `evaluate` and `demo` share."""
 
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,12 +18,13 @@ from voxplain.cli.results import write_evaluation, write_run
 from voxplain.concepts.run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.errors import DataError
-from voxplain.explain import evaluate_concepts, explain_concepts
+from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
 from voxplain.report import Origin, contrast_words, evaluation_words, report_page, table_text
 from voxplain.scale import Missing
-from voxplain.store import Store, remove_abandoned, write_whole
+from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
+from voxplain.video import Clip
 
 __all__ = ["run_job"]
 
@@ -41,6 +45,8 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
     seconds: dict[str, float] = {}
     progress = timed(progress_bar, seconds)
     on, waits = execution.on(), None
+    end = None if job.budget is None else time.monotonic() + job.budget
+    left = len(job.classes) * max(1, len(job.network.layer))
     for layer in job.network.layer or (None,):
         model = open_model(job.network, videos.classes, layer=layer)
         random = _read(model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", console)
@@ -48,9 +54,11 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
         for name in job.classes:
             clips = _read(model, videos.of_class(name), job, job.settings.videos, f"“{name}”", console)
             try:
-                run = explain_concepts(
-                    model, clips.clips, random=random.clips, target=name, settings=job.settings, preset=job.preset,
-                    store=store, progress=progress, on=on,
+                share = None if end is None else max(end - time.monotonic(), 1.0) / left
+                left -= 1
+                run = _explained(
+                    job, model, clips.clips, share, evaluate, random=random.clips, target=name,
+                    settings=job.settings, preset=job.preset, store=store, progress=progress, on=on,
                     skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
                 )  # fmt: skip
                 if held_out is not None:
@@ -79,6 +87,22 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
     write_whole(path, report_page(runs, origin=origin))
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs
+
+
+def _explained(
+    job: Job, model: VideoModel, clips: Sequence[Clip], seconds: float | None, again: bool, **options: Any
+) -> ConceptRun:
+    """A class explained by all its clips, or by as many as ``seconds`` allow.
+
+    ``again``: a run within a time is taken up as it was left; what a clock decided cannot be decided again.
+    """
+    if seconds is None:
+        return explain_concepts(model, clips, **options)
+    folder = job.output / options["target"]
+    folder = folder / model.layer if len(job.network.layer) > 1 else folder
+    if again and (folder / RUN_FILES[-1]).is_file():
+        return load_run(folder)
+    return explain_within(Budget(seconds), model, clips, **options)
 
 
 def _tell(console: Console, run: ConceptRun) -> None:

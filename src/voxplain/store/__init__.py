@@ -2,9 +2,10 @@
 
 from voxplain.store.disk import Entry, Store, gather, remove_abandoned, write_csv, write_whole
 from voxplain.store.keys import content_hash, key
-from voxplain.store.runs import find_runs, is_attribution, load_attribution, load_run, save_run
+from voxplain.store.runs import RUN_FILES, find_runs, is_attribution, load_attribution, load_run, save_run
 
 __all__ = [
+    "RUN_FILES",
     "Entry",
     "Store",
     "content_hash",
