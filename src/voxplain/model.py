@@ -171,13 +171,17 @@ class VideoModel:
         if isinstance(frames, np.ndarray):
             # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
             frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+        frames, colours = frames.to(self.device), (self.mean, self.std)
+        if self.channels_last and self.layout == "BCTHW":
+            # The frames' own order is channels last already: no byte moves, and a row of colours meets a row of pixels.
+            mean, std = (torch.tensor(v, device=self.device).repeat(frames.shape[3]) for v in colours)
+            x = frames.contiguous().flatten(3).to(torch.float32).div_(255).sub_(mean).div_(std).to(self.dtype)
+            return x.view(frames.shape).permute(0, 4, 1, 2, 3)
         # Channels before positions while the frames are still bytes: the arithmetic then runs along whole rows.
         order, sides = ((0, 1, 4, 2, 3), (3, 1, 1)) if self.layout == "BTCHW" else ((0, 4, 1, 2, 3), (3, 1, 1, 1))
-        x = frames.to(self.device).permute(order).contiguous().to(torch.float32).div_(255)
-        mean, std = (torch.tensor(v, device=self.device).view(sides) for v in (self.mean, self.std))
-        x = x.sub_(mean).div_(std).to(self.dtype)
-        wide = self.channels_last and self.layout == "BCTHW"
-        return x.to(memory_format=torch.channels_last_3d) if wide else x
+        mean, std = (torch.tensor(v, device=self.device).view(sides) for v in colours)
+        x = frames.permute(order).contiguous().to(torch.float32).div_(255)
+        return x.sub_(mean).div_(std).to(self.dtype)
 
     def _forward(self, x: Tensor, take: Callable[[Tensor], Tensor] = torch.clone) -> tuple[Tensor, Tensor]:
         """Logits [N,K] and ``take`` of the layer's output of one prepared batch."""

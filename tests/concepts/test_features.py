@@ -1,13 +1,19 @@
 """Features of supervoxels against a network on mean colour, Pillow's resize and windows listed by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from known_nets import GRID, colour_model, conv_model, feature, noise, plain, two_levels
 from PIL import Image
+from torch import nn
 
 from voxplain.concepts.features import CROPS, Features, MaskedCrops, box_crop, embed_clip
-from voxplain.errors import DataError, VideoError
+from voxplain.errors import DataError, ModelError, VideoError
+from voxplain.model import VideoModel
+from voxplain.nets import build_net
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
@@ -63,8 +69,9 @@ def test_box_crop_agrees_with_pillow_and_keeps_one_box_for_all_frames():
     cut = shown[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     assert cut.shape[1:3] == (7, 9)
     reference = np.stack([np.asarray(Image.fromarray(f).resize((8, 8), Image.Resampling.BICUBIC)) for f in cut])
-    ours = box_crop(shown, parts.boxes[0], (8, 8)).numpy()
-    assert ours.dtype == np.uint8
+    ours = torch.empty((4, 8, 8, 3), dtype=torch.uint8)
+    box_crop(shown, parts.boxes[0], ours)
+    ours = ours.numpy()
     assert np.abs(ours.astype(int) - reference).max() <= 1
     got = MaskedCrops(fill="grey")(colour_model(grid=(4, 8, 8)), clip, parts)
     np.testing.assert_allclose(got[0], feature(reference), atol=1 / 255 / 0.125)
@@ -176,12 +183,116 @@ def test_every_crop_is_that_of_the_whole_clip_filled(crop, fill):
     parts = Supervoxels.from_levels([rng.integers(-1, 3, (11, 9, 7)), blocks])
     model = colour_model(grid=(4, 8, 8))
     base = base_clip(clip.frames, fill, model.mean_colour)
-    made = list(MaskedCrops(fill=fill, crop=crop, window_step=3)._crops(model, clip, parts, np.arange(parts.count)))
+    batches = MaskedCrops(fill=fill, crop=crop, window_step=3)._batches(model, clip, parts, np.arange(parts.count))
+    made = [(i, one.clone()) for owners, crops in batches for i, one in zip(owners, crops, strict=True)]
     at = 0
     for i in range(parts.count):
         shown = np.where(parts.mask(i)[..., None], clip.frames, base)
+        windows = torch.empty((8, 4, 8, 8, 3), dtype=torch.uint8)
+        for t in range(8):
+            CROPS[crop](shown[t : t + 4], parts.boxes[i], windows[t])
         while at < len(made) and made[at][0] == i:
-            windows = [CROPS[crop](shown[t : t + 4], parts.boxes[i], (8, 8)) for t in range(8)]
             assert any(torch.equal(made[at][1], window) for window in windows)
             at += 1
     assert at == len(made) > parts.count
+
+
+def fixed_point(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Pixels uint8 [n,C] resized to [size,C]: Pillow's bicubic in whole numbers, one sum written out a place."""
+    n = len(pixels)
+    scale = n / size
+    wide = max(scale, 1.0)
+    weights = np.zeros((size, n))
+    for i in range(size):
+        centre = scale * (i + 0.5)
+        for j in range(max(int(centre - 2 * wide + 0.5), 0), min(int(centre + 2 * wide + 0.5), n)):
+            x = abs((j - centre + 0.5) / wide)
+            near, far = (1.5 * x - 2.5) * x * x + 1, ((x - 5) * x + 8) * x * -0.5 + 2
+            weights[i, j] = near if x < 1 else far if x < 2 else 0
+        weights[i] /= weights[i].sum()
+    bits = next(p for p in range(22) if int(0.5 + weights.max() * 2 ** (p + 1)) >= 2**15)
+    whole = np.trunc(weights * 2**bits + np.copysign(0.5, weights)).astype(np.int64)
+    return np.clip((whole @ pixels.astype(np.int64) + 2 ** (bits - 1)) >> bits, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 40), (11, 8), (16, 16), (23, 31), (57, 5)])
+def test_a_crop_has_the_bytes_of_whole_number_arithmetic(height, width):
+    """So they are the same on every processor, and a stored feature stays valid."""
+    frames = np.random.default_rng(height).integers(0, 256, (2, 60, 60, 3), dtype=np.uint8)
+    frames[1] = (frames[1] > 127) * 255  # overshoots at both ends
+    out = torch.empty((2, 16, 12, 3), dtype=torch.uint8)
+    box_crop(frames, np.array([0, 2, 2, 2 + height, 1, 1 + width]), out)
+    for frame, got in zip(frames[:, 2 : 2 + height, 1 : 1 + width], out.numpy(), strict=True):
+        along = np.stack([fixed_point(row, 12) for row in frame])
+        assert np.array_equal(got, np.stack([fixed_point(column, 16) for column in along.swapaxes(0, 1)], axis=1))
+
+
+def test_frames_of_any_memory_order_give_the_same_crops():
+    clip, parts, model = noise(4, frames=9, size=12), two_levels_of(9, 12), conv_model()
+    expected = MaskedCrops()(model, clip, parts)
+    mirrored = np.ascontiguousarray(clip.frames[:, :, ::-1])[:, :, ::-1]
+    fixed = clip.frames.copy()
+    fixed.setflags(write=False)
+    for frames in (mirrored, np.asfortranarray(clip.frames), fixed):
+        assert np.array_equal(MaskedCrops()(model, Clip.from_array(frames), parts), expected)
+
+
+def two_levels_of(frames: int, size: int) -> Supervoxels:
+    t, y, x = np.indices((frames, size, size))
+    return Supervoxels.from_levels([t // 5, (y // 5) * 2 + x // 7])
+
+
+def test_clips_embedded_side_by_side_have_the_features_of_clips_one_by_one():
+    clips, parts, model = (
+        [noise(s, frames=6, size=24) for s in range(6)],
+        two_levels_of(6, 24),
+        conv_model(batch_size=3),
+    )
+    expected = [MaskedCrops()(model, clip, parts) for clip in clips]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            got = list(pool.map(lambda clip: MaskedCrops()(model, clip, parts), clips))
+            assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize(("size", "grid"), [(None, (4, 8, 12)), (8, (4, 8, 12)), (5, (4, 5, 8)), (1, (4, 1, 2))])
+def test_crops_of_another_size_keep_the_aspect(size, grid):
+    seen = []
+    model = colour_model(grid=(4, 8, 12))
+    handle = model.net.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    clip = Clip.from_array(np.random.default_rng(3).integers(0, 256, (4, 8, 12, 3), dtype=np.uint8))
+    parts = Supervoxels.from_levels([np.indices((4, 8, 12))[1] // 4])
+    got = MaskedCrops(size=size)(model, clip, parts)
+    handle.remove()
+    assert set(seen) == {grid}
+    shown = torch.empty((4, *grid[1:], 3), dtype=torch.uint8)
+    box_crop(clip.frames, parts.boxes[0], shown)
+    np.testing.assert_allclose(got[0], feature(shown.numpy()), atol=1e-5)
+    assert model.grid == (4, 8, 12)
+
+
+def test_small_crops_in_place_show_the_whole_frame_smaller():
+    clip, parts = noise(6), two_levels()
+    shown = torch.empty((4, 4, 4, 3), dtype=torch.uint8)
+    base = base_clip(clip.frames, "mean", colour_model().mean_colour)
+    box_crop(np.where(parts.mask(1)[..., None], clip.frames, base), np.array([0, 4, 0, 8, 0, 8]), shown)
+    got = MaskedCrops(crop="in-place", size=4)(colour_model(), clip, parts, ids=np.array([1]))
+    np.testing.assert_allclose(got[0], feature(shown.numpy()), atol=1e-5)
+
+
+def test_networks_that_take_one_size_only_are_refused_in_a_sentence():
+    model = conv_model()
+    fixed = replace(model, net=nn.Sequential(nn.Conv3d(3, 2, 3), nn.Flatten(), nn.Linear(144, 4)), layer="1")
+    assert MaskedCrops()(fixed, noise(), two_levels()).shape == (5, 144)
+    with pytest.raises(ModelError, match=r"takes crops of 4×4 pixels, but net refuses them \(.+\); leave size out"):
+        MaskedCrops(size=4)(fixed, noise(), two_levels())
+    with pytest.raises(ModelError, match=r"averaged over positions .* set pool=True"):
+        MaskedCrops(size=4)(replace(model, layer="1", pool=False), noise(), two_levels())
+    c3d = VideoModel(net=build_net("c3d", 2).eval(), layer="relu7", grid=(16, 112, 112), batch_size=1)
+    with pytest.raises(ModelError, match="c3d needs clips of shape"):
+        MaskedCrops(size=80)(c3d, Clip.from_array(np.zeros((16, 8, 8, 3), np.uint8)), two_levels_of(16, 8))
+    for size in (0, -3, 2.5):
+        with pytest.raises(DataError, match=f"got size={size}; leave it out"):
+            MaskedCrops(size=size)
+    assert MaskedCrops(size=56.0) == MaskedCrops(size=56)
+    assert isinstance(MaskedCrops(size=56.0).size, int)

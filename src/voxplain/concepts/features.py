@@ -1,23 +1,34 @@
 """Features of supervoxels: each one shown to the network alone, cropped and at full size.
 
 Letters: N supervoxels, D feature dimensions, T×H×W the network's grid. Masked crops are made batch by batch and
-forgotten, so memory does not grow with the number of videos.
+forgotten, so memory does not grow with the number of videos. Several threads may embed clips at once.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
-from voxplain.errors import DataError, VideoError
+from voxplain.concepts.crops import CROPS, box_crop, in_place, reveal
+from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
-__all__ = ["CROPS", "Features", "MaskedCrops", "box_crop", "embed_clip", "in_place"]
+__all__ = ["CROPS", "Embedder", "Features", "MaskedCrops", "box_crop", "embed_clip", "in_place", "refuse_short"]
+
+
+class Embedder(Protocol):
+    """Anything that gives a clip's supervoxels their features."""
+
+    def __call__(
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Features float32 [N,D] of all supervoxels or of ``ids``, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,28 +53,6 @@ class Features:
         return f"Features(values={self.values.shape}, clips={len(np.unique(self.origin[:, 0]))})"
 
 
-def box_crop(frames: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-    """Cut the segment's fixed box out of every frame and resize it to ``size`` (bicubic): the papers' way.
-
-    One box for all frames (spec: min and max over the segment), so the object's motion inside the box stays.
-    Frames uint8 [T,H,W,3] to uint8 tensor [T,h,w,3].
-    """
-    _, _, y0, y1, x0, x1 = box
-    cut = torch.from_numpy(np.ascontiguousarray(frames[:, y0:y1, x0:x1])).permute(0, 3, 1, 2)
-    return interpolate(cut, size=size, mode="bicubic", antialias=True).permute(0, 2, 3, 1)
-
-
-def in_place(frames: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-    """Leave the segment where and as large as it is, everything else filled."""
-    return torch.from_numpy(frames.copy())
-
-
-CROPS: dict[str, Callable[[np.ndarray, np.ndarray, tuple[int, int]], torch.Tensor]] = {
-    "box": box_crop,
-    "in-place": in_place,
-}
-
-
 def _starts(extent: tuple[int, int], total: int, length: int, step: int) -> np.ndarray:
     """First frames of the windows of ``length`` that cover an extent of a clip of ``total`` frames."""
     t0, t1 = extent
@@ -84,6 +73,7 @@ class MaskedCrops:
     fill: str = "mean"  # what hides the outside: mean (zero after normalisation), grey, black, blur
     crop: str = "box"  # box: crop and resize [P]; in-place: keep position and size
     window_step: int = 8  # frames between windows of long segments; 1 is the exact mode of the reference
+    size: int | None = None  # pixels of height that crops are resized to; None: the network's own
 
     def __post_init__(self) -> None:
         """Refuse names that nothing stands for, before hours of work."""
@@ -92,55 +82,92 @@ class MaskedCrops:
                 f"expected a fill of {', '.join(FILLS)}, a crop of {', '.join(CROPS)} and window_step of 1 or more, "
                 f"got {self.fill!r}, {self.crop!r} and {self.window_step}; correct them"
             )
+        if self.size is not None and (self.size < 1 or self.size != int(self.size)):
+            raise DataError(f"expected a size of 1, 2, … pixels, got size={self.size}; leave it out for the network's")
+        if isinstance(self.size, float):  # as an optional number comes from a file or a command line
+            object.__setattr__(self, "size", int(self.size))
 
     def __call__(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
     ) -> np.ndarray:
-        """Features float32 [N,D] of a clip's supervoxels, all or ``ids``. VideoError when the clip is too short."""
+        """Features float32 [N,D] of a clip's supervoxels, all or ``ids``.
+
+        VideoError when the clip is too short, ModelError when the network cannot take crops of ``size``.
+        """
         ids = np.arange(supervoxels.count) if ids is None else ids
-        _refuse_short(model, clip)
+        refuse_short(model, clip)
+        network = self.network(model)
         if not len(ids):  # every supervoxel may have been dropped; the whole clip tells how wide a row is
             return np.zeros((0, len(embed_clip(model, clip, window_step=len(clip.frames)))), np.float32)
-        total: list[np.ndarray | None] = [None] * len(ids)
-        seen = np.zeros(len(ids), np.int64)
-        batch: list[torch.Tensor] = []
-        owners: list[int] = []
+        total: np.ndarray | None = None
+        seen = np.zeros((len(ids), 1), np.float32)
+        embed = model.embed if network is model else partial(_embed_resized, network)
+        for owners, crops in self._batches(network, clip, supervoxels, ids):
+            rows = embed(crops).cpu().numpy()
+            total = np.zeros((len(ids), rows.shape[1]), np.float32) if total is None else total
+            np.add.at(total, owners, rows)  # in the order of the windows
+            np.add.at(seen, owners, 1)
+        assert total is not None  # one window a supervoxel at least
+        return np.asarray(total / seen, np.float32)
 
-        def flush() -> None:
-            for owner, row in zip(owners, model.embed(torch.stack(batch)).cpu().numpy(), strict=True):
-                kept = total[owner]
-                total[owner] = row.copy() if kept is None else kept + row
-                seen[owner] += 1
-            batch.clear()
-            owners.clear()
+    def network(self, model: VideoModel) -> VideoModel:
+        """The model on the grid of the crops: ``size`` pixels high, as wide as keeps the aspect, rounded.
 
-        for owner, crop in self._crops(model, clip, supervoxels, ids):
-            owners.append(owner)
-            batch.append(crop)
-            if len(batch) == model.batch_size:
-                flush()
-        if batch:
-            flush()
-        return np.stack([t for t in total if t is not None]).astype(np.float32) / seen[:, None].astype(np.float32)
+        ModelError where the feature is a flattened map, which is another one on another grid.
+        """
+        t, height, width = model.grid
+        if self.size is None or self.size == height:
+            return model
+        if not model.pool:
+            raise ModelError(
+                f"expected a feature averaged over positions for crops of another size, got the flattened output of "
+                f"{model.layer!r}; set pool=True on the model or leave size out"
+            )
+        return replace(model, grid=(t, self.size, max(round(width * self.size / height), 1)), geometry=None)
 
-    def _crops(
+    def _batches(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        length, height, width = model.grid
-        base = base_clip(clip.frames, self.fill, model.mean_colour)
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """(rows of ``ids``, crops uint8 [B,t,h,w,3]) batch by batch; the next batch overwrites the crops."""
+        frames = np.ascontiguousarray(clip.frames)
+        base = base_clip(frames, self.fill, model.mean_colour)
         shown = base.copy()
+        extents = supervoxels.boxes[ids, :2]
+        starts = [_starts((t0, t1), len(frames), model.grid[0], self.window_step) for t0, t1 in extents]
+        # One buffer a call: nothing is shared between threads, and no page is touched for the first time twice.
+        buffer = torch.empty((min(model.batch_size, sum(map(len, starts))), *model.grid, 3), dtype=torch.uint8)
+        owners: list[int] = []
         for owner, i in enumerate(ids):
             box = supervoxels.boxes[i]
             # Nothing of the segment lies outside its box, and most of a clip does.
             inside = tuple(slice(*ends) for ends in box.reshape(3, 2))
-            own = supervoxels.labels[supervoxels.levels[i]][inside] == i
-            np.copyto(shown[inside], clip.frames[inside], where=own[..., None])
-            for start in _starts((box[0], box[1]), len(shown), length, self.window_step):
-                yield owner, CROPS[self.crop](shown[start : start + length], box, (height, width))
+            reveal(frames[inside], supervoxels.labels[supervoxels.levels[i]][inside] == i, shown[inside])
+            for start in starts[owner]:
+                CROPS[self.crop](shown[start : start + model.grid[0]], box, buffer[len(owners)])
+                owners.append(owner)
+                if len(owners) == len(buffer):
+                    yield owners, buffer
+                    owners = []
             shown[inside] = base[inside]
+        if owners:
+            yield owners, buffer[: len(owners)]
 
 
-def _refuse_short(model: VideoModel, clip: Clip) -> None:
+def _embed_resized(network: VideoModel, crops: torch.Tensor) -> torch.Tensor:
+    """Features of crops on a grid that is not the network's own; ModelError when it does not take them."""
+    try:
+        return network.embed(crops)
+    except Exception as error:  # whatever a network raises on a grid it was not made for
+        height, width = network.grid[1:]
+        raise ModelError(
+            f"expected a network that takes crops of {height}×{width} pixels, but {network.name} refuses them "
+            f"({(str(error) or type(error).__name__).splitlines()[0]}); leave size out, or take a network that "
+            "averages over positions before its head"
+        ) from error
+
+
+def refuse_short(model: VideoModel, clip: Clip) -> None:
+    """Raise VideoError when the clip has fewer frames than the network takes."""
     if len(clip.frames) < model.grid[0]:
         raise VideoError(
             f"expected a clip of at least {model.grid[0]} frames, got {len(clip.frames)} of {clip.source}; "
@@ -150,6 +177,6 @@ def _refuse_short(model: VideoModel, clip: Clip) -> None:
 
 def embed_clip(model: VideoModel, clip: Clip, *, window_step: int = 8) -> np.ndarray:
     """Feature of a whole clip, float32 [D]: the mean over windows when it is longer than the network's."""
-    _refuse_short(model, clip)
+    refuse_short(model, clip)
     starts = Windows(model.grid[0], 1, window_step)(len(clip.frames))
     return model.embed(clip.frames[starts]).mean(0).cpu().numpy()
