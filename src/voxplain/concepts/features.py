@@ -110,6 +110,12 @@ class MaskedCrops:
         assert total is not None  # one window a supervoxel at least
         return np.asarray(total / seen, np.float32)
 
+    def shown(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray) -> np.ndarray:
+        """What the network is shown of some supervoxels, uint8 [n,t,h,w,3], a picture a window."""
+        return np.concatenate(
+            [crops.numpy().copy() for _, crops in self._batches(self.network(model), clip, supervoxels, ids)]
+        )
+
     def network(self, model: VideoModel) -> VideoModel:
         """The model on the grid of the crops: ``size`` pixels high, as wide as keeps the aspect, rounded.
 
@@ -141,14 +147,15 @@ class MaskedCrops:
             box = supervoxels.boxes[i]
             # Nothing of the segment lies outside its box, and most of a clip does.
             inside = tuple(slice(*ends) for ends in box.reshape(3, 2))
-            reveal(frames[inside], supervoxels.labels[supervoxels.levels[i]][inside] == i, shown[inside])
+            own = supervoxels.labels[supervoxels.levels[i]][inside] == i
+            reveal(frames[inside], own, shown[inside])
             for start in starts[owner]:
                 CROPS[self.crop](shown[start : start + model.grid[0]], box, buffer[len(owners)])
                 owners.append(owner)
                 if len(owners) == len(buffer):
                     yield owners, buffer
                     owners = []
-            shown[inside] = base[inside]
+            reveal(base[inside], own, shown[inside])
         if owners:
             yield owners, buffer[: len(owners)]
 
