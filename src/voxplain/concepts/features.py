@@ -136,7 +136,7 @@ class MaskedCrops:
     ) -> Iterator[tuple[list[int], torch.Tensor]]:
         """(rows of ``ids``, crops uint8 [B,t,h,w,3]) batch by batch; the next batch overwrites the crops."""
         frames = np.ascontiguousarray(clip.frames)
-        base = base_clip(frames, self.fill, model.mean_colour)
+        base = np.ascontiguousarray(base_clip(frames, self.fill, model.mean_colour))
         shown = base.copy()
         extents = supervoxels.boxes[ids, :2]
         starts = [_starts((t0, t1), len(frames), model.grid[0], self.window_step) for t0, t1 in extents]
