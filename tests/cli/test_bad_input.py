@@ -409,7 +409,7 @@ def test_a_disk_that_is_full_again_and_again(
     small_set: Path, tmp_path: Path, whole: Path, full_disk: Callable[[int], pytest.MonkeyPatch]
 ) -> None:
     wanted, had = contents(whole), 0
-    for syncs in (0, 13, 55):  # two a file, of it and of its folder; the last ends among the result files
+    for syncs in (0, 13, 77):  # two a file, of it and of its folder; the last ends among the result files
         patch = full_disk(syncs)
         refused(concepts(small_set, tmp_path / "run", "--random", small_set / "unrelated"), "MB", "free some space")
         left = contents(tmp_path / "run")

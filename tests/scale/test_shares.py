@@ -12,6 +12,7 @@ import voxplain as vx
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.modes import in_mode
 from voxplain.errors import DataError
 from voxplain.scale import Here, Missing, Shard, Shared, read_shard
 from voxplain.segment import Slic
@@ -23,13 +24,13 @@ SETTINGS = vx.ConceptSettings(
 )  # fmt: skip
 
 
-def run(place: Path, small_set: Path, store: Path, on: object) -> bytes:
+def run(place: Path, small_set: Path, store: Path, on: object, settings: vx.ConceptSettings = SETTINGS) -> bytes:
     model = vx.load_model("planted")
     read = lambda part: vx.read_clips(small_set / part, model.reader()).clips  # noqa: E731
     found = vx.explain_concepts(
-        model, read("train/cross"), random=read("unrelated"), target="cross", settings=SETTINGS, store=store, on=on
+        model, read("train/cross"), random=read("unrelated"), target="cross", settings=settings, store=store, on=on
     )
-    found = vx.evaluate_concepts(model, found, read("test/cross"), settings=SETTINGS, store=store, on=on)
+    found = vx.evaluate_concepts(model, found, read("test/cross"), settings=settings, store=store, on=on)
     save_run(place, found)
     return (place / "run.npz").read_bytes() + (place / "run.json").read_bytes()
 
@@ -38,13 +39,15 @@ def sharing(index: int, count: int) -> object:
     return lambda model: Shared(Here(model, 1), Shard(index, count))
 
 
-def passes(small_set: Path, tmp_path: Path, stores: list[Path]) -> tuple[int, list[bytes]]:
+def passes(
+    small_set: Path, tmp_path: Path, stores: list[Path], settings: vx.ConceptSettings = SETTINGS
+) -> tuple[int, list[bytes]]:
     """Every share again and again until all end; what they gave."""
     done: dict[int, bytes] = {}
     for turn in range(1, 10):
         for i, store in enumerate(stores, 1):
             with suppress(Missing):
-                done[i] = run(tmp_path / f"run{i}", small_set, store, sharing(i, len(stores)))
+                done[i] = run(tmp_path / f"run{i}", small_set, store, sharing(i, len(stores)), settings)
         if len(done) == len(stores):
             return turn, list(done.values())
         if len(set(stores)) > 1:  # what `voxplain merge` does: everybody gets everything
@@ -106,3 +109,12 @@ def test_modes_differ(small_set: Path, tmp_path: Path, alone: bytes) -> None:
     both = vx.explain_concepts(model, read("train/cross"), random=read("unrelated"), target="cross", settings=SETTINGS)
     np.testing.assert_array_equal(found.bank.centers, both.bank.centers)
     assert not np.allclose(found.cavs.vectors, both.cavs.vectors)
+
+
+@pytest.mark.parametrize("mode", ["small", "two-stage", "pooled"])
+def test_modes_run_to_the_end_in_shares(small_set: Path, tmp_path: Path, mode: str) -> None:
+    settings = in_mode(replace(SETTINGS, cav_embedder=None), mode, 64)
+    whole = run(tmp_path / "whole", small_set, tmp_path / "one", partial(Here, workers=2), settings)
+    turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 2, settings)
+    assert found == [whole] * 2
+    assert turns <= 6

@@ -12,12 +12,13 @@ from voxplain.concepts.acceptance import ACCEPTANCE
 from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import CROPS
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
-from voxplain.concepts.settings import EMBEDDERS, PRESETS, ConceptSettings
+from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.doctor import examine
 from voxplain.load import built_by_function, load_model
 from voxplain.metrics import METRICS
@@ -72,7 +73,7 @@ def methods_command() -> None:
     """
     console = Console(highlight=False)
     groups: dict[str, dict[str, Any]] = {
-        "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "embedder": EMBEDDERS,
+        "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "embedder": dict(EMBEDDERS),
         "clusterer": CLUSTERERS, "acceptance": ACCEPTANCE, "classifier": CLASSIFIERS,
         "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove}, "probe": {"probe": Probe},
     }  # fmt: skip

@@ -13,18 +13,19 @@ from voxplain.concepts.classifiers import CLASSIFIERS, Classifier, Hinge
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
+from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
 from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
 
 __all__ = ["CHOICES", "NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
 
-EMBEDDERS: dict[str, Embedder] = {"crops": MaskedCrops()}
 RANKINGS = ("effect", "tcav")
 NEGATIVES = ("matched", "raw")
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -68,6 +69,7 @@ class ConceptSettings:
     effect_kind: str = "drop"  # drop, over-control or alone
     evaluation: AddRemove = field(default_factory=AddRemove)
     probe: Probe = field(default_factory=Probe)  # test clips taken apart for the report
+    inference: Inference = field(default_factory=Inference)  # how the network computes: bf16 where it is as good
     test_unite: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
     seed: int = 0
 

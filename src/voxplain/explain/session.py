@@ -4,15 +4,19 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 
-from voxplain.concepts.features import Embedder
+from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.explain.clips import middle
 from voxplain.explain.work import Arrays, Embed, SegmentClip, Work
+from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy, bounded
 from voxplain.model import VideoModel
 from voxplain.nets import weights_digest
@@ -25,6 +29,7 @@ __all__ = ["Compute", "Progress", "Session", "open_session"]
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., object]]]
 T = TypeVar("T")
+CHECKED = 4  # clips, two supervoxels of each, on which fast arithmetic is checked
 LABELS = 32 << 20  # bytes of label volumes kept in memory; the store has them all
 
 
@@ -41,23 +46,29 @@ class Compute(Protocol):
 class Session:
     """What every step of one run needs: the model, the settings, where results are kept and where they are made."""
 
-    model: VideoModel
+    given: VideoModel  # as the user gave it
+    fast: Accelerated  # what computes in its place
     settings: ConceptSettings
     store: Store
     progress: Progress
     compute: Compute
-    precision: str = "fp32"  # of the model's arithmetic, which its results depend on
+
+    @property
+    def model(self) -> VideoModel:
+        """The network that computes: the one given, or a fast copy of it."""
+        return self.fast.model
 
     @cached_property
     def network(self) -> dict[str, Any]:
         """Everything of the model that a result depends on, for cache keys."""
-        m = self.model
+        m = self.given
         # Strides, kinds of pooling and activations have no weights: the printed structure tells them apart, less the
         # addresses in it that change from run to run.
         return {
             "weights": weights_digest(m.net), "structure": re.sub(r"0x[0-9a-fA-F]+", "", repr(m.net)), "layer": m.layer,
             "mean": m.mean, "std": m.std, "layout": m.layout, "grid": m.grid, "pool": m.pool,
-            "channel_axis": m.channel_axis, "precision": self.precision,
+            "channel_axis": m.channel_axis, "precision": self.fast.precision, "folded": self.fast.folded,
+            "channels_last": self.fast.channels_last,
         }  # fmt: skip
 
     def each(self, what: str, count: int, work: Callable[[int], T]) -> list[T]:
@@ -92,13 +103,17 @@ class Session:
         make = lambda: self.compute(SegmentClip(clip, s.segmenter, near))["labels"]  # noqa: E731
         return Supervoxels(self.store.labels("supervoxels", name, make))
 
-    def features(self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, embedder: Embedder) -> np.ndarray:
-        """Features float32 [n,D] of some of a clip's supervoxels."""
+    def features(
+        self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, embedder: Embedder, *, own: bool = False
+    ) -> np.ndarray:
+        """Features float32 [n,D] of some of a clip's supervoxels; ``own``: in the space of the model's layer."""
         name = key(
             "features", 2, frames=clip.frames, labels=supervoxels.labels, ids=ids, embedder=embedder, **self.network
         )
-        make = lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder))  # noqa: E731
-        return self.store.arrays("features", name, make)["values"]
+        arrays = self.store.arrays(
+            "features", name, lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder))
+        )
+        return arrays.get("own", arrays["values"]) if own else arrays["values"]
 
     def draw(self, clip: Clip, supervoxels: Supervoxels, most: int | None) -> np.ndarray:
         """Ids of all supervoxels of a clip, or of ``most`` of them drawn by the seed and the clip's content."""
@@ -131,5 +146,29 @@ def open_session(
     model: VideoModel, settings: ConceptSettings, store: Store, progress: Progress,
     on: Callable[[VideoModel], Compute], clips: Sequence[Clip],
 ) -> Session:  # fmt: skip
-    """A session whose network computes as `settings.inference` says, checked on ``clips``."""
-    return Session(model, settings, store, progress, on(model))
+    """A session whose network computes as `settings.inference` says, checked on supervoxels of ``clips``."""
+    places = np.unique(np.linspace(0, len(clips) - 1, min(CHECKED, len(clips))).round().astype(int))
+    shown = []
+    for i in places:
+        clip = middle(model, clips[int(i)])
+        parts = settings.segmenter(clip)
+        ids = np.arange(0, parts.count, max(1, parts.count // 2))[:2]
+        shown.append(MaskedCrops().shown(model, clip, parts, ids))
+    fast = _fast(model, settings.inference, np.concatenate(shown))
+    return Session(model, fast, settings, store, progress, on(fast.model))
+
+
+_MADE: WeakKeyDictionary[torch.nn.Module, dict[str, Accelerated]] = WeakKeyDictionary()
+
+
+def _fast(model: VideoModel, inference: Inference, frames: np.ndarray) -> Accelerated:
+    """What ``inference`` makes of a model; explaining a class and proving it afterwards make it once."""
+    view = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "net"}
+    name = key("inference", 1, frames=frames, inference=inference, weights=weights_digest(model.net), view=view)
+    kept = _MADE.get(model.net, {})
+    if name in kept:
+        return kept[name]
+    made = inference(model, frames)
+    if made.model.net is not model.net:  # else the network would be kept alive by its own entry
+        _MADE[model.net] = {name: made}
+    return made

@@ -11,6 +11,7 @@ from voxplain.concepts.cav import CAVs, fit_cavs
 from voxplain.concepts.cluster import Clusterer
 from voxplain.concepts.discover import ConceptBank, discover
 from voxplain.concepts.effect import Effects, join_effects
+from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.errors import DataError
@@ -106,7 +107,7 @@ def drawn_rows(session: Session, clips: Sequence[Clip], what: str, *, full: bool
         clip = clips[i]
         parts = session.supervoxels(clip, unite=True)
         ids = session.draw(clip, parts, s.random_crops)
-        values = session.features(clip, parts, ids, embedder)
+        values = session.features(clip, parts, ids, embedder, own=full)
         return Rows(values, np.full(len(ids), i), ids)
 
     return session.each(f"supervoxels and features of {what}", len(clips), one)
@@ -156,16 +157,20 @@ def concept_rows(
 
     ``values`` [N,D] are the features in which the concepts were found, ``origin`` [N,2] their (clip, supervoxel).
     """
-    embedder = session.settings.cav_embedder
-    if embedder is None:
+    s = session.settings
+    if s.cav_embedder is None and not isinstance(s.embedder, PooledFeatures):
         return [values[rows] for rows in members]
     wanted = np.unique(np.concatenate(list(members)))
     owners = np.unique(origin[wanted, 0])
 
     def one(i: int) -> np.ndarray:
-        clip = clips[int(owners[i])]
-        ids = origin[wanted[origin[wanted, 0] == owners[i]], 1]
-        return session.features(clip, session.supervoxels(clip, unite=True), ids, embedder)
+        place = int(owners[i])
+        clip = clips[place]
+        parts, ids = session.supervoxels(clip, unite=True), origin[wanted[origin[wanted, 0] == place], 1]
+        if s.cav_embedder is not None:
+            return session.features(clip, parts, ids, s.cav_embedder)
+        embedded = origin[origin[:, 0] == place, 1]  # what is in the store
+        return session.features(clip, parts, embedded, s.embedder, own=True)[np.searchsorted(embedded, ids)]
 
     found = session.each(f"features of the members of {what}", len(owners), one)
     settle(found)

@@ -13,6 +13,7 @@ import numpy as np
 from voxplain.concepts.effect import Effects, HideConcepts
 from voxplain.concepts.evaluate import AddRemove, Steps
 from voxplain.concepts.features import Embedder, embed_clip
+from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.probe import Probe
 from voxplain.model import Objective, VideoModel
 from voxplain.segment import Segmenter, Supervoxels, Unite
@@ -57,7 +58,10 @@ class SegmentClip:
 
 @dataclass(frozen=True, eq=False)
 class Embed:
-    """Features of some of a clip's supervoxels: ``values`` float32 [n,D]."""
+    """Features of some of a clip's supervoxels: ``values`` float32 [n,D], in which concepts are found.
+
+    ``own`` [n,D'] besides where those are not in the space of the model's layer, where CAVs and gradients are.
+    """
 
     clip: Clip
     labels: np.ndarray
@@ -66,7 +70,11 @@ class Embed:
 
     def __call__(self, model: VideoModel) -> Arrays:
         """As many forwards as the embedder takes."""
-        return {"values": self.embedder(model, self.clip, Supervoxels(self.labels), ids=self.ids)}
+        parts = Supervoxels(self.labels)
+        if isinstance(self.embedder, PooledFeatures):
+            values, own = self.embedder.both(model, self.clip, parts, ids=self.ids)
+            return {"values": values, "own": own}
+        return {"values": self.embedder(model, self.clip, parts, ids=self.ids)}
 
 
 @dataclass(frozen=True, eq=False)
