@@ -23,9 +23,10 @@ _WRITE_ATTEMPTS = 5
 _STALE_SECONDS = 86_400.0  # age that makes a temporary file stale where the file system cannot lock files
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | BinaryIO) -> None:
     """Put ``data`` at ``path`` so that others, and a run after a crash, see all of it or none.
 
+    Of an open file everything from its beginning is taken.
     What was at ``path`` stays until then. Raises VoxplainError, leaving nothing half-written, when the disk
     or quota is full or the folder cannot be written.
     """
@@ -35,7 +36,8 @@ def write_whole(path: Path, data: bytes) -> None:
             with contextlib.suppress(FileNotFoundError):  # a store being opened took our file for abandoned
                 return _write_once(path, data)
     except OSError as error:
-        raise cannot_write(path.parent, len(data), error) from error
+        size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+        raise cannot_write(path.parent, size, error) from error
     raise VoxplainError(f"files in {path.parent} vanish while they are written: do not clean it during a run.")
 
 
@@ -46,13 +48,17 @@ def remove_abandoned(folder: Path) -> None:
             _remove_if_abandoned(temporary)
 
 
-def _write_once(path: Path, data: bytes) -> None:
+def _write_once(path: Path, data: bytes | BinaryIO) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
     try:
         with temporary.open("xb") as file:
             with contextlib.suppress(OSError):  # held by whoever checks it just now, or not known here
                 _lock(file)
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data.seek(0)
+                shutil.copyfileobj(data, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

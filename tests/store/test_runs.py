@@ -128,11 +128,17 @@ def test_equal_arrays_are_stored_once(tmp_path: Path) -> None:
     assert differences(twice, load_run(tmp_path / "twice")) == []
 
 
+def again(value: object) -> object:
+    """A value packed and unpacked."""
+    with pack(value) as packed:
+        return unpack(*packed)
+
+
 def test_names_that_spell_the_same_path_do_not_collide() -> None:
     value = {"a": {"b": np.zeros(1)}, "a.b": np.ones(1), "a b": np.arange(3), "2": np.arange(4), "": np.arange(5)}
-    assert differences(value, unpack(*pack(value))) == []
-    assert differences([np.arange(2)], unpack(*pack([np.arange(2)]))) == []
-    assert differences(np.arange(2), unpack(*pack(np.arange(2)))) == []
+    assert differences(value, again(value)) == []
+    assert differences([np.arange(2)], again([np.arange(2)])) == []
+    assert differences(np.arange(2), again(np.arange(2))) == []
 
 
 @pytest.mark.parametrize(
@@ -202,10 +208,10 @@ def test_formats_of_the_future_and_other_files(tmp_path: Path) -> None:
 
 
 def test_records_that_no_run_holds_are_not_made(tmp_path: Path) -> None:
-    _, arrays = pack(1)
-    for tree in ({"$Path": {"x": 1}}, {"$array": "none"}, {"$Clip": {"frames": 1, "other": 2}}, {"$": 1}):
-        with pytest.raises((ValueError, KeyError, TypeError)):
-            unpack(tree, arrays)
+    with pack(1) as (_, arrays):
+        for tree in ({"$Path": {"x": 1}}, {"$array": "none"}, {"$Clip": {"frames": 1, "other": 2}}, {"$": 1}):
+            with pytest.raises((ValueError, KeyError, TypeError)):
+                unpack(tree, arrays)
 
 
 def place(root: Path, name: str) -> Path:

@@ -13,8 +13,10 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,7 @@ RECORDS: dict[str, type[Any]] = {
 # Of deflate. 200 noisy clips of 16×112×112: frames 104 MB at any level; labels 14 MB in 1.7 s at 1, 9 MB in 2.4 s at 4,
 # 6 MB in 3.9 s at 6.
 _LEVEL = 4
+_SPOOLED = 32 << 20  # bytes of an archive that stay in memory
 _PLAIN = r"[A-Za-z0-9_-]+"  # names that may stand in an array's name as they are
 
 
@@ -52,29 +55,24 @@ class Damaged(ValueError):
     """What is read is not what was written."""
 
 
-def pack(value: object) -> tuple[Any, bytes]:
-    """A record as (plain JSON value, bytes of an .npz); the same record gives the same two.
+@contextmanager
+def pack(value: object) -> Iterator[tuple[Any, BinaryIO]]:
+    """A record as (plain JSON value, an .npz file open inside the block); the same record gives the same two.
 
+    Arrays are written one by one as they are met, and what is large goes to disk: a run need not fit into memory.
     Raises TypeError for what is no plain value, tuple, list, dict, array of numbers or text, or record listed here.
     """
-    writer = _Writer({}, {})
-    tree = writer.tree(value, "")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in writer.arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, array, allow_pickle=False)
-            # The date of a fresh ZipInfo is a fixed one, unlike that of `writestr` with a name.
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            archive.writestr(info, member.getbuffer(), compresslevel=_LEVEL)
-    return tree, packed.getvalue()
+    with SpooledTemporaryFile(max_size=_SPOOLED) as spooled:
+        packed = cast(BinaryIO, spooled)
+        with zipfile.ZipFile(packed, "w") as archive:
+            tree = _Writer(archive, set(), {}).tree(value, "")
+        yield tree, packed
 
 
-def unpack(tree: Any, data: bytes) -> Any:
+def unpack(tree: Any, data: BinaryIO) -> Any:
     """What `pack` was given. Raises Damaged, or what the records raise, for what it never gave."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(data) as archive:
             members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, zlib.error) as error:
         raise Damaged(str(error)) from error
@@ -82,18 +80,22 @@ def unpack(tree: Any, data: bytes) -> Any:
     return _value(tree, arrays)
 
 
-def seal(tree: Any, data: bytes) -> str:
+def seal(tree: Any, data: BinaryIO) -> str:
     """SHA-256 of both halves, in hexadecimal; spaces and line breaks of the JSON do not count."""
-    digest = hashlib.sha256(data)
+    digest = hashlib.sha256()
+    data.seek(0)
+    while part := data.read(1 << 20):
+        digest.update(part)
     digest.update(json.dumps(tree, separators=(",", ":")).encode("ascii"))
     return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Writer:
-    """Collects arrays while it turns a value into JSON; equal ones once, named by where they were met first."""
+    """Writes arrays while it turns a value into JSON; equal ones once, named by where they were met first."""
 
-    arrays: dict[str, NDArray[Any]]
+    archive: zipfile.ZipFile
+    taken: set[str]
     names: dict[str, str]  # by content
 
     def tree(self, value: object, where: str) -> Any:
@@ -131,12 +133,21 @@ class _Writer:
         content = content_hash(value)  # refuses objects and masked arrays
         if content not in self.names:
             name, number = where or "value", 1
-            while name in self.arrays:  # names of dicts may spell the same path twice
+            while name in self.taken:  # names of dicts may spell the same path twice
                 number += 1
                 name = f"{where}-{number}"
             self.names[content] = name
-            self.arrays[name] = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+            self.taken.add(name)
+            self.write(name, np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C"))
         return self.names[content]
+
+    def write(self, name: str, array: NDArray[Any]) -> None:
+        member = io.BytesIO()
+        np.lib.format.write_array(member, array, allow_pickle=False)
+        # The date of a fresh ZipInfo is a fixed one, unlike that of `writestr` with a name.
+        info = zipfile.ZipInfo(f"{name}.npy")
+        info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+        self.archive.writestr(info, member.getbuffer(), compresslevel=_LEVEL)
 
 
 def _join(where: str, name: str) -> str:

@@ -29,11 +29,11 @@ def save_run(folder: Path | str, run: ConceptRun | AttributionRun) -> None:
     than plain values and arrays.
     """
     folder = Path(folder)
-    tree, arrays = pack(run)
-    record = {"format": "voxplain run", "version": VERSION, "seal": seal(tree, arrays), "run": tree}
-    # A lone surrogate of an undecodable file name becomes \udcff, which is how JSON spells it.
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-    write_whole(folder / "run.npz", arrays)
+    with pack(run) as (tree, arrays):
+        record = {"format": "voxplain run", "version": VERSION, "seal": seal(tree, arrays), "run": tree}
+        # A lone surrogate of an undecodable file name becomes \udcff, which is how JSON spells it.
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+        write_whole(folder / "run.npz", arrays)
     write_whole(folder / "run.json", text + b"\n")
 
 
@@ -72,13 +72,14 @@ def _load(folder: Path) -> Any:
             "later voxplain; update voxplain"
         )
     try:
-        arrays = (folder / "run.npz").read_bytes()
+        arrays = (folder / "run.npz").open("rb")
     except FileNotFoundError:
         raise DataError(f"expected run.npz beside {folder / 'run.json'}, got none; copy both, or {_AGAIN}") from None
     try:
-        if seal(record["run"], arrays) != record["seal"]:
-            raise Damaged("run.json and run.npz do not belong together")
-        run = unpack(record["run"], arrays)
+        with arrays:
+            if seal(record["run"], arrays) != record["seal"]:
+                raise Damaged("run.json and run.npz do not belong together")
+            run = unpack(record["run"], arrays)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"expected a whole run in {folder}, got a damaged one ({error}); {_AGAIN}") from None
     return run
