@@ -38,6 +38,9 @@ class Execution:
     ray: Annotated[str | None, Parameter(negative="")] = None
     "Work on a Ray cluster: its address, or local to start one here; needs the extra `ray`."
 
+    profile: bool = False
+    "Say at the end where the time went, and how near the forwards came to the fastest this machine computes."
+
     def on(self) -> Callable[[VideoModel], Compute]:
         """What makes the place of computing for a model. Raises DataError for options that cannot be."""
         if self.workers is not None and self.workers < 1:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,17 +14,18 @@ from voxplain.cli.data import parts
 from voxplain.cli.execution import Execution
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
+from voxplain.cli.profile import tell_profile
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.concepts.run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.errors import DataError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within
+from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
 from voxplain.report import Origin, contrast_words, evaluation_words, report_page, table_text
-from voxplain.scale import Missing
+from voxplain.scale import Missing, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
-from voxplain.video import Clip
 
 __all__ = ["run_job"]
 
@@ -36,51 +37,26 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
 
     Raises Missing, once every class has been taken as far as it goes, where results of other shares are not there.
     """
-    console = Console()
+    console, seconds = Console(), dict[str, float]()
     videos, rest = parts(job.data, job.held)
-    held_out = _test_videos(job, rest) if evaluate else None
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
+    course = _Course(
+        job, videos, _test_videos(job, rest) if evaluate else None, console,
+        {"store": store, "progress": timed(progress_bar, seconds), "on": execution.on()},
+        None if job.budget is None else time.monotonic() + job.budget,
+    )  # fmt: skip
     runs: list[ConceptRun] = []
-    seconds: dict[str, float] = {}
-    progress = timed(progress_bar, seconds)
-    on, waits = execution.on(), None
-    end = None if job.budget is None else time.monotonic() + job.budget
-    left = len(job.classes) * max(1, len(job.network.layer))
+    waits: list[Missing] = []
     for layer in job.network.layer or (None,):
         model = open_model(job.network, videos.classes, layer=layer)
-        random = _read(model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", console)
-        own = []
-        for name in job.classes:
-            clips = _read(model, videos.of_class(name), job, job.settings.videos, f"“{name}”", console)
-            try:
-                share = None if end is None else max(end - time.monotonic(), 1.0) / left
-                left -= 1
-                run = _explained(
-                    job, model, clips.clips, share, evaluate, random=random.clips, target=name,
-                    settings=job.settings, preset=job.preset, store=store, progress=progress, on=on,
-                    skipped=[(str(s.path), s.reason) for s in (*clips.skipped, *random.skipped)],
-                )  # fmt: skip
-                if held_out is not None:
-                    test = _read(model, held_out.of_class(name), job, None, f"test videos of “{name}”", console)
-                    run = evaluate_concepts(
-                        model, run, test.clips, settings=job.settings, store=store, progress=progress, on=on
-                    )  # fmt: skip
-            except Missing as error:
-                waits = error
-                continue
-            place = run.layer if len(job.network.layer) > 1 else ""
-            write_run(job.output / name / place, run)
-            _tell(console, run)
-            own.append(run)
-        if evaluate and len(own) > 1 and waits is None:
-            together = combined_evaluation(own)
-            write_evaluation(job.output / place, together)
-            console.print(f"{len(own)} classes together:")
-            _tell_evaluation(console, together)
-        runs += own
-    if waits is not None:
-        raise waits
+        with metered(model.net) if execution.profile else nullcontext() as meter:
+            found, missing = course.layer(model)
+        runs, waits = [*runs, *found], [*waits, *missing]
+        if meter is not None:
+            tell_profile(console, seconds, meter, model, execution.workers or cores())
+    if waits:
+        raise waits[-1]
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate), seconds)
     write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
@@ -89,20 +65,67 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
     return runs
 
 
-def _explained(
-    job: Job, model: VideoModel, clips: Sequence[Clip], seconds: float | None, again: bool, **options: Any
-) -> ConceptRun:
-    """A class explained by all its clips, or by as many as ``seconds`` allow.
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """A job under way: its videos, those it is proved on if it is, where it tells, works and ends."""
 
-    ``again``: a run within a time is taken up as it was left; what a clock decided cannot be decided again.
-    """
-    if seconds is None:
-        return explain_concepts(model, clips, **options)
-    folder = job.output / options["target"]
-    folder = folder / model.layer if len(job.network.layer) > 1 else folder
-    if again and (folder / RUN_FILES[-1]).is_file():
-        return load_run(folder)
-    return explain_within(Budget(seconds), model, clips, **options)
+    job: Job
+    videos: VideoSet
+    held_out: VideoSet | None
+    console: Console
+    tools: dict[str, Any]  # store, progress and place of computing of `explain_concepts`
+    end: float | None
+
+    def layer(self, model: VideoModel) -> tuple[list[ConceptRun], list[Missing]]:
+        """Every class at one layer, and what other shares have not done yet."""
+        job = self.job
+        random = _read(
+            model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", self.console
+        )
+        own: list[ConceptRun] = []
+        waits: list[Missing] = []
+        for place, name in enumerate(job.classes):
+            try:
+                run = self.one(model, name, random, len(job.classes) - place)
+            except Missing as error:
+                waits.append(error)
+                continue
+            write_run(self.job.output / name / self.below(model), run)
+            _tell(self.console, run)
+            own.append(run)
+        if self.held_out is not None and len(own) > 1 and not waits:
+            together = combined_evaluation(own)
+            write_evaluation(self.job.output / self.below(model), together)
+            self.console.print(f"{len(own)} classes together:")
+            _tell_evaluation(self.console, together)
+        return own, waits
+
+    def one(self, model: VideoModel, name: str, random: ClipSet, left: int) -> ConceptRun:
+        """One class explained, and proved where the job asks for it; ``left`` classes share the time."""
+        job, s = self.job, self.job.settings
+        clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console)
+        options = {
+            "random": random.clips, "target": name, "settings": s, "preset": job.preset, **self.tools,
+            "skipped": [(str(x.path), x.reason) for x in (*clips.skipped, *random.skipped)],
+        }  # fmt: skip
+        run = self.explained(model, clips, left, options)
+        if self.held_out is None:
+            return run
+        test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
+        return evaluate_concepts(model, run, test.clips, settings=s, **self.tools)
+
+    def explained(self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any]) -> ConceptRun:
+        """A class explained by all its clips, or by as many as the time allows."""
+        if self.end is None:
+            return explain_concepts(model, clips.clips, **options)
+        folder = self.job.output / options["target"] / self.below(model)
+        if self.held_out is not None and (folder / RUN_FILES[-1]).is_file():
+            return load_run(folder)  # what a clock decided cannot be decided again
+        return explain_within(Budget(max(self.end - time.monotonic(), 1.0) / left), model, clips.clips, **options)
+
+    def below(self, model: VideoModel) -> str:
+        """The folder of a layer below that of a class, where there are several layers."""
+        return model.layer if len(self.job.network.layer) > 1 else ""
 
 
 def _tell(console: Console, run: ConceptRun) -> None:

@@ -149,6 +149,7 @@ def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[s
         floor, count = 2.0 ** -len(run.effects.base), len(run.bank)
         few = math.ceil(floor * count / 0.05)  # concepts that must be at the floor together, Benjamini–Hochberg
         alone = "" if few <= 1 else f", and no concept is significant unless {few} of {count} are as clear as can be"
+        alone = ", and none of so many concepts can be significant" if few > count else alone
         said.append(f"only {len(run.clips)} videos of the class: intervals are wide{alone}")
     if run.alignment > 0.5:
         said.append(

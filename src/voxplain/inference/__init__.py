@@ -4,6 +4,7 @@ from voxplain.inference.fast import PRECISIONS, Accelerated, Inference
 from voxplain.inference.fidelity import Fidelity, fidelity
 from voxplain.inference.fold import fold
 from voxplain.inference.hardware import bfloat16_hardware
+from voxplain.inference.meter import Meter, Rate, metered, rates
 from voxplain.inference.rate import flops, peak
 from voxplain.inference.replicate import replicas
 from voxplain.inference.threads import one_thread
@@ -13,11 +14,15 @@ __all__ = [
     "Accelerated",
     "Fidelity",
     "Inference",
+    "Meter",
+    "Rate",
     "bfloat16_hardware",
     "fidelity",
     "flops",
     "fold",
+    "metered",
     "one_thread",
     "peak",
+    "rates",
     "replicas",
 ]

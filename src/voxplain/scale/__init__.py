@@ -3,7 +3,7 @@
 All of them run the same pieces of work and give the same bytes; only the place and the time differ.
 """
 
-from voxplain.scale.here import Here
+from voxplain.scale.here import Here, cores
 from voxplain.scale.shard import Missing, Shard, Shared, read_shard
 
-__all__ = ["Here", "Missing", "Shard", "Shared", "read_shard"]
+__all__ = ["Here", "Missing", "Shard", "Shared", "cores", "read_shard"]

@@ -1,0 +1,31 @@
+"""Where a run's time went, for people: seconds a step, and the forwards beside what the machine can do."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from voxplain.inference import Meter, rates
+from voxplain.model import VideoModel
+
+__all__ = ["tell_profile"]
+
+
+def tell_profile(console: Console, seconds: Mapping[str, float], meter: Meter, model: VideoModel, threads: int) -> None:
+    """Print the seconds of each step and the rates of the forwards on ``threads`` threads; measures the machine."""
+    table, total = Table(box=None, title="where the time went", title_justify="left"), sum(seconds.values())
+    for column in ("step", "seconds", "share"):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    for step, took in seconds.items():
+        table.add_row(step, f"{took:.1f}", f"{100 * took / total:.0f} %")
+    console.print(table)
+    if not meter.clips:
+        console.print("no forwards in this process: all results were there, or Ray's actors made them", highlight=False)
+    for rate in rates(meter, model, threads):
+        shape = "×".join(map(str, rate.kind.shape))
+        console.print(
+            f"forwards of {shape} in {str(rate.kind.dtype).removeprefix('torch.')}: {rate.clips} clips in "
+            f"{rate.seconds:.1f} s of {threads} threads, {rate.gflop:.2f} GFLOP each: {rate.reached:.0f} GFLOP/s, "
+            f"{100 * rate.share:.0f} % of the {rate.peak:.0f} measured here",
+            markup=False, highlight=False,
+        )  # fmt: skip
