@@ -170,7 +170,7 @@ def test_blur_refuses_wrong_options(wrong):
 def test_guided_ig_on_a_linear_network_is_integrated_gradients():
     net = LinearNet()
     m, c = model(net), clip(1)
-    found = GuidedIG(steps=5, channels="signed")(m, c, 1)
+    found = GuidedIG(steps=5, baseline="black", channels="signed")(m, c, 1)
     truth = ((inputs(m, c) - base_of(m, c, "black"))[0] * slope(net, 1)).sum(0)
     np.testing.assert_allclose(found.values, truth.numpy(), rtol=1e-3, atol=1e-5)
 
@@ -178,14 +178,14 @@ def test_guided_ig_on_a_linear_network_is_integrated_gradients():
 def test_guided_ig_that_moves_everything_at_once_is_integrated_gradients():
     m, c = model(ConvNet()), clip(2)
     for guided_rule, steps in (("left", 9), ("trapezoid", 10)):
-        guided = GuidedIG(steps=9, fraction=1.0, rule=guided_rule, channels="signed")(m, c, 1)
+        guided = GuidedIG(steps=9, fraction=1.0, rule=guided_rule, baseline="black", channels="signed")(m, c, 1)
         straight = IntegratedGradients(steps=steps, rule=guided_rule, baseline="black", channels="signed")(m, c, 1)
         np.testing.assert_allclose(guided.values, straight.values, rtol=1e-3, atol=1e-5)
 
 
 def test_guided_ig_takes_another_path_that_is_complete_too():
     m, c = model(ConvNet()), clip(2)
-    guided = GuidedIG(steps=60, max_distance=0.2, channels="signed")(m, c, 4)
+    guided = GuidedIG(steps=60, max_distance=0.2, baseline="black", channels="signed")(m, c, 4)
     straight = IntegratedGradients(steps=60, baseline="black", channels="signed")(m, c, 4)
     assert guided.details["completeness_gap"] < 0.05
     rise = float(np.diff([m.net(v).detach()[0, 4] for v in (base_of(m, c, "black"), inputs(m, c))])[0])
@@ -197,7 +197,7 @@ def test_the_first_step_is_taken_by_the_smallest_gradients():
     net, seen = LinearNet(), []
     m, c = model(net), clip(1)
     net.register_forward_hook(lambda _, args, __: seen.append(args[0].detach().clone()))
-    GuidedIG(steps=8, max_distance=1.0)(m, c, 1)
+    GuidedIG(steps=8, max_distance=1.0, baseline="black")(m, c, 1)
     moved, w = (seen[1] != seen[0])[0], slope(net, 1).abs()
     assert 0.02 < moved.float().mean() < 0.4
     still = ~moved & (inputs(m, c)[0] != seen[0][0])

@@ -61,7 +61,7 @@ class GuidedIG:
     fraction: float = 0.25  # of all values that may move together; the paper's 0.25 (1: integrated gradients)
     max_distance: float = 0.02  # of α from the straight line's; the authors' code
     rule: Literal["trapezoid", "left"] = "trapezoid"  # left: the authors', with a gap several times as large
-    baseline: str = "black"  # a fill of voxplain.perturb
+    baseline: str = "blur"  # a fill of voxplain.perturb; the authors' black sees nothing dark
     objective: Objective = "logit"
     channels: Channels = "absolute"  # mean of the absolute values over colours; "signed" keeps sums
 
