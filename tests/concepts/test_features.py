@@ -243,15 +243,12 @@ def two_levels_of(frames: int, size: int) -> Supervoxels:
 
 
 def test_clips_embedded_side_by_side_have_the_features_of_clips_one_by_one():
-    clips, parts, model = (
-        [noise(s, frames=6, size=24) for s in range(6)],
-        two_levels_of(6, 24),
-        conv_model(batch_size=3),
-    )
-    expected = [MaskedCrops()(model, clip, parts) for clip in clips]
+    clips, parts = [noise(s, frames=6, size=24) for s in range(6)], two_levels_of(6, 24)
+    models = [conv_model(batch_size=3) for _ in clips]  # hooks go onto the network, so each thread has its own
+    expected = [MaskedCrops()(models[0], clip, parts) for clip in clips]
     with ThreadPoolExecutor(4) as pool:
-        for _ in range(3):
-            got = list(pool.map(lambda clip: MaskedCrops()(model, clip, parts), clips))
+        for _ in range(5):
+            got = list(pool.map(lambda model, clip: MaskedCrops()(model, clip, parts), models, clips))
             assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
