@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from voxplain.progress import progress_bar, quiet
+from voxplain.progress import progress_bar, quiet, span
 
 
 class Terminal(io.StringIO):
@@ -83,3 +83,10 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         advance(2)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.44, "0.4 s"), (3.0, "3 s"), (95.2, "95 s"), (420, "7 min"), (12600, "3.5 h")]
+)
+def test_a_time_in_words(seconds: float, words: str) -> None:
+    assert span(seconds) == words

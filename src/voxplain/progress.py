@@ -78,3 +78,10 @@ def timed(show: Callable[..., AbstractContextManager[Advance]], seconds: dict[st
 def quiet(description: str, total: int | None) -> Iterator[Advance]:
     """The same as ``progress_bar``, showing nothing."""
     yield lambda items=1, /: None
+
+
+def span(seconds: float) -> str:
+    """A time in plain words: 0.4 s, 95 s, 7 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 and seconds != round(seconds) else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -106,7 +106,7 @@ def concepts_command(
         settings = override(settings, name, value)
     job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole, budget=seconds)
     if dry_run:
-        estimate(job, model, videos)
+        estimate(job, model, videos, execution.workers)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
     carry_out(job, evaluate=False, execution=execution)
