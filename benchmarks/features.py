@@ -38,6 +38,7 @@ from voxplain.segment import Slic, Supervoxels, Unite
 from voxplain.video import Clip
 
 NEAR = 10
+FIRST = 91_000  # seed of the first scene; those from 77,000 on served to choose the defaults of `PooledFeatures`
 OTHER = "background"
 OBJECT = "target"  # what planted scenes call the thing that makes the class
 
@@ -68,7 +69,7 @@ def shown(parts: Supervoxels, objects: dict[str, np.ndarray]) -> list[str]:
 def planted(count: int) -> dict[str, Subject]:
     design, found = DESIGNS["standard"], {}
     for label in design.classes:
-        scenes = [draw_scene(design, label, 77_000 + i) for i in range(count)]
+        scenes = [draw_scene(design, label, FIRST + i) for i in range(count)]
         clips = [Clip.from_array(render(scene)) for scene in scenes]
         parts = [Unite()(Slic()(clip)) for clip in clips]
         names = [name for p, scene in zip(parts, scenes, strict=True) for name in shown(p, masks(scene))]
