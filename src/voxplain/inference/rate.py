@@ -13,7 +13,7 @@ from voxplain.model import VideoModel
 
 __all__ = ["flops", "peak"]
 
-_CHANNELS = (128, 256, 512)
+_CHANNELS = (64, 128, 256, 512)
 
 
 def flops(model: VideoModel) -> int:
@@ -59,7 +59,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 def peak(device: torch.device | str, dtype: torch.dtype, *, seconds: float = 1.0) -> float:
     """The most GFLOP/s that torch reached here in about a second, on the threads it is set to use.
 
-    The best repeat of the best of a matrix product and 3×3×3 convolutions of 128 to 512 channels. A measured figure:
+    The best repeat of the best of a matrix product and 3×3×3 convolutions of 64 to 512 channels. A measured figure:
     no two runs give the same, and other load lowers it.
     """
     device, best = torch.device(device), 0.0
