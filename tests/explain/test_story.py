@@ -241,3 +241,24 @@ def test_the_network_is_left_exactly_as_it_was_found(
         assert torch.equal(old, new), name
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
+
+
+def test_features_that_the_network_refuses_are_an_error_before_any_work(videos: Videos, tmp_path: Path) -> None:
+    class Fixed(nn.Module):
+        """A head that takes one size only."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv3d(3, 2, 3, (4, 16, 16)), nn.Linear(2 * 4 * 4 * 4, 3)
+            self.pool = nn.Identity()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.pool(self.conv(x)).flatten(1))
+
+    model = vx.VideoModel(net=Fixed(), layer="conv", grid=(16, 64, 64))
+    small = replace(TINY, embedder=replace(TINY.embedder, size=32))
+    with pytest.raises(vx.ModelError, match="expected a network that takes crops of 32×32 pixels"):
+        vx.explain_concepts(
+            model, videos.train["cross"], random=videos.unrelated, target=0, settings=small, store=tmp_path / "s"
+        )
+    assert [p.name for p in (tmp_path / "s").iterdir()] == []

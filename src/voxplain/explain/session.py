@@ -149,11 +149,14 @@ def open_session(
     """A session whose network computes as `settings.inference` says, checked on supervoxels of ``clips``."""
     places = np.unique(np.linspace(0, len(clips) - 1, min(CHECKED, len(clips))).round().astype(int))
     shown = []
-    for i in places:
+    for number, i in enumerate(places):
         clip = middle(model, clips[int(i)])
         parts = settings.segmenter(clip)
         ids = np.arange(0, parts.count, max(1, parts.count // 2))[:2]
         shown.append(MaskedCrops().shown(model, clip, parts, ids))
+        if number == 0:  # a network that refuses the features says so before any work
+            for embedder in filter(None, (settings.embedder, settings.cav_embedder)):
+                embedder(model, clip, parts, ids=ids[:1])
     fast = _fast(model, settings.inference, np.concatenate(shown))
     return Session(model, fast, settings, store, progress, on(fast.model))
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.discover import nearest_centre
+from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.rank import rank_by_effect, recognition_test
 from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.score import is_linear_above
@@ -144,6 +145,11 @@ def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[s
         said.append(
             f"the network does not clearly tell “{run.target}” from unrelated videos (p = {known:.2g}): "
             "no direct effect is called significant"
+        )
+    if isinstance(s.embedder, PooledFeatures) and s.cav_embedder is None:
+        said.append(
+            "TCAV scores of pooled features are not those of crops (measured in docs/performance.md): go by the direct "
+            "effect, or learn CAVs from crops with cav_embedder=crops"
         )
     if len(run.clips) < 20:
         floor, count = 2.0 ** -len(run.effects.base), len(run.bank)
