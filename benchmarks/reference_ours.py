@@ -66,10 +66,18 @@ def network(task: Task) -> nn.Module:
         if isinstance(layer, nn.BatchNorm3d):
             layer.momentum = None  # the mean over all batches
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
+    _, height, width = task.grid
     with torch.no_grad():
         for file in task.files("random")[:6]:
             frames = torch.from_numpy(read_video(file).frames[: task.grid[0]]) / 255
-            net(((frames - mean) / std).permute(3, 0, 1, 2)[None].contiguous())
+            seen = [
+                frames,
+                torch.full_like(frames, 117 / 255),
+                torch.full_like(frames, 117 / 255),
+            ]  # filled as crops are
+            seen[1][:, height // 4 :, : width // 2] = frames[:, height // 4 :, : width // 2]
+            seen[2][:, : height // 2, width // 8 :] = frames[:, : height // 2, width // 8 :]
+            net(((torch.stack(seen) - mean) / std).permute(0, 4, 1, 2, 3).contiguous())
     return net.eval()
 
 
@@ -183,7 +191,8 @@ def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:
     for step in NOT_THE_REFERENCES:
         total -= seconds.get(step, 0.0)
     seconds["everything else"] = time.perf_counter() - start - sum(seconds.values())
-    inside = {step for step in count.clips if step not in NOT_THE_REFERENCES}
+    # Forwards outside any step are ours alone, such as the check of a fast copy of the network: no part of the floor.
+    inside = {step for step in count.clips if step and step not in NOT_THE_REFERENCES}
     workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     busy = sum(count.seconds[step] for step in inside)
     return {
