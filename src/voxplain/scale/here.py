@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from voxplain.inference import one_thread, replicas
@@ -10,6 +11,7 @@ from voxplain.model import VideoModel
 
 __all__ = ["Here", "cores"]
 
+ON_DEVICE = 3  # pieces at once that use one GPU: enough to keep it busy while others cut crops; each holds a batch
 _SPARE = 2 << 30  # bytes of memory a thread should find, for a batch of a large network
 
 
@@ -35,16 +37,21 @@ class Here:
         self.model = model
         self.workers = cores() if workers is None else workers
         self._spare: list[VideoModel] = []
-        self._own = threading.local()
         self._lock = threading.Lock()
+        on_device = self.workers if model.device.type == "cpu" else min(self.workers, ON_DEVICE)
+        self._gate = threading.BoundedSemaphore(on_device)
 
     def __call__(self, work: Callable[[VideoModel], Any]) -> Any:
         """The work's result."""
-        with one_thread():
-            return work(self._mine())
+        gate = self._gate if getattr(work, "network", True) else nullcontext()
+        model = self._take()
+        try:
+            with one_thread(), gate:
+                return work(model)
+        finally:
+            self._spare.append(model)
 
-    def _mine(self) -> VideoModel:
-        if not hasattr(self._own, "model"):
-            with self._lock:  # hooks of another thread must not be copied with the network
-                self._own.model = replicas(self.model, 1)[0]
-        return self._own.model
+    def _take(self) -> VideoModel:
+        """A copy that nobody uses just now."""
+        with self._lock:
+            return self._spare.pop() if self._spare else replicas(self.model, 1)[0]
