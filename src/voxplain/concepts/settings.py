@@ -115,7 +115,7 @@ PRESETS: dict[str, ConceptSettings] = {
         unite=Unite(aligned=True, min_duration=16),
         embedder=MaskedCrops(fill="grey", window_step=1),
         tcav_test="paired-t",
-        clusterer=KMeans(clusters=25, inits=10),
+        clusterer=KMeans(clusters=25, inits=10, directions=1_000_000),  # all of them: plain k-means
         evaluation=AddRemove(fill="grey"),
     ),
 }
