@@ -15,11 +15,13 @@ from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import CROPS
+from voxplain.concepts.modes import MODES
 from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
 from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.doctor import examine
+from voxplain.inference import Inference
 from voxplain.load import built_by_function, load_model
 from voxplain.metrics import METRICS
 from voxplain.model import OBJECTIVES
@@ -76,6 +78,7 @@ def methods_command() -> None:
         "segmenter": SEGMENTERS, "unite": {"unite": Unite}, "embedder": dict(EMBEDDERS),
         "clusterer": CLUSTERERS, "acceptance": ACCEPTANCE, "classifier": CLASSIFIERS,
         "effect": {"effect": HideConcepts}, "evaluation": {"evaluation": AddRemove}, "probe": {"probe": Probe},
+        "inference": {"inference": Inference},
     }  # fmt: skip
     for group, methods in groups.items():
         console.print(f"[bold]{group}[/bold]")
@@ -96,6 +99,9 @@ def methods_command() -> None:
         console.print(f"[bold]{group}[/bold]")
         for name, make in registry.items():
             console.print(f"  {name}: {_parameters(make())}", markup=False)
+    console.print("[bold]modes[/bold]")
+    for name, what in MODES.items():
+        console.print(f"  {name}: {what}", markup=False)
     console.print("[bold]presets[/bold]")
     for name, preset in PRESETS.items():
         console.print(f"  {name}: {_differences(preset)}", markup=False)
