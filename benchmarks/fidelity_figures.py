@@ -1,0 +1,204 @@
+"""How alike two explanations of a class are, and the table and the words that `fidelity.py` prints of many.
+
+A result is a plain dict of one class in one mode at one seed. Intervals are 95 % by percentile bootstrap: over classes,
+each the mean of its seeds, for all that is one number a class; over test videos for the areas of adding and removing.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
+
+from voxplain.statistics import spearman
+
+Result = dict[str, Any]
+Figure = tuple[float, float, float]  # mean, low, high
+
+EXACT = "exact fp32"
+SEEDS = "another seed"
+TOP = 5
+ALIKE = {
+    "ari": "adjusted Rand",
+    "members": "members kept",
+    "effect": "effect ρ",
+    "tcav": "TCAV ρ",
+    "top": "same on top",
+    "top five": "top five kept",
+}
+OWN = {"truth effect": "truth, effect ρ", "truth tcav": "truth, TCAV ρ", "object first": "object first"}
+SEEN = {"follows clip": "follows the clip", "top covers": "top covers"}  # neither good nor bad by itself
+LEGEND = """\
+adjusted Rand: of the concepts that the same supervoxels are given to, with exact fp32 of the same seed; members kept:
+of exact fp32's, in the concept matched to theirs (Hungarian, by shared members); ρ: rank correlation of a score over
+matched concepts; same on top, top five kept: by direct effect; truth: rank correlation of a score with true reliance,
+and whether the object relied on most is on top; adding, removing: area between top and least on held-out videos, in
+points of accuracy; follows the clip: adjusted mutual information of concepts and clips; top covers: share of a held-out
+video's voxels in the concept on top; times: processor time of exact fp32 over that of the mode, first seed, segmenting
+left out; in the row “another seed” exact fp32 is compared with itself at other seeds (lowest to highest where it is no
+comparison)."""
+
+
+def agreement(exact: Result, other: Result) -> dict[str, float]:
+    """How far the concepts and scores of ``other`` are those of ``exact``, same clips and supervoxels."""
+    shared = np.array([[len(np.intersect1d(a, b)) for b in other["members"]] for a in exact["members"]])
+    rows, columns = linear_sum_assignment(shared, maximize=True)
+    known = shared[rows, columns] > 0  # concepts that share nothing are no pair
+    kept, rows, columns = shared[rows, columns].sum(), rows[known], columns[known]
+    match = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+    best, found = exact["order"][:TOP], other["order"][:TOP]
+
+    def rho(score: str) -> float:
+        return spearman(np.array(exact[score])[rows], np.array(other[score])[columns]) if len(rows) > 2 else 0.0
+
+    return {
+        "ari": float(adjusted_rand_score(exact["assigned"], other["assigned"])),
+        "members": float(kept / sum(map(len, exact["members"]))),
+        "effect": rho("effect"),
+        "tcav": rho("tcav"),
+        "top": float(match.get(best[0]) == found[0]),
+        "top five": float(np.mean([match.get(k) in found for k in best])),
+    }
+
+
+def interval(values: Sequence[float]) -> Figure:
+    """Mean and bootstrap interval of the values that there are; of one value, itself."""
+    x = np.asarray(values, float)
+    x = x[~np.isnan(x)]
+    if not len(x):
+        return (float("nan"),) * 3
+    means = x[np.random.default_rng(0).integers(len(x), size=(2000, len(x)))].mean(1)
+    return float(x.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
+
+
+def _mean(values: Sequence[Sequence[float]]) -> np.ndarray:
+    """Means over the first axis, seeds; NaN only where there is no value at all."""
+    x = np.asarray(values, float)
+    count = (~np.isnan(x)).sum(0)
+    return np.where(count > 0, np.nansum(x, 0) / np.maximum(count, 1), np.nan)
+
+
+def _units(results: list[Result], pick: Callable[[Result], dict[str, list[float]]]) -> dict[str, np.ndarray]:
+    """Every figure of a mode, [seeds, units] by name: units are classes, or the videos of all classes."""
+    seeds = sorted({r["seed"] for r in results})
+    rows = [[pick(r) for r in results if r["seed"] == seed] for seed in seeds]
+    return {name: np.array([[v for r in row for v in r[name]] for row in rows]) for name in rows[0][0]}
+
+
+def _own(r: Result) -> dict[str, list[float]]:
+    return {name: [r["own"][name]] for name in r["own"]}
+
+
+def _seen(r: Result) -> dict[str, list[float]]:
+    return {name: [value] for name, value in r["seen"].items()}
+
+
+def _gains(r: Result) -> dict[str, list[float]]:
+    return {name: [100 * v for v in values] for name, values in r["gains"].items()}
+
+
+def _alike(results: list[Result], mode: str) -> dict[str, np.ndarray]:
+    """Every figure of agreement with exact fp32, [classes]; of other seeds: of every pair of seeds."""
+    at = {(r["label"], r["mode"], r["seed"]): r for r in results}
+    seeds = sorted({r["seed"] for r in results})
+    pairs = list(combinations(seeds, 2)) if mode == SEEDS else [(s, s) for s in seeds]
+    labels = list(dict.fromkeys(r["label"] for r in results))
+    other = EXACT if mode == SEEDS else mode
+    rows = [[agreement(at[label, EXACT, s], at[label, other, t]) for s, t in pairs] for label in labels]
+    return {name: np.array([np.mean([a[name] for a in row]) for row in rows]) for name in ALIKE}
+
+
+def _times(results: list[Result], mode: str) -> dict[str, float | None]:
+    """Processor seconds of exact fp32 over those of a mode, all classes at the first seed."""
+    at = {(r["label"], r["mode"], r["seed"]): r for r in results}
+    first = min(r["seed"] for r in results)
+    both = [(at[label, EXACT, first]["cpu"], r["cpu"]) for (label, m, s), r in at.items() if (m, s) == (mode, first)]
+    both = [pair for pair in both if None not in pair]
+    found: dict[str, float | None] = {}
+    for name, left_out in (("times without effects", "direct effects"), ("times", "")):
+        sums = [sum(v for c in side for what, v in c.items() if what != left_out) for side in zip(*both, strict=True)]
+        found[name] = sums[0] / sums[1] if both else None
+    return found
+
+
+def summary(results: list[Result]) -> dict[str, Any]:
+    """Figures by mode, and in which of them a mode is worse than another seed of exact mode."""
+    modes = list(dict.fromkeys(r["mode"] for r in results))
+    seeds = sorted({r["seed"] for r in results})
+    of = {mode: [r for r in results if r["mode"] == mode] for mode in modes}
+    exact = _units(of[EXACT], _own) | _units(of[EXACT], _gains)
+    noise = _alike(results, SEEDS) if len(seeds) > 1 else {}
+    rows: dict[str, dict[str, Any]] = {}
+    worse: dict[str, dict[str, list[str]]] = {}
+    for mode in modes:
+        alike = _alike(results, mode)
+        own = _units(of[mode], _own) | _units(of[mode], _gains)
+        rows[mode] = {name: interval(v) for name, v in alike.items()}
+        shown = own | _units(of[mode], _seen)
+        rows[mode] |= {name: interval(_mean(v)) for name, v in shown.items()} | _times(results, mode)
+        losses = {name: (interval(alike[name] - noise[name]), 0.0) for name in noise}
+        losses |= {name: (interval(_mean(v) - _mean(exact[name])), _spread(exact[name])) for name, v in own.items()}
+        rows[mode] |= {f"{name}, beside exact": loss for name, (loss, _) in losses.items() if name in own}
+        beyond = {name: loss for name, (loss, least) in losses.items() if loss[0] < -least}
+        if mode != EXACT and noise:
+            worse[mode] = {
+                "clear": [name for name, loss in beyond.items() if loss[2] < 0],
+                "unclear": [name for name, loss in beyond.items() if loss[2] >= 0],
+            }
+    if noise:
+        rows[SEEDS] = {name: interval(v) for name, v in noise.items()}
+        shown = exact | _units(of[EXACT], _seen)
+        rows[SEEDS] |= {name: [float(f([np.nanmean(s) for s in v])) for f in (min, max)] for name, v in shown.items()}
+    notes = {mode: sorted({_arithmetic(r) for r in of[mode]}) for mode in modes}
+    return {"modes": rows, "worse": worse, "arithmetic": notes, "videos": len(exact["adding"][0])}
+
+
+def _spread(values: np.ndarray) -> float:
+    """How far exact mode's own means over all units lie apart, from seed to seed."""
+    means = [float(np.nanmean(seed)) for seed in values]
+    return max(means) - min(means)
+
+
+def _arithmetic(r: Result) -> str:
+    return f"the same as {r['same']}" if "same" in r else r["precision"]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    digits = 1 if name.startswith(("adding", "removing")) else 2
+    words = [f"{v:.{digits}f}" for v in value]
+    return f"{words[0]} to {words[1]}" if len(words) == 2 else f"{words[0]} [{words[1]}, {words[2]}]"
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table of a set, a row a mode, below what its columns are."""
+    rows = found["modes"]
+    areas = [n for n in rows[EXACT] if n.startswith(("adding", "removing")) and "beside" not in n]
+    own = {n: words for n, words in OWN.items() if n in rows[EXACT]}
+    columns = ALIKE | own | {n: n for n in areas} | SEEN | {n: n for n in ("times without effects", "times")}
+    lines = ["| mode | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
+    for mode, row in rows.items():
+        cells = [_cell(n, row.get(n)) for n in columns]
+        lines.append(f"| {mode} ({', '.join(found['arithmetic'].get(mode, ['fp32']))}) | " + " | ".join(cells) + " |")
+    return f"{LEGEND}\n\n" + "\n".join(lines)
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """Which modes stay within the seed-to-seed difference of exact mode."""
+    if not found["worse"]:
+        return "With one seed there is no seed-to-seed difference to compare with."
+    words = ALIKE | OWN
+    within = [mode for mode, names in found["worse"].items() if not names["clear"] and not names["unclear"]]
+    said = [f"Within the seed-to-seed difference of exact mode in every figure: {', '.join(within) or 'none'}."]
+    for mode, names in found["worse"].items():
+        if mode in within:
+            continue
+        lists = [", ".join(words.get(n, n) for n in names[kind]) for kind in ("clear", "unclear")]
+        clear = f"worse in {lists[0]}" if lists[0] else "not clearly worse in any"
+        said.append(f"{mode}: {clear}" + (f"; lower, but not beyond chance, in {lists[1]}" if lists[1] else "") + ".")
+    return " ".join(said)
