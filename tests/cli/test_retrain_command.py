@@ -36,7 +36,7 @@ def test_files_tables_and_words(done):
     text = (output / "retrained.md").read_text()
     assert text in told.out
     assert "| accuracy %: method | roar 0.3 ↓ | kar 0.3 ↑ |" in text
-    assert "4 test clips, 1 seeds; chance 50.0" in text
+    assert "4 test clips, 1 seed; chance 50.0" in text
     assert "| random | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 0.00" in text
     rows = list(csv.DictReader((output / "retrained.csv").read_text().splitlines()))
     assert {(r["metric"], r["ratio"], r["method"]) for r in rows} == {("roar", "0.0", "(nothing hidden)")} | {

@@ -95,10 +95,12 @@ def accuracy_markdown(rows: Sequence[Accuracies], metrics: Mapping[str, Any]) ->
     whole = next((r for r in rows if not r.method), None)
     if whole is not None:
         lines += ["", f"Nothing hidden: {_cell(whole)}."]
-    chance = 100 * float(rows[0].mean.chance or 0)
     first = rows[0]
-    return "\n".join([*lines, "", f"{first.mean.details['clips']} test clips, {len(first.seeds)} seeds; chance "
-                      f"{number(chance, 1)}. Intervals over clips, of the mean over seeds."]) + "\n"  # fmt: skip
+    count = f"{len(first.seeds)} seed" + ("s" if len(first.seeds) > 1 else "")
+    told = (
+        f"{first.mean.details['clips']} test clips, {count}; chance {number(100 * float(first.mean.chance or 0), 1)}."
+    )
+    return "\n".join([*lines, "", f"{told} Intervals over clips, of the mean over seeds."]) + "\n"
 
 
 def _cell(row: Accuracies) -> str:
