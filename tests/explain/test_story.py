@@ -18,6 +18,8 @@ import voxplain as vx
 from voxplain.cli import app, lift_settings
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.pooled import PooledFeatures
+from voxplain.explain.work import Embed, Gradient
 from voxplain.report import montage
 from voxplain.segment import Slic
 
@@ -262,3 +264,18 @@ def test_features_that_the_network_refuses_are_an_error_before_any_work(videos: 
             model, videos.train["cross"], random=videos.unrelated, target=0, settings=small, store=tmp_path / "s"
         )
     assert [p.name for p in (tmp_path / "s").iterdir()] == []
+
+
+def test_pooled_features_bring_the_gradient_of_the_same_forward(model: vx.VideoModel, videos: Videos) -> None:
+    clip = videos.train["cross"][0]
+    parts = TINY.segmenter(clip)
+    ids = np.arange(parts.count)
+    found = Embed(clip, parts.labels, ids, PooledFeatures(), (model.class_index("cross"), "log_odds"))(model)
+    alone = Embed(clip, parts.labels, ids, PooledFeatures())(model)
+    gradient = Gradient(clip, model.class_index("cross"), "log_odds")(model)["gradient"]
+    assert set(found) == {"values", "own", "gradient"}
+    assert set(alone) == {"values", "own"}
+    np.testing.assert_array_equal(found["gradient"], gradient)
+    np.testing.assert_allclose(found["values"], alone["values"], atol=1e-5)
+    np.testing.assert_allclose(found["own"], alone["own"], atol=1e-5)
+    assert np.abs(gradient).max() > 0

@@ -64,12 +64,13 @@ def forwards_of(job: Job, seen: Calibration, clips: int, unrelated: int) -> dict
         kept = 2 * min(clusters * s.keep, clips * seen.supervoxels) + unrelated * drawn // 2
         others = others // 2
     scored = min(clips, s.score_videos)
+    derived = 0 if _pooled(job) else scored  # their gradients come with the features
     hidden = scored * (2 + clusters * (2 + s.effect.controls))
     return {
         "supervoxels": (0, (clips + unrelated) * seen.segment),
         "features": (rows + others, (rows + others) * seen.embed),
         "features for CAVs": (kept, kept * seen.forward),
-        "gradients and logits": (scored + unrelated, (scored + unrelated) * seen.forward),
+        "gradients and logits": (derived + unrelated, (derived + unrelated) * seen.forward),
         "direct effects": (hidden, hidden * seen.forward),
     }
 

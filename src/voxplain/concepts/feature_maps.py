@@ -3,7 +3,7 @@
 Letters: N clips, C channels, t×h×w a map's grid, T×H×W the network's input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +30,12 @@ class FeatureMaps:
 
 
 @torch.no_grad()
-def feature_maps(model: VideoModel, frames: Any, layers: Sequence[str] = ()) -> FeatureMaps:
+def feature_maps(
+    model: VideoModel, frames: Any, layers: Sequence[str] = (), *, run: Callable[[Any], object] | None = None
+) -> FeatureMaps:
     """The maps of clips uint8 [N,T,H,W,3] at ``layers``; without any, the last map of every resolution but the finest.
 
+    ``run`` is called with the frames and shows them to the network once, for what else it wants of that forward.
     Resolutions are those below the input's, before the model's layer: the ends of a convolutional network's stages.
     Raises ModelError for an unknown layer and for one that gives no map over time and space, such as tokens.
     """
@@ -56,7 +59,10 @@ def feature_maps(model: VideoModel, frames: Any, layers: Sequence[str] = ()) -> 
         for name, module in model.net.named_modules():
             hook = module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
             hooks.callback(hook.remove)
-        model.net(model.prepare(frames))
+        if run is None:
+            model.net(model.prepare(frames))
+        else:
+            run(frames)
     if not found:
         raise ModelError(
             f"expected a network with maps over time and space [N,C,t,h,w] before {model.layer!r}, found none in "

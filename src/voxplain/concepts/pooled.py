@@ -6,7 +6,7 @@ receptive field holds around it; a crop shows the thing alone and stretched. So 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
 __all__ = ["PooledFeatures", "place_weights"]
+
+
+Run = Callable[[np.ndarray], object]
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,21 @@ class PooledFeatures:
         return self._rows(model, clip, supervoxels, ids)[0]
 
     def both(
-        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
+        self,
+        model: VideoModel,
+        clip: Clip,
+        supervoxels: Supervoxels,
+        *,
+        ids: np.ndarray | None = None,
+        run: Run | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(what a call gives, rows float32 [N,D] in the space of the model's own feature), from the same forwards.
 
+        ``run`` is called with each window's frames [1,T,H,W,3] and shows them to the network, for what else is wanted.
         The second are plain means of the map whose mean is the model's feature: for CAVs and gradients there.
         ModelError where the feature is no mean of a map, as after a fully connected layer.
         """
-        rows, own = self._rows(model, clip, supervoxels, ids)
+        rows, own = self._rows(model, clip, supervoxels, ids, run)
         if own is None:
             raise ModelError(
                 f"expected a feature that is the mean of a map, got another at {model.layer!r}; name the pooling or a "
@@ -69,7 +79,7 @@ class PooledFeatures:
         return rows, own
 
     def _rows(
-        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray | None
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray | None, run: Run | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(rows at the chosen layers, rows in the space of the model's feature or None where there is no such map)."""
         refuse_short(model, clip)
@@ -77,7 +87,7 @@ class PooledFeatures:
         length = model.grid[0]
         starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
         spans = [(int(start), int(start) + length) for start in starts]
-        seen = [_look(model, clip, supervoxels, ids, span, self.layers) for span in spans]
+        seen = [_look(model, clip, supervoxels, ids, span, self.layers, run) for span in spans]
         rows = np.concatenate([self._part([w.sums[name] for w in seen]) for name in seen[0].sums], axis=1)
         own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
         return rows, own
@@ -111,9 +121,9 @@ class _Window:
 
 def _look(
     model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, span: tuple[int, int],
-    layers: tuple[str, ...],
+    layers: tuple[str, ...], run: Run | None,
 ) -> _Window:  # fmt: skip
-    seen = feature_maps(model, clip.frames[None, slice(*span)], layers)
+    seen = feature_maps(model, clip.frames[None, slice(*span)], layers, run=run)
     by_grid: dict[tuple[int, ...], torch.Tensor] = {}  # layers of one grid share their weights
 
     def sums(values: torch.Tensor) -> _Sums:

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from voxplain.concepts.features import Embedder, MaskedCrops
+from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.clips import middle
 from voxplain.explain.work import Arrays, Embed, SegmentClip, Work
 from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy, bounded
-from voxplain.model import VideoModel
+from voxplain.model import Objective, VideoModel
 from voxplain.nets import weights_digest
 from voxplain.scale import Missing
 from voxplain.segment import Supervoxels
@@ -28,6 +29,7 @@ from voxplain.video import Clip
 __all__ = ["Compute", "Progress", "Session", "open_session"]
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., object]]]
+Derive = tuple[int, Objective]
 T = TypeVar("T")
 CHECKED = 4  # clips, two supervoxels of each, on which fast arithmetic is checked
 LABELS = 32 << 20  # bytes of label volumes kept in memory; the store has them all
@@ -104,33 +106,39 @@ class Session:
         return Supervoxels(self.store.labels("supervoxels", name, make))
 
     def features(
-        self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, embedder: Embedder, *, own: bool = False
-    ) -> np.ndarray:
-        """Features float32 [n,D] of some of a clip's supervoxels; ``own``: in the space of the model's layer."""
+        self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, embedder: Embedder, derive: Derive | None = None
+    ) -> Arrays:
+        """What `Embed` gives of some of a clip's supervoxels."""
+        asked = {"derive": derive} if derive else {}
         name = key(
-            "features", 2, frames=clip.frames, labels=supervoxels.labels, ids=ids, embedder=embedder, **self.network
-        )
-        arrays = self.store.arrays(
-            "features", name, lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder))
-        )
-        return arrays.get("own", arrays["values"]) if own else arrays["values"]
+            "features", 2, frames=clip.frames, labels=supervoxels.labels, ids=ids, embedder=embedder, **asked,
+            **self.network,
+        )  # fmt: skip
+        make = lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder, derive))  # noqa: E731
+        return self.store.arrays("features", name, make)
 
-    def draw(self, clip: Clip, supervoxels: Supervoxels, most: int | None) -> np.ndarray:
-        """Ids of all supervoxels of a clip, or of ``most`` of them drawn by the seed and the clip's content."""
+    def derive(self, clip: Clip, target: int | None) -> Derive | None:
+        """The gradient that embedding a clip of a class gives besides, where its forward is that of the whole clip."""
+        whole = isinstance(self.settings.embedder, PooledFeatures) and len(clip.frames) == self.model.grid[0]
+        return (target, self.settings.objective) if whole and target is not None else None
+
+    def draw(self, clip: Clip, supervoxels: Supervoxels, most: int) -> np.ndarray:
+        """Ids of at most ``most`` supervoxels of a clip, drawn by the seed and the clip's content."""
         ids = np.arange(supervoxels.count)
-        if most is None or most >= len(ids):
+        if most >= len(ids):
             return ids
         # Ids follow place and level: one draw for all clips would show the same places of each.
         own = int(content_hash(clip.frames)[:16], 16)
         return np.sort(np.random.default_rng((self.settings.seed, own)).choice(ids, most, replace=False))
 
-    def embedded(self, clips: Sequence[Clip], what: str, *, unite: bool, most: int | None = None) -> list[np.ndarray]:
-        """Features float32 [N_i,D] of every clip's supervoxels, or of ``most`` of them a clip."""
+    def embedded(self, clips: Sequence[Clip], what: str, *, unite: bool, target: int | None = None) -> list[np.ndarray]:
+        """Features float32 [N_i,D] of every clip's supervoxels; ``target``: the class whose gradient is asked later."""
 
         def one(i: int) -> np.ndarray:
             clip = clips[i]
             parts = self.supervoxels(clip, unite=unite)
-            return self.features(clip, parts, self.draw(clip, parts, most), self.settings.embedder)
+            ids = np.arange(parts.count)
+            return self.features(clip, parts, ids, self.settings.embedder, self.derive(clip, target))["values"]
 
         return self.each(f"supervoxels and features of {what}", len(clips), one)
 

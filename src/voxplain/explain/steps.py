@@ -107,7 +107,8 @@ def drawn_rows(session: Session, clips: Sequence[Clip], what: str, *, full: bool
         clip = clips[i]
         parts = session.supervoxels(clip, unite=True)
         ids = session.draw(clip, parts, s.random_crops)
-        values = session.features(clip, parts, ids, embedder, own=full)
+        found = session.features(clip, parts, ids, embedder)
+        values = found.get("own", found["values"]) if full else found["values"]
         return Rows(values, np.full(len(ids), i), ids)
 
     return session.each(f"supervoxels and features of {what}", len(clips), one)
@@ -151,7 +152,7 @@ def null_concepts(session: Session, random: Sequence[Clip], rows: Sequence[Rows]
 
 def concept_rows(
     session: Session, clips: Sequence[Clip], values: np.ndarray, origin: np.ndarray, members: Sequence[np.ndarray],
-    what: str,
+    what: str, target: int | None = None,
 ) -> list[np.ndarray]:  # fmt: skip
     """Features [n,D] of each concept's members as CAVs are learnt from them.
 
@@ -168,9 +169,10 @@ def concept_rows(
         clip = clips[place]
         parts, ids = session.supervoxels(clip, unite=True), origin[wanted[origin[wanted, 0] == place], 1]
         if s.cav_embedder is not None:
-            return session.features(clip, parts, ids, s.cav_embedder)
+            return session.features(clip, parts, ids, s.cav_embedder)["values"]
         embedded = origin[origin[:, 0] == place, 1]  # what is in the store
-        return session.features(clip, parts, embedded, s.embedder, own=True)[np.searchsorted(embedded, ids)]
+        found = session.features(clip, parts, embedded, s.embedder, session.derive(clip, target))
+        return found["own"][np.searchsorted(embedded, ids)]
 
     found = session.each(f"features of the members of {what}", len(owners), one)
     settle(found)
@@ -186,7 +188,12 @@ def gradients(session: Session, clips: Sequence[Clip], target: int) -> list[np.n
     objective = session.settings.objective
 
     def one(i: int) -> np.ndarray:
-        clip = middle(session.model, clips[i])
+        clip = clips[i]
+        derive = session.derive(clip, target)
+        if derive is not None:
+            parts = session.supervoxels(clip, unite=True)
+            return session.features(clip, parts, np.arange(parts.count), session.settings.embedder, derive)["gradient"]
+        clip = middle(session.model, clip)
         name = key("gradient", 1, frames=clip.frames, target=target, objective=objective, **session.network)
         make = lambda: session.compute(Gradient(clip, target, objective))  # noqa: E731
         return session.store.arrays("gradients", name, make)["gradient"]
@@ -247,4 +254,4 @@ def logits(session: Session, clips: Sequence[Clip]) -> list[np.ndarray]:
         name = key("logits", 2, frames=clip.frames, **session.network)
         return session.store.arrays("logits", name, lambda: session.compute(Logits(clip)))["logits"]
 
-    return session.each("logits of unrelated videos", len(clips), one)
+    return session.each("direct effects: logits of unrelated videos", len(clips), one)

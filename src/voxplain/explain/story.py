@@ -89,7 +89,7 @@ def _story(
     # Everything that needs one clip and no concept comes first: shares of it can be done without the others.
     half = len(random) // 2  # one half gives the negatives, the other the null: a null concept must not meet itself
     scored = clips[: settings.score_videos]
-    rows = session.embedded(clips, "the class", unite=True)
+    rows = session.embedded(clips, "the class", unite=True, target=y)
     spare = steps.drawn_rows(session, random[half:], "unrelated videos (null)", full=False)
     pool = steps.negatives(session, random[:half])
     g = steps.gradients(session, scored, y)
@@ -101,7 +101,7 @@ def _story(
     bank = steps.bank(session, values, origin, len(clips))
     assigned = [nearest_centre(r, bank.centers) for r in rows]
     parts = session.segmented(clips, unite=True)
-    concepts = steps.concept_rows(session, clips, values, origin, bank.members, "the concepts")
+    concepts = steps.concept_rows(session, clips, values, origin, bank.members, "the concepts", y)
     null = steps.null_concepts(session, random[half:], spare)
     cavs, tcav = steps.tcav(session, concepts, null, np.concatenate(pool), np.stack(g), y)
     effects = steps.effects(session, scored, parts, assigned, len(bank))

@@ -60,20 +60,28 @@ class SegmentClip:
 class Embed:
     """Features of some of a clip's supervoxels: ``values`` float32 [n,D], in which concepts are found.
 
-    ``own`` [n,D'] besides where those are not in the space of the model's layer, where CAVs and gradients are.
+    ``own`` [n,D'] besides where those are not in the space of the model's layer, where CAVs and gradients are, and with
+    ``derive`` the clip's ``gradient`` [D'].
     """
 
     clip: Clip
     labels: np.ndarray
     ids: np.ndarray
     embedder: Embedder
+    derive: tuple[int, Objective] | None = None  # class and objective whose gradient is wanted of the same forward
 
     def __call__(self, model: VideoModel) -> Arrays:
         """As many forwards as the embedder takes."""
         parts = Supervoxels(self.labels)
         if isinstance(self.embedder, PooledFeatures):
-            values, own = self.embedder.both(model, self.clip, parts, ids=self.ids)
-            return {"values": values, "own": own}
+            found: Arrays = {}
+
+            def run(frames: np.ndarray) -> None:
+                assert self.derive is not None
+                found["gradient"] = model.gradient(frames, self.derive[0], objective=self.derive[1])[0].cpu().numpy()
+
+            both = self.embedder.both(model, self.clip, parts, ids=self.ids, run=run if self.derive else None)
+            return found | dict(zip(("values", "own"), both, strict=True))
         return {"values": self.embedder(model, self.clip, parts, ids=self.ids)}
 
 
