@@ -9,7 +9,8 @@ from torch import nn
 
 from voxplain.attribution import Attribution
 from voxplain.errors import DataError, ModelError
-from voxplain.explain.retraining import compare_twins, retrain_all, train_twins
+from voxplain.explain.retraining import Aimed, retrain_all
+from voxplain.explain.twins import compare_twins, train_twins
 from voxplain.metrics import LabelRandomisation, Retrain
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights, weights_digest
@@ -119,6 +120,23 @@ def test_trainings_are_those_of_the_metric_and_nothing_hidden_is_trained_once_a_
             assert dict(zip(by_hand.ratios, by_hand.accuracy, strict=True)) == wanted
         assert share["kar", "good", 0.1, seed] > 0.9 > 0.8 > share["kar", "bad", 0.1, seed]
         assert share["roar", "good", 0.1, seed] < 0.8 < 0.9 < share["roar", "bad", 0.1, seed]
+
+
+def test_maps_of_another_class():
+    @dataclass(frozen=True)
+    class Asked:
+        """The map is the class it was asked for."""
+
+        def __call__(self, model, clips, targets):
+            return [Attribution(np.full(GRID, y, np.float32), y, "asked") for y in targets]
+
+    def classes(target):
+        return [int(a.values[0, 0, 0]) for a in Aimed(Asked(), target)(MODEL, TEST[:6], [0] * 6)]
+
+    assert classes("bright") == [1] * 6
+    said = MODEL.logits(np.stack([c.frames for c in TEST[:6]])).argmax(1).tolist()
+    assert classes("predicted") == said
+    assert int(Aimed(Asked(), "bright")(MODEL, TEST[0], 0).values.max()) == 1
 
 
 def test_what_was_trained_is_found_again_and_more_seeds_and_methods_are_added(tmp_path, counted):

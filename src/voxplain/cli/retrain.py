@@ -24,7 +24,8 @@ from voxplain.experiments.retrained import (
     twin_rows,
 )
 from voxplain.explain import resolve_methods
-from voxplain.explain.retraining import Fresh, compare_twins, retrain_all, train_twins
+from voxplain.explain.retraining import Aimed, Fresh, retrain_all
+from voxplain.explain.twins import compare_twins, train_twins
 from voxplain.metrics import LabelRandomisation, Retrain
 from voxplain.model import VideoModel
 from voxplain.nets import build_net
@@ -51,6 +52,7 @@ def retrain_command(
     limit: int | None = None,
     seeds: int = 1,
     maps: int = 60,
+    target: str = "own",
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="")] = (),
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
@@ -85,6 +87,9 @@ def retrain_command(
         Trainings of each kind, from other weights and in another order.
     maps
         Test videos whose maps are compared with the twins', spread evenly over the classes.
+    target
+        The class whose maps roar and kar hide or keep: own (the clip's label, as in the study), predicted, or one class
+        for all clips. The shape of what is hidden can tell the class it was made for.
     set_
         Parameters of methods or metrics, as name.field=value.
     output
@@ -99,11 +104,13 @@ def retrain_command(
     model = replace(open_model(network, train.classes), channels_last=network.model is None)
     own, held_out = (_labelled(model, v, class_, limit, console) for v in (train, test))
     told = _Told(model, asked, judging, recipe)
+    told.record["target"] = target
     store, fresh = Store(output / "store"), _fresh(network, model)
     retrained = {n: replace(m, recipe=recipe) for n, m in judging.items() if isinstance(m, Retrain)}
     if retrained:
+        aimed = _aimed(model, asked, target)
         found, told.refused = retrain_all(
-            model, fresh, own, held_out, asked, retrained, seeds=seeds, store=store, progress=progress_bar
+            model, fresh, own, held_out, aimed, retrained, seeds=seeds, store=store, progress=progress_bar
         )
         _tell_accuracies(told, found, retrained, 1 / len({c.label for c in own}), output)
     for metric in (m for m in judging.values() if isinstance(m, LabelRandomisation)):
@@ -126,6 +133,14 @@ class _Told:
     refused: dict[str, str] = field(default_factory=dict)
     text: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
+
+
+def _aimed(model: VideoModel, methods: Mapping[str, AttributionMethod], target: str) -> Mapping[str, AttributionMethod]:
+    if target == "own":
+        return methods
+    if target != "predicted":
+        model.class_index(target)  # says which classes there are
+    return {n: Aimed(m, target) for n, m in methods.items()}
 
 
 def _labelled(

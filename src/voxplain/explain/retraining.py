@@ -1,31 +1,28 @@
-"""Judge attribution methods by networks trained anew: ROAR, keep-and-retrain, and a twin trained on shuffled labels.
+"""Judge attribution methods by networks trained anew: ROAR and keep-and-retrain.
 
 Every training is kept in a store and found again by all that made it, so that the work can be cut short, go on, and be
 shared out by methods over processes that write into one store. Letters: N clips, V test clips.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from voxplain.attribution import AttributionMethod
+from voxplain.attribution.record import Target
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
-from voxplain.metrics import LabelRandomisation, Retrain
-from voxplain.metrics.retrain import taught
-from voxplain.model import VideoModel
-from voxplain.nets import save_weights, weights_digest
+from voxplain.metrics import Retrain
+from voxplain.model import VideoModel, stack
+from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import Store, content_hash, key
-from voxplain.train import EpochLog, Recipe
 from voxplain.video import Clip
 
-__all__ = ["Fresh", "Trained", "Twins", "compare_twins", "retrain_all", "train_twins"]
+__all__ = ["Aimed", "Fresh", "Trained", "facts_of", "retrain_all"]
 
 VERSION = 1  # of what is computed here; part of the keys
 Fresh = Callable[[int], nn.Module]  # seed → a network with the weights that training starts from
@@ -55,7 +52,26 @@ class _Work:
     facts: Mapping[str, Any]  # of clips and network, for keys
 
 
-def _facts(model: VideoModel, *parts: Sequence[Clip]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Aimed:
+    """A method whose maps are of another class than the clip's own label: "predicted", or a class by name.
+
+    A map of the own label can tell it: the shape of what is hidden is seen by the network that is trained anew.
+    """
+
+    method: AttributionMethod
+    target: str
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """The method's maps of the class; ``target`` is not used."""
+        if isinstance(clip, Clip):
+            return self(model, [clip], [])[0]
+        if self.target != "predicted":
+            return self.method(model, clip, [model.class_index(self.target)] * len(clip))
+        return self.method(model, clip, model.logits(stack(clip)).argmax(1).tolist())
+
+
+def facts_of(model: VideoModel, *parts: Sequence[Clip]) -> dict[str, Any]:
     """For keys: clips, labels, and what maps depend on besides the method."""
     return {
         "clips": [[content_hash(c.frames) for c in clips] for clips in parts],
@@ -84,7 +100,7 @@ def retrain_all(
     """
     if seeds < 1:
         raise DataError(f"expected 1 seed or more, got {seeds}; correct it")
-    work = _Work(model, fresh, training, test, store, _facts(model, training, test))
+    work = _Work(model, fresh, training, test, store, facts_of(model, training, test))
     found: list[Trained] = []
     refused: dict[str, str] = {}
     each = seeds * sum(len(m.ratios) for m in metrics.values())
@@ -123,7 +139,7 @@ def _by_ratio(
 def _tops(work: _Work, method: AttributionMethod, metric: Retrain, clips: Sequence[Clip]) -> Tops:
     """What `Retrain.first_ratios` says; kept, because the maps of all clips may take longer than a training."""
     ranking = {n: getattr(metric, n) for n in ("ratios", "unit", "importance", "smooth", "seed")}
-    place = key("tops", VERSION, method=method, **ranking, **_facts(work.model, clips))
+    place = key("tops", VERSION, method=method, **ranking, **facts_of(work.model, clips))
     return tuple(work.store.labels("tops", place, lambda: np.stack(metric.first_ratios(work.model, clips, method))))
 
 
@@ -142,103 +158,3 @@ def _right(
         return [bool(r) for r in metric.right(work.model, net, own, held_out)]
 
     return list(work.store.record("retrain", key("retrain", VERSION, **facts), make))
-
-
-@dataclass(frozen=True, eq=False)
-class Twins:
-    """Two networks trained alike from the same start, but for the labels; each with the accuracy on what it learnt.
-
-    ``sibling`` has the true labels, ``shuffled`` has them permuted among the clips.
-    """
-
-    sibling: VideoModel
-    shuffled: VideoModel
-    sibling_accuracy: float
-    shuffled_accuracy: float
-
-
-def train_twins(
-    model: VideoModel, fresh: Fresh, training: Sequence[Clip], recipe: Recipe, *, folder: Path,
-    progress: Progress = quiet,
-) -> Twins:  # fmt: skip
-    """Train both by one recipe; weights stay in ``folder``, and a later call goes on from the last epoch.
-
-    The comparison needs a shuffled network that has learnt its labels by heart: see its accuracy.
-    """
-    labels = np.array([c.label for c in training], np.int64)
-    permuted = labels[np.random.default_rng([recipe.seed, 1]).permutation(len(labels))]
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    with progress("twins trained", 2 * recipe.epochs) as advance:
-        for name, own in (("sibling", labels), ("shuffled", permuted)):
-            clips = [replace(c, label=int(y)) for c, y in zip(training, own, strict=True)]
-            made.append(_twin(model, fresh(recipe.seed), clips, recipe, folder, f"{name}-{recipe.seed}", advance))
-    (sibling, first), (shuffled, second) = made
-    return Twins(sibling, shuffled, first, second)
-
-
-def _twin(
-    model: VideoModel, net: nn.Module, clips: Sequence[Clip], recipe: Recipe, folder: Path, name: str,
-    advance: Callable[[], object],
-) -> tuple[VideoModel, float]:  # fmt: skip
-    logs: list[EpochLog] = []
-
-    def record(so_far: list[EpochLog]) -> None:
-        logs[:] = so_far
-        advance()
-
-    videos = Retrain().masked(model, clips, None, 0.0)
-    learner = taught(model, net, videos, recipe, checkpoint=folder / f"{name}.safetensors", record=record)
-    right = sum(int(learner.logits(c.frames[None]).argmax()) == c.label for c in clips)
-    facts = {"net": model.name, "classes": json.dumps(list(model.classes))}
-    if model.geometry is not None:
-        facts["resize"] = json.dumps(model.geometry.resize)
-    save_weights(learner.net, folder / f"{name}-weights.safetensors", facts)
-    return learner, right / len(clips)
-
-
-def compare_twins(
-    model: VideoModel,
-    twins: Twins,
-    clips: Sequence[Clip],
-    methods: Mapping[str, AttributionMethod],
-    metric: LabelRandomisation,
-    *,
-    store: Store,
-    progress: Progress = quiet,
-) -> tuple[dict[str, list[tuple[float, float]]], dict[str, str]]:
-    """Similarity of each clip's map to those of (the shuffled twin, the sibling) by method; and who was refused.
-
-    A method that explains the network says other things of a network that has learnt nothing true. How much two
-    networks differ that have learnt the same, the sibling tells: without it a low similarity shows nothing.
-    """
-    found: dict[str, list[tuple[float, float]]] = {}
-    refused: dict[str, str] = {}
-    others = (twins.shuffled, twins.sibling)
-    nets = [weights_digest(m.net) for m in others]
-    with progress("maps of twins", len(methods) * len(clips)) as advance:
-        for name, method in methods.items():
-            rows = []
-            try:
-                for clip in clips:
-                    rows.append(_likeness(model, others, nets, clip, method, metric, store))
-                    advance()
-            except ModelError as error:
-                refused[name] = str(error)
-                continue
-            found[name] = rows
-    return found, refused
-
-
-def _likeness(
-    model: VideoModel, others: Sequence[VideoModel], nets: list[str], clip: Clip, method: AttributionMethod,
-    metric: LabelRandomisation, store: Store,
-) -> tuple[float, float]:  # fmt: skip
-    if clip.label is None:
-        raise DataError(f"expected clips with labels to compare twins on, got none for {clip.source}")
-    target = clip.label
-    place = key("twins", VERSION, method=method, metric=metric, nets=nets, **_facts(model, [clip]))
-    first, second = store.record(
-        "twins", place, lambda: [metric(model, other, clip, target, method).value for other in others]
-    )
-    return float(first), float(second)
