@@ -79,7 +79,8 @@ class Retrain:
 
     ``keep`` False, ROAR: the top r of the units is hidden; the faster the accuracy falls, the better the map: lower
     is better. ``keep`` True, KAR: all but the top r is hidden: higher is better. ``fresh`` builds a network with the
-    weights that training starts from; ``model`` gives the maps, for each clip's own label, and is not trained. Costs
+    weights that training starts from; ``model`` gives the maps, for each clip's own label, which the shape of what
+    they hide may tell, and is not trained. Costs
     a map a clip and R trainings; masks are made when a clip is used.
     """
 
