@@ -25,7 +25,10 @@ from voxplain.nets import NETS, build_net
 from voxplain.progress import quiet, timed
 from voxplain.video import ClipReader, Geometry, Middle, read_video
 
-NOT_THE_REFERENCES = ("direct effects",)  # steps whose seconds and forwards count for neither way
+NOT_THE_REFERENCES = (
+    "direct effects",
+    "direct effects: logits of unrelated videos",
+)  # steps whose seconds and forwards count for neither way
 CLASSES = 27
 COMMON = Popularity(clauses=((0.0, 0.0),), min_members=1)  # both ways keep every cluster that a CAV can be learnt of
 
