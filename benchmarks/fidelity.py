@@ -180,6 +180,11 @@ def results_of(at: Ground, label: str, asked: argparse.Namespace) -> list[Result
     return list(made.values())
 
 
+def rounded(figures: dict) -> dict:
+    """The same with four digits behind the point, as JSON gives it back."""
+    return json.loads(json.dumps(figures), parse_float=lambda text: round(float(text), 4))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("VOXPLAIN_DATA")
@@ -200,10 +205,9 @@ def main() -> None:
         if at is None:
             continue
         found = summary([r for label in at.labels for r in results_of(at, label, asked)])
-        pages.append(
-            f"## {name}: {at.model.name}, {len(at.labels)} classes\n\n{markdown(found)}\n\n{in_words(found)}\n"
-        )
-        figures[name] = {"classes": at.labels, "clips": asked.clips, "seeds": asked.seeds, **found}
+        size = f"{len(at.labels)} classes, {found['videos']} test videos, {asked.seeds} seeds"
+        pages.append(f"## {name}: {at.model.name}, {size}\n\n{markdown(found)}\n\n{in_words(found)}\n")
+        figures[name] = rounded({"classes": at.labels, "clips": asked.clips, "seeds": asked.seeds, **found})
         print(f"\n{pages[-1]}", flush=True)
         (asked.output / "table.md").write_text("\n".join(pages))
         (asked.output / "results.json").write_text(json.dumps(figures))

@@ -10,7 +10,7 @@ import pytest
 
 import fidelity
 import fidelity_sets
-from fidelity_figures import EXACT, SEEDS, agreement, in_words, interval, markdown, summary
+from fidelity_figures import EXACT, SEEDS, agreement, difference, in_words, interval, markdown, summary
 from voxplain.concepts.cluster import KMeans
 from voxplain.inference import Inference
 from voxplain.segment import Slic
@@ -77,7 +77,7 @@ def test_intervals_leave_out_what_is_not_there():
 
 def test_only_a_mode_beyond_the_seeds_is_called_worse():
     results = []
-    for label in "abcd":
+    for label in "abcde":
         for seed in (0, 1):
             results.append(result(label, EXACT, seed, shift=seed))  # one in ten members moves from seed to seed
             results.append(result(label, "exact", seed, shift=seed) | {"same": EXACT})
@@ -91,10 +91,22 @@ def test_only_a_mode_beyond_the_seeds_is_called_worse():
     assert found["modes"]["pooled"]["times"] == pytest.approx(8 / 5)
     assert found["worse"]["exact"] == {"clear": [], "unclear": []}
     assert found["worse"]["pooled"]["clear"] == ["ari", "members", "adding", "removing"]
+    assert found["worse"]["pooled"]["unclear"] == []
     said = in_words(found)
     assert "in every figure: exact." in said
     assert "pooled: worse in adjusted Rand, members kept, adding, removing." in said
     assert "| exact (the same as exact fp32) | 1.00 [1.00, 1.00]" in markdown(found)
+
+
+def test_a_difference_that_seeds_make_is_not_one_of_modes():
+    exact = np.repeat([[10.0], [20.0], [30.0]], 40, axis=1)
+    (mean, low, high), p = difference(exact - 5, exact)
+    assert mean == pytest.approx(-5)
+    assert low < -5 < 0 < high
+    assert p > 0.05
+    (_, _, high), p = difference(exact - 25, exact)
+    assert high < 0
+    assert p < 0.001
 
 
 def test_one_seed_says_nothing_of_seeds():
