@@ -76,3 +76,13 @@ def test_few_pieces_at_once_use_a_device(model: vx.VideoModel, monkeypatch: pyte
 
 def test_cores_are_those_it_may_use() -> None:
     assert cores() >= 1
+
+
+def test_a_network_that_cannot_be_copied_is_used_by_one_thread(model: vx.VideoModel) -> None:
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    net.source = (i for i in range(3))
+    own = vx.VideoModel(net=net, layer="1", grid=(2, 4, 4))
+    place = Here(own, 4)
+    assert place.workers == 1
+    frames = np.zeros((3, 2, 4, 4, 3), np.uint8)
+    assert place(lambda m: m.net is net and m.embed(frames).shape == (3, 3))

@@ -68,7 +68,7 @@ def concepts_command(
     preset
         default, paper, paper-small or reference-code.
     mode
-        exact, small, two-stage or pooled: less work for concepts that are nearly the same; see docs/performance.md.
+        exact, medium, small, two-stage or pooled: less work for other concepts; docs/performance.md has what is lost.
     budget
         Stop when the ranking stands or after this time for all classes together, such as 90s, 5m or 2h. Videos are
         added in seeded order; the report says why it stopped and what more time would buy.

@@ -65,7 +65,7 @@ def forwards_of(job: Job, seen: Calibration, clips: int, unrelated: int) -> dict
         others = others // 2
     scored = min(clips, s.score_videos)
     derived = 0 if _pooled(job) else scored  # their gradients come with the features
-    hidden = scored * (2 + clusters * (2 + s.effect.controls))
+    hidden = min(clips, s.effect_videos) * (2 + clusters * (2 + s.effect.controls))
     return {
         "supervoxels": (0, (clips + unrelated) * seen.segment),
         "features": (rows + others, (rows + others) * seen.embed),

@@ -9,9 +9,10 @@ __all__ = ["MODES", "in_mode", "mode_settings"]
 
 MODES: dict[str, str] = {
     "exact": "every supervoxel at the network's own size",
-    "small": "crops of half the height: about a fifth of the work",
+    "medium": "crops of 0.71 of the height: half the pixels",
+    "small": "crops of half the height: a quarter of the pixels",
     "two-stage": "crops of half the height to find concepts, whole ones for the supervoxels kept and the CAVs",
-    "pooled": "one forward a clip, feature maps averaged under each supervoxel; experimental",
+    "pooled": "one forward a clip, feature maps averaged under each supervoxel: other concepts; experimental",
 }
 
 
@@ -22,9 +23,10 @@ def mode_settings(name: str, height: int) -> list[tuple[str, Any]]:
     """
     if name not in MODES:
         raise DataError(f"expected a mode of {', '.join(MODES)}, got {name!r}; choose one")
-    small = [("embedder", "crops"), ("embedder.size", max(height // 2, 1))]
+    medium, small = ([("embedder", "crops"), ("embedder.size", max(round(height * s), 1))] for s in (0.71, 0.5))
     changes: dict[str, list[tuple[str, Any]]] = {
         "exact": [],
+        "medium": medium,
         "small": small,
         "two-stage": [*small, ("cav_embedder", "crops")],
         "pooled": [("embedder", "pooled")],

@@ -54,7 +54,8 @@ class ConceptSettings:
     acceptance: Popularity = ACCEPTANCE["small"]  # which clusters count; the references' rules refuse common ones
     keep: int = 40  # supervoxels a concept, nearest its centre [P]
     videos: int = 200  # videos of the class searched for concepts [P]
-    score_videos: int = 200  # videos of the class whose gradients and effects are measured
+    score_videos: int = 200  # videos of the class whose gradients are taken
+    effect_videos: int = 200  # videos of the class in which concepts are hidden
     negatives: str = "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
     random_videos: int = 100  # unrelated videos read
     random_crops: int = 30  # masked supervoxels taken of each of them
@@ -82,6 +83,7 @@ class ConceptSettings:
             "keep",
             "videos",
             "score_videos",
+            "effect_videos",
             "random_videos",
             "random_sets",
             "random_size",

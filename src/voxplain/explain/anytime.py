@@ -112,7 +112,7 @@ def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> 
     """Forwards that a round of ``count`` videos takes when ``done`` of them have been embedded."""
     each = np.mean([len(a) for a in run.assigned])
     hidden = 2 + len(run.bank) * (2 + settings.effect.controls)
-    return float((count - done) * (each + settings.random_crops + 2) + count * hidden)
+    return float((count - done) * (each + settings.random_crops + 2) + min(count, settings.effect_videos) * hidden)
 
 
 def same_concept(before: ConceptRun, now: ConceptRun) -> bool:

@@ -31,7 +31,7 @@ __all__ = ["Compute", "Progress", "Session", "open_session"]
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., object]]]
 Derive = tuple[int, Objective]
 T = TypeVar("T")
-CHECKED = 4  # clips, two supervoxels of each, on which fast arithmetic is checked
+CHECKED = 3  # clips, two supervoxels of each, on which fast arithmetic is checked
 LABELS = 32 << 20  # bytes of label volumes kept in memory; the store has them all
 
 
@@ -76,7 +76,7 @@ class Session:
     def each(self, what: str, count: int, work: Callable[[int], T]) -> list[T]:
         """``work(0)`` to ``work(count − 1)`` on the workers' threads, in order; ``what`` is shown while it works.
 
-        Where the result is another share's and missing there is None instead: `settled` must see the list before it is
+        Where the result is another share's and missing there is None instead: `settle` must see the list before it is
         used.
         """
 

@@ -104,7 +104,7 @@ def _story(
     concepts = steps.concept_rows(session, clips, values, origin, bank.members, "the concepts", y)
     null = steps.null_concepts(session, random[half:], spare)
     cavs, tcav = steps.tcav(session, concepts, null, np.concatenate(pool), np.stack(g), y)
-    effects = steps.effects(session, scored, parts, assigned, len(bank))
+    effects = steps.effects(session, clips[: settings.effect_videos], parts, assigned, len(bank))
     effect = rank_by_effect(effects, y, unrelated=np.stack(unrelated), kind=settings.effect_kind, seed=settings.seed)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y), target_index=y, layer=model.layer, network=model.name,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from voxplain.errors import ModelError
 from voxplain.inference import one_thread, replicas
 from voxplain.model import VideoModel
 
@@ -36,7 +37,10 @@ class Here:
         """``workers`` threads at once; None: as many as there are cores."""
         self.model = model
         self.workers = cores() if workers is None else workers
-        self._spare: list[VideoModel] = []
+        try:
+            self._spare = replicas(model, 1)
+        except ModelError:  # a network that cannot be copied is used by one thread, as it is
+            self._spare, self.workers = [model], 1
         self._lock = threading.Lock()
         on_device = self.workers if model.device.type == "cpu" else min(self.workers, ON_DEVICE)
         self._gate = threading.BoundedSemaphore(on_device)
