@@ -155,8 +155,8 @@ def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
         segmenter=replace(paper.segmenter, segments=task.levels),
         unite=replace(paper.unite, min_duration=task.least_frames or task.grid[0]),
         embedder=replace(paper.embedder, window_step=task.window_step),
-        videos=10**6, score_videos=10**6, effect_videos=1, random_videos=10**6, random_sets=task.sets, random_size=task.set_size,
-        random_crops=task.random_crops,
+        videos=10**6, score_videos=10**6, effect_videos=1, random_videos=10**6, random_sets=task.sets,
+        random_size=task.set_size, random_crops=task.random_crops,
     )  # fmt: skip
     small = {"embedder": replace(settings.embedder, size=max(task.grid[1] // 2, 1))}
     changes = {
