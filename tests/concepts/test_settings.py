@@ -190,7 +190,7 @@ def test_every_tcav_test_can_be_chosen(test):
 
 def test_counts_start_at_one():
     counts = [f.name for f in fields(DEFAULT) if type(getattr(DEFAULT, f.name)) is int and f.name != "seed"]
-    assert len(counts) == 7
+    assert len(counts) == 8
     for name in counts:
         assert getattr(replace(DEFAULT, **{name: 1}), name) == 1
         with pytest.raises(DataError, match=f"expected {name} to be at least 1, got 0; raise it"):
