@@ -18,6 +18,7 @@ from torch import nn
 import voxplain as vx
 from reference_way import Clock, Network, Way, explain
 from voxplain.concepts.acceptance import Popularity
+from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.settings import CHOICES
 from voxplain.datasets.folder import read_clips
 from voxplain.model import VideoModel
@@ -151,7 +152,7 @@ def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
     """The reference's settings, as the library names them, in one of the modes that `modes` lists."""
     paper = vx.PRESETS["reference-code"]
     settings = replace(
-        paper, clusterer=replace(paper.clusterer, clusters=task.clusters), acceptance=COMMON, keep=task.keep,
+        paper, clusterer=KMeans(clusters=task.clusters), acceptance=COMMON, keep=task.keep,  # our k-means, as it comes
         segmenter=replace(paper.segmenter, segments=task.levels),
         unite=replace(paper.unite, min_duration=task.least_frames or task.grid[0]),
         embedder=replace(paper.embedder, window_step=task.window_step),
