@@ -9,6 +9,9 @@ import pytest
 
 import voxplain as vx
 from voxplain.cli.execution import read_span
+from voxplain.cli.job import Job
+from voxplain.cli.network import Network
+from voxplain.cli.run import run_job
 from voxplain.concepts.cluster import KMeans
 from voxplain.errors import DataError
 from voxplain.explain import Budget, explain_within
@@ -102,3 +105,24 @@ def test_wrong_budgets() -> None:
     for wrong in ({"seconds": 0}, {"first": 1}, {"growth": 1.0}, {"unrelated": 3}):
         with pytest.raises(DataError, match="expected a time above 0"):
             Budget(**{"seconds": 1.0, **wrong})
+
+
+def test_classes_and_layers_share_the_time(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clips: dict[str, list[vx.Clip]]
+) -> None:
+    """A clock that stands still: each gets what is left over those to come."""
+    given: list[float] = []
+    done = explained(clips, Budget(1e6, first=6, **NEVER), tmp_path / "done", 1.0)
+
+    def within(budget: Budget, model: vx.VideoModel, *_: object, target: str, **__: object) -> vx.ConceptRun:
+        given.append(budget.seconds)
+        return replace(done, target=target, layer=model.layer)
+
+    monkeypatch.setattr("voxplain.cli.run.explain_within", within)
+    monkeypatch.setattr("voxplain.cli.run.time.monotonic", lambda: 0.0)
+    job = Job(
+        small_set, small_set / "unrelated", tmp_path / "run", ("cross", "orbit"),
+        Network(net="planted", layer=("pool", "block3")), SETTINGS, "default", budget=120.0,
+    )  # fmt: skip
+    run_job(job, evaluate=False)
+    assert given == pytest.approx([120 / 4, 120 / 3, 120 / 2, 120])

@@ -48,10 +48,11 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
     )  # fmt: skip
     runs: list[ConceptRun] = []
     waits: list[Missing] = []
-    for layer in job.network.layer or (None,):
+    layers = job.network.layer or (None,)
+    for place, layer in enumerate(layers):
         model = open_model(job.network, videos.classes, layer=layer)
         with metered(model.net) if execution.profile else nullcontext() as meter:
-            found, missing = course.layer(model)
+            found, missing = course.layer(model, len(layers) - place - 1)
         runs, waits = [*runs, *found], [*waits, *missing]
         if meter is not None:
             tell_profile(console, seconds, meter, model, execution.workers or cores())
@@ -76,8 +77,8 @@ class _Course:
     tools: dict[str, Any]  # store, progress and place of computing of `explain_concepts`
     end: float | None
 
-    def layer(self, model: VideoModel) -> tuple[list[ConceptRun], list[Missing]]:
-        """Every class at one layer, and what other shares have not done yet."""
+    def layer(self, model: VideoModel, more: int) -> tuple[list[ConceptRun], list[Missing]]:
+        """Every class at one layer, ``more`` layers to come, and what other shares have not done yet."""
         job = self.job
         random = _read(
             model, scan_folder(job.random), job, job.settings.random_videos, "unrelated videos", self.console
@@ -86,7 +87,7 @@ class _Course:
         waits: list[Missing] = []
         for place, name in enumerate(job.classes):
             try:
-                run = self.one(model, name, random, len(job.classes) - place)
+                run = self.one(model, name, random, len(job.classes) * (more + 1) - place)
             except Missing as error:
                 waits.append(error)
                 continue
