@@ -12,8 +12,9 @@ import numpy as np
 from voxplain.errors import DataError
 from voxplain.experiments.comparison import CONTROLS, KINDS, mean_ranks
 from voxplain.explain.benchmark import Judged
+from voxplain.metrics.agreement import paired_gain
 from voxplain.report.tables import number
-from voxplain.statistics import bootstrap_interval, holm, sign_flip_test, spearman
+from voxplain.statistics import holm, spearman
 
 __all__ = ["Agreement", "Pair", "pair_rows", "paired", "pairs_markdown", "ranks_agreement"]
 
@@ -76,13 +77,11 @@ def _family(
         gain = sign * (table[:, known.index(other)] - table[:, known.index(reference)])
         gain = gain[np.isfinite(gain)]
         if len(gain) > 1:
-            low, high = bootstrap_interval(gain, np.random.default_rng(0))
-            wins = float(((gain > 0) + 0.5 * (gain == 0)).mean())
-            rows.append((other, gain, low, high, wins, sign_flip_test(gain, np.random.default_rng(0))))
-    corrected = holm([row[-1] for row in rows])
+            rows.append((other, paired_gain(gain), len(gain)))
+    corrected = holm([test[-1] for _, test, _ in rows])
     return [
-        Pair(name, other, reference, float(gain.mean()), low, high, wins, p, float(c), len(gain))
-        for (other, gain, low, high, wins, p), c in zip(rows, corrected, strict=True)
+        Pair(name, other, reference, *test, float(c), clips)
+        for (other, test, clips), c in zip(rows, corrected, strict=True)
     ]
 
 

@@ -14,7 +14,15 @@ from voxplain.errors import DataError
 from voxplain.metrics.record import Measured
 from voxplain.statistics import benjamini_hochberg, bootstrap_interval, holm, sign_flip_test
 
-__all__ = ["AgainstRandom", "against_random", "krippendorff_alpha", "method_agreement", "rank_agreement", "reliability"]
+__all__ = [
+    "AgainstRandom",
+    "against_random",
+    "krippendorff_alpha",
+    "method_agreement",
+    "paired_gain",
+    "rank_agreement",
+    "reliability",
+]
 
 
 def rank_agreement(scores: np.ndarray, how: Literal["spearman", "kendall"] = "spearman") -> np.ndarray:
@@ -125,15 +133,17 @@ def against_random(
             f"expected a name for each of {table.shape[1]} methods and correction holm or bh, got {len(names)} and "
             f"{correction!r}"
         )
-    gain = table - chance[:, None]
-    p = [sign_flip_test(g, np.random.default_rng(seed)) for g in gain.T]
+    tests = [paired_gain(gain, seed) for gain in (table - chance[:, None]).T]
+    p = [test[-1] for test in tests]
     corrected = holm(p) if correction == "holm" else benjamini_hochberg(p)
-    rows = []
-    for m, name in enumerate(names):
-        low, high = bootstrap_interval(gain[:, m], np.random.default_rng(seed))
-        wins = float(((gain[:, m] > 0) + 0.5 * (gain[:, m] == 0)).mean())
-        rows.append(AgainstRandom(name, float(gain[:, m].mean()), low, high, wins, p[m], float(corrected[m])))
-    return rows
+    return [AgainstRandom(n, *test, float(c)) for n, test, c in zip(names, tests, corrected, strict=True)]
+
+
+def paired_gain(gain: np.ndarray, seed: int = 0) -> tuple[float, float, float, float, float]:
+    """A gain on each of V clips, [V]: mean, 95 % interval from and to, share of wins (a tie half), sign-flip p."""
+    low, high = bootstrap_interval(gain, np.random.default_rng(seed))
+    wins = float(((gain > 0) + 0.5 * (gain == 0)).mean())
+    return float(gain.mean()), low, high, wins, sign_flip_test(gain, np.random.default_rng(seed))
 
 
 def _table(scores: np.ndarray) -> np.ndarray:
