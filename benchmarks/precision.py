@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from voxplain.datasets.planted import DESIGNS, draw_scene, render
-from voxplain.inference import fidelity, flops, fold
+from voxplain.inference import fidelity, flops, fold, look
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.nets.r3d import Add
@@ -198,13 +198,13 @@ def compare(name: str, args: argparse.Namespace) -> dict[str, Any]:
             start = time.process_time()
             run()
             least[way] = min(least.get(way, float("inf")), time.process_time() - start)
-    truth, count = model.see(shown), flops(model)
+    truth, count = look(model, shown), flops(model)
     figures: dict[str, Any] = {}
     for way, seconds in least.items():
         a_clip = seconds / len(shown)
         row = {"ms": a_clip * 1e3, "faster": least["fp32"] / seconds, "gflops": count / a_clip / 1e9}
         if way in made:
-            close = fidelity(model, made[way], shown, truth, made[way].see(shown))
+            close = fidelity(truth, look(made[way], shown, truth.target))
             row |= {
                 "cosine": close.cosine,
                 "centred_cosine": close.centred_cosine,

@@ -215,8 +215,7 @@ class VideoModel:
 
     def _batches(self, frames: Frames) -> Iterator[Frames]:
         self._refuse_wrong(frames)
-        if not len(frames):
-            raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
+        _refuse_none(frames)
         return (frames[i : i + self.batch_size] for i in range(0, len(frames), self.batch_size))
 
     # Not inference mode: its tensors, also those that a network caches, can take part in no later gradient.
@@ -245,14 +244,29 @@ class VideoModel:
         the map's gradient over positions. Objectives: the entries of OBJECTIVES.
         """
         y = self.class_index(target)
-        if objective not in OBJECTIVES:
-            raise ModelError(f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one")
+        _refuse_objective(objective)
         with as_found(self.net), torch.inference_mode(False), torch.no_grad():
-            return torch.cat([self._gradient(part, y, OBJECTIVES[objective]) for part in self._batches(frames)])
+            return torch.cat([self._derive(part, y, OBJECTIVES[objective])[2] for part in self._batches(frames)])
 
-    def _gradient(self, frames: Frames, y: int, objective: Callable[[Tensor, int], Tensor]) -> Tensor:
+    def see_and_derive(
+        self, frames: Frames, target: int | None = None, *, objective: Objective = "log_odds"
+    ) -> tuple[int, Seen, Tensor]:
+        """(class, what `see` gives, what `gradient` gives for the class) in one pass of one batch.
+
+        Without a ``target`` the class is the one with the first clip's greatest logit.
+        """
+        _refuse_objective(objective)
+        self._refuse_wrong(frames)
+        _refuse_none(frames)
+        with as_found(self.net), torch.inference_mode(False), torch.no_grad():
+            return self._derive(frames, target, OBJECTIVES[objective])
+
+    def _derive(
+        self, frames: Frames, y: int | None, objective: Callable[[Tensor, int], Tensor]
+    ) -> tuple[int, Seen, Tensor]:
         with torch.no_grad():  # recording starts at the layer, also when every parameter is frozen
             z, activation = self._forward(self.prepare(frames), start_gradient)
+            y = int(z[0].argmax()) if y is None else y
             if y >= z.shape[1]:
                 raise ModelError(f"expected a class index from 0 to {z.shape[1] - 1}, got {y}; choose one")
             score = objective(z.float(), y).sum()
@@ -262,10 +276,20 @@ class VideoModel:
                 f"expected logits that depend on layer {self.layer!r}, got no gradient there; "
                 "name a layer on the way to the logits, and let the network run with gradients"
             )
-        g = g.float()
-        if g.ndim == 2 or not self.pool:
-            return g.flatten(1)
-        return channels_second(g, self.channel_axis).flatten(2).sum(2)
+        g, seen = g.float(), activation.detach().float()
+        flat = g.ndim == 2 or not self.pool
+        summed = g.flatten(1) if flat else channels_second(g, self.channel_axis).flatten(2).sum(2)
+        return y, Seen(z.detach().float(), pool_features(seen, self.pool, self.channel_axis)), summed
+
+
+def _refuse_none(frames: Frames) -> None:
+    if not len(frames):
+        raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
+
+
+def _refuse_objective(objective: str) -> None:
+    if objective not in OBJECTIVES:
+        raise ModelError(f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one")
 
 
 def stack(clips: Sequence[Any]) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from small_nets import GRID, ConvNet, LinearNet, TokenNet, Wrapped, clips
 from voxplain.errors import ModelError
 from voxplain.inference import Fidelity, Inference, bfloat16_hardware, fast
-from voxplain.inference.fidelity import fidelity, lowest_cosine
+from voxplain.inference.fidelity import Look, fidelity, look, lowest_cosine
 from voxplain.model import Seen, VideoModel
 from voxplain.nets import NETS, build_net
 
@@ -67,9 +67,10 @@ def test_our_nets_in_both_precisions(name, precision):
     assert made.model.dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     assert made.channels_last
     assert made.folded
-    seen, truth = made.model.see(frames), m.see(frames)
+    seen = made.model.see(frames)
     assert seen.features.dtype == seen.logits.dtype == torch.float32
-    assert made.fidelity == fidelity(m, made.model, frames, truth, seen)
+    truth = look(m, frames)
+    assert made.fidelity == fidelity(truth, look(made.model, frames, truth.target))
     assert made.fidelity.clips == 8
     assert made.fidelity.centred_cosine > (0.99 if precision == "bf16" else 1 - 1e-9)
     assert made.fidelity.gradient_cosine > (0.99 if precision == "bf16" else 1 - 1e-9)
@@ -287,13 +288,9 @@ def test_a_linear_network_is_left():
 
 
 def test_fidelity_of_known_numbers():
-    class Same:
-        def gradient(self, *_: object, objective: str) -> Tensor:
-            return torch.eye(2)
-
     a = Seen(torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
     b = Seen(torch.tensor([[0.0, 2.5], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
-    found = fidelity(Same(), Same(), clips(2), a, b)
+    found = fidelity(Look(a, 0, torch.eye(2)), Look(b, 0, torch.eye(2)))
     assert found.cosine == pytest.approx(0.5**0.5)
     assert found.centred_cosine == pytest.approx(0)  # (0, ±½) against (±½, 0)
     assert found.logit_gap == pytest.approx(0.5)
@@ -316,7 +313,8 @@ def test_the_sample_is_spread_over_the_clips():
             return super().forward(x)
 
     made = Inference(precision="fp32", sample=5)(model(Counts(), "feature", batch_size=64), varied(30))
-    assert Counts.rows == made.fidelity.clips == 5
+    assert made.fidelity.clips == 5
+    assert Counts.rows == 3  # two were seen before, with a gradient
 
 
 @pytest.mark.parametrize("options", [{"precision": "fp16"}, {"min_cosine": 2}, {"sample": 3}])

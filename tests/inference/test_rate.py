@@ -1,9 +1,13 @@
 """Operations counted against arithmetic by hand; the peak is a figure of the machine."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from small_nets import GRID, ConvNet, LinearNet
+from small_nets import GRID, ConvNet, LinearNet, TokenNet, clips
 from voxplain.inference import flops, fold, peak
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
@@ -22,6 +26,29 @@ def test_folding_and_number_type_do_not_change_the_count():
     net = fold(m, torch.zeros(1, 16, 64, 64, 3, dtype=torch.uint8))[0].bfloat16()
     assert flops(VideoModel(net=net, layer="pool", grid=(16, 64, 64))) == flops(m)
     assert flops(m) == pytest.approx(0.288e9, rel=0.01)
+
+
+@pytest.mark.parametrize(("net", "layer"), [(ConvNet(), "pool"), (TokenNet(False), "blocks.1")])
+def test_count_is_that_of_torch(net, layer):
+    m = VideoModel(net=net.eval(), layer=layer, grid=GRID, layout="BTCHW" if layer == "blocks.1" else "BCTHW")
+    with FlopCounterMode(display=False) as counter:
+        m.logits(clips(1))
+    assert flops(m) == counter.get_total_flops() > 0
+
+
+def test_counting_does_not_import_the_compiler():
+    """Which takes more than a second of every run."""
+    code = (
+        "import sys, numpy as np\n"
+        "from voxplain.inference import Inference, flops\n"
+        "from voxplain.model import VideoModel\n"
+        "from voxplain.nets import build_net\n"
+        "m = VideoModel(net=build_net('tiny', 4).eval(), layer='pool', grid=(8, 32, 32))\n"
+        "flops(m)\n"
+        "Inference()(m, np.random.default_rng(0).integers(0, 256, (4, 8, 32, 32, 3), np.uint8))\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_network_is_left_as_it_was():

@@ -156,16 +156,13 @@ def open_session(
 ) -> Session:  # fmt: skip
     """A session whose network computes as `settings.inference` says, checked on supervoxels of ``clips``."""
     places = np.unique(np.linspace(0, len(clips) - 1, min(CHECKED, len(clips))).round().astype(int))
-    shown = []
-    for number, i in enumerate(places):
-        clip = middle(model, clips[int(i)])
-        parts = settings.segmenter(clip)
-        ids = np.arange(0, parts.count, max(1, parts.count // 2))[:2]
-        shown.append(MaskedCrops().shown(model, clip, parts, ids))
-        if number == 0:  # a network that refuses the features says so before any work
-            for embedder in filter(None, (settings.embedder, settings.cav_embedder)):
-                embedder(model, clip, parts, ids=ids[:1])
+    seen = [middle(model, clips[int(i)]) for i in places]
+    parts = [settings.segmenter(clip) for clip in seen]
+    ids = [np.arange(0, p.count, max(1, p.count // 2))[:2] for p in parts]
+    shown = [MaskedCrops().shown(model, c, p, i) for c, p, i in zip(seen, parts, ids, strict=True)]
     fast = _fast(model, settings.inference, np.concatenate(shown))
+    for embedder in filter(None, (settings.embedder, settings.cav_embedder)):
+        embedder(fast.model, seen[0], parts[0], ids=ids[0][:1])  # what refuses its features says so before any work
     return Session(model, fast, settings, store, progress, on(fast.model))
 
 

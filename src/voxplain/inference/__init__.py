@@ -1,7 +1,7 @@
 """A trained network made fast: batch norm folded, lower precision where it is checked, one copy a thread."""
 
 from voxplain.inference.fast import PRECISIONS, Accelerated, Inference
-from voxplain.inference.fidelity import Fidelity, fidelity
+from voxplain.inference.fidelity import Fidelity, fidelity, look
 from voxplain.inference.fold import fold
 from voxplain.inference.hardware import bfloat16_hardware
 from voxplain.inference.meter import Meter, Rate, metered, rates
@@ -20,6 +20,7 @@ __all__ = [
     "fidelity",
     "flops",
     "fold",
+    "look",
     "metered",
     "one_thread",
     "peak",

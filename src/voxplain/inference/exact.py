@@ -6,26 +6,32 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from voxplain.inference.fidelity import largest_gap
+from voxplain.inference.fidelity import Look, largest_gap, look
 from voxplain.inference.fold import copied, fold
-from voxplain.model import Frames, Seen, VideoModel
+from voxplain.model import Frames, VideoModel
 
-__all__ = ["Made", "exact", "first_line"]
+__all__ = ["Made", "Way", "exact", "first_line", "ways"]
 
 ROUNDING = 1e-3  # of the largest value; I3D in float32 was itself 1e-4 from float64 on noise, other nets a tenth
 _ROUNDING_TF32 = 1e-2  # where a GPU's convolutions may round what they multiply to 10 bits
 _FINE = (torch.float32, torch.float64)  # types in which rounding can be told from error
 
-Way = tuple[str, tuple[str, ...], Callable[[], VideoModel]]  # in words, batch norms folded, the copy
+@dataclass(frozen=True, eq=False)
+class Way:
+    """A step that can be taken: in ``words``, the batch norms ``folded``, and what makes the copy."""
+
+    words: str
+    folded: tuple[str, ...]
+    make: Callable[[], VideoModel]
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A model on the way to a fast one, what it saw in the sample, and the batch norms folded."""
+    """A model on the way to a fast one, how it saw the sample, and the way it was made; None: it is as it was."""
 
     model: VideoModel
-    seen: Seen
-    folded: tuple[str, ...] = ()
+    look: Look
+    way: Way | None = None
 
 
 def first_line(error: BaseException) -> str:
@@ -41,45 +47,47 @@ def _wide(net: nn.Module) -> nn.Module:
     return net
 
 
-def _ways(model: VideoModel, frames: Frames, notes: list[str]) -> list[Way]:
-    """Copies of the model to try, the fastest first."""
+def _last(model: VideoModel, net: nn.Module) -> VideoModel:
+    return replace(model, net=_wide(copied(net)), channels_last=True)
+
+
+def ways(model: VideoModel, frames: Frames, notes: list[str]) -> list[Way]:
+    """What can be tried, the fastest first; what cannot be folded is added to ``notes``. Shows one clip, or none."""
+    if model.dtype not in _FINE:
+        return []
     wide = any(p.ndim == 5 for p in model.net.parameters())
     folded: list[str] = []
     try:
         net, folded = fold(model, frames)
     except Exception as error:  # whatever a network raises when it is copied or its parts are watched
         notes.append(f"batch norm is not folded ({first_line(error)})")
-    ways: list[Way] = []
+    found: list[Way] = []
     if folded and wide:
-        ways.append(("with batch norm folded and channels last", tuple(folded), lambda: _last(model, net)))
+        found.append(Way("with batch norm folded and channels last", tuple(folded), lambda: _last(model, net)))
     if folded:
-        ways.append(("with batch norm folded", tuple(folded), lambda: replace(model, net=net)))
+        found.append(Way("with batch norm folded", tuple(folded), lambda: replace(model, net=net)))
     if wide:
-        ways.append(("with channels last", (), lambda: _last(model, model.net)))
-    return ways
+        found.append(Way("with channels last", (), lambda: _last(model, model.net)))
+    return found
 
 
-def _last(model: VideoModel, net: nn.Module) -> VideoModel:
-    return replace(model, net=_wide(copied(net)), channels_last=True)
-
-
-def exact(model: VideoModel, frames: Frames, truth: Seen) -> tuple[Made, list[str]]:
-    """The fastest copy whose features and logits are ``truth`` up to rounding, and what was left out, in words.
+def exact(model: VideoModel, frames: Frames, truth: Look, tried: list[Way], notes: list[str]) -> Made:
+    """The first of the ways whose features and logits are ``truth`` up to rounding; ``notes``: why not those before.
 
     Without one that runs and agrees, the model itself.
     """
-    notes: list[str] = []
     tf32 = model.device.type == "cuda" and torch.backends.cudnn.allow_tf32
     limit = _ROUNDING_TF32 if tf32 else ROUNDING
-    for words, folded, make in _ways(model, frames, notes) if model.dtype in _FINE else ():
+    for way in tried:
         try:
-            fast = make()
-            seen = fast.see(frames)
+            fast = way.make()
+            seen = look(fast, frames, truth.target)
         except Exception as error:  # whatever a network raises that wants its own layers or memory order
-            notes.append(f"{words} the network does not run ({first_line(error)})")
+            notes.append(f"{way.words} the network does not run ({first_line(error)})")
             continue
-        gap = largest_gap(truth, seen)
+        gap = largest_gap(truth.seen, seen.seen)
         if gap <= limit:
-            return Made(fast, seen, folded), notes
-        notes.append(f"{words} outputs change by {gap:.2g} of the largest, more than rounding")
-    return Made(model, truth), [*notes, "the network runs as it was"]
+            return Made(fast, seen, way)
+        notes.append(f"{way.words} outputs change by {gap:.2g} of the largest, more than rounding")
+    notes.append("the network runs as it was")
+    return Made(model, truth)

@@ -6,24 +6,24 @@ Nothing is decided by a stopwatch, so the same machine always decides the same. 
 see the whole network to gain, and then neither hooks at a layer nor copies of the network work.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from voxplain.errors import ModelError
-from voxplain.inference.exact import Made, exact, first_line
-from voxplain.inference.fidelity import Fidelity, fidelity
+from voxplain.inference.exact import Made, Way, exact, first_line, ways
+from voxplain.inference.fidelity import Fidelity, Look, fidelity, look
 from voxplain.inference.fold import copied
 from voxplain.inference.hardware import bfloat16_hardware
-from voxplain.inference.rate import flops
+from voxplain.inference.rate import Count, flops
 from voxplain.model import Frames, Seen, VideoModel
 
 __all__ = ["PRECISIONS", "Accelerated", "Inference"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 LARGE = 100_000_000  # operations a clip; from here on bfloat16 took at most 0.75 of float32's time on a CPU
-ROUNDED = 2  # clips on which the steps that only round differently are compared
 HUGE = 10_000_000_000  # operations a clip; from here on more than AT_ONCE clips leave a processor core's caches
 AT_ONCE = 4  # R3D-18 at 112 pixels, clips/s on two cores by batch 1 to 16: 11.9, 11.3, 12.3, 10.5, 10.3; I3D alike
 FEWEST = 4  # clips to centre: with fewer a clip is much of the mean it is compared with
@@ -75,22 +75,41 @@ class Inference:
         """The fast copy. Raises ModelError where the model itself cannot see the frames."""
         model.prepare(frames[:1])  # refuses what is no clip of this model before it is indexed
         frames = frames[np.linspace(0, len(frames) - 1, min(len(frames), self.sample)).round().astype(int)]
-        truth, operations = model.see(frames), flops(model)
-        few = frames[:ROUNDED]
-        fast, notes = exact(model, few, Seen(truth.logits[: len(few)], truth.features[: len(few)]))
-        half, close, why = self._half(model, fast, frames, truth, operations)
-        fast = half or fast
+        truth, notes = look(model, frames), list[str]()
+        with Count() as count:  # of the pass that looks for what can be folded
+            tried = ways(model, frames, notes)
+        operations = count.operations if tried and not notes else flops(model)
+        refused = self._refused(model, truth.seen, operations)
+        if refused:
+            made, why = exact(model, frames, truth, tried, notes), f"{_name(model.dtype)}: {refused}"
+        else:
+            made, why = self._fastest(model, frames, truth, tried, notes)
         return Accelerated(
-            model=_with_batch(fast.model, at_once(model, operations)),
-            precision=_name(fast.model.dtype),
+            model=_with_batch(made.model, at_once(model, operations)),
+            precision=_name(made.model.dtype),
             reason="; ".join([why, *notes]),
-            fidelity=close or fidelity(model, fast.model, frames, truth, fast.model.see(frames)),
-            folded=fast.folded,
-            channels_last=fast.model.channels_last,
+            fidelity=fidelity(truth, made.look),
+            folded=made.way.folded if made.way else (),
+            channels_last=made.model.channels_last,
         )
 
+    def _fastest(
+        self, model: VideoModel, frames: Frames, truth: Look, tried: list[Way], notes: list[str]
+    ) -> tuple[Made, str]:
+        """The copy with bfloat16 weights, or the fastest without; and why."""
+        first = tried[0] if tried else None
+        # Untested in float32: the check of bfloat16 tests the way, too, in a third of the time.
+        half, why = self._half(first.make if first else lambda: model, first, frames, truth)
+        if half:
+            return half, why
+        made = exact(model, frames, truth, tried, notes)
+        if made.way is first:
+            return made, why
+        half, why = self._half(lambda: made.model, made.way, frames, truth)
+        return half or made, why
+
     def _refused(self, model: VideoModel, truth: Seen, operations: int) -> str | None:
-        """Why bfloat16 is not even tried."""
+        """Why bfloat16 is not even tried; None: it is."""
         if self.precision == "fp32":
             return "fp32 was asked for"
         if model.dtype is not torch.float32:
@@ -104,27 +123,22 @@ class Inference:
         return None
 
     def _half(
-        self, model: VideoModel, fast: Made, frames: Frames, truth: Seen, operations: int
-    ) -> tuple[Made | None, Fidelity | None, str]:
-        """The copy with bfloat16 weights where it is as good as asked for, how good; and why, or why not."""
-        if why := self._refused(model, truth, operations):
-            return None, None, f"{_name(model.dtype)}: {why}"
+        self, make: Callable[[], VideoModel], way: Way | None, frames: Frames, truth: Look
+    ) -> tuple[Made | None, str]:
+        """The copy with bfloat16 weights where it is as good as asked for; and why, or why not."""
         try:
-            half = replace(fast.model, net=copied(fast.model.net).to(torch.bfloat16))
-            made = Made(half, half.see(frames), fast.folded)
-            found = fidelity(model, half, frames, truth, made.seen)
+            base = make()
+            half = replace(base, net=copied(base.net).to(torch.bfloat16))
+            made = Made(half, look(half, frames, truth.target), way)
         except Exception as error:  # whatever a network raises that mixes number types
-            return None, None, f"fp32: the network does not run in bf16 ({first_line(error)})"
+            return None, f"fp32: the network does not run in bf16 ({first_line(error)})"
+        found = fidelity(truth, made.look)
         figures = f"lowest centred cosine of the features of {found.clips} clips {found.centred_cosine:.4f}"
         if not found.centred_cosine >= self.min_cosine:  # also when it is no number
-            return None, None, f"fp32: bf16 has a {figures}, below {self.min_cosine:g}{_alike(truth)}"
+            return None, f"fp32: bf16 has a {figures}, below {self.min_cosine:g}{_alike(truth.seen)}"
         if found.gradient_cosine is not None and not found.gradient_cosine >= self.min_cosine:
-            return (
-                None,
-                None,
-                f"fp32: bf16 has gradients of cosine {found.gradient_cosine:.4f}, below {self.min_cosine:g}",
-            )
-        return made, found, f"bf16: {figures}"
+            return None, f"fp32: bf16 has gradients of cosine {found.gradient_cosine:.4f}, below {self.min_cosine:g}"
+        return made, f"bf16: {figures}"
 
 
 def _with_batch(model: VideoModel, size: int) -> VideoModel:

@@ -11,9 +11,9 @@ from torch import Tensor
 from voxplain.errors import ModelError
 from voxplain.model import Frames, Objective, Seen, VideoModel
 
-__all__ = ["Fidelity", "fidelity", "largest_gap", "lowest_cosine"]
+__all__ = ["Fidelity", "Look", "fidelity", "largest_gap", "look", "lowest_cosine"]
 
-_GRADIENT_CLIPS = 2  # a pass more for each, so few
+_GRADIENT_CLIPS = 2  # where the layer is an early one, a gradient costs more than the pass
 _OBJECTIVE: Objective = "log_odds"  # where the head is linear the logit's gradient is its weights, whatever is seen
 
 
@@ -29,7 +29,7 @@ class Fidelity:
     centred_cosine: float  # of features less their mean
     logit_gap: float  # largest absolute difference of logits
     relative_gap: float  # the same in standard deviations of the network's logits, over all clips and classes
-    gradient_cosine: float | None  # at the layer, of the class predicted most; None: the network gives no gradient
+    gradient_cosine: float | None  # at the layer, of one class; None: the network gives no gradient
     clips: int  # in the sample
 
 
@@ -52,26 +52,40 @@ def largest_gap(a: Seen, b: Seen) -> float:
     return max(gaps)
 
 
-def _gradient_cosine(model: VideoModel, fast: VideoModel, frames: Frames, logits: Tensor) -> float | None:
-    target = int(logits.argmax(1).mode().values)
-    few = frames[:_GRADIENT_CLIPS]
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a network makes of the clips of a sample: all seen, and of the first few the gradient of a class."""
+
+    seen: Seen
+    target: int
+    gradient: Tensor | None  # [n,D], n ≤ N; None: the layer gets none
+
+
+def look(model: VideoModel, frames: Frames, target: int | None = None) -> Look:
+    """Show clips uint8 [N,T,H,W,3] to a network once; ``target``: the class, None: the first clip's."""
+    few = frames[: min(_GRADIENT_CLIPS, model.batch_size)]
     try:
-        a, b = (m.gradient(few, target, objective=_OBJECTIVE) for m in (model, fast))
+        y, first, gradient = model.see_and_derive(few, target, objective=_OBJECTIVE)
     except ModelError:  # a layer that the logits do not depend on has features all the same
-        return None
-    return lowest_cosine(a, b)
+        seen = model.see(frames)
+        return Look(seen, int(seen.logits[0].argmax()) if target is None else target, None)
+    if len(frames) > len(few):
+        rest = model.see(frames[len(few) :])
+        first = Seen(torch.cat([first.logits, rest.logits]), torch.cat([first.features, rest.features]))
+    return Look(first, y, gradient)
 
 
-def fidelity(model: VideoModel, fast: VideoModel, frames: Frames, seen: Seen, fast_seen: Seen) -> Fidelity:
-    """Compare two networks on frames uint8 [N,T,H,W,3], whose features and logits are ``seen`` and ``fast_seen``."""
-    a, b = seen.features, fast_seen.features
-    gap = float((seen.logits - fast_seen.logits).abs().max())
-    spread = float(seen.logits.std(correction=0))
+def fidelity(truth: Look, fast: Look) -> Fidelity:
+    """Compare a network and a fast copy of it, looking at the same clips and class."""
+    a, b = truth.seen.features, fast.seen.features
+    gap = float((truth.seen.logits - fast.seen.logits).abs().max())
+    spread = float(truth.seen.logits.std(correction=0))
+    both = truth.gradient is not None and fast.gradient is not None
     return Fidelity(
         cosine=lowest_cosine(a, b),
         centred_cosine=lowest_cosine(a - a.mean(0), b - b.mean(0)),
         logit_gap=gap,
         relative_gap=gap / spread if spread else gap,
-        gradient_cosine=_gradient_cosine(model, fast, frames, seen.logits),
+        gradient_cosine=lowest_cosine(truth.gradient, fast.gradient) if both else None,  # type: ignore[arg-type]
         clips=len(a),
     )

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from voxplain.errors import ModelError
+from voxplain.inference.watching import Watching
 from voxplain.layers import as_found, find_layer
 from voxplain.model import Frames, VideoModel
 
@@ -41,7 +41,7 @@ def copied(net: nn.Module) -> nn.Module:
 
 
 @dataclass(eq=False)
-class _Uses(TorchDispatchMode):
+class _Uses(Watching):
     """Inside which modules the operations of a pass read the tensors that are of interest."""
 
     inside: list[nn.Module] = field(default_factory=list)

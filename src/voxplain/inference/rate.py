@@ -2,28 +2,45 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv3d
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
+from voxplain.inference.watching import Watching
 from voxplain.model import VideoModel
 
-__all__ = ["flops", "peak"]
+__all__ = ["Count", "flops", "peak"]
 
 _CHANNELS = (64, 128, 256, 512)
 
 
-def flops(model: VideoModel) -> int:
-    """Operations of one clip's forward pass; a multiplication with its addition counts 2.
+class Count(Watching):
+    """Counts the operations of what runs inside a ``with`` block; a multiplication with its addition counts 2.
 
     Matrix products and convolutions are counted, which is nearly all; element-wise work is not.
     """
-    with FlopCounterMode(display=False) as counter:
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The operation itself, counted by torch's own formula."""
+        out, formula = func(*args, **(kwargs or {})), flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.operations += int(formula(*args, **(kwargs or {}), out_val=out))
+        return out
+
+
+def flops(model: VideoModel) -> int:
+    """Operations of one clip's forward pass, as `Count` counts them."""
+    with Count() as count:
         model.logits(np.zeros((1, *model.grid, 3), np.uint8))
-    return int(counter.get_total_flops())
+    return count.operations
 
 
 def _works(device: torch.device, dtype: torch.dtype) -> list[tuple[float, Callable[[], object]]]:

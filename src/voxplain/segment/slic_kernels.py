@@ -112,12 +112,20 @@ def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, space, best, la
             space[row + 6] = (aside + d6) * weight
             space[row + 7] = (aside + d7) * weight
     s0, s1, s2 = seeds[k, 3], seeds[k, 4], seeds[k, 5]
-    for i in range(VOXELS):
-        e0, e1, e2 = tiles[a, b, c, 0, i] - s0, tiles[a, b, c, 1, i] - s1, tiles[a, b, c, 2, i] - s2
-        d, held, owner = space[i] + (e0 * e0 + e1 * e1 + e2 * e2) / most, best[i], label[i]
-        wins = (d < held) | ((d == held) & (k < owner))
-        best[i] = d if wins else held
-        label[i] = k if wins else owner
+    if most == 1.0:  # all of SLIC's: to divide by it changes no bit and takes a third of the time
+        for i in range(VOXELS):
+            e0, e1, e2 = tiles[a, b, c, 0, i] - s0, tiles[a, b, c, 1, i] - s1, tiles[a, b, c, 2, i] - s2
+            d, held, owner = space[i] + (e0 * e0 + e1 * e1 + e2 * e2), best[i], label[i]
+            wins = d < held
+            best[i] = d if wins else held
+            label[i] = k if wins else owner
+    else:
+        for i in range(VOXELS):
+            e0, e1, e2 = tiles[a, b, c, 0, i] - s0, tiles[a, b, c, 1, i] - s1, tiles[a, b, c, 2, i] - s2
+            d, held, owner = space[i] + (e0 * e0 + e1 * e1 + e2 * e2) / most, best[i], label[i]
+            wins = d < held
+            best[i] = d if wins else held
+            label[i] = k if wins else owner
 
 
 @compiled
@@ -130,9 +138,7 @@ def _rivals(seeds, first, near, bounds, ends, pull, boxes, a, b, c, spread, whol
     left = 0
     for n in range(near.shape[0]):
         k = near[n]
-        if k == first:
-            continue
-        if whole and (
+        if k != first and whole and (
             bounds[k] > reach * (1 + 1e-12) or _beaten(seeds, k, first, ends, pull, boxes, a, b, c, spread, reach)
         ):
             continue
@@ -175,8 +181,7 @@ def assign(tiles, boxes, shape, parts, seeds, counts, steps, spacing, weights, s
             whole = corners + dx[first, x0] + dx[first, x0 + WIDE - 1] < OUTSIDE
             left = _rivals(seeds, first, near[:found], bounds, ends, pull, boxes, a, b, c, spread, whole)
             best[:], label[:] = FAR, -1
-            near[left] = first
-            for n in range(left, -1, -1):
+            for n in range(left):  # by number: of equals the first stays
                 k = near[n]
                 _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, spread[k], space, best, label)
             for t in range(DEPTH):
