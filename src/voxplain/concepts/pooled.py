@@ -23,6 +23,7 @@ __all__ = ["PooledFeatures", "place_weights"]
 
 
 Run = Callable[[np.ndarray], object]
+Grid = tuple[int, int, int]  # places in t, y, x
 
 
 @dataclass(frozen=True)
@@ -124,17 +125,31 @@ def _look(
     layers: tuple[str, ...], run: Run | None,
 ) -> _Window:  # fmt: skip
     seen = feature_maps(model, clip.frames[None, slice(*span)], layers, run=run)
-    by_grid: dict[tuple[int, ...], torch.Tensor] = {}  # layers of one grid share their weights
+    by_grid: dict[Grid, torch.Tensor] = {}  # layers of one grid share their weights
+
+    def weights_on(grid: Grid) -> torch.Tensor:
+        if grid not in by_grid:
+            finer = next((g for g in by_grid if all(fine % n == 0 for fine, n in zip(g, grid, strict=True))), None)
+            by_grid[grid] = (
+                torch.from_numpy(place_weights(supervoxels, ids, grid, span)).to(model.device)
+                if finer is None
+                else _joined(by_grid[finer], finer, grid)
+            )
+        return by_grid[grid]
 
     def sums(values: torch.Tensor) -> _Sums:
-        grid = (values.shape[2], values.shape[3], values.shape[4])
-        if grid not in by_grid:
-            by_grid[grid] = torch.from_numpy(place_weights(supervoxels, ids, grid, span)).to(values.device)
-        flat, weights = values[0].flatten(1), by_grid[grid]
+        flat, weights = values[0].flatten(1), weights_on((values.shape[2], values.shape[3], values.shape[4]))
         found = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
         return _Sums(*(x.cpu().numpy() for x in found))
 
     return _Window({n: sums(v) for n, v in seen.maps.items()}, None if seen.feature is None else sums(seen.feature))
+
+
+def _joined(weights: torch.Tensor, finer: Grid, grid: Grid) -> torch.Tensor:
+    """Weights [N,P] on a grid of which ``finer`` splits every place into equal parts, from those on ``finer``."""
+    (t, h, w), parts = grid, [fine // n for fine, n in zip(finer, grid, strict=True)]
+    split = weights.view(len(weights), t, parts[0], h, parts[1], w, parts[2])
+    return split.sum((2, 4, 6)).flatten(1)
 
 
 def _rows_of(windows: Sequence[_Sums]) -> np.ndarray:

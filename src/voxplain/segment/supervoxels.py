@@ -118,6 +118,16 @@ class Supervoxels:
         """The temporal extent of each supervoxel in frames, int64 [N]."""
         return self.boxes[:, 1] - self.boxes[:, 0]
 
+    @cached_property
+    def voxels_before(self) -> NDArray[np.int64]:
+        """The number of voxels of each supervoxel in the frames before t, int64 [T+1,N]."""
+        frames, count = self.shape[0], self.count
+        found = np.zeros((frames, count + 1), dtype=np.int64)
+        rows = (np.arange(frames, dtype=np.int32) * (count + 1) + 1)[:, None, None]  # where each frame's id 0 is
+        for plane in self.labels:
+            found += np.bincount((plane + rows).ravel(), minlength=found.size).reshape(found.shape)
+        return np.concatenate([np.zeros((1, count), np.int64), found[:, 1:].cumsum(axis=0)])
+
     def mask(self, i: int) -> NDArray[np.bool_]:
         """The voxels of supervoxel `i`, bool [T,H,W]. Raises DataError when there is no such id."""
         if not 0 <= i < self.count:

@@ -102,7 +102,7 @@ def aligned_jaccard(supervoxels: Supervoxels, level: int, earlier: int, *, above
     length = np.minimum(a[..., 1] - a[..., 0], b[..., 1] - b[..., 0])
     start_a = a[..., 0] + (a[..., 1] - a[..., 0] - length) // 2
     start_b = b[..., 0] + (b[..., 1] - b[..., 0] - length) // 2
-    before = _voxels_before(supervoxels)
+    before = supervoxels.voxels_before
     total = before[start_a + length, first[:, None]] - before[start_a, first[:, None]]
     volume_b = before[start_b + length, second[None, :]] - before[start_b, second[None, :]]
 
@@ -121,13 +121,3 @@ def aligned_jaccard(supervoxels: Supervoxels, level: int, earlier: int, *, above
         jaccard[k] = shared / (total[i, j] - shared)
     found = jaccard > above
     return first[rows[found]], second[columns[found]], jaccard[found]
-
-
-def _voxels_before(supervoxels: Supervoxels) -> NDArray[np.int64]:
-    """Voxels of each supervoxel in the frames before t, int64 [T+1,N]."""
-    frames, count = supervoxels.shape[0], supervoxels.count
-    before = np.zeros((frames + 1, count), dtype=np.int64)
-    for plane in supervoxels.labels:
-        for t, frame in enumerate(plane):
-            before[t + 1] += np.bincount(frame.ravel().astype(np.intp) + 1, minlength=count + 1)[1:]
-    return before.cumsum(axis=0)
