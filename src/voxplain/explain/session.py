@@ -122,6 +122,11 @@ class Session:
         whole = isinstance(self.settings.embedder, PooledFeatures) and len(clip.frames) == self.model.grid[0]
         return (target, self.settings.objective) if whole and target is not None else None
 
+    def gradient(self, clip: Clip, target: int, make: Callable[[], Arrays]) -> np.ndarray:
+        """The objective's gradient at the layer for a clip of the network's length, float32 [D]."""
+        name = key("gradient", 1, frames=clip.frames, target=target, objective=self.settings.objective, **self.network)
+        return self.store.arrays("gradients", name, make)["gradient"]
+
     def draw(self, clip: Clip, supervoxels: Supervoxels, most: int) -> np.ndarray:
         """Ids of at most ``most`` supervoxels of a clip, drawn by the seed and the clip's content."""
         ids = np.arange(supervoxels.count)
@@ -137,8 +142,11 @@ class Session:
         def one(i: int) -> np.ndarray:
             clip = clips[i]
             parts = self.supervoxels(clip, unite=unite)
-            ids = np.arange(parts.count)
-            return self.features(clip, parts, ids, self.settings.embedder, self.derive(clip, target))["values"]
+            derive = self.derive(clip, target)
+            found = self.features(clip, parts, np.arange(parts.count), self.settings.embedder, derive)
+            if derive:
+                self.gradient(clip, derive[0], lambda: {"gradient": found["gradient"]})
+            return found["values"]
 
         return self.each(f"supervoxels and features of {what}", len(clips), one)
 

@@ -185,18 +185,12 @@ def concept_rows(
 
 def gradients(session: Session, clips: Sequence[Clip], target: int) -> list[np.ndarray]:
     """The objective's gradient at the layer, float32 [D] a clip."""
-    objective = session.settings.objective
 
     def one(i: int) -> np.ndarray:
-        clip = clips[i]
-        derive = session.derive(clip, target)
-        if derive is not None:
-            parts = session.supervoxels(clip, unite=True)
-            return session.features(clip, parts, np.arange(parts.count), session.settings.embedder, derive)["gradient"]
-        clip = middle(session.model, clip)
-        name = key("gradient", 1, frames=clip.frames, target=target, objective=objective, **session.network)
-        make = lambda: session.compute(Gradient(clip, target, objective))  # noqa: E731
-        return session.store.arrays("gradients", name, make)["gradient"]
+        clip = middle(session.model, clips[i])
+        return session.gradient(
+            clip, target, lambda: session.compute(Gradient(clip, target, session.settings.objective))
+        )
 
     return session.each("gradients of the class", len(clips), one)
 

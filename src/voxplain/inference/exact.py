@@ -16,6 +16,7 @@ ROUNDING = 1e-3  # of the largest value; I3D in float32 was itself 1e-4 from flo
 _ROUNDING_TF32 = 1e-2  # where a GPU's convolutions may round what they multiply to 10 bits
 _FINE = (torch.float32, torch.float64)  # types in which rounding can be told from error
 
+
 @dataclass(frozen=True, eq=False)
 class Way:
     """A step that can be taken: in ``words``, the batch norms ``folded``, and what makes the copy."""

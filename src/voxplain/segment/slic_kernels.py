@@ -138,8 +138,10 @@ def _rivals(seeds, first, near, bounds, ends, pull, boxes, a, b, c, spread, whol
     left = 0
     for n in range(near.shape[0]):
         k = near[n]
-        if k != first and whole and (
-            bounds[k] > reach * (1 + 1e-12) or _beaten(seeds, k, first, ends, pull, boxes, a, b, c, spread, reach)
+        if (
+            k != first
+            and whole
+            and (bounds[k] > reach * (1 + 1e-12) or _beaten(seeds, k, first, ends, pull, boxes, a, b, c, spread, reach))
         ):
             continue
         near[left] = k
