@@ -19,19 +19,22 @@ OUTSIDE = np.inf
 
 @compiled
 def tiled(image):  # type: ignore[no-untyped-def]
-    """Colours [3,T,H,W] as tiles [t,y,x,3,VOXELS], the edge repeated, and the range of each [t,y,x,3,2]."""
+    """Colours [3,T,H,W] as tiles [t,y,x,3,VOXELS], the edge repeated, and the range of each [t,y,x,3,2].
+
+    In a tile x counts slowest, then t, then y.
+    """
     _, depth, height, width = image.shape
     nt, ny, nx = -(-depth // DEPTH), -(-height // ROWS), -(-width // WIDE)
     tiles, boxes = np.empty((nt, ny, nx, 3, VOXELS)), np.empty((nt, ny, nx, 3, 2))
     boxes[..., 0], boxes[..., 1] = FAR, -FAR
     for t in range(nt * DEPTH):
         for y in range(ny * ROWS):
-            start = (t % DEPTH * ROWS + y % ROWS) * WIDE
+            start = t % DEPTH * ROWS + y % ROWS
             for c in range(3):
                 row = image[c, min(t, depth - 1), min(y, height - 1)]
                 for x in range(nx * WIDE):
                     value, box = row[min(x, width - 1)], boxes[t // DEPTH, y // ROWS, x // WIDE, c]
-                    tiles[t // DEPTH, y // ROWS, x // WIDE, c, start + x % WIDE] = value
+                    tiles[t // DEPTH, y // ROWS, x // WIDE, c, x % WIDE * (DEPTH * ROWS) + start] = value
                     box[0], box[1] = min(box[0], value), max(box[1], value)
     return tiles, boxes
 
@@ -91,26 +94,19 @@ def _beaten(seeds, k, j, ends, pull, boxes, a, b, c, spread, farthest):  # type:
 
 
 @compiled
-def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, space, best, label):  # type: ignore[no-untyped-def]
+def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, aside, space, best, label):  # type: ignore[no-untyped-def]
     """Give seed k the voxels of a tile that are nearer to it than to those before; of equals the first by number.
 
     `dt`, `dy`, `dx` are squared distances along the axes. Whole arrays come in, since to cut one counts references.
     """
     t0, y0, x0 = a * DEPTH, b * ROWS, c * WIDE
-    # In registers: for all the compiler knows, `space` might lie over `dx`.
-    d0, d1, d2, d3 = dx[k, x0], dx[k, x0 + 1], dx[k, x0 + 2], dx[k, x0 + 3]
-    d4, d5, d6, d7 = dx[k, x0 + 4], dx[k, x0 + 5], dx[k, x0 + 6], dx[k, x0 + 7]
     for t in range(DEPTH):
         for y in range(ROWS):
-            aside, row = dt[k, t0 + t] + dy[k, y0 + y], (t * ROWS + y) * WIDE
-            space[row] = (aside + d0) * weight
-            space[row + 1] = (aside + d1) * weight
-            space[row + 2] = (aside + d2) * weight
-            space[row + 3] = (aside + d3) * weight
-            space[row + 4] = (aside + d4) * weight
-            space[row + 5] = (aside + d5) * weight
-            space[row + 6] = (aside + d6) * weight
-            space[row + 7] = (aside + d7) * weight
+            aside[t * ROWS + y] = dt[k, t0 + t] + dy[k, y0 + y]
+    for x in range(WIDE):
+        along = dx[k, x0 + x]
+        for i in range(DEPTH * ROWS):
+            space[x * (DEPTH * ROWS) + i] = (aside[i] + along) * weight
     s0, s1, s2 = seeds[k, 3], seeds[k, 4], seeds[k, 5]
     if most == 1.0:  # all of SLIC's: to divide by it changes no bit and takes a third of the time
         for i in range(VOXELS):
@@ -161,7 +157,8 @@ def assign(tiles, boxes, shape, parts, seeds, counts, steps, spacing, weights, s
     number = seeds.shape[0]
     bounds, near = np.empty(number), np.empty(number, np.int64)
     ends, pull = np.empty((3, 2)), np.empty(3)
-    space, best, label = np.empty(VOXELS), np.empty(VOXELS), np.empty(VOXELS, np.int64)
+    aside, space = np.empty(DEPTH * ROWS), np.empty(VOXELS)
+    best, label = np.empty(VOXELS), np.empty(VOXELS, np.int64)
     for a, b, c in np.ndindex(tiles.shape[:3]):
         t0, y0, x0 = a * DEPTH, b * ROWS, c * WIDE
         ends[0, 0], ends[1, 0], ends[2, 0] = t0, y0, x0
@@ -185,11 +182,11 @@ def assign(tiles, boxes, shape, parts, seeds, counts, steps, spacing, weights, s
             best[:], label[:] = FAR, -1
             for n in range(left):  # by number: of equals the first stays
                 k = near[n]
-                _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, spread[k], space, best, label)
+                _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, spread[k], aside, space, best, label)
             for t in range(DEPTH):
                 for y in range(ROWS):
                     for x in range(WIDE):
-                        owner = label[(t * ROWS + y) * WIDE + x]
+                        owner = label[(x * DEPTH + t) * ROWS + y]
                         if owner >= 0:
                             labels[level, t0 + t, y0 + y, x0 + x] = owner
 
