@@ -17,7 +17,7 @@ from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.clips import middle
 from voxplain.explain.work import Arrays, Embed, SegmentClip, Work
-from voxplain.inference import Accelerated, Inference
+from voxplain.inference import Accelerated, Inference, stay_on_one_thread
 from voxplain.lazy import Lazy, bounded
 from voxplain.model import Objective, VideoModel
 from voxplain.nets import weights_digest
@@ -88,7 +88,7 @@ class Session:
 
         done: list[T] = []
         with self.progress(what, count) as advance:
-            pool = ThreadPoolExecutor(max_workers=self.compute.workers)
+            pool = ThreadPoolExecutor(max_workers=self.compute.workers, initializer=stay_on_one_thread)
             try:
                 for result in bounded(pool, attempt, range(count), 2 * self.compute.workers):
                     done.append(result)

@@ -7,7 +7,7 @@ from voxplain.inference.hardware import bfloat16_hardware
 from voxplain.inference.meter import Meter, Rate, metered, rates
 from voxplain.inference.rate import flops, peak
 from voxplain.inference.replicate import replicas
-from voxplain.inference.threads import one_thread
+from voxplain.inference.threads import one_thread, stay_on_one_thread
 
 __all__ = [
     "PRECISIONS",
@@ -26,4 +26,5 @@ __all__ = [
     "peak",
     "rates",
     "replicas",
+    "stay_on_one_thread",
 ]

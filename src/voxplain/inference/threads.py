@@ -11,7 +11,7 @@ from threading import Lock, Thread
 
 import torch
 
-__all__ = ["one_thread"]
+__all__ = ["one_thread", "stay_on_one_thread"]
 
 _LOCK = Lock()
 
@@ -31,6 +31,12 @@ def _set_own(count: int) -> None:
         start = int(str(_in_fresh_thread(torch.get_num_threads)))
         torch.set_num_threads(count)
         _in_fresh_thread(lambda: torch.set_num_threads(start))
+
+
+def stay_on_one_thread() -> None:
+    """From now on torch computes what this thread asks for on this thread alone: to begin a worker thread with."""
+    if torch.get_num_threads() != 1:
+        _set_own(1)
 
 
 @contextmanager
