@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import voxplain as vx
 from reference_way import Clock, Network, Way, explain
 from voxplain.concepts.acceptance import Popularity
 from voxplain.concepts.cluster import KMeans
-from voxplain.concepts.settings import CHOICES
+from voxplain.concepts.modes import in_mode
 from voxplain.datasets.folder import read_clips
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
@@ -149,7 +149,7 @@ class Forwards:
 
 
 def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
-    """The reference's settings, as the library names them, in one of the modes that `modes` lists."""
+    """The reference's settings, as the library names them, in one of `MODES`."""
     paper = vx.PRESETS["reference-code"]
     settings = replace(
         paper, clusterer=KMeans(clusters=task.clusters), acceptance=COMMON, keep=task.keep,  # our k-means, as it comes
@@ -159,21 +159,10 @@ def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
         videos=10**6, score_videos=10**6, effect_videos=1, random_videos=10**6, random_sets=task.sets,
         random_size=task.set_size, random_crops=task.random_crops,
     )  # fmt: skip
-    small = {"embedder": replace(settings.embedder, size=max(task.grid[1] // 2, 1))}
-    changes = {
-        "exact": {},
-        "small": small,
-        "two-stage": small | {"cav_embedder": settings.embedder},
-        "pooled": {"embedder": CHOICES["embedder"].get("pooled")},
-    }[mode]
-    return replace(settings, **changes)
+    return in_mode(settings, mode, task.grid[1])
 
 
-def modes() -> tuple[str, ...]:
-    """The modes that this version of the library has."""
-    pooled = ("pooled",) if "pooled" in CHOICES["embedder"] else ()
-    known = {f.name for f in fields(vx.ConceptSettings)}
-    return ("exact", "small", *(("two-stage",) if "cav_embedder" in known else ()), *pooled)
+MODES = ("exact", "small", "tiny", "two-stage", "pooled")
 
 
 def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from reference_ours import Forwards, Task, modes, peak_memory, settings_of
+from reference_ours import MODES, Forwards, Task, peak_memory, settings_of
 from voxplain.model import VideoModel
 from voxplain.progress import timed
 
@@ -33,7 +33,7 @@ def test_counts_every_clip_by_the_step_that_showed_it():
     assert VideoModel._forward is before
 
 
-@pytest.mark.parametrize("mode", modes())
+@pytest.mark.parametrize("mode", MODES)
 def test_settings_are_the_references_in_every_mode(mode):
     task = Task(Path(), levels=(4, 9), clusters=7, keep=3, sets=5, set_size=6)
     settings = settings_of(task, mode)
@@ -41,9 +41,9 @@ def test_settings_are_the_references_in_every_mode(mode):
     assert (settings.clusterer.clusters, settings.keep, settings.random_sets, settings.random_size) == (7, 3, 5, 6)
     assert (settings.negatives, settings.tcav, settings.tcav_test) == ("raw", "sign_count", "paired-t")
     assert (settings.unite.aligned, settings.unite.min_duration) == (True, 16)
-    if mode in ("exact", "small", "two-stage"):
+    if mode != "pooled":
         assert settings.embedder.fill == "grey"
-        assert settings.embedder.size == (None if mode == "exact" else 56)
+        assert settings.embedder.size == {"exact": None, "small": 56}.get(mode, 40)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")

@@ -68,7 +68,8 @@ def concepts_command(
     preset
         default, paper, paper-small or reference-code.
     mode
-        exact, medium, small, two-stage or pooled: less work for other concepts; docs/performance.md has what is lost.
+        exact, medium, small, tiny, two-stage or pooled: less work for other concepts; docs/performance.md has what is
+        lost.
     budget
         Stop when the ranking stands or after this time for all classes together, such as 90s, 5m or 2h. Videos are
         added in seeded order; the report says why it stopped and what more time would buy.
@@ -100,8 +101,8 @@ def concepts_command(
         model = open_model(network, videos.classes, layer=layer)
     for name in chosen:
         model.class_index(name)
-    changes = [*mode_settings(mode, model.grid[1]), *configured(config, set_)]
     settings = replace(PRESETS[preset], seed=seed)
+    changes = [*mode_settings(settings, mode, model.grid[1]), *configured(config, set_)]
     for name, value in changes:
         settings = override(settings, name, value)
     job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole, budget=seconds)
