@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from reference_ours import MODES, Forwards, Task, peak_memory, settings_of
+from reference import planted
+from reference_ours import MODES, Forwards, Task, exact_forwards, ours, peak_memory, settings_of
 from voxplain.model import VideoModel
 from voxplain.progress import timed
 
@@ -51,3 +52,14 @@ def test_memory_is_at_least_what_this_process_holds_now():
     held = np.ones(64 << 20, np.uint8)
     now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     assert held.nbytes < now <= peak_memory() < 100 * now
+
+
+def test_forwards_of_exact_mode_are_as_foretold(tmp_path):
+    """Pooled mode at the paper's size is compared with exact mode by this number."""
+    planted(tmp_path / "class", 4, "class", size=32, frames=16)
+    planted(tmp_path / "random", 7, "random", size=32, frames=16)
+    task = Task(
+        tmp_path, net="tiny", grid=(16, 32, 32), levels=(4, 8), clusters=4, keep=3, sets=3, set_size=2, random_crops=2
+    )
+    found = ours("exact", task, tmp_path / "store")
+    assert sum(found["forwards"].values()) == exact_forwards(found["supervoxels"], 4, 7, 2)
