@@ -56,10 +56,11 @@ def test_memory_is_at_least_what_this_process_holds_now():
 
 def test_forwards_of_exact_mode_are_as_foretold(tmp_path):
     """Pooled mode at the paper's size is compared with exact mode by this number."""
-    planted(tmp_path / "class", 4, "class", size=32, frames=16)
-    planted(tmp_path / "random", 7, "random", size=32, frames=16)
+    planted(tmp_path / "class", 4, "class", size=64, frames=16)
+    planted(tmp_path / "random", 7, "random", size=64, frames=16)
     task = Task(
-        tmp_path, net="tiny", grid=(16, 32, 32), levels=(4, 8), clusters=4, keep=3, sets=3, set_size=2, random_crops=2
-    )
+        tmp_path, net="tiny", grid=(16, 64, 64), levels=(9, 25), clusters=4, keep=3, sets=3, set_size=2, random_crops=5,
+        least_frames=1,
+    )  # fmt: skip
     found = ours("exact", task, tmp_path / "store")
-    assert sum(found["forwards"].values()) == exact_forwards(found["supervoxels"], 4, 7, 2)
+    assert sum(found["forwards"].values()) == exact_forwards(found["supervoxels"], 4, 7, 5)
