@@ -117,6 +117,21 @@ def test_writing_into_a_tensor_that_shares_the_layers_memory_changes_nothing():
     assert float(model(net, "same").embed(frames).abs().min()) > 0
 
 
+@pytest.mark.parametrize("layer", ["conv1", "pool"])
+def test_seen_and_derived_in_one_pass_are_what_two_passes_give(layer):
+    m, frames, passes = model(ConvNet(), layer), clips(3), []
+    apart = m.see(frames), m.gradient(frames, 2)
+    m.net.register_forward_hook(lambda *_: passes.append(1))
+    y, seen, gradient = m.see_and_derive(frames, 2)
+    assert (y, len(passes)) == (2, 1)
+    assert torch.equal(seen.logits, apart[0].logits)
+    assert torch.equal(seen.features, apart[0].features)
+    assert torch.equal(gradient, apart[1])
+    assert m.see_and_derive(frames)[0] == int(seen.logits[0].argmax())
+    with pytest.raises(ModelError, match="expected at least one clip, got none"):
+        m.see_and_derive(frames[:0])
+
+
 def test_frozen_parameters_still_give_gradients():
     net, frames = ConvNet(), clips(3)
     truth = model(net, "conv1").gradient(frames, 2)
