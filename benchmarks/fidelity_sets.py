@@ -19,7 +19,7 @@ from voxplain.model import VideoModel
 from voxplain.video import Clip
 
 SETTINGS = ConceptSettings(random_videos=60, random_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1))
-MODES = (EXACT, "exact", "small 0.71", "small", "tiny", "two-stage small", "two-stage", "pooled")
+MODES = (EXACT, "exact", "medium", "small", "tiny", "two-stage small", "two-stage", "pooled")
 NETS = {"weizmann": "compact", "utd": "tiny"}
 FOLDERS = {"weizmann": "weizmann", "utd": "utd_mhad_depth"}
 HELD = {"weizmann": Held(hold_out=("ido", "lena", "moshe")), "utd": Held(dataset="utd_mhad")}
@@ -42,8 +42,6 @@ class Ground:
 def settings_of(mode: str, base: ConceptSettings, height: int) -> ConceptSettings:
     if mode == EXACT:
         return replace(base, inference=Inference(precision="fp32"))
-    if mode == "small 0.71":
-        return override(base, "embedder.size", round(0.71 * height))
     if mode == "two-stage small":
         return override(in_mode(base, "small", height), "cav_embedder", "crops")
     return in_mode(base, mode, height)

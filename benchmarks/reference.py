@@ -42,6 +42,7 @@ GROWTH = Task(
     Path(), grid=(8, 32, 32), frames=8, levels=(4, 8), clusters=8, keep=2, sets=10, set_size=2, random_crops=8
 )
 ONCE = ("concept activation vectors", "everything else")  # steps of a class that cost the same for any number of videos
+CROPS = 30  # supervoxels of an unrelated video at the paper's size
 GROWTH_RANDOM = 30  # unrelated videos
 
 
@@ -146,12 +147,12 @@ def at_paper_size(task: Task, work: Path, options: argparse.Namespace, exact: di
     planted(videos / "class", options.many, "class", **frames)
     planted(videos / "random", options.many // 2, "random", **frames)
     try:
-        found = alone("ours", replace(task, videos=videos, keep=40, set_size=40, random_crops=30), mode="pooled")
+        found = alone("ours", replace(task, videos=videos, keep=40, set_size=40, random_crops=CROPS), mode="pooled")
     except subprocess.CalledProcessError:
         print(f"ours, pooled, {options.many} clips: failed, see above; left out", flush=True)
         return {}
     show(f"ours, pooled, {options.many} clips", found)
-    forwards = exact_forwards(found["supervoxels"], options.many, options.many // 2, 30)
+    forwards = exact_forwards(found["supervoxels"], options.many, options.many // 2, CROPS)
     once = sum(exact["steps_s"][step] for step in ONCE)
     seconds = once + forwards * (exact["total_s"] - once) / sum(exact["forwards"].values())
     print(

@@ -41,12 +41,13 @@ def ragged(frames: int = 4) -> Supervoxels:
     return Supervoxels.from_levels([labels, np.indices((frames, 8, 8))[2] // 3])
 
 
-def test_rows_are_means_of_the_map_over_a_supervoxels_voxels():
+@pytest.mark.parametrize("layers", [("coarse", "fine"), ("fine", "coarse")])  # places of the second from the first's
+def test_rows_are_means_of_the_map_over_a_supervoxels_voxels(layers):
     clip, parts = noise(), ragged()
-    got = PooledFeatures(layers=("coarse", "fine"), **PLAIN)(mosaic_model(), clip, parts)
+    got = PooledFeatures(layers=layers, **PLAIN)(mosaic_model(), clip, parts)
     assert got.shape == (parts.count, 6)
     assert got.dtype == np.float32
-    values = np.concatenate([blocks(clip.frames, 4), blocks(clip.frames, 2)], axis=3)
+    values = np.concatenate([blocks(clip.frames, {"coarse": 4, "fine": 2}[name]) for name in layers], axis=3)
     for i, row in enumerate(got):
         np.testing.assert_allclose(row, values[parts.mask(i)].mean(0), atol=1e-4)
 

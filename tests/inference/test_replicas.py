@@ -9,7 +9,7 @@ import torch
 
 from small_nets import GRID, ConvNet, clips
 from voxplain.errors import ModelError
-from voxplain.inference import Inference, one_thread, replicas
+from voxplain.inference import Inference, one_thread, replicas, stay_on_one_thread
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 
@@ -129,6 +129,13 @@ def test_one_thread_that_overlaps_and_nests(two_threads):
         inside.wait()
         assert torch.get_num_threads() == fresh() == 2
         assert [j.result() for j in jobs] == [2, 2]
+    assert torch.get_num_threads() == fresh() == 2
+
+
+def test_a_worker_thread_stays_on_one_thread(two_threads):
+    with ThreadPoolExecutor(1, initializer=stay_on_one_thread) as pool:
+        assert [pool.submit(torch.get_num_threads).result() for _ in range(3)] == [1, 1, 1]
+        assert fresh() == 2
     assert torch.get_num_threads() == fresh() == 2
 
 

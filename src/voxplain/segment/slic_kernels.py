@@ -108,7 +108,7 @@ def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, aside, space, b
         for i in range(DEPTH * ROWS):
             space[x * (DEPTH * ROWS) + i] = (aside[i] + along) * weight
     s0, s1, s2 = seeds[k, 3], seeds[k, 4], seeds[k, 5]
-    if most == 1.0:  # all of SLIC's: to divide by it changes no bit and takes a third of the time
+    if most == 1.0:  # in SLIC always: to divide by it changes no bit, but takes time
         for i in range(VOXELS):
             e0, e1, e2 = tiles[a, b, c, 0, i] - s0, tiles[a, b, c, 1, i] - s1, tiles[a, b, c, 2, i] - s2
             d, held, owner = space[i] + (e0 * e0 + e1 * e1 + e2 * e2), best[i], label[i]
