@@ -50,9 +50,9 @@ class Task:
         self.window, self.stride = (t // 2, h // 4, w // 4), (t // 4, h // 8, w // 8)
 
     def labels(self) -> np.ndarray:
-        from voxplain.segment import Slic
+        from voxplain.segment import SLIC
 
-        return Slic(segments=(12,))(self.clip).labels[0]
+        return SLIC(segments=(12,))(self.clip).labels[0]
 
 
 def task(net: str, device: str) -> Task:
@@ -60,11 +60,11 @@ def task(net: str, device: str) -> Task:
     import torch
 
     from voxplain.datasets.planted import PlantedDesign, draw_scene, render
-    from voxplain.load import load_model
     from voxplain.model import VideoModel
     from voxplain.nets import NETS as KNOWN
     from voxplain.nets import build_net
     from voxplain.video import Clip, Geometry
+    from voxplain.zoo.load import load_model
 
     frames = render(draw_scene(PlantedDesign(), "cross", 7), codec=False)
     if net == "planted":
@@ -74,9 +74,14 @@ def task(net: str, device: str) -> Task:
     spec, (t, h, w) = KNOWN[net], SMALL
     whole = Geometry.squash(h, w)
     model = VideoModel(
-        net=build_net(net, 7).eval().to(device), layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=SMALL,
-        geometry=whole, name=net,
-    )  # fmt: skip
+        net=build_net(net, 7).eval().to(device),
+        layer=spec.feature_layer,
+        mean=spec.mean,
+        std=spec.std,
+        grid=SMALL,
+        geometry=whole,
+        name=net,
+    )
     clip = Clip.from_array(whole(frames[:t]))
     return Task(model, clip, int(model.logits(clip.frames[None]).argmax()), NETS[net])
 
@@ -86,13 +91,20 @@ def ours(name: str, at: Task) -> Callable[[], np.ndarray]:
     from dataclasses import fields, replace
 
     from voxplain.attribution import ATTRIBUTIONS
-    from voxplain.segment import Slic
+    from voxplain.segment import SLIC
 
     wanted = {
-        "channels": "signed", "objective": "logit", "steps": STEPS, "window": at.window, "stride": at.stride,
-        "fill": "black", "baseline": "black", "layer": at.layer, "segmenter": Slic(segments=(12,)),
+        "channels": "signed",
+        "objective": "logit",
+        "steps": STEPS,
+        "window": at.window,
+        "stride": at.stride,
+        "fill": "black",
+        "baseline": "black",
+        "layer": at.layer,
+        "segmenter": SLIC(segments=(12,)),
         "samples": SAMPLES if name == "smooth_grad" else SURROGATE,
-    }  # fmt: skip
+    }
     method = ATTRIBUTIONS[name]()
     method = replace(method, **{f.name: wanted[f.name] for f in fields(method) if f.name in wanted})
     return lambda: method(at.model, at.clip, at.target).values
@@ -104,8 +116,8 @@ def captum(name: str, at: Task) -> Callable[[], np.ndarray]:
     from captum import attr
     from captum._utils.models.linear_model import SkLearnRidge
 
-    from voxplain.attribution.smooth import noise
-    from voxplain.layers import find_layer
+    from voxplain.attribution.gradients.smooth_grad import noise
+    from voxplain.model.layers import find_layer
 
     net, x, b, y, many = at.model.net, at.x, at.black, at.target, at.model.batch_size
 
@@ -144,13 +156,13 @@ def captum(name: str, at: Task) -> Callable[[], np.ndarray]:
         "smooth_grad": smooth,
         "guided_backprop": lambda: attr.GuidedBackprop(net).attribute(x, y),
         "deconvnet": lambda: attr.Deconvolution(net).attribute(x, y),
-        "deep_lift": lambda: attr.DeepLift(net).attribute(x, b, y),
+        "deep_lift": lambda: attr.DeepLIFT(net).attribute(x, b, y),
         "grad_cam": cam,
         "occlusion": window,
         "lime": lambda: surrogate(
-            attr.Lime, interpretable_model=SkLearnRidge(alpha=1.0)
+            attr.LIME, interpretable_model=SkLearnRidge(alpha=1.0)
         ),  # ours; its Lasso gives zeros
-        "kernel_shap": lambda: surrogate(attr.KernelShap),
+        "kernel_shap": lambda: surrogate(attr.KernelSHAP),
     }
     call = calls[name]
 
@@ -168,10 +180,15 @@ def grad_cam_library(name: str, at: Task) -> Callable[[], np.ndarray]:
     import pytorch_grad_cam as library
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    from voxplain.layers import find_layer
+    from voxplain.model.layers import find_layer
 
-    kinds = {"grad_cam": "GradCAM", "grad_cam_plus_plus": "GradCAMPlusPlus", "xgrad_cam": "XGradCAM",
-             "layer_cam": "LayerCAM", "hires_cam": "HiResCAM"}  # fmt: skip
+    kinds = {
+        "grad_cam": "GradCAM",
+        "grad_cam_plus_plus": "GradCAMPlusPlus",
+        "xgrad_cam": "XGradCAM",
+        "layer_cam": "LayerCAM",
+        "hires_cam": "HiResCAM",
+    }
 
     def run() -> np.ndarray:
         with getattr(library, kinds[name])(at.model.net, [find_layer(at.model.net, at.layer)]) as cam:
@@ -181,13 +198,26 @@ def grad_cam_library(name: str, at: Task) -> Callable[[], np.ndarray]:
 
 
 SIDES: dict[str, Callable[[str, Task], Callable[[], np.ndarray]]] = {
-    "ours": ours, "captum": captum, "pytorch_grad_cam": grad_cam_library,
-}  # fmt: skip
+    "ours": ours,
+    "captum": captum,
+    "pytorch_grad_cam": grad_cam_library,
+}
 METHODS = {
-    "captum": ("gradient", "input_x_gradient", "integrated_gradients", "smooth_grad", "guided_backprop", "deconvnet",
-               "deep_lift", "grad_cam", "occlusion", "lime", "kernel_shap"),
+    "captum": (
+        "gradient",
+        "input_x_gradient",
+        "integrated_gradients",
+        "smooth_grad",
+        "guided_backprop",
+        "deconvnet",
+        "deep_lift",
+        "grad_cam",
+        "occlusion",
+        "lime",
+        "kernel_shap",
+    ),
     "pytorch_grad_cam": ("grad_cam", "grad_cam_plus_plus", "xgrad_cam", "layer_cam", "hires_cam"),
-}  # fmt: skip
+}
 
 
 def memory(what: str) -> float:

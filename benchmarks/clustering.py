@@ -25,10 +25,10 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from voxplain.concepts.acceptance import ACCEPTANCE
 from voxplain.concepts.cav import CAVs, _split, fit_cavs
 from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.cluster import KMeans, with_means
+from voxplain.concepts.cluster_filter import CLUSTER_FILTERS
 from voxplain.concepts.discover import discover
 
 KEEP, SETS = 40, 50
@@ -62,7 +62,7 @@ def agreement(runs: list[np.ndarray]) -> float | None:
 
 
 def clusters(values: np.ndarray, seeds: int, their_seeds: int) -> dict[str, Any]:
-    """k-means by both ways, one seed after the other."""
+    """k-means by both rewrites, one seed after the other."""
     ours, theirs = [], []
     for seed in range(seeds):
         ours.append(timed(KMeans(), values, clips=np.arange(len(values)), seed=seed))
@@ -72,12 +72,15 @@ def clusters(values: np.ndarray, seeds: int, their_seeds: int) -> dict[str, Any]
     our_inertia, their_inertia = ([inertia(values, x) for x in runs] for runs in (our_labels, their_labels))
     seconds, plain = (float(np.median([s for s, _ in runs])) for runs in (ours, theirs))
     return {
-        "kmeans_s": seconds, "kmeans_sklearn_s": plain, "kmeans_ratio": plain / seconds,
+        "kmeans_s": seconds,
+        "kmeans_sklearn_s": plain,
+        "kmeans_ratio": plain / seconds,
         "inertia_ratio": float(np.mean(our_inertia) / np.mean(their_inertia)),
         "inertia_ratio_worst": max(our_inertia) / min(their_inertia),
-        "ari_seeds": agreement(our_labels), "ari_seeds_sklearn": agreement(their_labels),
+        "ari_seeds": agreement(our_labels),
+        "ari_seeds_sklearn": agreement(their_labels),
         "ari_to_sklearn": adjusted_rand_score(our_labels[0], their_labels[0]),
-    }  # fmt: skip
+    }
 
 
 def plain_cavs(
@@ -108,7 +111,7 @@ def at(cavs: CAVs, pairs: list[tuple[int, int]]) -> np.ndarray:
 def cavs(values: np.ndarray, most: int) -> dict[str, Any]:
     """CAVs of the clusters of `values`, by every classifier that both ways have."""
     rng = np.random.default_rng(1)
-    bank = discover(values, np.arange(len(values)), keep=KEEP, acceptance=ACCEPTANCE["none"])
+    bank = discover(values, np.arange(len(values)), keep=KEEP, cluster_filter=CLUSTER_FILTERS["none"])
     concepts = [torch.from_numpy(values[rows]) for rows in bank.members if len(rows) >= 2]
     negatives = torch.from_numpy(rng.standard_normal((SETS, KEEP, values.shape[1]), dtype=np.float32))
     every = [(k, r) for k in range(len(concepts)) for r in range(SETS)]
@@ -126,10 +129,13 @@ def cavs(values: np.ndarray, most: int) -> dict[str, Any]:
         took *= len(every) / len(pairs)
         theirs[name] = vectors
         found |= {
-            f"{name}_s": seconds, f"{name}_sklearn_s": took, f"{name}_ratio": took / seconds,
+            f"{name}_s": seconds,
+            f"{name}_sklearn_s": took,
+            f"{name}_ratio": took / seconds,
             f"{name}_cosine": cosine(at(ours, pairs), vectors),
-            f"{name}_accuracy": float(np.mean([ours.accuracy[p] for p in pairs])), f"{name}_accuracy_sklearn": right,
-        }  # fmt: skip
+            f"{name}_accuracy": float(np.mean([ours.accuracy[p] for p in pairs])),
+            f"{name}_accuracy_sklearn": right,
+        }
         again = fit_cavs(concepts, negatives, classifier=CLASSIFIERS[name], layer="features", seed=1)
         found[f"{name}_cosine_splits"] = cosine(ours.vectors, again.vectors)
     few = pairs[:: max(1, len(pairs) // 50)]

@@ -32,10 +32,10 @@ from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.pooled import PooledFeatures
 from voxplain.datasets import scan_folder
 from voxplain.datasets.planted import DESIGNS, draw_scene, masks, render
-from voxplain.load import load_model
 from voxplain.model import VideoModel
-from voxplain.segment import Slic, Supervoxels, Unite
+from voxplain.segment import SLIC, Deduplicate, Supervoxels
 from voxplain.video import Clip
+from voxplain.zoo.load import load_model
 
 NEAR = 10
 FIRST = 91_000  # seed of the first scene; those from 77,000 on served to choose the defaults of `PooledFeatures`
@@ -71,7 +71,7 @@ def planted(count: int) -> dict[str, Subject]:
     for label in design.classes:
         scenes = [draw_scene(design, label, FIRST + i) for i in range(count)]
         clips = [Clip.from_array(render(scene)) for scene in scenes]
-        parts = [Unite()(Slic()(clip)) for clip in clips]
+        parts = [Deduplicate()(SLIC()(clip)) for clip in clips]
         names = [name for p, scene in zip(parts, scenes, strict=True) for name in shown(p, masks(scene))]
         if OBJECT in names:  # one class shows nothing
             found[label] = Subject(clips, parts, np.array(names))
@@ -84,7 +84,7 @@ def real(model: VideoModel, folder: Path, classes: list[str], count: int) -> dic
         index = listed.classes.index(label)
         paths = [p for p, y in zip(listed.paths, listed.labels, strict=True) if y == index]
         clips = [model.reader()(path) for path in paths[:: max(len(paths) // count, 1)][:count]]
-        parts = [Unite()(Slic()(clip)) for clip in clips]
+        parts = [Deduplicate()(SLIC()(clip)) for clip in clips]
         found[label] = Subject(clips, parts, np.full(sum(p.count for p in parts), OTHER))
     return found
 
@@ -96,11 +96,15 @@ def plain_at_layer(model: VideoModel, clip: Clip, parts: Supervoxels, *, ids: np
 def modes(model: VideoModel) -> dict[str, Embedder]:
     height = model.grid[1]
     return {
-        "full": MaskedCrops(), "crops at 0.71": MaskedCrops(size=round(0.71 * height)),
-        "crops at 0.5": MaskedCrops(size=height // 2), "in place": MaskedCrops(crop="in-place"),
-        "pooled": PooledFeatures(), "pooled, not centred": PooledFeatures(centre=False),
-        "pooled, not normalised": PooledFeatures(normalise=False), "pooled, own layer": plain_at_layer,
-    }  # fmt: skip
+        "full": MaskedCrops(),
+        "crops at 0.71": MaskedCrops(size=round(0.71 * height)),
+        "crops at 0.5": MaskedCrops(size=height // 2),
+        "in place": MaskedCrops(crop="in-place"),
+        "pooled": PooledFeatures(),
+        "pooled, not centred": PooledFeatures(centre=False),
+        "pooled, not normalised": PooledFeatures(normalise=False),
+        "pooled, own layer": plain_at_layer,
+    }
 
 
 def nearest(values: np.ndarray) -> np.ndarray:
@@ -168,8 +172,14 @@ def main() -> None:
         table[name] = {"ratio": ratio} | {key: float(np.mean([r[key] for r in rows])) for key in rows[0]}
         print(f"{name:24s}" + "  ".join(f"{key} {value:.2f}" for key, value in table[name].items()), flush=True)
     count = sum(len(s.shows) for s in subjects.values())
-    head = {"net": model.name, "source": options.videos.name if options.videos else "planted", "supervoxels": count,
-            "classes": list(subjects), "clips": options.clips, "seeds": options.seeds}  # fmt: skip
+    head = {
+        "net": model.name,
+        "source": options.videos.name if options.videos else "planted",
+        "supervoxels": count,
+        "classes": list(subjects),
+        "clips": options.clips,
+        "seeds": options.seeds,
+    }
     rounded = {name: {key: round(value, 3) for key, value in row.items()} for name, row in table.items()}
     print(json.dumps(head | {"modes": rounded}))
 

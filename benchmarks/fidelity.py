@@ -29,22 +29,22 @@ from sklearn.metrics import adjusted_mutual_info_score
 from fidelity_figures import EXACT, Result, in_words, markdown, summary
 from fidelity_sets import FOLDERS, MODES, Ground, ground, settings_of
 from truth import first
-from voxplain.concepts.contrast import contrast
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import order_test
 from voxplain.concepts.settings import ConceptSettings
-from voxplain.concepts.truth import Reliance, concept_coverage, reliance, spearman, true_scores
 from voxplain.datasets import read_clips
+from voxplain.datasets.planted.reliance import Reliance, concept_coverage, reliance, spearman, true_scores
 from voxplain.explain import evaluate_concepts, explain_concepts
-from voxplain.explain.clips import middle
+from voxplain.explain.central_window import central_window
 from voxplain.explain.session import open_session
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet, timed
-from voxplain.scale import Here
+from voxplain.runtime import ThreadExecutor
 from voxplain.store import Store, gather, key
 from voxplain.video import Clip
 
-HERE = partial(Here, workers=1)
+HERE = partial(ThreadExecutor, workers=1)
 PROOFS = {"least": "", "least at equal coverage": ", equal coverage"}
 
 
@@ -63,13 +63,15 @@ def prepare(at: Ground, label: str, home: Path) -> Subject:
     """Read a class's videos and make all supervoxels that any mode needs."""
     reader, settings = at.model.reader(), at.settings
     clips = list(read_clips(at.train.of_class(label), reader, limit=settings.videos).clips)
-    held = [middle(at.model, c) for c in read_clips(at.test.of_class(label), reader, limit=settings.videos).clips]
+    held = [
+        central_window(at.model, c) for c in read_clips(at.test.of_class(label), reader, limit=settings.videos).clips
+    ]
     shared = home / "supervoxels"
     session = open_session(at.model, settings_of(EXACT, settings, 0), Store(shared), quiet, HERE, clips)
     for clip in (*clips, *at.random):
-        session.supervoxels(clip, unite=True)
+        session.supervoxels(clip, deduplicate=True)
     for clip in held:
-        session.supervoxels(clip, unite=settings.test_unite)
+        session.supervoxels(clip, deduplicate=settings.test_deduplicate)
     y, truths = at.model.class_index(label), {}
     if at.planted is not None:
         for score, objective in (("effect", "log_odds"), ("tcav", "logit")):
@@ -85,17 +87,22 @@ def processor(seconds: dict[str, float], what: str) -> Iterator[Callable[..., No
     seconds[what] = seconds.get(what, 0.0) + time.process_time() - start
 
 
-def gains(steps: Steps, other: str) -> list[float]:
+def gains(steps: AddRemoveCurves, other: str) -> list[float]:
     """The area of top beyond ``other`` in every video by itself; NaN where there is nothing to compare."""
 
-    def alone(v: int) -> Steps:
+    def alone(v: int) -> AddRemoveCurves:
         row = slice(v, v + 1)
         return replace(
-            steps, logits=steps.logits[:, row], coverage=steps.coverage[:, row], matched=steps.matched[row],
-            matched_right=steps.matched_right[row], truth=steps.truth[row], unmodified=steps.unmodified[row],
-        )  # fmt: skip
+            steps,
+            logits=steps.logits[:, row],
+            coverage=steps.coverage[:, row],
+            matched=steps.matched[row],
+            matched_right=steps.matched_right[row],
+            truth=steps.truth[row],
+            unmodified=steps.unmodified[row],
+        )
 
-    return [contrast(alone(v), other, samples=1).difference for v in range(len(steps.truth))]
+    return [order_test(alone(v), other, samples=1).difference for v in range(len(steps.truth))]
 
 
 def truth_of(at: Ground, subject: Subject, run: ConceptRun) -> dict[str, float]:
@@ -122,9 +129,15 @@ def explained(at: Ground, subject: Subject, settings: ConceptSettings, home: Pat
     cpu: dict[str, float] = {}
     show = timed(lambda what, total: processor(cpu, what), wall)
     run = explain_concepts(
-        at.model, subject.clips, random=at.random, target=subject.label, settings=settings, store=store, progress=show,
+        at.model,
+        subject.clips,
+        random=at.random,
+        target=subject.label,
+        settings=settings,
+        store=store,
+        progress=show,
         on=HERE,
-    )  # fmt: skip
+    )
     run = evaluate_concepts(at.model, run, subject.held, settings=settings, store=store, on=HERE)
     proof = run.evaluation
     assert proof is not None  # just made

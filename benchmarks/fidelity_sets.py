@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fidelity_figures import EXACT
-from voxplain.cli.data import Held, parts
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.modes import in_mode
@@ -14,15 +14,15 @@ from voxplain.concepts.settings import ConceptSettings, override
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import DESIGNS, PlantedSet, write_planted
 from voxplain.inference import Inference
-from voxplain.load import load_model
 from voxplain.model import VideoModel
 from voxplain.video import Clip
+from voxplain.zoo.load import load_model
 
-SETTINGS = ConceptSettings(random_videos=60, random_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1))
+SETTINGS = ConceptSettings(unrelated_videos=60, unrelated_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1))
 MODES = (EXACT, "exact", "medium", "small", "tiny", "two-stage small", "two-stage", "pooled")
 NETS = {"weizmann": "compact", "utd": "tiny"}
 FOLDERS = {"weizmann": "weizmann", "utd": "utd_mhad_depth"}
-HELD = {"weizmann": Held(hold_out=("ido", "lena", "moshe")), "utd": Held(dataset="utd_mhad")}
+HELD = {"weizmann": HeldOut(hold_out=("ido", "lena", "moshe")), "utd": HeldOut(dataset="utd_mhad")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def ground(name: str, asked: argparse.Namespace) -> Ground | None:
     if name == "planted":
         root = asked.output / "videos"
         planted = write_planted(root, design=DESIGNS["standard"], train=20, test=15, unrelated=60, seed=11)
-        model, videos, unrelated, held = load_model("planted"), root, root / "unrelated", Held()
+        model, videos, unrelated, held = load_model("planted"), root, root / "unrelated", HeldOut()
         labels = list(planted.design.decided)
     else:
         weights = getattr(asked, f"{name}_weights")
@@ -65,8 +65,8 @@ def ground(name: str, asked: argparse.Namespace) -> Ground | None:
     if name == "utd":
         black = replace(settings.evaluation, fill="black")
         settings = replace(settings, effect=HideConcepts(fill="black"), evaluation=black)
-    train, test = parts(videos, held)
+    train, test = split_videos(videos, held)
     assert test is not None  # all three have a part that is held out
-    random = list(read_clips(scan_folder(unrelated), model.reader(), limit=settings.random_videos).clips)
+    random = list(read_clips(scan_folder(unrelated), model.reader(), limit=settings.unrelated_videos).clips)
     spread = np.unique(np.linspace(0, len(labels) - 1, min(asked.classes, len(labels))).round().astype(int))
     return Ground(name, model, train, test, random, [labels[i] for i in spread], settings, planted)

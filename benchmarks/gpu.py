@@ -37,8 +37,8 @@ from voxplain.lazy import bounded
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.progress import quiet, timed
-from voxplain.scale import Here, cores
-from voxplain.segment import Slic, Supervoxels, Unite
+from voxplain.runtime import ThreadExecutor, cores
+from voxplain.segment import SLIC, Deduplicate, Supervoxels
 from voxplain.video import Clip
 
 
@@ -61,9 +61,15 @@ def built(name: str, options: argparse.Namespace, batch: int) -> VideoModel:
     net = build_net(name, 10).eval().to(options.device)
     grid = (options.frames, options.size, options.size)
     return VideoModel(
-        net=net, layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=grid, batch_size=batch, name=name,
+        net=net,
+        layer=spec.feature_layer,
+        mean=spec.mean,
+        std=spec.std,
+        grid=grid,
+        batch_size=batch,
+        name=name,
         classes=tuple(f"class {i}" for i in range(10)),
-    )  # fmt: skip
+    )
 
 
 def rate(work: Callable[[], object], clips: int, device: str, seconds: float) -> float:
@@ -106,9 +112,14 @@ def forwards(options: argparse.Namespace, peaks: dict[torch.dtype, float]) -> di
             flush=True,
         )
         found[name] = {
-            "clips_per_s": rows, "precision": fast.precision, "gflop": gflop, "share_of_peak": share,
-            "gain": gain, "centred_cosine": fast.fidelity.centred_cosine, "reason": fast.reason,
-        }  # fmt: skip
+            "clips_per_s": rows,
+            "precision": fast.precision,
+            "gflop": gflop,
+            "share_of_peak": share,
+            "gain": gain,
+            "centred_cosine": fast.fidelity.centred_cosine,
+            "reason": fast.reason,
+        }
     return found
 
 
@@ -118,7 +129,7 @@ def feeding(options: argparse.Namespace) -> dict[str, float]:
 
     model = built("r3d", options, max(options.batches))
     clips = planted(min(options.clips, 4 * cores()), model.grid, 0)
-    segment: Callable[[Clip], Supervoxels] = lambda clip: Unite()(Slic()(clip))  # noqa: E731
+    segment: Callable[[Clip], Supervoxels] = lambda clip: Deduplicate()(SLIC()(clip))  # noqa: E731
     parts = [segment(clip) for clip in clips[:2]]  # compiled now
     start = time.perf_counter()
     with ThreadPoolExecutor(cores()) as pool:
@@ -147,9 +158,15 @@ def modes(options: argparse.Namespace) -> dict[str, Any]:
         with TemporaryDirectory() as folder:
             start = time.perf_counter()
             run = explain_concepts(
-                model, clips, random=random, target=0, settings=settings, store=Path(folder),
-                progress=timed(quiet, seconds), on=partial(Here, workers=options.workers),
-            )  # fmt: skip
+                model,
+                clips,
+                random=random,
+                target=0,
+                settings=settings,
+                store=Path(folder),
+                progress=timed(quiet, seconds),
+                on=partial(ThreadExecutor, workers=options.workers),
+            )
             total = time.perf_counter() - start
         without = total - seconds.get("direct effects", 0.0)
         print(
@@ -178,13 +195,20 @@ def main() -> None:
         raise SystemExit("no CUDA device here: run it where there is one, or with --device cpu")
     name = torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else "CPU"
     peaks = {kind: peak(options.device, kind, seconds=options.seconds) for kind in (torch.float32, torch.bfloat16)}
-    print(f"{name}: peak {peaks[torch.bfloat16]:.0f} GFLOP/s bf16, {peaks[torch.float32]:.0f} fp32, torch "
-          f"{torch.__version__}, {cores()} cores", flush=True)  # fmt: skip
+    print(
+        f"{name}: peak {peaks[torch.bfloat16]:.0f} GFLOP/s bf16, {peaks[torch.float32]:.0f} fp32, torch "
+        f"{torch.__version__}, {cores()} cores",
+        flush=True,
+    )
     result = {
-        "device": name, "torch": torch.__version__, "peak_bf16": peaks[torch.bfloat16],
-        "peak_fp32": peaks[torch.float32], "forwards": forwards(options, peaks), "feeding": feeding(options),
+        "device": name,
+        "torch": torch.__version__,
+        "peak_bf16": peaks[torch.bfloat16],
+        "peak_fp32": peaks[torch.float32],
+        "forwards": forwards(options, peaks),
+        "feeding": feeding(options),
         "modes": modes(options),
-    }  # fmt: skip
+    }
     print(json.dumps(result))
 
 

@@ -25,7 +25,8 @@ from sklearn.metrics import adjusted_rand_score
 from voxplain.concepts.features import MaskedCrops
 from voxplain.datasets.planted import DESIGNS, draw_scene, render
 from voxplain.model import VideoModel
-from voxplain.segment import STANDARD, Slic, Supervoxels, Unite, engine
+from voxplain.segment import SLIC, STANDARD, Deduplicate, Supervoxels
+from voxplain.segment import slic_backend as engine
 from voxplain.video import Clip, read_video
 
 FRAMES = 16
@@ -105,16 +106,16 @@ def timed(work: Callable[..., Any], *inputs: object) -> tuple[float, Any]:
 
 def compare(frames: np.ndarray, repeats: int) -> dict[str, Any]:
     """Least processor seconds of (ours, plain) by step of one clip, and how far the results agree."""
-    found: dict[str, list[tuple[float, float]]] = {"slic": [], "unite": [], "crops": []}
+    found: dict[str, list[tuple[float, float]]] = {"slic": [], "deduplicate": [], "crops": []}
     prepare: list[float] = []
     batch = np.stack([frames] * 8)
     for _ in range(repeats):
-        ours_s, ours = timed(Slic(), frames)
+        ours_s, ours = timed(SLIC(), frames)
         plain_s, levels = timed(plain_slic, frames)
         found["slic"].append((ours_s, plain_s))
-        ours_s, parts = timed(Unite(), Supervoxels(ours.labels))  # anew: a record keeps its boxes
+        ours_s, parts = timed(Deduplicate(), Supervoxels(ours.labels))  # anew: a record keeps its boxes
         plain_s, masks = timed(plain_unite, levels)
-        found["unite"].append((ours_s, plain_s))
+        found["deduplicate"].append((ours_s, plain_s))
         ours_s, _ = timed(our_crops, frames, parts, len)
         plain_s, reference = timed(plain_crops, frames, masks)
         found["crops"].append((ours_s, plain_s))
@@ -129,10 +130,12 @@ def compare(frames: np.ndarray, repeats: int) -> dict[str, Any]:
     return least | {
         "equal": min(float((a == b).mean()) for a, b in pairs),
         "ari": min(adjusted_rand_score(b.ravel(), a.ravel()) for a, b in pairs),
-        "same_supervoxels": same, "supervoxels": parts.count, "prepare": min(prepare),
+        "same_supervoxels": same,
+        "supervoxels": parts.count,
+        "prepare": min(prepare),
         "grey_levels_max": max(int(a.max()) for a in apart),
         "grey_levels_mean": float(np.mean([a.mean() for a in apart])),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -145,14 +148,17 @@ def main() -> None:
     torch.set_num_threads(1)
     subjects = clips(options.folder, options.clips, options.size)
     engine.PATIENCE = -1.0  # compiled from the first clip on, where it can be
-    first, _ = timed(Slic(), subjects[0])
+    first, _ = timed(SLIC(), subjects[0])
     rows = [compare(frames, options.repeats) for frames in subjects]
     result: dict[str, object] = {
-        "source": options.folder.name if options.folder else "planted", "clips": len(rows), "size": options.size,
-        "compiled": engine.compilable(), "first_call_s": round(first, 2),
+        "source": options.folder.name if options.folder else "planted",
+        "clips": len(rows),
+        "size": options.size,
+        "compiled": engine.compilable(),
+        "first_call_s": round(first, 2),
         "supervoxels": float(np.mean([r["supervoxels"] for r in rows])),
-    }  # fmt: skip
-    for step in ("slic", "unite", "crops"):
+    }
+    for step in ("slic", "deduplicate", "crops"):
         ours, plain = np.mean([r[step] for r in rows], axis=0)
         result |= {f"{step}_ms": round(1000 * ours, 1), f"{step}_plain_ms": round(1000 * plain, 1)}
         result[f"{step}_ratio"] = round(plain / ours, 2)

@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from voxplain.datasets.planted import DESIGNS, draw_scene, render
-from voxplain.inference import fidelity, flops, fold, look
+from voxplain.inference import fidelity, flops, fold, sample_outputs
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.nets.r3d import Add
@@ -173,7 +173,7 @@ def compiled(model: VideoModel, clips: np.ndarray) -> Callable[[], object]:
     return run
 
 
-def ways(name: str, batch: int, clips: int) -> tuple[VideoModel, dict[str, VideoModel], np.ndarray]:
+def rewrites(name: str, batch: int, clips: int) -> tuple[VideoModel, dict[str, VideoModel], np.ndarray]:
     model, calibration = fresh(name, batch)
     shown = masked_clips(clips, model.grid, 0)
     folded = fold(model, shown)[0]
@@ -185,7 +185,7 @@ def ways(name: str, batch: int, clips: int) -> tuple[VideoModel, dict[str, Video
 
 
 def compare(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    model, made, shown = ways(name, args.batch, args.clips)
+    model, made, shown = rewrites(name, args.batch, args.clips)
     runs: dict[str, Callable[[], object]] = {k: lambda m=m: m.embed(shown) for k, m in made.items()}
     if args.compile:
         try:
@@ -198,18 +198,14 @@ def compare(name: str, args: argparse.Namespace) -> dict[str, Any]:
             start = time.process_time()
             run()
             least[way] = min(least.get(way, float("inf")), time.process_time() - start)
-    truth, count = look(model, shown), flops(model)
+    truth, count = sample_outputs(model, shown), flops(model)
     figures: dict[str, Any] = {}
     for way, seconds in least.items():
         a_clip = seconds / len(shown)
         row = {"ms": a_clip * 1e3, "faster": least["fp32"] / seconds, "gflops": count / a_clip / 1e9}
         if way in made:
-            close = fidelity(truth, look(made[way], shown, truth.target))
-            row |= {
-                "cosine": close.cosine,
-                "centred_cosine": close.centred_cosine,
-                "relative_gap": close.relative_gap,
-            }
+            close = fidelity(truth, sample_outputs(made[way], shown, truth.target))
+            row |= {"cosine": close.cosine, "centred_cosine": close.centred_cosine, "relative_gap": close.relative_gap}
         figures[way] = {k: round(v, 6) for k, v in row.items()}
         words = "".join(f"  {k} {v:.5g}" for k, v in figures[way].items())
         print(f"{name:8}{way:15}{words}", flush=True)

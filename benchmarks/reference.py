@@ -39,7 +39,7 @@ from voxplain.video import ClipReader, Geometry, Middle
 from voxplain.video.encode import write_video
 
 GROWTH = Task(
-    Path(), grid=(8, 32, 32), frames=8, levels=(4, 8), clusters=8, keep=2, sets=10, set_size=2, random_crops=8
+    Path(), grid=(8, 32, 32), frames=8, levels=(4, 8), clusters=8, keep=2, sets=10, set_size=2, unrelated_crops=8
 )
 ONCE = ("concept activation vectors", "everything else")  # steps of a class that cost the same for any number of videos
 CROPS = 30  # supervoxels of an unrelated video at the paper's size
@@ -122,7 +122,7 @@ def compare(task: Task, chosen: list[str], floor_seconds: float, with_reference:
     print(f"network alone: {lowest['clips_per_s']:.2f} clips/s in {exact['precision']} ({lowest['way']})", flush=True)
     total, floor_s = exact["total_s"], count / lowest["clips_per_s"]
     result = {"exact_speedup": None, "floor_ratio": total / floor_s, "overhead_share": exact["overhead_share"]}
-    result |= {"floor_s": floor_s, "floor": lowest, "exact_s": total, "ways": found}
+    result |= {"floor_s": floor_s, "floor": lowest, "exact_s": total, "rewrites": found}
     for mode in ("two-stage", "small", "tiny", "pooled"):
         result[f"{mode.replace('-', '_')}_speedup"] = total / found[mode]["total_s"] if mode in found else None
     if not with_reference:
@@ -130,11 +130,12 @@ def compare(task: Task, chosen: list[str], floor_seconds: float, with_reference:
     slow = found["reference"] = alone("reference", task)
     show("reference's way", slow)
     return result | {
-        "exact_speedup": slow["total_s"] / total, "reference_s": slow["total_s"],
+        "exact_speedup": slow["total_s"] / total,
+        "reference_s": slow["total_s"],
         "reference_outside_forwards_s": slow["total_s"] - slow["forward_s"],
         "memory_ratio": slow["peak_bytes"] / exact["peak_bytes"],
         "disk_ratio": slow["disk_bytes"] / exact["disk_bytes"],
-    }  # fmt: skip
+    }
 
 
 def at_paper_size(task: Task, work: Path, options: argparse.Namespace, exact: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def at_paper_size(task: Task, work: Path, options: argparse.Namespace, exact: di
     planted(videos / "class", options.many, "class", **frames)
     planted(videos / "random", options.many // 2, "random", **frames)
     try:
-        found = alone("ours", replace(task, videos=videos, keep=40, set_size=40, random_crops=CROPS), mode="pooled")
+        found = alone("ours", replace(task, videos=videos, keep=40, set_size=40, unrelated_crops=CROPS), mode="pooled")
     except subprocess.CalledProcessError:
         print(f"ours, pooled, {options.many} clips: failed, see above; left out", flush=True)
         return {}
@@ -160,8 +161,13 @@ def at_paper_size(task: Task, work: Path, options: argparse.Namespace, exact: di
         "times as fast",
         flush=True,
     )
-    return {"clips": options.many, "exact_forwards": forwards, "exact_s": seconds, "pooled": found,
-            "pooled_speedup": seconds / found["total_s"]}  # fmt: skip
+    return {
+        "clips": options.many,
+        "exact_forwards": forwards,
+        "exact_s": seconds,
+        "pooled": found,
+        "pooled_speedup": seconds / found["total_s"],
+    }
 
 
 def growth(work: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -217,10 +223,13 @@ def sized(options: argparse.Namespace, videos: Path) -> Task:
     share = options.clips / 200
     least = -(-200 // options.random_clips)  # the null needs some clusters of more members than are kept
     return Task(
-        videos=videos, grid=(16, options.size, options.size), keep=options.keep or max(2, round(40 * share)),
-        set_size=options.set_size or max(2, round(40 * share)), batch=options.batch,
-        random_crops=options.random_crops or max(least, round(30 * 100 * share / options.random_clips)),
-    )  # fmt: skip
+        videos=videos,
+        grid=(16, options.size, options.size),
+        keep=options.keep or max(2, round(40 * share)),
+        set_size=options.set_size or max(2, round(40 * share)),
+        batch=options.batch,
+        unrelated_crops=options.unrelated_crops or max(least, round(30 * 100 * share / options.random_clips)),
+    )
 
 
 def read_options() -> argparse.Namespace:
@@ -274,7 +283,7 @@ def main() -> None:
             result |= {"task": {**asdict(task), "videos": None}}
             result |= compare(task, options.modes, options.floor_seconds, options.reference)
             if options.many and "pooled" in options.modes:
-                many = at_paper_size(task, work, options, result["ways"]["exact"])
+                many = at_paper_size(task, work, options, result["rewrites"]["exact"])
                 result |= {"at_paper_size": many, "pooled_speedup_few": result["pooled_speedup"]}
                 result["pooled_speedup"] = many.get("pooled_speedup", result["pooled_speedup"])
         if options.growth or options.growth_only:

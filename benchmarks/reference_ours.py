@@ -16,9 +16,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 import voxplain as vx
-from reference_way import Clock, Network, Way, explain
-from voxplain.concepts.acceptance import Popularity
+from reference_way import Clock, Network, Rewrite, explain
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.concepts.modes import in_mode
 from voxplain.datasets.folder import read_clips
 from voxplain.model import VideoModel
@@ -31,7 +31,7 @@ NOT_THE_REFERENCES = (
     "direct effects: logits of unrelated videos",
 )  # steps whose seconds and forwards count for neither way
 CLASSES = 27
-COMMON = Popularity(clauses=((0.0, 0.0),), min_members=1)  # both ways keep every cluster that a CAV can be learnt of
+COMMON = ClusterFilter(clauses=((0.0, 0.0),), min_members=1)  # both ways keep every cluster that a CAV can be learnt of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Task:
     keep: int = 40
     sets: int = 50
     set_size: int = 40
-    random_crops: int = 30
+    unrelated_crops: int = 30
     batch: int = 8
     window_step: int = 1
     least_frames: int | None = None  # that a supervoxel lasts; None: the network's, as in the reference
@@ -88,9 +88,15 @@ def network(task: Task) -> nn.Module:
 def model_of(task: Task) -> VideoModel:
     spec = NETS[task.net]
     return VideoModel(
-        net=network(task), layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=task.grid,
-        geometry=Geometry.squash(*task.grid[1:]), batch_size=task.batch, name=task.net,
-    )  # fmt: skip
+        net=network(task),
+        layer=spec.feature_layer,
+        mean=spec.mean,
+        std=spec.std,
+        grid=task.grid,
+        geometry=Geometry.squash(*task.grid[1:]),
+        batch_size=task.batch,
+        name=task.net,
+    )
 
 
 def peak_memory() -> int:
@@ -152,13 +158,21 @@ def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
     """The reference's settings, as the library names them, in one of `MODES`."""
     paper = vx.PRESETS["reference-code"]
     settings = replace(
-        paper, clusterer=KMeans(clusters=task.clusters), acceptance=COMMON, keep=task.keep,  # our k-means, as it comes
+        paper,
+        clusterer=KMeans(clusters=task.clusters),
+        cluster_filter=COMMON,
+        keep=task.keep,  # our k-means, as it comes
         segmenter=replace(paper.segmenter, segments=task.levels),
-        unite=replace(paper.unite, min_duration=task.least_frames or task.grid[0]),
+        deduplicate=replace(paper.deduplicate, min_duration=task.least_frames or task.grid[0]),
         embedder=replace(paper.embedder, window_step=task.window_step),
-        videos=10**6, score_videos=10**6, effect_videos=1, random_videos=10**6, random_sets=task.sets,
-        random_size=task.set_size, random_crops=task.random_crops,
-    )  # fmt: skip
+        videos=10**6,
+        score_videos=10**6,
+        effect_videos=1,
+        unrelated_videos=10**6,
+        random_sets=task.sets,
+        random_size=task.set_size,
+        unrelated_crops=task.unrelated_crops,
+    )
     return in_mode(settings, mode, task.grid[1])
 
 
@@ -182,9 +196,14 @@ def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:
         random = read_clips(task.files("random"), reader).clips
         seconds["decode"] = time.perf_counter() - start
         run = vx.explain_concepts(
-            model, clips, random=random, target=0, settings=settings_of(task, mode), store=folder,
+            model,
+            clips,
+            random=random,
+            target=0,
+            settings=settings_of(task, mode),
+            store=folder,
             progress=timed(count.named, seconds),
-        )  # fmt: skip
+        )
     total, process = time.perf_counter() - start, time.process_time() - process
     for step in NOT_THE_REFERENCES:
         total -= seconds.get(step, 0.0)
@@ -194,31 +213,51 @@ def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:
     workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     busy = sum(count.seconds[step] for step in inside)
     return {
-        "total_s": total, "left_out_s": sum(seconds.get(s, 0.0) for s in NOT_THE_REFERENCES), "process_s": process,
-        "steps_s": seconds, "forwards": {k: count.clips[k] for k in sorted(inside)},
-        "forward_s": busy, "overhead_share": 1 - busy / (workers * total),
+        "total_s": total,
+        "left_out_s": sum(seconds.get(s, 0.0) for s in NOT_THE_REFERENCES),
+        "process_s": process,
+        "steps_s": seconds,
+        "forwards": {k: count.clips[k] for k in sorted(inside)},
+        "forward_s": busy,
+        "overhead_share": 1 - busy / (workers * total),
         "precision": max(count.kinds, key=lambda kind: count.kinds[kind]),
-        "peak_bytes": peak_memory(), "base_bytes": base, "disk_bytes": disk(folder), "concepts": len(run.bank),
-        "supervoxels": len(run.origin), "kinds": count.kinds,
-    }  # fmt: skip
+        "peak_bytes": peak_memory(),
+        "base_bytes": base,
+        "disk_bytes": disk(folder),
+        "concepts": len(run.bank),
+        "supervoxels": len(run.origin),
+        "kinds": count.kinds,
+    }
 
 
 def reference(task: Task, folder: Path) -> dict[str, Any]:
     """The reference's way on the same videos."""
     net, spec, clock = network(task), NETS[task.net], Clock()
     *body, head = net.children()
-    way = Way(
-        levels=task.levels, clusters=task.clusters, keep=task.keep, sets=task.sets, set_size=task.set_size,
-        acceptance=COMMON, batch=task.batch,
-    )  # fmt: skip
+    way = Rewrite(
+        levels=task.levels,
+        clusters=task.clusters,
+        keep=task.keep,
+        sets=task.sets,
+        set_size=task.set_size,
+        cluster_filter=COMMON,
+        batch=task.batch,
+    )
     shown = Network(nn.Sequential(*body), head, spec.mean, spec.std, task.grid)
     warnings.filterwarnings("ignore", category=ConvergenceWarning)  # SGD on a few rows
     base = peak_memory()
     start, process = time.perf_counter(), time.process_time()
     found = explain(shown, task.files("class"), task.files("random"), 0, folder, way, clock)
     return {
-        "total_s": time.perf_counter() - start, "process_s": time.process_time() - process, "steps_s": clock.wall,
-        "steps_process_s": clock.process, "forwards": clock.forwards, "forward_s": clock.wall["forwards"],
-        "peak_bytes": peak_memory(), "base_bytes": base, "disk_bytes": disk(folder), "concepts": found["concepts"],
+        "total_s": time.perf_counter() - start,
+        "process_s": time.process_time() - process,
+        "steps_s": clock.wall,
+        "steps_process_s": clock.process,
+        "forwards": clock.forwards,
+        "forward_s": clock.wall["forwards"],
+        "peak_bytes": peak_memory(),
+        "base_bytes": base,
+        "disk_bytes": disk(folder),
+        "concepts": found["concepts"],
         "supervoxels": found["segments"],
-    }  # fmt: skip
+    }

@@ -25,7 +25,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from voxplain.concepts.acceptance import Popularity
+from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.video import read_video
 
 FILL = 117  # grey level, all channels
@@ -55,7 +55,7 @@ class Clock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class Rewrite:
     """The reference's parameters; its one flag with four meanings is `keep`, `set_size` and the number of videos."""
 
     levels: tuple[int, ...] = (15, 50, 80)
@@ -65,7 +65,7 @@ class Way:
     keep: int = 40
     sets: int = 50
     set_size: int = 40
-    acceptance: Popularity = field(default_factory=Popularity)
+    cluster_filter: ClusterFilter = field(default_factory=ClusterFilter)
     batch: int = 8
     seed: int = 0
 
@@ -97,7 +97,7 @@ class Network:
         return torch.autograd.grad(loss, x)[0][0].numpy()
 
 
-def accepted(frames: np.ndarray, way: Way, least: int, clock: Clock) -> list[tuple[np.ndarray, int]]:
+def accepted(frames: np.ndarray, way: Rewrite, least: int, clock: Clock) -> list[tuple[np.ndarray, int]]:
     """(mask over its own extent, first frame) of a clip's segments that last and are no near copies."""
     kept: list[tuple[np.ndarray, int]] = []
     for count in way.levels:
@@ -141,7 +141,7 @@ def segment(frames: np.ndarray, mask: np.ndarray, start: int, size: tuple[int, i
 
 
 def explain(
-    net: Network, videos: Sequence[Path], random: Sequence[Path], target: int, folder: Path, way: Way, clock: Clock
+    net: Network, videos: Sequence[Path], random: Sequence[Path], target: int, folder: Path, way: Rewrite, clock: Clock
 ) -> dict[str, object]:
     """Scores and p-values of the class's concepts, best first."""
     rng = np.random.default_rng(way.seed)
@@ -153,7 +153,7 @@ def explain(
         members = []
         for k, center in enumerate(found.cluster_centers_):
             rows = np.flatnonzero(found.labels_ == k)
-            if len(rows) >= 2 and way.acceptance(len(rows), len(np.unique(owner[rows])), len(videos)):
+            if len(rows) >= 2 and way.cluster_filter(len(rows), len(np.unique(owner[rows])), len(videos)):
                 far = np.linalg.norm(values[rows] - center, axis=1)
                 members.append(rows[far.argsort()[: way.keep]])
     with clock.step("forwards"):  # once more, of the members
@@ -172,13 +172,15 @@ def explain(
         p = [stats.ttest_rel(row, scores[-1]).pvalue if np.ptp(row - scores[-1]) else np.nan for row in scores[:-2]]
     order = np.argsort(-scores[:-2].mean(axis=1))
     return {
-        "segments": len(files), "concepts": len(concepts), "score": [float(scores[k].mean()) for k in order],
+        "segments": len(files),
+        "concepts": len(concepts),
+        "score": [float(scores[k].mean()) for k in order],
         "p": [float(p[k]) for k in order],
-    }  # fmt: skip
+    }
 
 
 def discover(
-    net: Network, videos: Sequence[Path], folder: Path, way: Way, clock: Clock
+    net: Network, videos: Sequence[Path], folder: Path, way: Rewrite, clock: Clock
 ) -> tuple[list[Path], np.ndarray]:
     """Files of all segments of the class and the video of each; patches lie beside them."""
     files, owner = [], []
@@ -207,7 +209,7 @@ def windows(clip: np.ndarray, length: int) -> list[np.ndarray]:
     return [clip[i : i + length] for i in range(len(clip) - length + 1)]
 
 
-def means(net: Network, clips: Iterator[np.ndarray], way: Way, clock: Clock, what: str) -> np.ndarray:
+def means(net: Network, clips: Iterator[np.ndarray], way: Rewrite, clock: Clock, what: str) -> np.ndarray:
     """The mean feature of each clip's windows, batches filled over clips."""
     waiting: list[np.ndarray] = []
     counts: list[int] = []
@@ -225,7 +227,7 @@ def means(net: Network, clips: Iterator[np.ndarray], way: Way, clock: Clock, wha
     return np.stack([part.mean(axis=0) for part in np.split(np.concatenate(found), np.cumsum(counts)[:-1])])
 
 
-def embed(net: Network, files: Sequence[Path], way: Way, clock: Clock, what: str) -> np.ndarray:
+def embed(net: Network, files: Sequence[Path], way: Rewrite, clock: Clock, what: str) -> np.ndarray:
     """Features of segments from their files."""
 
     def read() -> Iterator[np.ndarray]:
@@ -237,7 +239,7 @@ def embed(net: Network, files: Sequence[Path], way: Way, clock: Clock, what: str
     return means(net, read(), way, clock, what)
 
 
-def whole(net: Network, videos: Sequence[Path], way: Way, clock: Clock, what: str) -> np.ndarray:
+def whole(net: Network, videos: Sequence[Path], way: Rewrite, clock: Clock, what: str) -> np.ndarray:
     """Features of whole videos."""
     return means(net, (decode(v, net.grid[1:], clock) / 255.0 for v in videos), way, clock, what)
 

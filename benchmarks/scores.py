@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 
 from truth import VARIANTS, scores_of
-from voxplain.cli.data import Held, parts
-from voxplain.concepts.contrast import Contrast, contrast
+from voxplain.cli.held_out import HeldOut, split_videos
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove, join
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.order_tests import OrderTest, order_test
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.datasets.planted import DESIGNS, write_planted
 from voxplain.explain import evaluate_concepts, explain_concepts
-from voxplain.load import load_model
 from voxplain.model import VideoModel
 from voxplain.store import Store
+from voxplain.zoo.load import load_model
 
 SETTINGS = ConceptSettings(
-    videos=20, random_videos=60, random_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1)
+    videos=20, unrelated_videos=60, unrelated_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1)
 )
 # Of each set: the network of its experiment, and layers before the feature layer ("block4" of tiny is its pool's input,
 # which comes to the same).
@@ -42,21 +42,21 @@ BLACK = {"utd_depth": "black"}
 KINDS = tuple(v for v in VARIANTS if v[0].endswith("ridge"))
 
 
-def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, Held, VideoModel]]:
+def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, HeldOut, VideoModel]]:
     """(videos, unrelated, how they are divided, network) by name."""
     found = {}
     for name in asked.sets:
         if name == "planted":
             root = asked.work / "planted"
             write_planted(root, design=DESIGNS["standard"], train=20, test=15, unrelated=60, seed=11)
-            found[name] = (root, root / "unrelated", Held(), load_model("planted"))
+            found[name] = (root, root / "unrelated", HeldOut(), load_model("planted"))
             continue
         net = NETS[name][0]
         weights = asked.nets / name / net / "weights.safetensors"
         if asked.data is None or not weights.exists():
             print(f"{name}: skipped, no --data or no {weights}; make it with `voxplain reproduce {name}`")
             continue
-        held = Held(hold_out=("ido", "lena", "moshe")) if name == "weizmann" else Held(dataset="utd_mhad")
+        held = HeldOut(hold_out=("ido", "lena", "moshe")) if name == "weizmann" else HeldOut(dataset="utd_mhad")
         folder = {"weizmann": "weizmann", "utd_depth": "utd_mhad_depth"}[name]
         found[name] = (asked.data / folder, asked.data / "unrelated", held, load_model(net, weights=weights))
     return found
@@ -69,14 +69,14 @@ def ordered(run: ConceptRun, values: np.ndarray) -> ConceptRun:
 
 
 def evaluated(
-    name: str, videos: Path, unrelated: Path, held: Held, model: VideoModel, asked: argparse.Namespace
+    name: str, videos: Path, unrelated: Path, held: HeldOut, model: VideoModel, asked: argparse.Namespace
 ) -> dict:
-    """Steps of adding and removing by score, joined over classes."""
+    """AddRemoveCurves of adding and removing by score, joined over classes."""
     base = SETTINGS
     if fill := BLACK.get(name):
         base = replace(base, effect=HideConcepts(fill=fill), evaluation=replace(base.evaluation, fill=fill))
-    train, test = parts(videos, held)
-    random = read_clips(scan_folder(unrelated), model.reader(), limit=base.random_videos).clips
+    train, test = split_videos(videos, held)
+    random = read_clips(scan_folder(unrelated), model.reader(), limit=base.unrelated_videos).clips
     labels = [c for c in train.classes if (c in asked.classes if asked.classes else c != "nothing")]
     # With an experiment's own store, what it has computed is found again.
     own = asked.nets / name / NETS[name][0] / "store"
@@ -108,7 +108,7 @@ def evaluated(
     return {name: tuple(join(list(side)) for side in zip(*both, strict=True)) for name, both in found.items()}
 
 
-def area(c: Contrast) -> str:
+def area(c: OrderTest) -> str:
     return f"{100 * c.difference:5.1f} [{100 * c.low:5.1f}, {100 * c.high:5.1f}]"
 
 
@@ -128,7 +128,7 @@ def main() -> None:
         found = evaluated(name, videos, unrelated, held, model, asked)
         rows = {}
         for score, (adding, removing) in found.items():
-            rows[score] = [contrast(s, o) for s in (adding, removing) for o in ("least", "least at equal coverage")]
+            rows[score] = [order_test(s, o) for s in (adding, removing) for o in ("least", "least at equal coverage")]
         first = next(iter(found.values()))[0]
         print(f"{name}, {len(first.truth)} test videos, {100 * first.baseline():.1f} % unmodified; area top − least")
         heads = ("adding", "adding, equal coverage", "removing", "removing, equal coverage")

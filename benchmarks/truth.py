@@ -28,20 +28,20 @@ import torch
 
 from truth_nets import CASES, Case, make
 from voxplain.concepts.classifiers import CLASSIFIERS
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.rank import EFFECTS
-from voxplain.concepts.run import ConceptRun
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.significance import paired_t
-from voxplain.concepts.truth import concept_coverage, reliance, spearman, true_scores
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.datasets.planted import PlantedSet
+from voxplain.datasets.planted.reliance import concept_coverage, reliance, spearman, true_scores
 from voxplain.explain import explain_concepts
 from voxplain.model import OBJECTIVES, VideoModel, stack
 from voxplain.store import Store
 
 BLIND = ("random", "shuffled")  # networks that know no class
-SETTINGS = ConceptSettings(videos=20, random_videos=60, random_crops=15)
+SETTINGS = ConceptSettings(videos=20, unrelated_videos=60, unrelated_crops=15)
 
 
 def scores_of(model: VideoModel, runs: dict[str, ConceptRun], y: int) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def examine(
     y = model.class_index(label)
     reader = model.reader()
     clips = read_clips(scan_folder(planted.root, part="train").of_class(label), reader, limit=settings.videos).clips
-    random = read_clips(scan_folder(planted.root / "unrelated"), reader, limit=settings.random_videos).clips
+    random = read_clips(scan_folder(planted.root / "unrelated"), reader, limit=settings.unrelated_videos).clips
     runs = {
         name: explain_concepts(
             model, clips, random=random, target=label, store=Store(work / "store"), settings=replace(settings, **own)
@@ -142,7 +142,7 @@ def interval(values: list[float], rng: np.random.Generator) -> tuple[float, floa
 
 
 @dataclass(frozen=True)
-class Judged:
+class MethodResult:
     """One score over all classes: rank_first, exact top, and Spearman with either truth; (mean, low, high) each."""
 
     rank_first: tuple[float, float, float]
@@ -151,18 +151,19 @@ class Judged:
     spearman_log_odds: tuple[float, float, float]
 
 
-def judge(name: str, classes: list[dict], rng: np.random.Generator) -> Judged:
+def judge(name: str, classes: list[dict], rng: np.random.Generator) -> MethodResult:
     def mean(values: list[float]) -> tuple[float, float, float]:
         return (float(np.mean(values)), *interval(values, rng))
 
     def rho(truth: str) -> list[float]:
         return [spearman(np.array(c["scores"][name]), np.array(c[truth])) for c in classes]
 
-    return Judged(
+    return MethodResult(
         mean([float(first(c["scores"][name], c["covered"])) for c in classes]),
         mean([float(np.argmax(c["scores"][name]) == np.argmax(c["true"])) for c in classes]),
-        mean(rho("true")), mean(rho("true_log_odds")),
-    )  # fmt: skip
+        mean(rho("true")),
+        mean(rho("true_log_odds")),
+    )
 
 
 def print_truth(results: list[dict]) -> None:
@@ -179,7 +180,7 @@ def print_truth(results: list[dict]) -> None:
             print(f"  {r['case']} {c['label']}{' (motion)' if c['motion'] else ''}: {parts}")
 
 
-def print_scores(scores: dict[str, Judged], classes: int, networks: int) -> None:
+def print_scores(scores: dict[str, MethodResult], classes: int, networks: int) -> None:
     print(f"\n{classes} classes of {networks} networks, 95 % intervals over classes")
     print(f"{'score':44s} {'rank first':>18s} {'exact':>6s} {'Spearman (logit)':>20s} {'Spearman (log-odds)':>20s}")
     for name, j in sorted(scores.items(), key=lambda x: -x[1].spearman_log_odds[0]):

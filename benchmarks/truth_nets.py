@@ -52,9 +52,14 @@ def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) ->
     geometry = Geometry(NETS["tiny"].resize, NETS["tiny"].crop)
     torch.manual_seed(case.seed)
     model = VideoModel(
-        net=build_net("tiny", len(videos.classes)), layer="pool", grid=(16, 64, 64), classes=videos.classes,
-        geometry=geometry, batch_size=32, name=case.name,
-    )  # fmt: skip
+        net=build_net("tiny", len(videos.classes)),
+        layer="pool",
+        grid=(16, 64, 64),
+        classes=videos.classes,
+        geometry=geometry,
+        batch_size=32,
+        name=case.name,
+    )
     test = load_videos(held_out.paths, held_out.labels, geometry)
     if case.kind != "random":
         data = load_videos(videos.paths, videos.labels, geometry)
@@ -65,10 +70,7 @@ def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) ->
 
         def say(log: EpochLog) -> None:
             if tell:
-                print(
-                    f"{case.name} epoch {log.epoch}: loss {log.loss:.3f}, train {log.train_accuracy:.3f}",
-                    flush=True,
-                )
+                print(f"{case.name} epoch {log.epoch}: loss {log.loss:.3f}, train {log.train_accuracy:.3f}", flush=True)
 
         train(model, data, geometry=geometry, recipe=recipe, checkpoint=home / "net.safetensors", tell=say)
     model.net.eval()

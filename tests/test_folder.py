@@ -13,7 +13,7 @@ from PIL import Image
 from voxplain.datasets import ClipSet, Skipped, VideoSet, read_clips, scan_folder
 from voxplain.datasets.splits import in_part, key, read_split
 from voxplain.errors import DataError
-from voxplain.video import Clip, ClipReader, Geometry, Middle, Random
+from voxplain.video import Clip, ClipReader, Geometry, Middle, RandomFrames
 
 DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[1] / "../shared/data"))
 READER = ClipReader(Middle(4), Geometry.squash(8, 8))
@@ -166,12 +166,7 @@ def test_split_files_of_several_classes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "a/v1.avi\nb/v0\n",
-        "./a/v1.npy\r\nb\\v0.npy\r\n",
-        "# mine\na/v1.mp4 1\nb/v0.mp4 2\n",
-        "\ufeffa/v1\nb/v0\n",
-    ],
+    ["a/v1.avi\nb/v0\n", "./a/v1.npy\r\nb\\v0.npy\r\n", "# mine\na/v1.mp4 1\nb/v0.mp4 2\n", "\ufeffa/v1\nb/v0\n"],
 )
 def test_split_of_paths(tmp_path: Path, text: str) -> None:
     root = _tree(tmp_path / "d", {"a": 2, "b": 2})
@@ -182,12 +177,7 @@ def test_split_of_paths(tmp_path: Path, text: str) -> None:
 def test_bare_names_match_in_every_class(tmp_path: Path) -> None:
     root = _tree(tmp_path / "d", {"a": 3, "b": 3})
     (tmp_path / "s.txt").write_text("v1\nv2\n")
-    assert _names(scan_folder(root, split=tmp_path / "s.txt")) == [
-        "a/v1.npy",
-        "a/v2.npy",
-        "b/v1.npy",
-        "b/v2.npy",
-    ]
+    assert _names(scan_folder(root, split=tmp_path / "s.txt")) == ["a/v1.npy", "a/v2.npy", "b/v1.npy", "b/v2.npy"]
 
 
 def test_split_errors(tmp_path: Path) -> None:
@@ -283,7 +273,7 @@ def test_random_reader_gives_the_same_clips_whatever_the_workers(tmp_path: Path)
     frames = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), np.uint8)
     for i in range(8):
         np.save(tmp_path / f"{i}.npy", frames)
-    reader = ClipReader(Random(4), Geometry((12, 12), (8, 8)), random_crop=True, flip=0.5)
+    reader = ClipReader(RandomFrames(4), Geometry((12, 12), (8, 8)), random_crop=True, flip=0.5)
     first, second = (read_clips(tmp_path, reader, seed=5, workers=n) for n in (1, 4))
     other = read_clips(tmp_path, reader, seed=6)
     assert all((a.frames == b.frames).all() for a, b in zip(first, second, strict=True))

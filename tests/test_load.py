@@ -10,9 +10,9 @@ import torch
 
 from small_nets import GRID, clips
 from voxplain.errors import ModelError
-from voxplain.load import PLANTED, load_model, model_from_function, reader_for
 from voxplain.nets import NETS, build_net, save_weights
 from voxplain.video import ClipReader, Geometry, Middle, Uniform
+from voxplain.zoo.load import PLANTED, load_model, model_from_function, reader_for
 
 CLASSES = ("bend", "jump", "run")
 

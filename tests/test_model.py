@@ -40,9 +40,11 @@ def test_closed_forms_above_a_linear_head(scale):
     miss = torch.sigmoid(torch.logsumexp(others, 1) - z[:, y])  # 1 − p_y without cancellation
     p = torch.sigmoid(z[:, y] - torch.logsumexp(others, 1))
     truth = {
-        "logit": w[y].expand(8, 6), "log_odds": odds, "log_probability": miss[:, None] * odds,
+        "logit": w[y].expand(8, 6),
+        "log_odds": odds,
+        "log_probability": miss[:, None] * odds,
         "probability": (p * miss)[:, None] * odds,
-    }  # fmt: skip
+    }
     if scale > 1:
         assert bool(((miss > 1e-30) & (miss < 1e-9)).any())  # where float32 rounds 1 − p_y to 0
     assert set(truth) == set(OBJECTIVES)
@@ -120,16 +122,16 @@ def test_writing_into_a_tensor_that_shares_the_layers_memory_changes_nothing():
 @pytest.mark.parametrize("layer", ["conv1", "pool"])
 def test_seen_and_derived_in_one_pass_are_what_two_passes_give(layer):
     m, frames, passes = model(ConvNet(), layer), clips(3), []
-    apart = m.see(frames), m.gradient(frames, 2)
+    apart = m.outputs(frames), m.gradient(frames, 2)
     m.net.register_forward_hook(lambda *_: passes.append(1))
-    y, seen, gradient = m.see_and_derive(frames, 2)
+    y, seen, gradient = m.outputs_and_gradient(frames, 2)
     assert (y, len(passes)) == (2, 1)
     assert torch.equal(seen.logits, apart[0].logits)
     assert torch.equal(seen.features, apart[0].features)
     assert torch.equal(gradient, apart[1])
-    assert m.see_and_derive(frames)[0] == int(seen.logits[0].argmax())
+    assert m.outputs_and_gradient(frames)[0] == int(seen.logits[0].argmax())
     with pytest.raises(ModelError, match="expected at least one clip, got none"):
-        m.see_and_derive(frames[:0])
+        m.outputs_and_gradient(frames[:0])
 
 
 def test_frozen_parameters_still_give_gradients():
@@ -146,9 +148,9 @@ def test_frozen_parameters_still_give_gradients():
 
 def test_results_can_take_part_in_a_later_gradient():
     features = model(ConvNet(), "pool").embed(clips(4))
-    probe = nn.Linear(features.shape[1], 1)
-    probe(features).sum().backward()
-    torch.testing.assert_close(probe.weight.grad, features.sum(0, keepdim=True))
+    exploration = nn.Linear(features.shape[1], 1)
+    exploration(features).sum().backward()
+    torch.testing.assert_close(exploration.weight.grad, features.sum(0, keepdim=True))
 
 
 # --- nothing left behind ---
@@ -194,8 +196,8 @@ def test_the_network_is_left_as_found(fails):
 
 def test_evaluates_also_when_found_in_training_mode():
     net, frames = ConvNet(), clips(4)
-    truth = model(net, "pool").see(frames)
-    got = VideoModel(net=net.train(), layer="pool", grid=GRID).see(frames)
+    truth = model(net, "pool").outputs(frames)
+    got = VideoModel(net=net.train(), layer="pool", grid=GRID).outputs(frames)
     assert torch.equal(got.logits, truth.logits)
     assert torch.equal(got.features, truth.features)
 

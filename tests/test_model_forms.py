@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from small_nets import GRID, ConvNet, LinearNet, TokenNet, Wrapped, clips
 from voxplain.errors import ModelError
-from voxplain.layers import first_tensor, replace_first
 from voxplain.model import VideoModel, log_odds
+from voxplain.model.layers import first_tensor, replace_first
 from voxplain.video import Geometry, Middle, Uniform
 
 
@@ -70,7 +70,7 @@ def test_input_has_the_weights_number_type():
     frames = clips(2)
     net = ConvNet().eval()
     full = model(net, "pool").logits(frames)
-    half = model(copy.deepcopy(net).bfloat16(), "pool").see(frames)
+    half = model(copy.deepcopy(net).bfloat16(), "pool").outputs(frames)
     assert half.logits.dtype == half.features.dtype == torch.float32
     torch.testing.assert_close(half.logits, full, rtol=0.1, atol=0.1)
     torch.testing.assert_close(model(net.double(), "pool").logits(frames), full, rtol=1e-5, atol=1e-6)
@@ -81,11 +81,7 @@ def test_reader_gives_the_papers_proportions_or_the_own_geometry():
     assert (reader.geometry.resize, reader.geometry.crop) == ((128, 171), (112, 112))
     assert reader.sampler == Middle(16)
     reader = model(LinearNet(), "feature", grid=(8, 224, 224)).reader(Uniform(8))
-    assert (reader.geometry.resize, reader.geometry.crop, reader.sampler) == (
-        (256, 342),
-        (224, 224),
-        Uniform(8),
-    )
+    assert (reader.geometry.resize, reader.geometry.crop, reader.sampler) == ((256, 342), (224, 224), Uniform(8))
     squash = Geometry.squash(8, 8)
     assert model(LinearNet(), "feature", geometry=squash).reader().geometry == squash
     with pytest.raises(ModelError, match=r"geometry that crops to the grid's \(8, 8\)"):

@@ -53,9 +53,7 @@ def test_force_colour_does_not_bring_the_bar_back_into_a_log(monkeypatch: pytest
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_terminal_gets_a_bar_that_counts_and_names_with_brackets_stay_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_terminal_gets_a_bar_that_counts_and_names_with_brackets_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     stream = Terminal()

@@ -49,9 +49,14 @@ def small_net(seed: int = 0) -> nn.Sequential:
     """All that holds state or draws by chance: convolution, batch norm, dropout."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv3d(3, 6, 3, stride=2, padding=1), nn.BatchNorm3d(6), nn.ReLU(), nn.Dropout(0.3),
-        nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(6, 3),
-    )  # fmt: skip
+        nn.Conv3d(3, 6, 3, stride=2, padding=1),
+        nn.BatchNorm3d(6),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.AdaptiveAvgPool3d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
 
 
 def model(net: nn.Module | None = None, **options) -> VideoModel:

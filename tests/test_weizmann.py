@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from voxplain.cli import app, lift_settings
-from voxplain.cli.data import Held, parts
+from voxplain.cli import app, settings_as_options
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.errors import DataError
 
 DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[1] / "../shared/data"))
@@ -17,7 +17,7 @@ PERSONS = ("daria", "denis", "eli", "ira", "ido", "lena")
 
 def voxplain(*words: object) -> None:
     """Run a command as the shell would; an error is raised, not printed."""
-    app(lift_settings([str(word) for word in words]), exit_on_error=False, result_action="return_value")
+    app(settings_as_options([str(word) for word in words]), exit_on_error=False, result_action="return_value")
 
 
 def empty_videos(folder: Path, *names: str) -> Path:
@@ -40,7 +40,7 @@ def names(videos: object) -> list[str]:
 
 def test_held_out_words_divide_the_videos(tmp_path: Path) -> None:
     data = empty_videos(tmp_path, "run/ann_run.avi", "run/bob_run.avi", "bend/ann_bend.avi", "bend/cy_bend.avi")
-    train, test = parts(data, Held(hold_out=("bob", "cy")))
+    train, test = split_videos(data, HeldOut(hold_out=("bob", "cy")))
     assert names(train) == ["ann_bend.avi", "ann_run.avi"]
     assert names(test) == ["cy_bend.avi", "bob_run.avi"]
     assert train.classes == test.classes == ("bend", "run")
@@ -50,7 +50,7 @@ def test_a_split_file_divides_the_videos(tmp_path: Path) -> None:
     data = empty_videos(tmp_path / "data", "run/a.avi", "run/b.avi", "bend/c.avi", "bend/d.avi")
     listed = tmp_path / "split.txt"
     listed.write_text("a.avi 1\nb.avi 2\nc.avi 2\nd.avi 1\n")
-    train, test = parts(data, Held(split=listed))
+    train, test = split_videos(data, HeldOut(split=listed))
     assert (names(train), names(test)) == (["d.avi", "a.avi"], ["c.avi", "b.avi"])
 
 
@@ -58,12 +58,12 @@ def test_a_split_file_divides_the_videos(tmp_path: Path) -> None:
 def test_words_that_name_none_or_all_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
     data = empty_videos(tmp_path, "run/ann.avi", "run/anna.avi")
     with pytest.raises(DataError, match="--hold-out"):
-        parts(data, Held(hold_out=words))
+        split_videos(data, HeldOut(hold_out=words))
 
 
 def test_split_and_words_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="got both"):
-        parts(empty_videos(tmp_path, "run/ann.avi"), Held(split=tmp_path / "s.txt", hold_out=("ann",)))
+        split_videos(empty_videos(tmp_path, "run/ann.avi"), HeldOut(split=tmp_path / "s.txt", hold_out=("ann",)))
 
 
 @pytest.fixture
@@ -85,18 +85,41 @@ def few(tmp_path: Path) -> Path:
 def test_train_concepts_evaluate(few: Path) -> None:
     net, run = few / "net", few / "run"
     held = ("--hold-out", "ido", "lena")
-    voxplain(
-        "train", few / "few", *held, "--epochs", 2, "--batch", 4, "--lr", 0.05, "--device", "cpu", "-o", net
-    )  # fmt: skip
+    voxplain("train", few / "few", *held, "--epochs", 2, "--batch", 4, "--lr", 0.05, "--device", "cpu", "-o", net)
     confusion = rows(net / "confusion.csv")
     assert [row["truth"] for row in confusion] == ["bend", "run"]
     assert sum(int(row[name]) for row in confusion for name in ("bend", "run")) == 4  # two persons, two classes
 
     voxplain(
-        "concepts", few / "few", *held, "--class", "bend", "--net", "tiny", "--weights", net / "weights.safetensors",
-        "--device", "cpu", "--random", few / "unrelated", "--segmenter.segments", 8, 15, "--clusterer.clusters", 3,
-        "--random-crops", 15, "--random-sets", 5, "--evaluation.draws", 3, "--evaluation.steps", 2, "-o", run,
-    )  # fmt: skip
+        "concepts",
+        few / "few",
+        *held,
+        "--class",
+        "bend",
+        "--net",
+        "tiny",
+        "--weights",
+        net / "weights.safetensors",
+        "--device",
+        "cpu",
+        "--random",
+        few / "unrelated",
+        "--segmenter.segments",
+        8,
+        15,
+        "--clusterer.clusters",
+        3,
+        "--random-crops",
+        15,
+        "--random-sets",
+        5,
+        "--evaluation.draws",
+        3,
+        "--evaluation.steps",
+        2,
+        "-o",
+        run,
+    )
     voxplain("evaluate", run)
 
     found = json.loads((run / "bend" / "concepts.json").read_text())
@@ -116,10 +139,15 @@ def test_evaluate_without_test_videos_says_what_to_do(few: Path) -> None:
     run = few / "run"
     run.mkdir()
     record = {
-        "data": str(few / "few"), "random": str(few / "unrelated"), "classes": ["bend"], "preset": "default",
+        "data": str(few / "few"),
+        "random": str(few / "unrelated"),
+        "classes": ["bend"],
+        "preset": "default",
         "network": {"net": "planted", "weights": None, "model": None, "layer": [], "device": "cpu", "batch_size": 8},
-        "seed": 0, "whole": False, "settings": [],
-    }  # fmt: skip
+        "seed": 0,
+        "whole": False,
+        "settings": [],
+    }
     (run / "job.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="--hold-out"):
         voxplain("evaluate", run)

@@ -10,25 +10,27 @@ vx.Insertion(steps=64)(model, clips[0], heat)
 """
 
 from voxplain import attribution, metrics
-from voxplain.attribution import STEP, Attribution, GradCAM, Gradient, IntegratedGradients, Rise, SmoothGrad
-from voxplain.concepts.run import ConceptRun
+from voxplain.attribution import RISE, STEP, Attribution, GradCAM, Gradient, IntegratedGradients, SmoothGrad
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import PlantedDesign, read_planted, write_planted
 from voxplain.doctor import examine
 from voxplain.errors import DataError, MissingExtra, ModelError, VideoError, VoxplainError
-from voxplain.explain import evaluate_concepts, explain_clip, explain_concepts, score_given
-from voxplain.load import load_model, model_from_function
+from voxplain.explain import evaluate_concepts, explain_clip, explain_concepts, score_own_concepts
 from voxplain.metrics import Deletion, EnergyInside, Insertion, PointingGame
 from voxplain.model import VideoModel
 from voxplain.report import table_csv, table_json, table_text, write_attribution_report, write_report
-from voxplain.segment import Grid, Slic, Supervoxels, Unite
+from voxplain.segment import SLIC, Deduplicate, Grid, Supervoxels
 from voxplain.store import Store, load_run, save_run
 from voxplain.version import __version__
-from voxplain.video import Clip, ClipReader, Geometry, Middle, Random, Uniform, Windows, read_video
+from voxplain.video import Clip, ClipReader, Geometry, Middle, RandomFrames, Uniform, Windows, read_video
+from voxplain.zoo.load import load_model, model_from_function
 
 __all__ = [
     "PRESETS",
+    "RISE",
+    "SLIC",
     "STEP",
     "Attribution",
     "Clip",
@@ -37,6 +39,7 @@ __all__ = [
     "ConceptRun",
     "ConceptSettings",
     "DataError",
+    "Deduplicate",
     "Deletion",
     "EnergyInside",
     "Geometry",
@@ -50,14 +53,11 @@ __all__ = [
     "ModelError",
     "PlantedDesign",
     "PointingGame",
-    "Random",
-    "Rise",
-    "Slic",
+    "RandomFrames",
     "SmoothGrad",
     "Store",
     "Supervoxels",
     "Uniform",
-    "Unite",
     "VideoError",
     "VideoModel",
     "VideoSet",
@@ -79,7 +79,7 @@ __all__ = [
     "read_video",
     "save_run",
     "scan_folder",
-    "score_given",
+    "score_own_concepts",
     "table_csv",
     "table_json",
     "table_text",

@@ -5,30 +5,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from relevance_nets import settle
+from relevance_nets import set_running_statistics
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxplain.attribution import ATTRIBUTIONS
-from voxplain.load import load_model
 from voxplain.model import VideoModel
 from voxplain.nets import NETS
 from voxplain.video import Clip, Geometry
+from voxplain.zoo.load import load_model
 
 GRID = (8, 16, 24)  # not square, and not the papers' 16 frames
 CLASSES = ("run", "jump", "wave", "clap")
 
 # Instead of the defaults, wherever a method has such a field.
 CHEAP: dict[str, Any] = {
-    "steps": 3, "samples": 8, "iterations": 4, "areas": (0.3,), "depth": 2, "cells": None, "top_channels": 3,
-    "window": (0.5, 0.5, 0.5), "stride": (0.5, 0.5, 0.5), "levels": 4, "segments": None,
-}  # fmt: skip
+    "steps": 3,
+    "samples": 8,
+    "iterations": 4,
+    "areas": (0.3,),
+    "depth": 2,
+    "cells": None,
+    "top_channels": 3,
+    "window": (0.5, 0.5, 0.5),
+    "stride": (0.5, 0.5, 0.5),
+    "levels": 4,
+    "segments": None,
+}
 
 
 # On networks of seconds a pass.
 LEAST: dict[str, Any] = {
-    **CHEAP, "steps": 2, "samples": 2, "iterations": 2, "window": (1.0, 0.3, 1.0), "stride": (1.0, 0.3, 1.0),
-}  # fmt: skip
+    **CHEAP,
+    "steps": 2,
+    "samples": 2,
+    "iterations": 2,
+    "window": (1.0, 0.3, 1.0),
+    "stride": (1.0, 0.3, 1.0),
+}
 
 
 def cheap(name: str, least: bool = False) -> Any:
@@ -126,7 +140,7 @@ def small_model(kind: str, **options: Any) -> VideoModel:
     """The network of that kind as a user may hand it over: training, some parameters frozen, all with one seed."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        net = settle(BUILD[kind](), shift=True)
+        net = set_running_statistics(BUILD[kind](), shift=True)
     with torch.no_grad():  # logits that differ from clip to clip by more than rounding
         for n, p in net.named_parameters():
             p.mul_(20 if n.endswith("head.weight") else 2 if "conv" in n or "rnn" in n else 1)
@@ -135,9 +149,16 @@ def small_model(kind: str, **options: Any) -> VideoModel:
         p.requires_grad_(False)
     layout = "BTCHW" if kind in ("turned", "recurrent") else "BCTHW"
     return VideoModel(
-        net=net, layer=LAYERS.get(kind, "pool"), layout=layout, grid=GRID, classes=CLASSES, name=kind, stride=2,
-        batch_size=4, **options,
-    )  # fmt: skip
+        net=net,
+        layer=LAYERS.get(kind, "pool"),
+        layout=layout,
+        grid=GRID,
+        classes=CLASSES,
+        name=kind,
+        stride=2,
+        batch_size=4,
+        **options,
+    )
 
 
 def shipped_model(name: str) -> VideoModel:
@@ -145,7 +166,7 @@ def shipped_model(name: str) -> VideoModel:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = load_model(name, classes=CLASSES, layer=NETS[name].feature_layer)
-        settle(model.net)
+        set_running_statistics(model.net)
     grid = SHIPPED[name]
     return replace(model, grid=grid, geometry=Geometry.squash(*grid[1:]), batch_size=4)
 

@@ -23,7 +23,7 @@ def model_of(net: nn.Module, layer: str, grid: tuple[int, int, int] = GRID, **op
     return VideoModel(net=net, layer=layer, grid=grid, **options)  # type: ignore[arg-type]
 
 
-def settle(net: nn.Module, shift: bool = False) -> nn.Module:
+def set_running_statistics(net: nn.Module, shift: bool = False) -> nn.Module:
     """Batch norms that have seen data; without ``shift`` their outputs are their inputs, scaled."""
     g = torch.Generator().manual_seed(7)
     for m in net.modules():

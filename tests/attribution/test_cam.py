@@ -7,16 +7,7 @@ from torch.nn import functional as F
 
 from map_nets import FlatNet, GapNet, clip, inputs, model
 from small_nets import ConvNet, TokenNet
-from voxplain.attribution import (
-    CAM,
-    EigenCAM,
-    GradCAM,
-    GradCAMPlusPlus,
-    HiResCAM,
-    LayerCAM,
-    ScoreCAM,
-    XGradCAM,
-)
+from voxplain.attribution import CAM, EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM, XGradCAM
 from voxplain.errors import DataError, ModelError
 
 VOXELS = 4 * 8 * 8
@@ -60,8 +51,7 @@ def test_on_a_pooled_linear_head_the_family_is_one_map():
 
 
 @pytest.mark.parametrize(
-    ("net", "options"),
-    [(ConvNet(), {}), (FlatNet(), {}), (GapNet(functional=True), {}), (GapNet(), {"layer": "conv"})],
+    ("net", "options"), [(ConvNet(), {}), (FlatNet(), {}), (GapNet(functional=True), {}), (GapNet(), {"layer": "conv"})]
 )
 def test_cam_refuses_other_heads_and_maps(net, options):
     m = model(net)

@@ -10,7 +10,7 @@ from map_nets import FlatNet, FrameNet, GapNet, LastNet, clip, inputs, model
 from small_nets import ConvNet, TokenNet
 from voxplain.attribution import CAM, GradCAM, HiResCAM, ScoreCAM
 from voxplain.errors import ModelError
-from voxplain.load import load_model
+from voxplain.zoo.load import load_model
 
 
 @pytest.mark.parametrize(("net", "layer"), [(ConvNet(), "relu2"), (FlatNet(), "act"), (GapNet(conv_head=True), "act")])
@@ -66,10 +66,13 @@ def test_channels_last_are_moved(options):
 def test_a_picture_of_all_frames_is_a_map_without_time():
     net = nn.Sequential(
         OrderedDict(
-            fold=nn.Flatten(1, 2), conv=nn.Conv2d(12, 6, 3, padding=1), pool=nn.AdaptiveAvgPool2d(1),
-            flat=nn.Flatten(), head=nn.Linear(6, 5),
+            fold=nn.Flatten(1, 2),
+            conv=nn.Conv2d(12, 6, 3, padding=1),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flat=nn.Flatten(),
+            head=nn.Linear(6, 5),
         )
-    )  # fmt: skip
+    )
     found = CAM()(model(net), clip(1), 2)
     assert found.details["positions"] == (1, 8, 8)
     np.testing.assert_allclose(found.values, np.broadcast_to(found.values[:1], (4, 8, 8)), rtol=1e-5)

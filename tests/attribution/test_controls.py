@@ -5,7 +5,7 @@ import pytest
 from region_clips import Quadrants, make_clips, make_model
 
 from small_nets import ConvNet
-from voxplain.attribution import CentrePrior, FrameConstant, MotionEnergy, Random
+from voxplain.attribution import CentrePrior, FrameConstant, MotionEnergy, RandomMap
 from voxplain.errors import DataError
 from voxplain.video import Clip
 
@@ -23,13 +23,13 @@ def model():
 
 def test_random_is_normal_and_follows_the_content(model):
     one, two = make_clips(2, grid=GRID)
-    first, second = Random()(model, [one, two], 0)
+    first, second = RandomMap()(model, [one, two], 0)
     assert abs(first.values.mean()) < 0.1
     assert abs(first.values.std() - 1) < 0.05
     assert abs(np.corrcoef(first.values.ravel(), second.values.ravel())[0, 1]) < 0.1
-    again = Random()(model, clip_of(two.frames.copy()), 1)
+    again = RandomMap()(model, clip_of(two.frames.copy()), 1)
     np.testing.assert_array_equal(again.values, second.values)
-    assert (Random(seed=1)(model, two, 0).values != second.values).all()
+    assert (RandomMap(seed=1)(model, two, 0).values != second.values).all()
 
 
 def test_the_centre_prior_is_a_gaussian_of_the_middle(model):
@@ -74,12 +74,16 @@ def test_one_frame_has_no_motion():
 
 def test_controls_know_nothing_of_the_network(model):
     clip, other = make_clips(1, grid=GRID)[0], make_model(ConvNet(), layer="hidden", grid=GRID)
-    for method in (Random(), CentrePrior(), MotionEnergy(), FrameConstant()):
+    for method in (RandomMap(), CentrePrior(), MotionEnergy(), FrameConstant()):
         np.testing.assert_array_equal(method(model, clip, 0).values, method(other, clip, 1).values)
 
 
 def test_numbers_that_mean_nothing_are_refused():
-    for make in (lambda: Random(seed=-1), lambda: CentrePrior(space=0), lambda: CentrePrior(time=-1.0),
-                 lambda: MotionEnergy(sigma=-1)):  # fmt: skip
+    for make in (
+        lambda: RandomMap(seed=-1),
+        lambda: CentrePrior(space=0),
+        lambda: CentrePrior(time=-1.0),
+        lambda: MotionEnergy(sigma=-1),
+    ):
         with pytest.raises(DataError, match="expected"):
             make()

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import DeepLift as CaptumDeepLift
-from relevance_nets import Cells, Does, FramesRNN, Gated, Mixed, Plain, clips_of, model_of, settle
+from relevance_nets import Cells, Does, FramesRNN, Gated, Mixed, Plain, clips_of, model_of, set_running_statistics
 from torch import Tensor, nn
 
 from small_nets import ConvNet, LinearNet
-from voxplain.attribution.deeplift import DeepLift, Seen, _Multiplier
-from voxplain.attribution.gradient import InputXGradient
+from voxplain.attribution.gradients.gradient import InputXGradient
 from voxplain.attribution.passes import base_input, logits, to_input
+from voxplain.attribution.relevance.deep_lift import DeepLIFT, RecordedOperation, _Multiplier
 from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
 
@@ -48,8 +48,8 @@ class Various(nn.Module):
 
 
 NETS = {
-    "mixed": lambda: settle(Mixed(bias=True), shift=True),
-    "mixed in place": lambda: settle(Mixed(bias=True, inplace=True), shift=True),
+    "mixed": lambda: set_running_statistics(Mixed(bias=True), shift=True),
+    "mixed in place": lambda: set_running_statistics(Mixed(bias=True, inplace=True), shift=True),
     "plain": Plain,
     "pooled": Pooled,
     "various": Various,
@@ -65,7 +65,7 @@ def test_summation_to_delta(build: type[nn.Module], baseline: str) -> None:
     clips, targets = clips_of(3), [0, 2, 1]
     x, base = to_input(model, stack(clips)), base_input(model, stack(clips), baseline)
     rise = (logits(model, x) - logits(model, base))[torch.arange(3), targets]
-    for a, want in zip(DeepLift(baseline=baseline)(model, clips, targets), rise, strict=True):
+    for a, want in zip(DeepLIFT(baseline=baseline)(model, clips, targets), rise, strict=True):
         assert a.values.sum(dtype=np.float64) == pytest.approx(float(want), rel=2e-3, abs=2e-5)
         assert a.details["completeness_gap"] < 2e-3 + 2e-5 / abs(float(want))
 
@@ -79,7 +79,7 @@ def test_equals_captum(build: type[nn.Module]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it announces its hooks
         theirs = CaptumDeepLift(net).attribute(x, base, target=targets).sum(1).detach().numpy()
-    for a, want in zip(DeepLift()(model, clips, targets), theirs, strict=True):
+    for a, want in zip(DeepLIFT()(model, clips, targets), theirs, strict=True):
         np.testing.assert_allclose(a.values, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
 
 
@@ -91,7 +91,7 @@ def test_a_linear_network_has_a_closed_form() -> None:
     for fill in ("black", "blur"):
         base = base_input(model, stack([clip]), fill)[0]
         want = (w * (x - base)).sum(0).numpy()
-        np.testing.assert_allclose(DeepLift(baseline=fill)(model, clip, 3).values, want, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(DeepLIFT(baseline=fill)(model, clip, 3).values, want, rtol=1e-3, atol=1e-5)
 
 
 def test_a_reference_of_zeros_without_bias_gives_input_times_gradient_of_relu_networks() -> None:
@@ -103,7 +103,7 @@ def test_a_reference_of_zeros_without_bias_gives_input_times_gradient_of_relu_ne
     model = model_of(net, "conv1", mean=(0.4, 0.6, 0.2))  # whole grey levels: 102, 153, 51
     clips = clips_of(2)
     theirs = InputXGradient(channels="signed")(model, clips, 1)
-    for a, b in zip(DeepLift(baseline="mean")(model, clips, 1), theirs, strict=True):
+    for a, b in zip(DeepLIFT(baseline="mean")(model, clips, 1), theirs, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-3, atol=1e-4 * np.abs(b.values).max())
 
 
@@ -115,7 +115,7 @@ def test_max_pools_credit_the_clips_maximum_for_rises_and_the_references_for_fal
 ) -> None:
     x, reference = torch.tensor([[shown]], requires_grad=True), torch.tensor([[(0.0, 2.0)]])
     run = partial(nn.functional.max_pool1d, kernel_size=2)
-    now, seen = (Seen("max_pool1d", v.detach(), run(v.detach())) for v in (x, reference))
+    now, seen = (RecordedOperation("max_pool1d", v.detach(), run(v.detach())) for v in (x, reference))
     _Multiplier.apply(x, now, seen, run).sum().backward()
     np.testing.assert_allclose(((x - reference) * x.grad).detach().flatten(), want)
 
@@ -141,7 +141,7 @@ def test_the_rescale_rule_sees_through_saturation() -> None:
     clip = clips_of(1, (1, 1, 2))[0]
     clip.frames[:] = 255
     assert np.allclose(InputXGradient()(model, clip, 0).values, 0)
-    np.testing.assert_allclose(DeepLift(baseline="black")(model, clip, 0).values, 0.5, atol=1e-4)
+    np.testing.assert_allclose(DeepLIFT(baseline="black")(model, clip, 0).values, 0.5, atol=1e-4)
 
 
 def test_refuses_what_it_has_no_rule_for() -> None:
@@ -157,9 +157,9 @@ def test_refuses_what_it_has_no_rule_for() -> None:
         (Does(lambda x: x.max(1, keepdim=True)[0].expand_as(x)), {}, "Max"),
     ):
         with pytest.raises(ModelError, match=what):
-            DeepLift()(model_of(net, "head", **options), clip, 0)
+            DeepLIFT()(model_of(net, "head", **options), clip, 0)
     with pytest.raises(DataError, match="green"):
-        DeepLift(baseline="green")(model_of(Plain(), "head"), clip, 0)
+        DeepLIFT(baseline="green")(model_of(Plain(), "head"), clip, 0)
 
 
 def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
@@ -169,4 +169,4 @@ def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
     clip = clips_of(1)[0]
     clip.frames[:] = 255
     with pytest.raises(ModelError, match="same operations"):
-        DeepLift()(model_of(net, "head"), clip, 0)
+        DeepLIFT()(model_of(net, "head"), clip, 0)

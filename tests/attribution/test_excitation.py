@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from relevance_nets import FramesRNN, Mixed, Plain, clips_of, model_of, settle
+from relevance_nets import FramesRNN, Mixed, Plain, clips_of, model_of, set_running_statistics
 from torch import Tensor, nn
 
 from small_nets import LinearNet
-from voxplain.attribution.excitation import ExcitationBackprop, _rules
-from voxplain.attribution.excitation_recurrent import ExcitationBackpropRNN
 from voxplain.attribution.passes import to_input
 from voxplain.attribution.reduce import upsample
-from voxplain.attribution.relevance_pass import written
+from voxplain.attribution.relevance.excitation_backprop import ExcitationBackprop, _rules
+from voxplain.attribution.relevance.excitation_backprop_rnn import ExcitationBackpropRNN
+from voxplain.attribution.relevance.relevance_pass import record_pass
 from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
 
@@ -29,9 +29,9 @@ def excitable(net: nn.Module, *names: str) -> nn.Module:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_probability_at_every_layer(layer: str | None, seed: int) -> None:
     torch.manual_seed(seed)
-    net = excitable(settle(Mixed(bias=True), shift=True), "fc1.bias")
+    net = excitable(set_running_statistics(Mixed(bias=True), shift=True), "fc1.bias")
     model, clips = model_of(net, "conv1"), clips_of(2)
-    with written(model, to_input(model, stack(clips)), _rules(1), layer=layer) as trace:
+    with record_pass(model, to_input(model, stack(clips)), _rules(1), layer=layer) as trace:
         start = torch.zeros_like(trace.logits)
         start[:, 1] = 1
         (found,) = trace.back(start)
@@ -45,10 +45,10 @@ def test_a_probability_at_every_layer(layer: str | None, seed: int) -> None:
 
 def test_branches_share_the_probability() -> None:
     torch.manual_seed(0)
-    model, clip = model_of(settle(Mixed()), "conv1"), clips_of(1)
+    model, clip = model_of(set_running_statistics(Mixed()), "conv1"), clips_of(1)
     parts = []
     for layer in ("avg", "side"):
-        with written(model, to_input(model, stack(clip)), _rules(1), layer=layer) as trace:
+        with record_pass(model, to_input(model, stack(clip)), _rules(1), layer=layer) as trace:
             start = torch.zeros_like(trace.logits)
             start[:, 2] = 1
             parts.append(float(sum(p.sum() for p in trace.back(start))))
@@ -120,10 +120,10 @@ def test_a_linear_network_has_a_closed_form() -> None:
 
 def test_maps_at_a_layer_are_sums_over_its_channels() -> None:
     torch.manual_seed(0)
-    model, clips = model_of(settle(Mixed(bias=True), shift=True), "conv1"), clips_of(2)
+    model, clips = model_of(set_running_statistics(Mixed(bias=True), shift=True), "conv1"), clips_of(2)
     found = ExcitationBackprop(layer="conv1", batch_norm="pass")(model, clips, [0, 3])
     for a, clip, target in zip(found, clips, [0, 3], strict=True):
-        with written(model, to_input(model, stack([clip])), _rules(1), layer="conv1", fold=False) as trace:
+        with record_pass(model, to_input(model, stack([clip])), _rules(1), layer="conv1", fold=False) as trace:
             start = torch.zeros_like(trace.logits)
             start[:, target] = 1
             want = upsample(trace.back(start)[0].sum(1), model.grid)[0]
@@ -134,7 +134,7 @@ def test_maps_at_a_layer_are_sums_over_its_channels() -> None:
 @pytest.mark.parametrize("contrastive", [False, True])
 def test_folding_changes_nothing_where_scales_are_positive(contrastive: bool) -> None:
     torch.manual_seed(0)
-    net, clips = settle(Mixed(bias=True), shift=True), clips_of(2)
+    net, clips = set_running_statistics(Mixed(bias=True), shift=True), clips_of(2)
 
     def maps(way: str) -> np.ndarray:
         method = ExcitationBackprop(layer="input", contrastive=contrastive, batch_norm=way)  # type: ignore[arg-type]
@@ -208,7 +208,7 @@ def test_a_contrast_over_time_is_of_maps_of_equal_mass() -> None:
 
 def test_refuses_networks_without_recurrent_layers_and_unknown_options() -> None:
     with pytest.raises(ModelError, match="RNN, LSTM or GRU"):
-        ExcitationBackpropRNN()(model_of(settle(Mixed()), "conv1"), clips_of(1)[0], 0)
+        ExcitationBackpropRNN()(model_of(set_running_statistics(Mixed()), "conv1"), clips_of(1)[0], 0)
 
     class Unused(Mixed):
         def __init__(self) -> None:
@@ -216,9 +216,9 @@ def test_refuses_networks_without_recurrent_layers_and_unknown_options() -> None
             self.rnn = nn.LSTM(2, 2)
 
     with pytest.raises(ModelError, match="that run"):
-        ExcitationBackpropRNN()(model_of(settle(Unused()), "conv1"), clips_of(1)[0], 0)
+        ExcitationBackpropRNN()(model_of(set_running_statistics(Unused()), "conv1"), clips_of(1)[0], 0)
     for method in (ExcitationBackprop, ExcitationBackpropRNN):
         with pytest.raises(DataError, match="batch_norm"):
             method(batch_norm="skip")  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="bn9"):
-        ExcitationBackprop(layer="bn9")(model_of(settle(Mixed()), "conv1"), clips_of(1)[0], 0)
+        ExcitationBackprop(layer="bn9")(model_of(set_running_statistics(Mixed()), "conv1"), clips_of(1)[0], 0)

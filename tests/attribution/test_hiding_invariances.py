@@ -11,39 +11,41 @@ from torch import nn
 
 from small_nets import ConvNet, Wrapped
 from voxplain.attribution import (
+    LIME,
+    RISE,
+    SWAG,
+    XRAI,
     CentrePrior,
     ClassFeaturePyramid,
     FrameConstant,
-    KernelShap,
-    Lime,
+    KernelSHAP,
     MotionEnergy,
     Occlusion,
     PredictionDifference,
-    Random,
-    Rise,
+    RandomMap,
     SupervoxelOcclusion,
-    SwagV,
-    Xrai,
-)  # fmt: skip
+)
 from voxplain.errors import ModelError
-from voxplain.segment import Grid, Slic
+from voxplain.segment import SLIC, Grid
 
 PARTS = Grid(cells=((2, 2, 2),))
 NETWORK = {
     "occlusion": Occlusion(window=(2, 4, 4)),
-    "supervoxel_occlusion": SupervoxelOcclusion(segmenter=Slic(segments=(6, 12), compactness=1.0)),
-    "rise": Rise(samples=25, cells=(2, 3, 3), seed=4),
-    "lime": Lime(segmenter=PARTS, samples=30),
-    "kernel_shap": KernelShap(segmenter=PARTS, samples=60),
+    "supervoxel_occlusion": SupervoxelOcclusion(segmenter=SLIC(segments=(6, 12), compactness=1.0)),
+    "rise": RISE(samples=25, cells=(2, 3, 3), seed=4),
+    "lime": LIME(segmenter=PARTS, samples=30),
+    "kernel_shap": KernelSHAP(segmenter=PARTS, samples=60),
     "prediction_difference": PredictionDifference(window=(1, 3, 3), stride=(1, 3, 3), samples=2),
-    "xrai": Xrai(steps=3, min_voxels=5),
-    "swag_v": SwagV(segmenter=Slic(segments=(12,), compactness=1.0)),
+    "xrai": XRAI(steps=3, min_voxels=5),
+    "swag_v": SWAG(segmenter=SLIC(segments=(12,), compactness=1.0)),
     "class_feature_pyramid": ClassFeaturePyramid(),
 }
 CONTROLS = {
-    "random": Random(), "centre_prior": CentrePrior(), "motion_energy": MotionEnergy(),
+    "random": RandomMap(),
+    "centre_prior": CentrePrior(),
+    "motion_energy": MotionEnergy(),
     "frame_constant": FrameConstant(),
-}  # fmt: skip
+}
 METHODS = {**NETWORK, **CONTROLS}
 ODD = (8, 6, 10)
 

@@ -7,12 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from relevance_nets import GRID, Cells, FramesRNN, Gated, Mixed, Plain, Shifts, clips_of, model_of, settle
+from relevance_nets import (
+    GRID,
+    Cells,
+    FramesRNN,
+    Gated,
+    Mixed,
+    Plain,
+    Shifts,
+    clips_of,
+    model_of,
+    set_running_statistics,
+)
 from torch import nn
 
-from voxplain.attribution.gradient import InputXGradient
-from voxplain.attribution.lrp import LRP
+from voxplain.attribution.gradients.gradient import InputXGradient
 from voxplain.attribution.passes import logits, to_input
+from voxplain.attribution.relevance.lrp import LRP
 from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
 from voxplain.nets import NETS, build_net
@@ -38,7 +49,7 @@ RULES = {
 )
 def test_relevance_is_conserved_without_bias(method: LRP, build: Callable[[], nn.Module]) -> None:
     torch.manual_seed(1)
-    net = settle(build())
+    net = set_running_statistics(build())
     for m in net.modules():
         if isinstance(m, nn.Linear) and m.bias is not None:
             nn.init.zeros_(m.bias)
@@ -59,7 +70,7 @@ def test_relevance_is_conserved_without_bias(method: LRP, build: Callable[[], nn
 @pytest.mark.parametrize("name", ["r3d", "i3d"])
 def test_the_large_networks_conserve_too(name: str) -> None:
     torch.manual_seed(0)
-    model = model_of(settle(build_net(name, 3)), NETS[name].feature_layer, (8, 32, 32))
+    model = model_of(set_running_statistics(build_net(name, 3)), NETS[name].feature_layer, (8, 32, 32))
     found = LRP("composite", input_rule="z_box")(model, clips_of(1, model.grid)[0], 1)
     assert abs(found.details["conservation_gap"]) < 1e-4
 
@@ -159,7 +170,7 @@ def test_equal_to_explicit_matrices(method: LRP, first: str, conv: str, dense: s
 @pytest.mark.parametrize("inplace", [False, True])
 def test_lrp_0_is_input_times_gradient_without_bias(inplace: bool) -> None:
     torch.manual_seed(2)
-    model, clips = model_of(settle(Mixed(inplace=inplace)), "conv1"), clips_of(2)
+    model, clips = model_of(set_running_statistics(Mixed(inplace=inplace)), "conv1"), clips_of(2)
     other = InputXGradient(channels="signed")(model, clips, 1)
     for got, want in zip(LRP("epsilon", epsilon=1e-7)(model, clips, 1), other, strict=True):
         np.testing.assert_allclose(got.values, want.values, rtol=1e-3, atol=1e-4 * np.abs(want.values).max())
@@ -169,7 +180,7 @@ def test_lrp_0_is_input_times_gradient_without_bias(inplace: bool) -> None:
 def test_in_place_operations_and_folded_batch_norm_change_nothing(name: str) -> None:
     method = RULES[name]
     torch.manual_seed(4)
-    net, clips = settle(Mixed(bias=True), shift=True).eval(), clips_of(2)
+    net, clips = set_running_statistics(Mixed(bias=True), shift=True).eval(), clips_of(2)
     folded = Mixed(bias=True).eval()
     folded.load_state_dict(net.state_dict())
     for conv, bn in (("conv1", "bn1"), ("conv2", "bn2")):
@@ -185,7 +196,7 @@ def test_in_place_operations_and_folded_batch_norm_change_nothing(name: str) -> 
 
 
 def test_passing_over_batch_norm_differs_from_folding_it() -> None:
-    model, clip = model_of(settle(Mixed(), shift=True), "conv1"), clips_of(1)[0]
+    model, clip = model_of(set_running_statistics(Mixed(), shift=True), "conv1"), clips_of(1)[0]
     a, b = LRP("z_plus")(model, clip, 0).values, LRP("z_plus", batch_norm="pass")(model, clip, 0).values
     assert not np.allclose(a, b, rtol=1e-2, atol=1e-3 * np.abs(a).max())
 
@@ -226,7 +237,7 @@ def test_input_rules_need_the_clip_as_the_model_gives_it() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward((x - 0.1) / 0.7)
 
-    model, clip = model_of(settle(Own()), "conv1"), clips_of(1)[0]
+    model, clip = model_of(set_running_statistics(Own()), "conv1"), clips_of(1)[0]
     with pytest.raises(ModelError, match="as the model normalises it"):
         LRP(input_rule="z_box")(model, clip, 1)
     flat, same = (LRP(input_rule=rule)(model, clip, 1).values for rule in ("flat", "same"))
@@ -235,7 +246,7 @@ def test_input_rules_need_the_clip_as_the_model_gives_it() -> None:
 
 def test_start_follows_the_objective() -> None:
     torch.manual_seed(8)
-    model, clip = model_of(settle(Mixed()), "conv1"), clips_of(1)[0]
+    model, clip = model_of(set_running_statistics(Mixed()), "conv1"), clips_of(1)[0]
     z = logits(model, to_input(model, stack([clip])))[0].requires_grad_()
     z.softmax(0)[2].backward()
     want = z.detach() * z.grad

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from relevance_nets import clips_of, model_of, settle
+from relevance_nets import clips_of, model_of, set_running_statistics
 from torch import Tensor, nn
 
-from voxplain.attribution.lrp import LRP
 from voxplain.attribution.passes import logits, to_input
+from voxplain.attribution.relevance.lrp import LRP
 from voxplain.model import stack
 
 try:
@@ -70,7 +70,7 @@ def _first(rule: Any) -> Any:
 )
 def test_equals_zennit(ours: LRP, theirs: Any) -> None:
     torch.manual_seed(0)
-    model, clips = model_of(settle(Chain(), shift=True).eval(), "fc2"), clips_of(2)
+    model, clips = model_of(set_running_statistics(Chain(), shift=True).eval(), "fc2"), clips_of(2)
     x = to_input(model, stack(clips))
     start = torch.zeros(2, 4)
     start[:, 2] = logits(model, x)[:, 2]

@@ -8,10 +8,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from voxplain.attribution.mask_generator import MaskGenerator, SmoothMask
-from voxplain.attribution.mask_losses import area_loss, core_kernel, core_loss, core_places, total_variation
-from voxplain.attribution.mask_search import Adam, Descent, Patience, descend
-from voxplain.attribution.pyramid import blend, blur_levels, gaussian_blur, perturbation
+from voxplain.attribution.masks.blur_pyramid import blend, blur_levels, gaussian_blur, perturbation
+from voxplain.attribution.masks.mask_descent import Adam, Descent, Patience, descend
+from voxplain.attribution.masks.mask_generator import MaskGenerator, SmoothMask
+from voxplain.attribution.masks.mask_losses import area_loss, core_kernel, core_loss, core_places, total_variation
 from voxplain.errors import DataError
 
 

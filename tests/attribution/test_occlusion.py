@@ -7,8 +7,8 @@ from region_clips import FOUR, Quadrants, make_clips, make_model
 
 from small_nets import ConvNet, LinearNet
 from voxplain.attribution import Occlusion, SupervoxelOcclusion
-from voxplain.attribution.masked import cuboids
 from voxplain.attribution.passes import base_input, to_input
+from voxplain.attribution.perturbation.masked_clips import cuboids
 from voxplain.errors import DataError
 from voxplain.model import stack
 from voxplain.segment import Grid, Supervoxels

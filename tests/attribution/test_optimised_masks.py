@@ -17,8 +17,8 @@ from voxplain.attribution import (
     TemporalFreeze,
     TemporalReverse,
 )
-from voxplain.attribution.extremal_search import MaskSearch
-from voxplain.attribution.temporal_mask import freeze, reverse, runs
+from voxplain.attribution.masks.extremal_search import MaskSearch
+from voxplain.attribution.masks.temporal_mask import freeze, reverse, runs
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.video import Clip

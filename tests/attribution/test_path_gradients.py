@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from map_nets import clip, inputs, model
 from small_nets import GRID, ConvNet, LinearNet
 from voxplain.attribution import BlurIntegratedGradients, GuidedIG, IntegratedGradients
-from voxplain.attribution.blur_integrated import blurred
-from voxplain.attribution.guided_integrated import _advance
+from voxplain.attribution.gradients.blur_integrated_gradients import blurred
+from voxplain.attribution.gradients.guided_integrated_gradients import _advance
+from voxplain.attribution.gradients.path import RULES, nodes
 from voxplain.attribution.passes import base_input
-from voxplain.attribution.path import RULES, nodes
 from voxplain.errors import DataError
 
 

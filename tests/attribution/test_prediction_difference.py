@@ -7,9 +7,9 @@ from region_clips import Quadrants, make_clips, make_model
 
 from small_nets import GRID, LinearNet
 from voxplain.attribution import PredictionDifference
-from voxplain.attribution.masked import cuboids
 from voxplain.attribution.passes import logits, to_input
-from voxplain.attribution.prediction_difference import places
+from voxplain.attribution.perturbation.masked_clips import cuboids
+from voxplain.attribution.perturbation.prediction_difference import places
 from voxplain.errors import DataError
 from voxplain.model import stack
 from voxplain.video import Clip

@@ -7,10 +7,10 @@ from region_clips import SIX, make_clips, make_model
 from torch import nn
 
 from small_nets import GRID, LinearNet
-from voxplain.attribution import Gradient, IntegratedGradients, SwagV, Xrai
-from voxplain.attribution.xrai import grown
+from voxplain.attribution import SWAG, XRAI, Gradient, IntegratedGradients
+from voxplain.attribution.gradients.xrai import grown
 from voxplain.errors import DataError
-from voxplain.segment import Grid, Slic
+from voxplain.segment import SLIC, Grid
 
 
 class Patch(nn.Module):
@@ -32,7 +32,7 @@ LEVELS = Grid(cells=((1, 1, 2), (2, 2, 2)))
 
 
 def test_xrai_takes_the_planted_region_first():
-    found = Xrai(segmenter=LEVELS, min_voxels=1)(make_model(Patch()), make_clips(1)[0], 0)
+    found = XRAI(segmenter=LEVELS, min_voxels=1)(make_model(Patch()), make_clips(1)[0], 0)
     planted = np.zeros(GRID, bool)
     planted[:2, :4, 4:] = True
     assert found.values[planted].min() > found.values[~planted].max()
@@ -47,7 +47,7 @@ def test_xrai_gives_the_mean_of_both_integrated_gradients():
     w = (model.net.head.weight[1] @ model.net.feature.weight).detach().reshape(3, *GRID).numpy()
     x, white = ((v / 255 - 0.5) / 0.25 for v in (clip.frames.astype(np.float64), 255.0))
     own = (black + np.abs(w * (x.transpose(3, 0, 1, 2) - white)).mean(0)) / 2
-    one = Xrai(segmenter=Grid(cells=(GRID,)), min_voxels=1, objective="logit", steps=3)(model, clip, 1)
+    one = XRAI(segmenter=Grid(cells=(GRID,)), min_voxels=1, objective="logit", steps=3)(model, clip, 1)
     np.testing.assert_allclose(one.values, own, rtol=1e-4)
 
 
@@ -68,11 +68,11 @@ def test_small_additions_are_passed_over_and_the_rest_gets_its_mean():
 
 
 def test_xrai_candidates_are_the_studys():
-    slic = Xrai().segmenter
-    assert isinstance(slic, Slic)
+    slic = XRAI().segmenter
+    assert isinstance(slic, SLIC)
     assert (slic.segments, slic.sigma, slic.slico) == ((10, 20, 50, 60, 80, 100), 0.8, True)
     frames = make_clips(1, grid=(8, 32, 32))[0]
-    assert len(np.unique(slic(frames).labels)) != len(np.unique(Slic(segments=slic.segments, sigma=0.8)(frames).labels))
+    assert len(np.unique(slic(frames).labels)) != len(np.unique(SLIC(segments=slic.segments, sigma=0.8)(frames).labels))
 
 
 @pytest.mark.parametrize("channels", ["absolute", "signed"])
@@ -80,7 +80,7 @@ def test_swag_is_the_mean_gradient_of_each_region(channels):
     torch.manual_seed(0)
     model, clip = make_model(LinearNet()), make_clips(1)[0]
     g = Gradient(channels=channels)(model, clip, 1).values
-    found = SwagV(segmenter=SIX, sigma=(0, 0, 0), channels=channels)(model, clip, 1).values
+    found = SWAG(segmenter=SIX, sigma=(0, 0, 0), channels=channels)(model, clip, 1).values
     labels = SIX(clip).labels[0]
     for i in range(6):
         np.testing.assert_allclose(found[labels == i], g[labels == i].mean(), rtol=1e-5)
@@ -89,13 +89,13 @@ def test_swag_is_the_mean_gradient_of_each_region(channels):
 
 def test_swag_smooths_as_much_as_asked_and_keeps_the_mean():
     model, clip = make_model(Patch()), make_clips(1)[0]
-    rough = SwagV(segmenter=LEVELS, sigma=(0, 0, 0))(model, clip, 0).values
-    smooth = SwagV(segmenter=LEVELS, sigma=(0, 0, 0.2))(model, clip, 0).values
+    rough = SWAG(segmenter=LEVELS, sigma=(0, 0, 0))(model, clip, 0).values
+    smooth = SWAG(segmenter=LEVELS, sigma=(0, 0, 0.2))(model, clip, 0).values
     assert smooth.std() < 0.9 * rough.std()
     np.testing.assert_allclose(smooth.mean(2), rough.mean(2), rtol=1e-5)  # along x only
 
 
 def test_numbers_that_mean_nothing_are_refused():
-    for make in (lambda: Xrai(steps=0), lambda: Xrai(min_voxels=0), lambda: SwagV(sigma=(0, -1, 0))):
+    for make in (lambda: XRAI(steps=0), lambda: XRAI(min_voxels=0), lambda: SWAG(sigma=(0, -1, 0))):
         with pytest.raises(DataError, match="expected"):
             make()

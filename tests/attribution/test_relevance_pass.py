@@ -6,15 +6,15 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from relevance_nets import Does, FramesRNN, Mixed, clips_of, model_of, settle
+from relevance_nets import Does, FramesRNN, Mixed, clips_of, model_of, set_running_statistics
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from small_nets import ConvNet, TokenNet, Wrapped
-from voxplain.attribution.deeplift import DeepLift
-from voxplain.attribution.excitation import ExcitationBackprop
-from voxplain.attribution.lrp import LRP
+from voxplain.attribution.relevance.deep_lift import DeepLIFT
+from voxplain.attribution.relevance.excitation_backprop import ExcitationBackprop
+from voxplain.attribution.relevance.lrp import LRP
 from voxplain.errors import ModelError
 
 METHODS = {
@@ -22,8 +22,8 @@ METHODS = {
     "alpha_beta": LRP("alpha_beta"),
     "z_box": LRP(input_rule="z_box"),
     "excitation": ExcitationBackprop(layer="input"),
-    "contrast": ExcitationBackprop(contrastive=True),
-    "deep_lift": DeepLift(),
+    "order_test": ExcitationBackprop(contrastive=True),
+    "deep_lift": DeepLIFT(),
 }
 each = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
@@ -75,7 +75,7 @@ def test_refuses_operations_without_a_rule(change: object, method: LRP) -> None:
     assert all(p.requires_grad for p in net.parameters())
 
 
-@pytest.mark.parametrize("method", [LRP(), DeepLift()], ids=["lrp", "deep_lift"])
+@pytest.mark.parametrize("method", [LRP(), DeepLIFT()], ids=["lrp", "deep_lift"])
 def test_refuses_transformers_and_logits_without_a_graph(method: LRP) -> None:
     model = model_of(TokenNet(), "head", layout="BTCHW")
     with pytest.raises(ModelError, match="LayerNorm"):
@@ -102,7 +102,7 @@ def test_refuses_packed_and_projected_sequences() -> None:
 @each
 @pytest.mark.parametrize("mode", ["grad", "no_grad", "inference"])
 def test_the_network_is_left_as_found(method: LRP, mode: str) -> None:
-    net = settle(Mixed(bias=True, inplace=True), shift=True).train()
+    net = set_running_statistics(Mixed(bias=True, inplace=True), shift=True).train()
     net.bn1.eval()
     net.conv2.weight.requires_grad_(False)
     net.fc1.weight.grad = torch.ones_like(net.fc1.weight)
@@ -122,7 +122,7 @@ def test_the_network_is_left_as_found(method: LRP, mode: str) -> None:
 
 @each
 def test_batches_change_nothing(method: LRP) -> None:
-    net, clips, grid = settle(Mixed(bias=True), shift=True), clips_of(5, (3, 8, 12)), (3, 8, 12)
+    net, clips, grid = set_running_statistics(Mixed(bias=True), shift=True), clips_of(5, (3, 8, 12)), (3, 8, 12)
     targets = [0, 3, 1, 1, 2]
     whole = method(model_of(net, "conv1", grid, batch_size=8), clips, targets)
     for size in (1, 2):
@@ -132,7 +132,7 @@ def test_batches_change_nothing(method: LRP) -> None:
 
 @each
 def test_never_more_inputs_at_once_than_the_batch_size(method: LRP) -> None:
-    net, sizes = settle(Mixed()), []
+    net, sizes = set_running_statistics(Mixed()), []
     net.conv1.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     method(model_of(net, "conv1", batch_size=2), clips_of(3), 0)
     assert max(sizes) <= 2
@@ -141,7 +141,7 @@ def test_never_more_inputs_at_once_than_the_batch_size(method: LRP) -> None:
 @each
 @pytest.mark.parametrize("layout", ["BCTHW", "BTCHW"])
 def test_tuples_and_both_orders_of_axes(method: LRP, layout: str) -> None:
-    net = settle(Mixed(bias=True), shift=True)
+    net = set_running_statistics(Mixed(bias=True), shift=True)
 
     class Turned(nn.Module):
         def __init__(self) -> None:
@@ -157,7 +157,7 @@ def test_tuples_and_both_orders_of_axes(method: LRP, layout: str) -> None:
 
 
 def test_double_precision_networks() -> None:
-    net = settle(Mixed())
+    net = set_running_statistics(Mixed())
     want = LRP("epsilon")(model_of(net, "conv1"), clips_of(1)[0], 0)
     got = LRP("epsilon")(model_of(copy.deepcopy(net).double(), "conv1"), clips_of(1)[0], 0)
     np.testing.assert_allclose(got.values, want.values, rtol=1e-2, atol=1e-4 * np.abs(want.values).max())

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from voxplain.attribution import ATTRIBUTIONS, cam_layers
-from voxplain.attribution.cam_layers import traced
+from voxplain.attribution import ATTRIBUTIONS
+from voxplain.attribution.cams import map_layer
+from voxplain.attribution.cams.map_layer import traced
 from voxplain.attribution.record import Batch
 from voxplain.metrics.cost import counted
 from voxplain.model import VideoModel
@@ -41,7 +42,7 @@ def passes(monkeypatch):
         made.append(batch)
         return traced(batch)
 
-    monkeypatch.setattr(cam_layers, "traced", note)
+    monkeypatch.setattr(map_layer, "traced", note)
     return made
 
 

@@ -9,9 +9,9 @@ from region_clips import Quadrants, make_clips, make_model
 from torch.nn import functional as F
 
 from small_nets import GRID, LinearNet
-from voxplain.attribution import Rise
+from voxplain.attribution import RISE
 from voxplain.attribution.passes import base_input, scores, to_input
-from voxplain.attribution.rise import masks
+from voxplain.attribution.perturbation.rise import masks
 from voxplain.errors import DataError
 from voxplain.model import stack
 
@@ -39,7 +39,7 @@ def test_converges_to_the_expectation_over_every_mask(net):
     exact = (torch.einsum("s,sthw->thw", s, m.double()) / m.sum(0, dtype=torch.float64)).numpy()
     gaps = []
     for samples in (100, 6400):
-        found = Rise(cells=(1, 2, 2), samples=samples, fill="black", objective="logit")(model, clip, 0).values
+        found = RISE(cells=(1, 2, 2), samples=samples, fill="black", objective="logit")(model, clip, 0).values
         gaps.append(np.abs(found - exact).max() / exact.std())
     assert gaps[1] < 0.15
     assert gaps[1] < gaps[0] / 3  # as one over the root of the number of masks
@@ -50,7 +50,7 @@ def test_a_voxel_of_no_consequence_gets_the_mean_score():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 0 * super().forward(x) + torch.tensor([1.0, 4.0])
 
-    found = Rise(samples=7, objective="logit")(make_model(Constant()), make_clips(1)[0], 1).values
+    found = RISE(samples=7, objective="logit")(make_model(Constant()), make_clips(1)[0], 1).values
     np.testing.assert_allclose(found, 4.0, rtol=1e-5)
 
 
@@ -68,4 +68,4 @@ def test_masks_have_the_chance_p_and_change_along_time():
 @pytest.mark.parametrize("wrong", [{"p": 1.0}, {"samples": 0}, {"cells": (0, 7, 7)}, {"cells": (7, 7)}, {"seed": -1}])
 def test_numbers_that_mean_nothing_are_refused(wrong):
     with pytest.raises(DataError, match="expected cells"):
-        Rise(**wrong)
+        RISE(**wrong)

@@ -7,7 +7,7 @@ import torch
 from map_nets import clip, inputs, model
 from small_nets import ConvNet, LinearNet
 from voxplain.attribution import Gradient, SmoothGrad, SmoothGradSquared, VarGrad
-from voxplain.attribution.smooth import noise
+from voxplain.attribution.gradients.smooth_grad import noise
 from voxplain.errors import DataError
 
 METHODS = [SmoothGrad, SmoothGradSquared, VarGrad]
@@ -37,7 +37,7 @@ def test_they_agree_with_captum_on_the_same_noise(method, kind, monkeypatch):
     monkeypatch.setattr(torch, "normal", lambda mean, stdev: drawn * stdev)
     other = NoiseTunnel(Saliency(m.net)).attribute(
         x, nt_type=kind, nt_samples=samples, stdevs=width, target=2, abs=False
-    )  # fmt: skip
+    )
     monkeypatch.undo()
     found = method(samples=samples, std=std, seed=5, channels="signed")(m, c, 2)
     assert found.values.any()

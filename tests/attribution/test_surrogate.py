@@ -9,13 +9,13 @@ import torch
 from region_clips import FOUR, SIX, Quadrants, make_clips, make_model
 
 from small_nets import ConvNet
-from voxplain.attribution import KernelShap, Lime
-from voxplain.attribution.masked import region_scores
+from voxplain.attribution import LIME, KernelSHAP
 from voxplain.attribution.passes import base_input, to_input
-from voxplain.attribution.surrogate import coalitions, shapley_regression
+from voxplain.attribution.perturbation.masked_clips import region_scores
+from voxplain.attribution.perturbation.surrogate import coalitions, shapley_regression
 from voxplain.errors import DataError
 from voxplain.model import stack
-from voxplain.segment import Grid, Slic
+from voxplain.segment import SLIC, Grid
 
 
 def game(model, clip, segmenter, target: int, fill: str):
@@ -48,7 +48,7 @@ def test_kernel_shap_enumerates_to_the_definition(segmenter):
     net = ConvNet().eval() if segmenter is SIX else Quadrants()
     model, clip = make_model(net, layer="hidden" if segmenter is SIX else "feature"), make_clips(1)[0]
     v, count, labels = game(model, clip, segmenter, 0, "black")
-    found = KernelShap(segmenter=segmenter, samples=64, fill="black")(model, clip, 0)
+    found = KernelSHAP(segmenter=segmenter, samples=64, fill="black")(model, clip, 0)
     assert found.details["exact"]
     exact = shapley(v, count)
     np.testing.assert_allclose(found.values, exact[labels], rtol=1e-3, atol=1e-5)
@@ -62,7 +62,7 @@ def test_kernel_shap_sums_exactly_and_nears_the_definition_when_it_samples():
     segmenter = Grid(cells=((2, 2, 2),))
     v, count, labels = game(model, clip, segmenter, 0, "black")
     exact = shapley(v, count)
-    found = KernelShap(segmenter=segmenter, samples=200, fill="black")(model, clip, 0)
+    found = KernelSHAP(segmenter=segmenter, samples=200, fill="black")(model, clip, 0)
     assert not found.details["exact"]
     values = np.array([found.values[labels == i][0] for i in range(count)])
     assert values.sum() == pytest.approx(v(range(count)) - v([]), abs=1e-5)
@@ -94,14 +94,14 @@ def test_sampled_coalitions_come_in_pairs_with_the_kernels_sizes():
 
 def test_one_region_takes_all_and_too_few_samples_are_refused():
     model, clip = make_model(Quadrants()), make_clips(1)[0]
-    one = KernelShap(segmenter=Grid(cells=((1, 1, 1),)))(model, clip, 1)
+    one = KernelSHAP(segmenter=Grid(cells=((1, 1, 1),)))(model, clip, 1)
     np.testing.assert_allclose(one.values, one.details["full"] - one.details["empty"], rtol=1e-5)
     with pytest.raises(DataError, match="enough samples to tell 16 supervoxels apart, got 6"):
-        KernelShap(segmenter=Grid(cells=((1, 4, 4),)), samples=6)(model, clip, 1)
+        KernelSHAP(segmenter=Grid(cells=((1, 4, 4),)), samples=6)(model, clip, 1)
 
 
 def test_several_levels_are_refused():
-    for method in (Lime(segmenter=Slic()), KernelShap(segmenter=Slic())):
+    for method in (LIME(segmenter=SLIC()), KernelSHAP(segmenter=SLIC())):
         with pytest.raises(DataError, match="one level"):
             method(make_model(Quadrants()), make_clips(1)[0], 1)
 
@@ -109,7 +109,7 @@ def test_several_levels_are_refused():
 def test_lime_recovers_an_additive_function():
     model, clip = make_model(Quadrants()), make_clips(1)[0]
     v, count, labels = game(model, clip, FOUR, 1, "black")
-    found = Lime(segmenter=FOUR, samples=60, alpha=1e-9, fill="black")(model, clip, 1)
+    found = LIME(segmenter=FOUR, samples=60, alpha=1e-9, fill="black")(model, clip, 1)
     terms = np.array([v({i}) - v(set()) for i in range(count)])
     np.testing.assert_allclose(found.values, terms[labels], rtol=1e-3, atol=1e-5)
     assert found.details["r2"] == pytest.approx(1, abs=1e-4)
@@ -118,7 +118,7 @@ def test_lime_recovers_an_additive_function():
 def test_lime_is_the_weighted_ridge_that_a_textbook_gives():
     model, clip = make_model(Quadrants()), make_clips(1)[0]
     v, _, labels = game(model, clip, FOUR, 0, "black")
-    found = Lime(segmenter=FOUR, samples=40, alpha=0.5, width=0.4, fill="black", seed=3)(model, clip, 0)
+    found = LIME(segmenter=FOUR, samples=40, alpha=0.5, width=0.4, fill="black", seed=3)(model, clip, 0)
     z = np.random.default_rng(3).random((40, 4)) < 0.5
     z[0] = True
     s = np.array([v(np.flatnonzero(row)) for row in z])
@@ -140,14 +140,16 @@ def test_captums_surrogates_agree():
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - captum draws from the global generator
     shap = TheirShap(model.net).attribute(x, b, target=0, feature_mask=labels, n_samples=3000)[0, 0].numpy()
-    ours = KernelShap(segmenter=FOUR, fill="black")(model, clip, 0).values
+    ours = KernelSHAP(segmenter=FOUR, fill="black")(model, clip, 0).values
     np.testing.assert_allclose(ours, shap, atol=0.06 * np.abs(ours).max())
     from captum._utils.models.linear_model import SkLearnLinearRegression
 
-    lime = TheirLime(model.net, SkLearnLinearRegression()).attribute(
-        x, b, target=1, feature_mask=labels, n_samples=100
-    )[0, 0].numpy()  # fmt: skip
-    ours = Lime(segmenter=FOUR, alpha=1e-9, samples=100, fill="black")(model, clip, 1).values
+    lime = (
+        TheirLime(model.net, SkLearnLinearRegression())
+        .attribute(x, b, target=1, feature_mask=labels, n_samples=100)[0, 0]
+        .numpy()
+    )
+    ours = LIME(segmenter=FOUR, alpha=1e-9, samples=100, fill="black")(model, clip, 1).values
     np.testing.assert_allclose(ours, lime, rtol=2e-3)
 
 

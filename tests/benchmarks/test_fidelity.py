@@ -13,13 +13,13 @@ import fidelity_sets
 from fidelity_figures import EXACT, SEEDS, agreement, difference, in_words, interval, markdown, summary
 from voxplain.concepts.cluster import KMeans
 from voxplain.inference import Inference
-from voxplain.segment import Slic
+from voxplain.segment import SLIC
 
 FEW = replace(
     fidelity_sets.SETTINGS,
-    segmenter=Slic(segments=(15,)),
-    random_videos=8,
-    random_crops=25,
+    segmenter=SLIC(segments=(15,)),
+    unrelated_videos=8,
+    unrelated_crops=25,
     clusterer=KMeans(clusters=3),
     inference=Inference(precision="fp32"),
 )
@@ -29,24 +29,32 @@ def result(label="a", mode=EXACT, seed=0, *, shift=0, gain=0.5, cpu=4.0):
     """Six concepts of ten members; ``shift`` members of each go to the next concept."""
     assigned = np.roll(np.repeat(np.arange(6), 10), shift)
     return {
-        "label": label, "mode": mode, "seed": seed, "assigned": assigned.tolist(),
+        "label": label,
+        "mode": mode,
+        "seed": seed,
+        "assigned": assigned.tolist(),
         "members": [np.flatnonzero(assigned == k).tolist() for k in range(6)],
-        "effect": [5.0, 4, 3, 2, 1, 0], "tcav": [0.0, 1, 2, 3, 4, 5], "order": list(range(6)), "precision": "fp32",
+        "effect": [5.0, 4, 3, 2, 1, 0],
+        "tcav": [0.0, 1, 2, 3, 4, 5],
+        "order": list(range(6)),
+        "precision": "fp32",
         "own": {},
         "seen": {"follows clip": 0.1, "top covers": 0.2},
         "gains": {"adding": [gain, gain + 0.1], "removing": [gain, float("nan")]},
         "cpu": {"features": cpu, "direct effects": 4.0},
-    }  # fmt: skip
+    }
 
 
 def relabelled(r, order):
     """The same explanation with its concepts numbered in another order."""
     place = np.argsort(order)
     return r | {
-        "assigned": place[r["assigned"]].tolist(), "members": [r["members"][k] for k in order],
-        "effect": [r["effect"][k] for k in order], "tcav": [r["tcav"][k] for k in order],
+        "assigned": place[r["assigned"]].tolist(),
+        "members": [r["members"][k] for k in order],
+        "effect": [r["effect"][k] for k in order],
+        "tcav": [r["tcav"][k] for k in order],
         "order": [int(place[k]) for k in r["order"]],
-    }  # fmt: skip
+    }
 
 
 def test_the_same_explanation_in_another_order_of_concepts_agrees_in_everything():

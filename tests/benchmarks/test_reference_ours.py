@@ -41,7 +41,7 @@ def test_settings_are_the_references_in_every_mode(mode):
     assert settings.segmenter.segments == (4, 9)
     assert (settings.clusterer.clusters, settings.keep, settings.random_sets, settings.random_size) == (7, 3, 5, 6)
     assert (settings.negatives, settings.tcav, settings.tcav_test) == ("raw", "sign_count", "paired-t")
-    assert (settings.unite.aligned, settings.unite.min_duration) == (True, 16)
+    assert (settings.deduplicate.aligned, settings.deduplicate.min_duration) == (True, 16)
     if mode != "pooled":
         assert settings.embedder.fill == "grey"
         assert settings.embedder.size == {"exact": None, "small": 56}.get(mode, 40)
@@ -59,8 +59,16 @@ def test_forwards_of_exact_mode_are_as_foretold(tmp_path):
     planted(tmp_path / "class", 4, "class", size=64, frames=16)
     planted(tmp_path / "random", 7, "random", size=64, frames=16)
     task = Task(
-        tmp_path, net="tiny", grid=(16, 64, 64), levels=(9, 25), clusters=4, keep=3, sets=3, set_size=2, random_crops=5,
+        tmp_path,
+        net="tiny",
+        grid=(16, 64, 64),
+        levels=(9, 25),
+        clusters=4,
+        keep=3,
+        sets=3,
+        set_size=2,
+        unrelated_crops=5,
         least_frames=1,
-    )  # fmt: skip
+    )
     found = ours("exact", task, tmp_path / "store")
     assert sum(found["forwards"].values()) == exact_forwards(found["supervoxels"], 4, 7, 5)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from reference_way import FILL, Clock, Network, Way, accepted, explain, jaccard, means, segment, windows
-from voxplain.concepts.acceptance import Popularity
+from reference_way import FILL, Clock, Network, Rewrite, accepted, explain, jaccard, means, segment, windows
+from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.datasets.planted import PlantedDesign, draw_scene, render
-from voxplain.segment import Slic, Unite
+from voxplain.segment import SLIC, Deduplicate
 from voxplain.video.encode import write_video
 
-EVERY = Popularity(clauses=((0.0, 0.0),), min_members=1)
+EVERY = ClusterFilter(clauses=((0.0, 0.0),), min_members=1)
 
 
 def clip(seed: int, frames: int = 8, size: int = 32) -> np.ndarray:
@@ -40,8 +40,8 @@ def test_jaccard_cuts_the_longer_mask_around_its_middle():
 @pytest.mark.parametrize("seed", [0, 3])
 def test_keeps_the_segments_that_the_library_keeps_with_the_codes_rule(seed):
     frames, levels = clip(seed, frames=16, size=48), (4, 12, 20)
-    found = accepted(frames, Way(levels=levels), 8, Clock())
-    parts = Unite(aligned=True, min_duration=8)(Slic(segments=levels)(frames))
+    found = accepted(frames, Rewrite(levels=levels), 8, Clock())
+    parts = Deduplicate(aligned=True, min_duration=8)(SLIC(segments=levels)(frames))
     assert len(found) == parts.count > 4
     for i, (mask, start) in enumerate(found):
         whole = np.zeros(frames.shape[:3], bool)
@@ -66,7 +66,7 @@ def test_a_segment_is_filled_cut_to_its_box_and_resized():
 def test_features_are_means_over_windows_whatever_the_batches(network):
     clips = [np.random.default_rng(i).random((n, 32, 32, 3)) for i, n in enumerate((4, 7, 5))]
     clock = Clock()
-    found = means(network, iter(clips), Way(batch=3), clock, "all")
+    found = means(network, iter(clips), Rewrite(batch=3), clock, "all")
     for row, own in zip(found, clips, strict=True):
         colours = [(w.mean(axis=(0, 1, 2)) - network.mean) / 0.2 for w in windows(own, 4)]
         assert np.allclose(row, np.mean(colours, axis=0), atol=1e-5)
@@ -87,7 +87,7 @@ def test_explains_a_class_and_counts_its_forwards(network, tmp_path):
         for i in range(count):
             files.append(tmp_path / kind / f"{i}.mp4")
             write_video(files[-1], clip(i + 10 * (kind == "random"), frames=4))
-    way, clock = Way(levels=(4, 9), clusters=3, keep=3, sets=5, set_size=4, acceptance=EVERY, batch=4), Clock()
+    way, clock = Rewrite(levels=(4, 9), clusters=3, keep=3, sets=5, set_size=4, cluster_filter=EVERY, batch=4), Clock()
     kept = tmp_path / "kept"
     kept.mkdir()
     found = explain(network, files[:4], files[4:], 1, kept, way, clock)

@@ -13,9 +13,24 @@ from voxplain.cli import main
 
 # Settings of about a second a class on the small planted set.
 TINY = (
-    "--segmenter.segments", "4", "8", "--clusterer.clusters", "4", "--keep", "3", "--random-crops", "12",
-    "--random-sets", "4", "--evaluation.steps", "2", "--evaluation.draws", "2", "--evaluation.matched", "1",
-)  # fmt: skip
+    "--segmenter.segments",
+    "4",
+    "8",
+    "--clusterer.clusters",
+    "4",
+    "--keep",
+    "3",
+    "--random-crops",
+    "12",
+    "--random-sets",
+    "4",
+    "--evaluation.steps",
+    "2",
+    "--evaluation.draws",
+    "2",
+    "--evaluation.matched",
+    "1",
+)
 
 
 @dataclass(frozen=True)

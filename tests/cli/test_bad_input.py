@@ -17,9 +17,9 @@ from command_line import Outcome, concepts, contents, voxplain
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from voxplain.load import PLANTED
 from voxplain.nets import build_net
 from voxplain.video.encode import write_video
+from voxplain.zoo.load import PLANTED
 
 WRONG = (
     r"[Ee]xpect|there is no|no (video|module|weights)|cannot|[Uu]nknown|[Ii]nvalid|(is|has|holds) |needs|weights files"
@@ -84,7 +84,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], tuple[str, ...], Callable[[Path], obje
     ("split and words", ("--split", "s.txt", "--hold-out", "0"), ("got both",), nothing),
     ("network twice", ("--model", "a:b"), ("--net", "--model"), nothing),
     ("device", ("--device", "quantum"), ("'quantum'",), nothing),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("words", "parts", "prepare"), [row[1:] for row in OPTIONS], ids=[row[0] for row in OPTIONS])
@@ -354,10 +354,26 @@ def test_a_class_folder_named_as_markup_and_a_file_of_undecodable_bytes(small_se
         f"    return replace(model, classes=({name!r}, *model.classes[1:]))\n"
     )
     done = voxplain(
-        "concepts", tmp_path / "data", "--class", name, "--model", "strange_names:build", "--random",
-        small_set / "unrelated", "--segmenter.segments", 4, 8, "--clusterer.clusters", 4, "--keep", 3,
-        "--random-sets", 4, "-o", tmp_path / "run",
-    )  # fmt: skip
+        "concepts",
+        tmp_path / "data",
+        "--class",
+        name,
+        "--model",
+        "strange_names:build",
+        "--random",
+        small_set / "unrelated",
+        "--segmenter.segments",
+        4,
+        8,
+        "--clusterer.clusters",
+        4,
+        "--keep",
+        3,
+        "--random-sets",
+        4,
+        "-o",
+        tmp_path / "run",
+    )
     assert done.code == 0, done.err
     assert name in done.out
     page = (tmp_path / "run" / "report.html").read_text()
@@ -427,7 +443,7 @@ def test_an_interrupted_run(small_set: Path, tmp_path: Path, whole: Path, monkey
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voxplain.explain.steps.directional_derivatives", interrupt)
+    monkeypatch.setattr("voxplain.explain.class_steps.directional_derivatives", interrupt)
     stopped = concepts(small_set, tmp_path / "run", "--random", small_set / "unrelated")
     assert stopped.code == 130
     assert stopped.sentence == "interrupted; run the same command again to go on"

@@ -20,9 +20,15 @@ from voxplain.store import Store
 METHODS = ("random", "gradient", "grad_cam", "excitation_backprop_rnn")
 JUDGES = ("sufficiency", "energy_inside", "temporal_energy", "sensitivity")
 QUICK = (
-    "--methods", ",".join(METHODS), "--metrics", ",".join(JUDGES), "--set", "sensitivity.draws=2",
-    "--set", "sufficiency.ratios=[0.1, 0.3]",
-)  # fmt: skip
+    "--methods",
+    ",".join(METHODS),
+    "--metrics",
+    ",".join(JUDGES),
+    "--set",
+    "sensitivity.draws=2",
+    "--set",
+    "sufficiency.ratios=[0.1, 0.3]",
+)
 TABLES = ("table.md", "table.csv", "by_class.md", "ranks.png", "results.json")
 
 
@@ -132,8 +138,19 @@ def test_shards_and_then_the_whole_give_the_bytes_of_one_run(done, planted, tmp_
 
 
 def test_methods_against_a_chosen_one_and_the_agreement_of_ranks(planted, tmp_path):
-    words = ("--methods", "random,gradient,input_x_gradient,grad_cam", "--metrics", "sufficiency,energy_inside",
-             "--class", "cross", "orbit", "--truth", "planted", "--limit", 6)  # fmt: skip
+    words = (
+        "--methods",
+        "random,gradient,input_x_gradient,grad_cam",
+        "--metrics",
+        "sufficiency,energy_inside",
+        "--class",
+        "cross",
+        "orbit",
+        "--truth",
+        "planted",
+        "--limit",
+        6,
+    )
     told = benchmark(planted, tmp_path, *words, "--against", "grad_cam:gradient", "random")
     assert told.code == 0, told.err
     pairs = list(csv.DictReader(io.StringIO((tmp_path / "against.csv").read_text())))
@@ -152,10 +169,22 @@ def test_methods_against_a_chosen_one_and_the_agreement_of_ranks(planted, tmp_pa
 
 def test_an_empty_shard_is_no_error(planted, tmp_path):
     told = [
-        benchmark(planted, tmp_path, "--class", "ring", "--limit", 1, "--methods", "random", "--metrics", "sufficiency",
-                  "--shard", f"{i}/2")
+        benchmark(
+            planted,
+            tmp_path,
+            "--class",
+            "ring",
+            "--limit",
+            1,
+            "--methods",
+            "random",
+            "--metrics",
+            "sufficiency",
+            "--shard",
+            f"{i}/2",
+        )
         for i in (1, 2)
-    ]  # fmt: skip
+    ]
     assert [t.code for t in told] == [0, 0], told
     assert sorted(t.out.split(": ")[1][0] for t in told) == ["0", "1"]
 
@@ -190,10 +219,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
     for words, said in (
         (("--methods", "random,gradcam"), "got gradcam"),
         (("--metrics", "insertion,inertion"), "got inertion"),
-        (
-            ("--metrics", "roar,insertion"),
-            "got roar, which train or compare networks; see `voxplain retrain`",
-        ),
+        (("--metrics", "roar,insertion"), "got roar, which train or compare networks; see `voxplain retrain`"),
         ((*quick, "--set", "grad_cam.pool=channel"), "a field of grad_cam (layer, pooling, objective)"),
         ((*quick, "--set", "rise.samples=5"), "a method or metric of this benchmark, got 'rise.samples=5'"),
         ((*quick, "--set", "grad_cam"), "got 'grad_cam'"),

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from voxplain.cli import app, lift_settings
+from voxplain.cli import app, settings_as_options
 from voxplain.cli import concepts as concepts_module
-from voxplain.cli.command import command_of
-from voxplain.cli.data import Held
 from voxplain.cli.demo import DEMO
+from voxplain.cli.held_out import HeldOut
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
+from voxplain.cli.rerun_command import command_of
 from voxplain.concepts.settings import PRESETS, override
 
 
@@ -25,7 +25,7 @@ def asked(monkeypatch):
     def ask(line: str) -> Job:
         words = shlex.split(line)
         assert words.pop(0) == "voxplain"
-        app(lift_settings(words), exit_on_error=False, print_error=False, result_action="return_value")
+        app(settings_as_options(words), exit_on_error=False, print_error=False, result_action="return_value")
         return jobs[-1]
 
     return ask
@@ -45,9 +45,15 @@ def test_the_command_gives_the_job_again(asked, small_set, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     preset = next((name for name, known in PRESETS.items() if known == settings), "demo")
     job = Job(
-        small_set / "train", small_set / "unrelated", Path("a run"), ("cross", "orbit"),
-        Network(net="planted", layer=("pool",), batch_size=8), settings, preset, Held(hold_out=("1",)),
-    )  # fmt: skip
+        small_set / "train",
+        small_set / "unrelated",
+        Path("a run"),
+        ("cross", "orbit"),
+        Network(net="planted", layer=("pool",), batch_size=8),
+        settings,
+        preset,
+        HeldOut(hold_out=("1",)),
+    )
     got = asked(command_of(job, evaluate=False))
     assert got == replace(job, preset=got.preset)
     assert command_of(job, evaluate=True).splitlines()[1] == "voxplain evaluate 'a run'"

@@ -9,12 +9,12 @@ import pytest
 from command_line import concepts, contents, voxplain
 
 from voxplain.attribution import ATTRIBUTIONS
-from voxplain.cli import lift_settings
+from voxplain.cli import settings_as_options
 from voxplain.cli.job import read_job
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets.planted import read_planted
 from voxplain.metrics import METRICS
-from voxplain.segment import SEGMENTERS, Slic
+from voxplain.segment import SEGMENTERS, SLIC
 
 
 def test_doctor_of_the_shipped_network() -> None:
@@ -30,7 +30,17 @@ def test_doctor_of_the_shipped_network() -> None:
 def test_methods_lists_all_of_them() -> None:
     told = voxplain("methods")
     assert told.code == 0
-    for name in (*SEGMENTERS, *PRESETS, *ATTRIBUTIONS, *METRICS, "kmeans", "ridge", "blur", "log_odds", "random_crops"):
+    for name in (
+        *SEGMENTERS,
+        *PRESETS,
+        *ATTRIBUTIONS,
+        *METRICS,
+        "kmeans",
+        "ridge",
+        "blur",
+        "log_odds",
+        "unrelated_crops",
+    ):
         assert name in told.out
 
 
@@ -70,8 +80,13 @@ def test_train_resumes_and_ends_with_the_bytes_of_one_run(small_set: Path, tmp_p
     assert [row["epoch"] for row in one] == ["1"]
     half = contents(tmp_path / "net")
     assert sorted(name for name in half if not name.startswith("clips/")) == [
-        "checkpoint.safetensors", "confusion.csv", "curves.png", "log.csv", "per_class.csv", "weights.safetensors"
-    ]  # fmt: skip
+        "checkpoint.safetensors",
+        "confusion.csv",
+        "curves.png",
+        "log.csv",
+        "per_class.csv",
+        "weights.safetensors",
+    ]
     assert len(half) == 6 + 12, "a file of resized frames for each video"
     assert train(small_set, tmp_path / "net", 1) == one
     assert contents(tmp_path / "net") == half, "nothing was left to train"
@@ -127,7 +142,7 @@ def test_the_command_line_wins_over_the_config_and_that_over_the_preset(small_se
     got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated")
     paper = PRESETS["paper"]
     assert (got.keep, got.random_sets) == (12, 7)  # type: ignore[attr-defined]
-    assert got.segmenter == Slic(segments=(15, 30, 60), compactness=3.0)  # type: ignore[attr-defined]
+    assert got.segmenter == SLIC(segments=(15, 30, 60), compactness=3.0)  # type: ignore[attr-defined]
     assert got.clusterer.clusters == 6  # type: ignore[attr-defined]
     assert (got.ranking, got.classifier) == (paper.ranking, paper.classifier)  # type: ignore[attr-defined]
     assert paper.keep not in (12, 31)
@@ -137,10 +152,15 @@ def test_settings_are_options_too(small_set: Path, tmp_path: Path) -> None:
     words = ("--segmenter.segments", 15, 30, 60, "--keep=9", "--random-crops", 4, "--effect.fill", "grey")
     got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated", "--seed", 3)
     assert got.segmenter.segments == (15, 30, 60)  # type: ignore[attr-defined]
-    assert (got.keep, got.random_crops, got.effect.fill, got.seed) == (9, 4, "grey", 3)  # type: ignore[attr-defined]
-    assert lift_settings(["x", "--segmenter.segments", "15", "30", "--class", "a", "b"]) == [
-        "x", "--set", "segmenter.segments=[15, 30]", "--class", "a", "b",
-    ]  # fmt: skip
+    assert (got.keep, got.unrelated_crops, got.effect.fill, got.seed) == (9, 4, "grey", 3)  # type: ignore[attr-defined]
+    assert settings_as_options(["x", "--segmenter.segments", "15", "30", "--class", "a", "b"]) == [
+        "x",
+        "--set",
+        "segmenter.segments=[15, 30]",
+        "--class",
+        "a",
+        "b",
+    ]
 
 
 def test_the_job_keeps_what_evaluate_needs(small_set: Path, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from command_line import voxplain
 
-from voxplain.cli.data import Held, parts
+from voxplain.cli.data import data_command
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.job import read_job
-from voxplain.cli.sets import data_command
 from voxplain.datasets import DATASETS
 from voxplain.datasets.weizmann import ACTIONS, PERSONS
 from voxplain.errors import DataError
@@ -94,7 +94,7 @@ def test_the_real_folders_are_complete(name: str, folder: str, count: int, capsy
 
 
 def test_named_sets_divide_the_videos(tmp_path: Path) -> None:
-    train, test = parts(made(tmp_path), Held(dataset="weizmann"))
+    train, test = split_videos(made(tmp_path), HeldOut(dataset="weizmann"))
     assert test is not None
     assert (len(train), len(test)) == (60, 30)
     assert {path.name.split("_")[0] for path in test.paths} == {"ido", "lena", "moshe"}
@@ -103,17 +103,17 @@ def test_named_sets_divide_the_videos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "told"),
     [
-        (Held(dataset="weizmann", hold_out=("ido",)), "--dataset or --hold-out"),
-        (Held(dataset="weizmann", split=Path("s.txt")), "--dataset or --split"),
-        (Held(dataset="weizmann", fold=2), "only split 1"),
-        (Held(dataset="jhmdb", fold=4), "splits 1 to 3"),
-        (Held(fold=2), "--fold 2"),
-        (Held(dataset="weitzmann"), "did you mean 'weizmann'"),
+        (HeldOut(dataset="weizmann", hold_out=("ido",)), "--dataset or --hold-out"),
+        (HeldOut(dataset="weizmann", split=Path("s.txt")), "--dataset or --split"),
+        (HeldOut(dataset="weizmann", fold=2), "only split 1"),
+        (HeldOut(dataset="jhmdb", fold=4), "splits 1 to 3"),
+        (HeldOut(fold=2), "--fold 2"),
+        (HeldOut(dataset="weitzmann"), "did you mean 'weizmann'"),
     ],
 )
-def test_wrong_ways_to_divide_are_refused(tmp_path: Path, held: Held, told: str) -> None:
+def test_wrong_ways_to_divide_are_refused(tmp_path: Path, held: HeldOut, told: str) -> None:
     with pytest.raises(DataError, match=told):
-        parts(made(tmp_path), held)
+        split_videos(made(tmp_path), held)
 
 
 def test_training_and_explaining_take_the_named_split(tmp_path: Path) -> None:
@@ -136,20 +136,41 @@ def test_training_and_explaining_take_the_named_split(tmp_path: Path) -> None:
     shutil.copy(DATA / "utd_mhad_depth/bowling/s1_t1.mp4", tmp_path / "data/unrelated")
     run = tmp_path / "run"
     done = voxplain(
-        "concepts", tmp_path / "data", *named, "--net", "tiny", "--weights", net / "weights.safetensors",
-        "--class", "wave", "--device", "cpu", "--dry-run", "-o", run,
-    )  # fmt: skip
+        "concepts",
+        tmp_path / "data",
+        *named,
+        "--net",
+        "tiny",
+        "--weights",
+        net / "weights.safetensors",
+        "--class",
+        "wave",
+        "--device",
+        "cpu",
+        "--dry-run",
+        "-o",
+        run,
+    )
     assert done.code == 0, done.err
     assert "“wave”: 2 videos" in done.out
 
 
 def test_a_job_remembers_the_named_set(tmp_path: Path) -> None:
     record = {
-        "data": "d", "hold_out": [], "split": None, "dataset": "jhmdb", "fold": 2, "random": "r", "classes": ["a"],
+        "data": "d",
+        "hold_out": [],
+        "split": None,
+        "dataset": "jhmdb",
+        "fold": 2,
+        "random": "r",
+        "classes": ["a"],
         "network": {"net": "tiny", "weights": "w", "model": None, "layer": [], "device": None, "batch_size": 2},
-        "preset": "default", "seed": 0, "whole": False, "settings": [],
-    }  # fmt: skip
+        "preset": "default",
+        "seed": 0,
+        "whole": False,
+        "settings": [],
+    }
     (tmp_path / "job.json").write_text(json.dumps(record))
-    assert read_job(tmp_path).held == Held(dataset="jhmdb", fold=2)
+    assert read_job(tmp_path).held == HeldOut(dataset="jhmdb", fold=2)
     (tmp_path / "job.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("dataset", "fold")}))
-    assert read_job(tmp_path).held == Held()
+    assert read_job(tmp_path).held == HeldOut()

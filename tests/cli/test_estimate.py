@@ -12,12 +12,16 @@ from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.modes import MODES, in_mode
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.inference import Inference, metered
-from voxplain.segment import Slic
+from voxplain.segment import SLIC
 
 SETTINGS = vx.ConceptSettings(
-    segmenter=Slic(segments=(4, 8)), clusterer=KMeans(clusters=4), keep=3, random_crops=12, random_sets=4,
+    segmenter=SLIC(segments=(4, 8)),
+    clusterer=KMeans(clusters=4),
+    keep=3,
+    unrelated_crops=12,
+    random_sets=4,
     inference=Inference(precision="fp32", sample=4),
-)  # fmt: skip
+)
 CHECK = 60  # forwards at most that checking the fast copy takes
 
 

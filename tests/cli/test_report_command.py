@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_job_leaves_the_whole_run_and_the_page_can_be_made_again(job: Path, tmp_path: Path) -> None:
     run = load_run(job / "cross")
     assert run.evaluation is not None
-    assert len(run.evaluation.probed) > 0
+    assert len(run.evaluation.explored) > 0
     assert (run.target, len(run.clips)) == ("cross", 4)
     told = voxplain("report", job, "-o", tmp_path / "deep" / "page.html")
     assert told.code == 0, told.err

@@ -7,15 +7,24 @@ from command_line import voxplain
 from voxplain.experiments import EXPERIMENTS
 
 PLAN = {
-    "title": "Two classes, tiny", "planted": {"train": 3, "test": 2, "unrelated": 24, "seed": 5},
-    "nets": [{"net": "planted", "name": "tiny"}], "classes": ["cross", "orbit"],
+    "title": "Two classes, tiny",
+    "planted": {"train": 3, "test": 2, "unrelated": 24, "seed": 5},
+    "nets": [{"net": "planted", "name": "tiny"}],
+    "classes": ["cross", "orbit"],
     "settings": [
-        {"name": "A b/c", "changes": {
-            "segmenter.segments": [8, 15], "clusterer.clusters": 4, "random_crops": 15, "random_sets": 5,
-            "evaluation.draws": 3, "evaluation.steps": 2,
-        }},
+        {
+            "name": "A b/c",
+            "changes": {
+                "segmenter.segments": [8, 15],
+                "clusterer.clusters": 4,
+                "unrelated_crops": 15,
+                "random_sets": 5,
+                "evaluation.draws": 3,
+                "evaluation.steps": 2,
+            },
+        }
     ],
-}  # fmt: skip
+}
 FILES = (
     "adding.md",
     "adding.tex",

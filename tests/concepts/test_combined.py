@@ -3,21 +3,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxplain.concepts.contrast import all_contrasts
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import all_order_tests
 from voxplain.errors import DataError
 
 NAMES = ("top", "least", "random0", "random1")
 
 
-def steps(kind: str, truth: int, videos: int, seed: int) -> Steps:
+def steps(kind: str, truth: int, videos: int, seed: int) -> AddRemoveCurves:
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(4, videos, 3, 5)).astype(np.float32)
-    return Steps(
-        kind, NAMES, logits, rng.random((4, videos, 3)).astype(np.float32), logits[0],
-        rng.random((videos, 3)).astype(np.float32), np.full(videos, truth), logits[0, :, -1],
-    )  # fmt: skip
+    return AddRemoveCurves(
+        kind,
+        NAMES,
+        logits,
+        rng.random((4, videos, 3)).astype(np.float32),
+        logits[0],
+        rng.random((videos, 3)).astype(np.float32),
+        np.full(videos, truth),
+        logits[0, :, -1],
+    )
 
 
 def run(target: str, truth: int, videos: int, **changed: object) -> ConceptRun:
@@ -25,9 +31,13 @@ def run(target: str, truth: int, videos: int, **changed: object) -> ConceptRun:
     adding, removing = steps("adding", truth, videos, truth), steps("removing", truth, videos, 10 + truth)
     found = object.__new__(ConceptRun)
     fields = {
-        "target": target, "network": "n", "layer": "pool", "classes": tuple("abcde"),
-        "evaluation": EvaluationRun(adding, removing, all_contrasts(adding, removing)), **changed,
-    }  # fmt: skip
+        "target": target,
+        "network": "n",
+        "layer": "pool",
+        "classes": tuple("abcde"),
+        "evaluation": EvaluationRun(adding, removing, all_order_tests(adding, removing)),
+        **changed,
+    }
     for name, value in fields.items():
         object.__setattr__(found, name, value)
     return found
@@ -42,7 +52,7 @@ def test_videos_keep_their_own_class_and_order():
     shares = [(e.adding.baseline(), len(e.adding.truth)) for e in (a.evaluation, b.evaluation)]
     assert both.adding.baseline() == pytest.approx(sum(x * n for x, n in shares) / 5)
     # The difference over all videos is the mean of those of the classes, weighted by their videos.
-    for own, one, two in zip(both.contrasts, a.evaluation.contrasts, b.evaluation.contrasts, strict=True):
+    for own, one, two in zip(both.order_tests, a.evaluation.order_tests, b.evaluation.order_tests, strict=True):
         assert (own.kind, own.other, own.measure) == (one.kind, one.other, one.measure)
         assert own.difference == pytest.approx((3 * one.difference + 2 * two.difference) / 5)
         assert own.low <= own.difference <= own.high

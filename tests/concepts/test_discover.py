@@ -1,15 +1,15 @@
-"""Discovery on planted blobs, on degenerate tables, and the acceptance rules at their borders."""
+"""Discovery on planted blobs, on degenerate tables, and the cluster_filter rules at their borders."""
 
 import warnings
 
 import numpy as np
 import pytest
 
-from voxplain.concepts.acceptance import ACCEPTANCE, Popularity
+from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.discover import CLUSTERERS, ConceptBank, KMeans, Spectral, discover
 from voxplain.errors import DataError
 
-NONE = ACCEPTANCE["none"]
+NONE = CLUSTER_FILTERS["none"]
 
 
 def blobs(count: int = 4, size: int = 30, width: int = 12, seed: int = 0):
@@ -58,7 +58,7 @@ def test_every_clusterer_finds_planted_blobs(name):
 def test_degenerate_tables_give_clusters_or_a_clear_error(name, table):
     values = table.astype(np.float32)
     try:
-        bank = discover(values, np.arange(len(values)), clusterer=CLUSTERERS[name], acceptance=NONE)
+        bank = discover(values, np.arange(len(values)), clusterer=CLUSTERERS[name], cluster_filter=NONE)
     except DataError:
         if name not in ("dbscan", "affinity_propagation"):  # the two that may find nothing
             raise
@@ -84,7 +84,7 @@ def test_seed_reaches_the_clusterer():
 
 def test_members_are_the_nearest_to_the_centre_of_the_full_cluster():
     values, _, clips = blobs()
-    bank = discover(values, clips, clusterer=KMeans(clusters=4), keep=7, acceptance=NONE)
+    bank = discover(values, clips, clusterer=KMeans(clusters=4), keep=7, cluster_filter=NONE)
     labels, _ = KMeans(clusters=4)(values, clips=clips)
     for k in range(4):
         rows = np.flatnonzero(labels == k)
@@ -122,7 +122,7 @@ def test_refused_clusters_are_skipped_and_the_rest_keep_label_order():
     values = np.concatenate([np.zeros((20, 2)), np.full((3, 2), 5), np.full((20, 2), 9)]).astype(np.float32)
     values += np.random.default_rng(0).normal(size=values.shape).astype(np.float32) * 0.1
     clips = np.arange(43) % 20
-    full = discover(values, clips, clusterer=KMeans(clusters=3), acceptance=NONE)
+    full = discover(values, clips, clusterer=KMeans(clusters=3), cluster_filter=NONE)
     some = discover(values, clips, clusterer=KMeans(clusters=3))
     assert sorted(full.sizes) == [3, 20, 20]
     assert some.centers.tolist() == full.centers[full.sizes == 20].tolist()
@@ -130,7 +130,7 @@ def test_refused_clusters_are_skipped_and_the_rest_keep_label_order():
 
 def test_all_refused_says_what_to_do():
     values, _, _ = blobs()
-    with pytest.raises(DataError, match="relax Popularity"):
+    with pytest.raises(DataError, match="relax ClusterFilter"):
         discover(values, np.zeros(len(values), int), clusterer=KMeans(clusters=4))
 
 
@@ -156,14 +156,14 @@ def test_all_refused_says_what_to_do():
     ],
 )
 def test_acceptance_borders(rule, size, clips, searched, accepted):
-    assert ACCEPTANCE[rule](size, clips, searched) is accepted
+    assert CLUSTER_FILTERS[rule](size, clips, searched) is accepted
 
 
 def test_shares_are_compared_without_rounding_surprises():
     # In floating point 0.1·3 > 0.3 and 0.07·100 > 7: an exact tie must stay a tie, in either direction.
-    rule = Popularity(clauses=((0.0, 0.07),), min_members=0)
+    rule = ClusterFilter(clauses=((0.0, 0.07),), min_members=0)
     assert not rule(100, 7, 10)
-    assert not Popularity(clauses=((0.29, 0.0),), min_members=0)(1, 29, 100)  # 0.29·100 = 28.999…
+    assert not ClusterFilter(clauses=((0.29, 0.0),), min_members=0)(1, 29, 100)  # 0.29·100 = 28.999…
 
 
 def test_searched_clips_count_in_acceptance():
@@ -185,7 +185,7 @@ def test_searched_clips_count_in_acceptance():
 )
 def test_bad_tables_are_refused(values, clips, message):
     with pytest.raises(DataError, match=message):
-        discover(values, clips, acceptance=NONE)
+        discover(values, clips, cluster_filter=NONE)
 
 
 def test_bank_checks_its_fields():
@@ -200,6 +200,6 @@ def test_no_warning_escapes_with_fewer_distinct_rows_than_clusters():
     values = np.repeat(np.random.default_rng(0).random((5, 8)), 10, axis=0).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bank = discover(values, np.arange(50), acceptance=NONE)
+        bank = discover(values, np.arange(50), cluster_filter=NONE)
     assert len(bank) == 5
     assert set(bank.sizes) == {10}

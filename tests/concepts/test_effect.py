@@ -6,8 +6,9 @@ import torch
 from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, two_levels
 from scipy.special import logsumexp
 
-from voxplain.concepts.effect import Effects, HideConcepts, concept_mask, join_effects, logits_of
+from voxplain.concepts.effect import Effects, HideConcepts, concept_mask, join_effects
 from voxplain.errors import DataError
+from voxplain.model import logits_of
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import volume_matched
 
@@ -171,9 +172,13 @@ def test_unknown_fills_and_no_controls_are_refused(options, named):
 @pytest.mark.parametrize("wrong", ["base", "control", "alone", "blank", "volume"])
 def test_effects_check_their_shapes(wrong):
     arrays = {
-        "base": np.zeros((2, 4)), "hidden": np.zeros((2, 3, 4)), "control": np.zeros((2, 3, 4)),
-        "alone": np.zeros((2, 3, 4)), "blank": np.zeros((2, 4)), "volume": np.zeros((2, 3)),
-    }  # fmt: skip
+        "base": np.zeros((2, 4)),
+        "hidden": np.zeros((2, 3, 4)),
+        "control": np.zeros((2, 3, 4)),
+        "alone": np.zeros((2, 3, 4)),
+        "blank": np.zeros((2, 4)),
+        "volume": np.zeros((2, 3)),
+    }
     Effects(**arrays)
     with pytest.raises(DataError, match=r"expected base \[M,C\]"):
         Effects(**{**arrays, wrong: arrays[wrong][:1]})

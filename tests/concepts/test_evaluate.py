@@ -1,4 +1,4 @@
-"""Adding and removing concepts: end points to the last bit, logits by hand, contrasts with known differences."""
+"""Adding and removing concepts: end points to the last bit, logits by hand, order_tests with known differences."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ import torch
 from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, quarters, two_levels
 from scipy.special import logsumexp
 
-from voxplain.concepts.contrast import contrast
-from voxplain.concepts.evaluate import AddRemove, Steps, join, margins, orders
+from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves, join, margins, orders
+from voxplain.concepts.order_tests import order_test
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
 
@@ -18,7 +18,7 @@ QUARTERS = Supervoxels.from_levels([quarters()])  # a partition: all concepts to
 EACH = np.arange(4)
 
 
-def by_order(steps: Steps) -> dict[str, np.ndarray]:
+def by_order(steps: AddRemoveCurves) -> dict[str, np.ndarray]:
     """Logits [S,C] of each order of a single clip."""
     return {name: steps.logits[i, 0] for i, name in enumerate(steps.names)}
 
@@ -152,8 +152,10 @@ def test_margin_is_the_log_odds_of_the_true_class():
         np.testing.assert_allclose(got[:, v], expected, rtol=1e-10)
 
 
-def planted(kind: str, right: dict[str, float], *, videos: int = 40, matched: float = 0.5, steps: int = 3) -> Steps:
-    """Steps in which an order is recognised in a share of the videos at q = 1 … Q, all before and after it."""
+def planted(
+    kind: str, right: dict[str, float], *, videos: int = 40, matched: float = 0.5, steps: int = 3
+) -> AddRemoveCurves:
+    """Curves in which an order is recognised in a share of the videos at q = 1 … Q, all before and after it."""
     rng = np.random.default_rng(0)
     truth = np.arange(videos) % 3
     wrong = (truth + 1) % 3
@@ -163,10 +165,16 @@ def planted(kind: str, right: dict[str, float], *, videos: int = 40, matched: fl
         return margin * np.eye(3)[np.where(hit, truth[:, None], wrong[:, None])]
 
     values = np.stack([scores(share) for share in right.values()]).astype(np.float32)
-    return Steps(
-        kind, tuple(right), values, rng.random(values.shape[:3]).astype(np.float32), scores(matched).astype(np.float32),
-        (scores(matched).argmax(-1) == truth[:, None]).astype(np.float32), truth, scores(1)[:, 0].astype(np.float32),
-    )  # fmt: skip
+    return AddRemoveCurves(
+        kind,
+        tuple(right),
+        values,
+        rng.random(values.shape[:3]).astype(np.float32),
+        scores(matched).astype(np.float32),
+        (scores(matched).argmax(-1) == truth[:, None]).astype(np.float32),
+        truth,
+        scores(1)[:, 0].astype(np.float32),
+    )
 
 
 SHARES = {"top": 0.75, "least": 0.25, "random0": 0.5, "random1": 0.4}
@@ -177,38 +185,38 @@ SHARES = {"top": 0.75, "least": 0.25, "random0": 0.5, "random1": 0.4}
 def test_contrast_is_the_known_difference(kind, other, difference):
     steps = planted(kind, SHARES)
     sign = 1 if kind == "adding" else -1
-    got = contrast(steps, other)
+    got = order_test(steps, other)
     assert (got.kind, got.other, got.measure) == (kind, other, "accuracy")
     assert got.difference == pytest.approx(sign * difference)
     assert got.low < got.difference < got.high
     edge = np.log(np.e**2 / 2) - np.log(1 / (np.e**2 + 1))  # margin of a hit minus that of a miss, two other classes
-    wider = contrast(steps, other, measure="margin")
+    wider = order_test(steps, other, measure="margin")
     assert wider.difference == pytest.approx(sign * difference * edge, rel=1e-4)
 
 
 def test_contrast_interval_and_p_value():
     steps = planted("adding", {**SHARES, "top": 0.6, "least": 0.4}, videos=400)
-    got = contrast(steps, "least", samples=4000)
+    got = order_test(steps, "least", samples=4000)
     half = 1.96 * np.sqrt(0.2 * 0.8 / 400)  # a fifth of the videos differ, the bootstrap is near normal here
     assert got.low == pytest.approx(0.2 - half, abs=0.006)
     assert got.high == pytest.approx(0.2 + half, abs=0.006)
     assert got.p_value == 1 / 4096  # 80 videos that differ, all one way: beyond the random sign flips
-    turned = contrast(replace(steps, kind="removing"), "least")
+    turned = order_test(replace(steps, kind="removing"), "least")
     assert (turned.difference, turned.p_value) == (-got.difference, 1 / 4096)
-    same = contrast(planted("adding", {**SHARES, "least": 0.75}), "least")
+    same = order_test(planted("adding", {**SHARES, "least": 0.75}), "least")
     assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
 def test_three_videos_that_agree_are_three_coins():
     steps = planted("adding", {**SHARES, "top": 1.0, "least": 0.0}, videos=3)
-    assert contrast(steps, "least").p_value == pytest.approx(2 / 2**3)
+    assert order_test(steps, "least").p_value == pytest.approx(2 / 2**3)
 
 
 def test_contrasts_are_seeded():
     steps = planted("adding", SHARES)
     noisy = np.random.default_rng(1).normal(size=steps.logits.shape).astype(np.float32)
     first, again, other = (
-        contrast(replace(steps, logits=noisy), "least", measure="margin", seed=seed) for seed in (0, 0, 1)
+        order_test(replace(steps, logits=noisy), "least", measure="margin", seed=seed) for seed in (0, 0, 1)
     )
     assert first == again
     assert first.difference == other.difference
@@ -219,13 +227,13 @@ def test_contrast_ignores_the_end_points():
     steps = planted("adding", SHARES)
     changed = steps.logits.copy()
     changed[0, :, [0, -1]] = 100 * np.eye(3)[(steps.truth + 1) % 3]
-    assert contrast(replace(steps, logits=changed), "least").difference == pytest.approx(0.5)
+    assert order_test(replace(steps, logits=changed), "least").difference == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("options", "named"), [({"other": "best"}, "'best'"), ({"measure": "acuracy"}, "'acuracy'")])
 def test_contrasts_that_do_not_exist_are_refused(options, named):
     with pytest.raises(DataError, match=f"expected .*, got .*{named}.*; choose"):
-        contrast(planted("adding", SHARES), **{"other": "least", **options})
+        order_test(planted("adding", SHARES), **{"other": "least", **options})
 
 
 def test_accuracies():
@@ -247,7 +255,7 @@ def test_joined_steps_keep_videos_apart():
         work(colour_model(), noise(i), QUARTERS, EACH, RANKED, target, place=i)[0] for i, target in enumerate([3, 0, 3])
     ]
     whole = join(parts)
-    assert repr(whole) == "Steps(adding, orders=3, videos=3, steps=4)"
+    assert repr(whole) == "AddRemoveCurves(adding, orders=3, videos=3, steps=4)"
     assert whole.truth.tolist() == [3, 0, 3]
     for i, part in enumerate(parts):
         np.testing.assert_array_equal(whole.logits[:, i], part.logits[:, 0])
@@ -289,15 +297,17 @@ def test_equal_coverage_compares_the_curves_where_both_are():
     others = np.arange(steps.logits.shape[-1]) != steps.truth[:, None]
     logits = np.where(others[None, :, None], -margin[..., None] / 2, margin[..., None] / 2).astype(np.float32)
     same = replace(steps, logits=logits, coverage=coverage)
-    assert contrast(same, "least", measure="margin").difference > 0.5
-    assert contrast(same, "least at equal coverage", measure="margin").difference == pytest.approx(0, abs=1e-5)
+    assert order_test(same, "least", measure="margin").difference > 0.5
+    assert order_test(same, "least at equal coverage", measure="margin").difference == pytest.approx(0, abs=1e-5)
     lifted = replace(same, logits=np.where(np.arange(len(steps.names))[:, None, None, None] == 0, 2, 1) * logits)
     end = 0.09 * (count - 2)
     expected = 10 * end * np.linspace(0, 1, 21)[1:].mean()  # twice the line less the line
-    assert contrast(lifted, "least at equal coverage", measure="margin").difference == pytest.approx(expected, rel=1e-4)
+    assert order_test(lifted, "least at equal coverage", measure="margin").difference == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_orders_that_cover_nothing_cannot_be_compared_at_equal_coverage():
     steps = planted("adding", SHARES)
-    got = contrast(replace(steps, coverage=0 * steps.coverage), "least at equal coverage")
+    got = order_test(replace(steps, coverage=0 * steps.coverage), "least at equal coverage")
     assert np.isnan([got.difference, got.low, got.high, got.p_value]).all()

@@ -205,10 +205,17 @@ def test_two_classes_are_judged_by_the_random_regions_alone(rng, classes):
 
 def test_scores_check_their_shapes(rng):
     fields = {
-        "name": "x", "target": 0, "scores": np.zeros((3, 4)), "value": np.zeros(3), "null": np.zeros(2),
-        "interval": np.zeros((3, 2)), "p_value": np.zeros(3), "q_value": np.zeros(3), "effect_size": np.zeros(3),
+        "name": "x",
+        "target": 0,
+        "scores": np.zeros((3, 4)),
+        "value": np.zeros(3),
+        "null": np.zeros(2),
+        "interval": np.zeros((3, 2)),
+        "p_value": np.zeros(3),
+        "q_value": np.zeros(3),
+        "effect_size": np.zeros(3),
         "chance": 0.0,
-    }  # fmt: skip
+    }
     assert repr(ConceptScores(**fields)) == "ConceptScores(x, concepts=3, repeats=4)"
     for name in ("value", "interval", "p_value", "q_value", "effect_size"):
         with pytest.raises(DataError, match=r"scores \[K,R\], interval \[K,2\] and the rest \[K\]"):

@@ -4,15 +4,15 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from voxplain.concepts.acceptance import ACCEPTANCE, Popularity
 from voxplain.concepts.classifiers import CLASSIFIERS, Ridge
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.cluster_graph import DBSCAN, MeanShift
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.rank import TESTS
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError
-from voxplain.segment import SEGMENTERS, Grid, Slic
+from voxplain.segment import SEGMENTERS, SLIC, Grid
 
 DEFAULT = ConceptSettings()
 
@@ -23,13 +23,13 @@ def test_the_paper_presets_hold_the_papers_numbers():
         assert (s.videos, s.keep, s.random_sets, s.random_size, s.evaluation.steps) == (200, 40, 50, 40, 5)
         assert (s.tcav, s.objective, s.ranking, s.negatives) == ("sign_count", "log_probability", "tcav", "raw")
         assert s.classifier.alpha == 0.01
-        assert s.acceptance == ACCEPTANCE["video"]
-        assert s.unite.max_jaccard == 0.5
-    assert paper.segmenter == code.segmenter == Slic(segments=(15, 50, 80))
-    assert small.segmenter == Slic(segments=(15, 30, 60))
+        assert s.cluster_filter == CLUSTER_FILTERS["video"]
+        assert s.deduplicate.max_jaccard == 0.5
+    assert paper.segmenter == code.segmenter == SLIC(segments=(15, 50, 80))
+    assert small.segmenter == SLIC(segments=(15, 30, 60))
     assert [s.clusterer.clusters for s in (paper, small, code)] == [25, 15, 25]
     assert (code.embedder.fill, code.embedder.window_step, code.evaluation.fill) == ("grey", 1, "grey")
-    assert (code.unite.aligned, code.unite.min_duration, code.tcav_test) == (True, 16, "paired-t")
+    assert (code.deduplicate.aligned, code.deduplicate.min_duration, code.tcav_test) == (True, 16, "paired-t")
 
 
 def test_default_preset_is_the_default():
@@ -44,7 +44,7 @@ def test_default_preset_is_the_default():
         ("keep", "30", 30),
         ("keep", ["30"], 30),
         ("random-sets", 7, 7),
-        ("test_unite", "true", True),
+        ("test_deduplicate", "true", True),
         ("objective", "logit", "logit"),
         ("objective", ["logit"], "logit"),
         ("segmenter.segments", [15, 50], (15, 50)),
@@ -58,8 +58,8 @@ def test_default_preset_is_the_default():
         ("classifier.alpha", "0.5", 0.5),
         ("embedder.window-step", 1, 1),
         ("effect.fill", "black", "black"),
-        ("unite.aligned", True, True),
-        ("acceptance.clauses", [[0, 0.5], [0.25, 1]], ((0.0, 0.5), (0.25, 1.0))),
+        ("deduplicate.aligned", True, True),
+        ("cluster_filter.clauses", [[0, 0.5], [0.25, 1]], ((0.0, 0.5), (0.25, 1.0))),
     ],
 )
 def test_one_field_changes_and_nothing_else(key, value, expected):
@@ -86,7 +86,7 @@ def test_methods_are_chosen_by_name():
         ("segmenter", {k: make() for k, make in SEGMENTERS.items()}),
         ("clusterer", CLUSTERERS),
         ("classifier", CLASSIFIERS),
-        ("acceptance", ACCEPTANCE),
+        ("cluster_filter", CLUSTER_FILTERS),
     ]:
         for name, method in choices.items():
             assert getattr(override(DEFAULT, field, name), field) == method
@@ -101,8 +101,8 @@ def test_mappings_of_a_file():
     assert got.clusterer == replace(DEFAULT.clusterer, clusters=9)
     got = override(DEFAULT, "effect", {"fill": "grey", "controls": 3})
     assert (got.effect.fill, got.effect.controls) == ("grey", 3)
-    got = override(DEFAULT, "acceptance", {"method": "none", "min_members": 2})
-    assert got.acceptance == Popularity(clauses=((0.0, 0.0),), min_members=2)
+    got = override(DEFAULT, "cluster_filter", {"method": "none", "min_members": 2})
+    assert got.cluster_filter == ClusterFilter(clauses=((0.0, 0.0),), min_members=2)
 
 
 def test_changes_add_up():
@@ -151,7 +151,7 @@ def test_unknown_fields_name_near_ones(key):
         ("segmenter.segments", [1.5]),
         ("segmenter.segments", []),
         ("segmenter.compactness", "high"),
-        ("test_unite", 1),
+        ("test_deduplicate", 1),
         ("effect", "blur"),
         ("objective", 5),
     ],
@@ -166,7 +166,7 @@ def test_other_refusals():
         override(DEFAULT, "keep.more", 1)
     with pytest.raises(DataError, match="expected keep to be a value in YAML, got '\\[1'; correct it"):
         override(DEFAULT, "keep", "[1")
-    for field in ("segmenter", "clusterer", "classifier", "acceptance"):
+    for field in ("segmenter", "clusterer", "classifier", "cluster_filter"):
         with pytest.raises(DataError, match=rf"expected {field} to be one of \[.*\], got 'nosuch'; `voxplain methods`"):
             override(DEFAULT, field, "nosuch")
     with pytest.raises(DataError, match="white"):

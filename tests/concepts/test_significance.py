@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from voxplain.concepts.significance import (
-    effect_size,
-    independent_t,
-    interval,
-    null_t_test,
-    null_test,
-    paired_t,
-)
+from voxplain.concepts.significance import effect_size, independent_t, interval, null_t_test, null_test, paired_t
 from voxplain.errors import DataError
 from voxplain.statistics import benjamini_hochberg, bootstrap_interval, sign_flip_test
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voxplain.datasets import folder, read_clips
-from voxplain.video import Clip, ClipReader, Geometry, Random
+from voxplain.video import Clip, ClipReader, Geometry, RandomFrames
 
 SIZE = 4 * 8 * 8 * 3  # bytes of a clip here
 
@@ -15,7 +15,7 @@ def test_clips_are_read_again_with_the_same_draw(tmp_path: Path, monkeypatch: py
     frames = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), np.uint8)
     for i in range(6):
         np.save(tmp_path / f"{i}.npy", frames + np.uint8(i))
-    reader = ClipReader(Random(4), Geometry((12, 12), (8, 8)), random_crop=True, flip=0.5)
+    reader = ClipReader(RandomFrames(4), Geometry((12, 12), (8, 8)), random_crop=True, flip=0.5)
     all_kept = [clip.frames for clip in read_clips(tmp_path, reader, seed=5)]
     monkeypatch.setattr(folder, "KEPT", 2 * SIZE)
     few = read_clips(tmp_path, reader, seed=5)

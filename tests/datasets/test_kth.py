@@ -71,9 +71,7 @@ def test_real_videos_are_cut(tmp_path: Path) -> None:
         (tmp_path / action).mkdir()
         name = f"{action}/person{1 if action == 'boxing' else 2:02d}_{action}_d1_uncomp.avi"
         shutil.copy(clips / f"kth_{action}_p01_d1.avi", tmp_path / name)
-    write(
-        tmp_path / "00sequences.txt", LINES[1], "person02_jogging_d1\tframes\t1-50, 120-170, 250-300, 362-415"
-    )  # fmt: skip
+    write(tmp_path / "00sequences.txt", LINES[1], "person02_jogging_d1\tframes\t1-50, 120-170, 250-300, 362-415")
     train, test = kth(tmp_path)
     got = read_clips(test, ClipReader(Middle(16), Geometry.squash(60, 80)))
     assert (len(got), len({clip.source for clip in got})) == (4, 4)

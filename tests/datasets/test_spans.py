@@ -34,8 +34,10 @@ def test_each_span_is_a_clip_of_its_own(counted: Path) -> None:
     clips = read_clips(parts(counted, (0, 10), (10, 14), (20, 23)), READER)
     assert [levels(clip.frames) for clip in clips] == [[3, 4, 5, 6], [10, 11, 12, 13], [20, 21, 22, 20]]
     assert [Path(clip.source).name for clip in clips] == [
-        "counted.npy, frames 1 to 10", "counted.npy, frames 11 to 14", "counted.npy, frames 21 to 23",
-    ]  # fmt: skip
+        "counted.npy, frames 1 to 10",
+        "counted.npy, frames 11 to 14",
+        "counted.npy, frames 21 to 23",
+    ]
     assert clips[1].seconds[0] == pytest.approx(10 / 25)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from layouts import real
 
+from voxplain.datasets.ground_truth import TRUTHS, grid_mask, truth_mask
 from voxplain.datasets.planted import PlantedDesign, masks, read_planted, write_planted
-from voxplain.datasets.truth import TRUTHS, grid_mask, truth_mask
 from voxplain.errors import DataError
 from voxplain.video import ClipReader, Geometry, Middle
 from voxplain.video.encode import write_video

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from voxplain.concepts.contrast import all_contrasts
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import EvaluationRun
+from voxplain.concepts.concept_run import EvaluationRun
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import all_order_tests
 from voxplain.experiments import Outcome
 
 VIDEOS, STEPS, CLASSES = 40, 7, 4  # q = 0 … 5, then all
@@ -15,7 +15,7 @@ REMOVING = {name: tuple(reversed(values)) for name, values in ADDING.items()}
 REMOVING = {**REMOVING, "top": ADDING["least"][::-1], "least": ADDING["top"][::-1]}
 
 
-def steps(kind: str, counts: dict[str, tuple[int, ...]]) -> Steps:
+def steps(kind: str, counts: dict[str, tuple[int, ...]]) -> AddRemoveCurves:
     logits = np.zeros((len(NAMES), VIDEOS, STEPS, CLASSES), np.float32)
     coverage = np.tile(np.linspace(0, 1, STEPS, dtype=np.float32), (len(NAMES), VIDEOS, 1))
     for i, name in enumerate(NAMES):
@@ -25,9 +25,9 @@ def steps(kind: str, counts: dict[str, tuple[int, ...]]) -> Steps:
     matched = logits[NAMES.index("least")]
     right = (matched.argmax(-1) == 0).astype(np.float32)
     whole = logits[0, :, 0 if kind == "removing" else -1]
-    return Steps(kind, NAMES, logits, coverage, matched, right, np.zeros(VIDEOS, np.int64), whole)
+    return AddRemoveCurves(kind, NAMES, logits, coverage, matched, right, np.zeros(VIDEOS, np.int64), whole)
 
 
 def outcome(net: str = "c3d", setting: str = "standard", published: str | None = None) -> Outcome:
     adding, removing = steps("adding", ADDING), steps("removing", REMOVING)
-    return Outcome(net, setting, published, EvaluationRun(adding, removing, all_contrasts(adding, removing)))
+    return Outcome(net, setting, published, EvaluationRun(adding, removing, all_order_tests(adding, removing)))

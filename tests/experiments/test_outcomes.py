@@ -35,10 +35,16 @@ def test_rows_are_the_shares_of_videos():
     assert rows["adding", "matched"].accuracy == rows["adding", "least"].accuracy
 
 
-@pytest.mark.parametrize(("table", "net", "videos"), [
-    ("kinetics", "c3d", 480), ("kinetics", "r3d", 480), ("kinetics", "i3d", 480),
-    ("kth-standard", "c3d", 863), ("kth-small", "c3d", 863),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("table", "net", "videos"),
+    [
+        ("kinetics", "c3d", 480),
+        ("kinetics", "r3d", 480),
+        ("kinetics", "i3d", 480),
+        ("kth-standard", "c3d", 863),
+        ("kth-small", "c3d", 863),
+    ],
+)
 def test_published_numbers_are_whole_videos(table, net, videos):
     """Every published entry is k/480 or k/863 to two decimals: a slip of typing would not be."""
     rows = published_rows(table, net, "standard")
@@ -99,9 +105,9 @@ def test_a_wrong_order_and_a_moved_end_are_told():
     logits = adding.logits[[1, 0, 2, 3]]
     logits[0, 0, -1] += 1e-6
     turned = replace(adding, logits=logits)
-    from voxplain.concepts.contrast import all_contrasts
+    from voxplain.concepts.order_tests import all_order_tests
 
-    found = replace(good.evaluation, adding=turned, contrasts=all_contrasts(turned, good.evaluation.removing))
+    found = replace(good.evaluation, adding=turned, order_tests=all_order_tests(turned, good.evaluation.removing))
     lines = verdicts([replace(good, evaluation=found)])
     assert any("adding, accuracy: top above least first? no, the other way round: -64.0" in line for line in lines)
     assert lines[-1].endswith("to the last bit? no")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from small_nets import GRID, ConvNet, LinearNet, TokenNet, Wrapped, clips
 from voxplain.errors import ModelError
 from voxplain.inference import Fidelity, Inference, bfloat16_hardware, fast
-from voxplain.inference.fidelity import Look, fidelity, look, lowest_cosine
-from voxplain.model import Seen, VideoModel
+from voxplain.inference.fidelity import SampleOutputs, fidelity, lowest_cosine, sample_outputs
+from voxplain.model import ModelOutput, VideoModel
 from voxplain.nets import NETS, build_net
 
 SMALL = (8, 32, 48)  # not square, half as long
@@ -67,10 +67,10 @@ def test_our_nets_in_both_precisions(name, precision):
     assert made.model.dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     assert made.channels_last
     assert made.folded
-    seen = made.model.see(frames)
+    seen = made.model.outputs(frames)
     assert seen.features.dtype == seen.logits.dtype == torch.float32
-    truth = look(m, frames)
-    assert made.fidelity == fidelity(truth, look(made.model, frames, truth.target))
+    truth = sample_outputs(m, frames)
+    assert made.fidelity == fidelity(truth, sample_outputs(made.model, frames, truth.target))
     assert made.fidelity.clips == 8
     assert made.fidelity.centred_cosine > (0.99 if precision == "bf16" else 1 - 1e-9)
     assert made.fidelity.gradient_cosine > (0.99 if precision == "bf16" else 1 - 1e-9)
@@ -288,9 +288,9 @@ def test_a_linear_network_is_left():
 
 
 def test_fidelity_of_known_numbers():
-    a = Seen(torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
-    b = Seen(torch.tensor([[0.0, 2.5], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
-    found = fidelity(Look(a, 0, torch.eye(2)), Look(b, 0, torch.eye(2)))
+    a = ModelOutput(torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    b = ModelOutput(torch.tensor([[0.0, 2.5], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
+    found = fidelity(SampleOutputs(a, 0, torch.eye(2)), SampleOutputs(b, 0, torch.eye(2)))
     assert found.cosine == pytest.approx(0.5**0.5)
     assert found.centred_cosine == pytest.approx(0)  # (0, ±½) against (±½, 0)
     assert found.logit_gap == pytest.approx(0.5)

@@ -13,7 +13,7 @@ from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 
 
-def settle(net: nn.Module) -> nn.Module:
+def set_running_statistics(net: nn.Module) -> nn.Module:
     """Batch norms as after training: nothing is 0 or 1."""
     torch.manual_seed(1)
     for m in net.modules():
@@ -28,12 +28,12 @@ def settle(net: nn.Module) -> nn.Module:
 
 def folded(net: nn.Module, layer: str, **options) -> list[str]:
     """Names folded; on the way, that outputs stay and the network given is not touched."""
-    model = VideoModel(net=settle(net), layer=layer, **{"grid": GRID, **options})
+    model = VideoModel(net=set_running_statistics(net), layer=layer, **{"grid": GRID, **options})
     before = {k: v.clone() for k, v in net.state_dict().items()}
     frames = clips(3, grid=model.grid)
-    truth = model.see(frames)
+    truth = model.outputs(frames)
     twin, names = fold(model, frames)
-    seen = replace(model, net=twin).see(frames)
+    seen = replace(model, net=twin).outputs(frames)
     torch.testing.assert_close(seen.features, truth.features, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(seen.logits, truth.logits, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
@@ -184,7 +184,7 @@ def test_shared_weights_parametrisations_and_own_classes_are_left():
 
 
 def test_a_layer_with_a_hook_is_left():
-    net = settle(Custom(plain))
+    net = set_running_statistics(Custom(plain))
     net.conv.register_forward_hook(lambda _, __, y: y * 2)
     model = VideoModel(net=net, layer="pool", grid=GRID)
     assert fold(model, clips(1))[1] == []
@@ -201,14 +201,14 @@ def test_networks_without_batch_norm():
 
 
 def test_folding_is_exact_in_float64():
-    model = VideoModel(net=settle(ConvNet()).double(), layer="pool", grid=GRID)
+    model = VideoModel(net=set_running_statistics(ConvNet()).double(), layer="pool", grid=GRID)
     x = model.prepare(clips(4))
     with torch.no_grad():
         torch.testing.assert_close(fold(model, clips(1))[0](x), model.net(x), rtol=1e-12, atol=1e-13)
 
 
 def test_the_mode_of_the_network_stays_and_the_copy_is_frozen():
-    net = settle(ConvNet())
+    net = set_running_statistics(ConvNet())
     net.train()
     twin, names = fold(VideoModel(net=net, layer="pool", grid=GRID), clips(1))
     assert names == ["bn"]

@@ -8,7 +8,7 @@ from known_maps import linear_model, noise
 from torch import nn
 
 from small_nets import LinearNet
-from voxplain.attribution import ATTRIBUTIONS, Gradient, IntegratedGradients, Occlusion, Rise, SmoothGrad
+from voxplain.attribution import ATTRIBUTIONS, RISE, Gradient, IntegratedGradients, Occlusion, SmoothGrad
 from voxplain.metrics.cost import counted
 
 DRAWS = 7
@@ -23,7 +23,7 @@ DRAWS = 7
         (ATTRIBUTIONS["random"](), 0, 0),
         # 4×8×8 in boxes of 2×4×4 side by side: 2·2·2 hidden clips and the clip itself.
         (Occlusion(window=(0.5, 0.5, 0.5), stride=(0.5, 0.5, 0.5)), 9, 0),
-        (Rise(samples=DRAWS, cells=(2, 2, 2)), DRAWS, 0),
+        (RISE(samples=DRAWS, cells=(2, 2, 2)), DRAWS, 0),
     ],
 )
 def test_counts_are_those_of_the_method(method, forwards, backwards, batch_size):

@@ -15,7 +15,7 @@ from voxplain.metrics import (
     Sufficiency,
     mean_of,
 )
-from voxplain.metrics.record import Measured
+from voxplain.metrics.record import MetricValue
 
 
 def test_top_shares_of_the_exact_map():
@@ -88,12 +88,12 @@ def test_each_clip_has_its_own_correlation_and_the_mean_is_over_clips():
 
 
 def test_mean_over_clips_leaves_undefined_clips_out():
-    got = mean_of([Measured(0.5, 0.1), Measured(float("nan"), 0.9), Measured(0.7, 0.8)])
+    got = mean_of([MetricValue(0.5, 0.1), MetricValue(float("nan"), 0.9), MetricValue(0.7, 0.8)])
     assert (got.value, got.chance) == pytest.approx((0.6, 0.45))
     assert (got.details["clips"], got.details["undefined"], got.details["above_chance"]) == (3, 1, 0.5)
     assert got.details["low"] <= 0.6 <= got.details["high"]
-    assert mean_of([Measured(0.5), Measured(0.7, 0.1)]).chance is None
-    assert np.isnan(mean_of([Measured(float("nan"))]).value)
+    assert mean_of([MetricValue(0.5), MetricValue(0.7, 0.1)]).chance is None
+    assert np.isnan(mean_of([MetricValue(float("nan"))]).value)
 
 
 def test_wrong_options_are_refused():

@@ -69,9 +69,13 @@ def test_infidelity_is_captums(scaled):
     spread = torch.zeros_like(x)
     spread[:, 0] = torch.from_numpy(values.values)  # captum's map has a value a colour; noise is the same in all
     expected = infidelity(
-        lambda v: model.net(v)[:, TARGET], lambda v: (taken, v - taken), x, spread, n_perturb_samples=16,
+        lambda v: model.net(v)[:, TARGET],
+        lambda v: (taken, v - taken),
+        x,
+        spread,
+        n_perturb_samples=16,
         normalize=scaled,
-    )  # fmt: skip
+    )
     assert metric(model, clip, values).value == pytest.approx(float(expected), rel=1e-4)
 
 

@@ -11,7 +11,7 @@ from small_nets import ConvNet
 from voxplain.curves import Curve, curve, mirrored, ranks, step_map, unit_steps
 from voxplain.errors import DataError
 from voxplain.metrics import Deletion, Insertion
-from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.masked_scores import masked_scores
 from voxplain.metrics.units import UNITS, unit_labels, unit_values
 from voxplain.model import VideoModel
 

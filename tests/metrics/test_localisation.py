@@ -36,7 +36,7 @@ def test_a_perfect_map_gets_1(metric):
     assert got.value == 1
     assert 0 < got.chance < 1
     assert metric.higher_is_better
-    assert metric.judges == "place"
+    assert metric.needs == "mask"
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=repr)

@@ -8,7 +8,7 @@ import torch
 from known_maps import given
 from torch import nn
 
-from voxplain.attribution.controls import Random
+from voxplain.attribution.controls.controls import RandomMap
 from voxplain.errors import DataError
 from voxplain.metrics import METRICS, Retrain
 from voxplain.metrics.retrain import MaskedFrames
@@ -59,7 +59,7 @@ def test_hiding_the_signal_costs_the_accuracy_and_keeping_it_does_not():
     assert best.value == pytest.approx(np.mean(best.accuracy[1:]))
     assert best.chance == 0.5
     assert len(steps) == 3 * EPOCHS * 4
-    random = roar(MODEL, fresh, *CLIPS, Random())
+    random = roar(MODEL, fresh, *CLIPS, RandomMap())
     assert min(random.accuracy) == 1  # half of the signal's voxels are enough
     kar = partial(Retrain, keep=True, recipe=RECIPE, fill="mean", ratios=(1 / 16, 1.0))
     assert kar()(MODEL, fresh, *CLIPS, oracle).accuracy == (1, 1)

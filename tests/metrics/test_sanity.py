@@ -8,7 +8,7 @@ from torch import nn
 
 from small_nets import ConvNet, TokenNet
 from voxplain.attribution import Gradient
-from voxplain.attribution.controls import CentrePrior, MotionEnergy
+from voxplain.attribution.controls.controls import CentrePrior, MotionEnergy
 from voxplain.attribution.passes import to_input
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import (
@@ -64,8 +64,13 @@ def test_cascading_keeps_what_it_has_drawn_and_independent_does_not():
         return [[n for n in layers if not torch.equal(s[f"{n}.weight"], own[f"{n}.weight"])] for s in seen]
 
     ParameterRandomisation()(model, noise(), TARGET, method)
-    assert changed() == [[], ["head"], ["head", "hidden"], ["head", "hidden", "conv2"],
-                         ["head", "hidden", "conv2", "conv1"]]  # fmt: skip
+    assert changed() == [
+        [],
+        ["head"],
+        ["head", "hidden"],
+        ["head", "hidden", "conv2"],
+        ["head", "hidden", "conv2", "conv1"],
+    ]
     assert all(torch.equal(s["bn.running_mean"], own["bn.running_mean"]) for s in seen)
     seen.clear()
     ParameterRandomisation("independent")(model, noise(), TARGET, method)

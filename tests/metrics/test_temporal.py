@@ -63,7 +63,7 @@ def test_uniform_maps_get_the_chance_and_random_ones_on_average():
         found = [metric(given(rng.uniform(size=(5, 3, 3))), OWN) for _ in range(1000)]
         values = np.array([m.value for m in found])
         assert values.mean() == pytest.approx(0.4, abs=5 * values.std() / np.sqrt(1000))
-        assert metric.judges == "time"
+        assert metric.needs == "time"
 
 
 def test_perfect_maps_get_1_and_maps_without_positive_values_nothing():

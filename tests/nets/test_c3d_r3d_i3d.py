@@ -167,7 +167,7 @@ def test_i3d_head_is_the_published_one_where_that_one_fits() -> None:
 
 
 def shaken(net: nn.Module) -> nn.Module:
-    """Fresh weights with biases, gains and running statistics away from 0 and 1, so that each one shows."""
+    """NetworkFactory weights with biases, gains and running statistics away from 0 and 1, so that each one shows."""
     g = torch.Generator().manual_seed(5)
     for name, tensor in net.state_dict().items():
         if name.endswith(("bias", "running_mean")):

@@ -20,15 +20,7 @@ from weight_files import (
 )
 
 from voxplain.errors import ModelError
-from voxplain.nets import (
-    c3d,
-    i3d,
-    load_weights,
-    r3d,
-    reverse_input_channels,
-    save_weights,
-    weights_digest,
-)
+from voxplain.nets import c3d, i3d, load_weights, r3d, reverse_input_channels, save_weights, weights_digest
 
 PUBLIC = {
     "c3d.pickle": (c3d, 487, c3d_plain(), 22, "exact"),
@@ -175,14 +167,8 @@ def spoil(state: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     ("how", "sentence"),
     [
         ("missing", r"lacks 2 of \d+ tensors of Tiny: block1.conv.weight, block2.bn.bias; choose"),
-        (
-            "unexpected",
-            r"5 tensors without a place in Tiny: extra0.weight, .* and 2 more; choose",
-        ),
-        (
-            "shape",
-            r"than Tiny: block2.conv.weight is \[32, 5, 3, 3, 3\], expected \[32, 16, 3, 3, 3\]",
-        ),
+        ("unexpected", r"5 tensors without a place in Tiny: extra0.weight, .* and 2 more; choose"),
+        ("shape", r"than Tiny: block2.conv.weight is \[32, 5, 3, 3, 3\], expected \[32, 16, 3, 3, 3\]"),
         ("head input", r"another shape than Tiny: head.weight is \[9, 5\], expected \[4, 96\]"),
         ("nan", "NaN or infinite weights in block3.bn.bias: its training diverged"),
         ("inf", "NaN or infinite weights in block3.bn.running_var"),

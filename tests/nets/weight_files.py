@@ -15,19 +15,7 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def c3d_plain() -> Pairs:
-    layers = [
-        "conv1",
-        "conv2",
-        "conv3a",
-        "conv3b",
-        "conv4a",
-        "conv4b",
-        "conv5a",
-        "conv5b",
-        "fc6",
-        "fc7",
-        "fc8",
-    ]
+    layers = ["conv1", "conv2", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b", "fc6", "fc7", "fc8"]
     return [(f"{n}.{part}",) * 2 for n in layers for part in ("weight", "bias")]
 
 

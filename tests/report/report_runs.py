@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from voxplain.concepts.cav import CAVs
-from voxplain.concepts.contrast import Contrast
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.probe import Probed
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -48,30 +48,42 @@ def make_scores(name: str, value: list[float], q: list[float], chance: float, nu
     rng = np.random.default_rng(2)
     k, middle = len(value), np.array(value)
     return ConceptScores(
-        name, 0, rng.normal(size=(k, 4)).astype(np.float32), middle, rng.normal(size=null).astype(np.float32),
-        np.stack([middle - 0.125, middle + 0.25], 1), np.array(q) / 2, np.array(q), np.zeros(k), chance,
-    )  # fmt: skip
+        name,
+        0,
+        rng.normal(size=(k, 4)).astype(np.float32),
+        middle,
+        rng.normal(size=null).astype(np.float32),
+        np.stack([middle - 0.125, middle + 0.25], 1),
+        np.array(q) / 2,
+        np.array(q),
+        np.zeros(k),
+        chance,
+    )
 
 
-def make_steps(kind: str) -> Steps:
+def make_steps(kind: str) -> AddRemoveCurves:
     rng = np.random.default_rng(3 if kind == "adding" else 4)
     names = ("top", "least", *(f"random{i}" for i in range(DRAWS)))
     o = len(names)
-    return Steps(
-        kind, names, rng.normal(size=(o, VIDEOS, STEPS, CLASSES)).astype(np.float32),
+    return AddRemoveCurves(
+        kind,
+        names,
+        rng.normal(size=(o, VIDEOS, STEPS, CLASSES)).astype(np.float32),
         np.sort(rng.random((o, VIDEOS, STEPS)), -1).astype(np.float32),
-        rng.normal(size=(VIDEOS, STEPS, CLASSES)).astype(np.float32), rng.random((VIDEOS, STEPS)).astype(np.float32),
-        np.zeros(VIDEOS, np.int64), rng.normal(size=(VIDEOS, CLASSES)).astype(np.float32),
-    )  # fmt: skip
+        rng.normal(size=(VIDEOS, STEPS, CLASSES)).astype(np.float32),
+        rng.random((VIDEOS, STEPS)).astype(np.float32),
+        np.zeros(VIDEOS, np.int64),
+        rng.normal(size=(VIDEOS, CLASSES)).astype(np.float32),
+    )
 
 
 def make_evaluation() -> EvaluationRun:
-    contrasts = (
-        Contrast("adding", "least", "accuracy", 0.125, 0.05, 0.2, 0.012),
-        Contrast("adding", "matched", "margin", 0.4, -0.1, 0.9, 0.2),
-        Contrast("removing", "random", "accuracy", -0.25, -0.5, -0.125, 0.001),
+    order_tests = (
+        OrderTest("adding", "least", "accuracy", 0.125, 0.05, 0.2, 0.012),
+        OrderTest("adding", "matched", "margin", 0.4, -0.1, 0.9, 0.2),
+        OrderTest("removing", "random", "accuracy", -0.25, -0.5, -0.125, 0.001),
     )
-    return EvaluationRun(make_steps("adding"), make_steps("removing"), contrasts)
+    return EvaluationRun(make_steps("adding"), make_steps("removing"), order_tests)
 
 
 def make_run() -> ConceptRun:
@@ -82,10 +94,13 @@ def make_run() -> ConceptRun:
     members = (np.array([0, 1, 4, 5]), np.array([3, 2, 1, 7, 11, 6]), np.array([13]))
     k, m = len(members), len(clips)
     bank = ConceptBank(
-        rng.normal(size=(k, 6)).astype(np.float32), members,
+        rng.normal(size=(k, 6)).astype(np.float32),
+        members,
         tuple(np.arange(len(x), dtype=np.float32) for x in members),
-        np.array([9, 8, 7]), np.array([4, 3, 1]), "KMeans(clusters=3)",
-    )  # fmt: skip
+        np.array([9, 8, 7]),
+        np.array([4, 3, 1]),
+        "KMeans(clusters=3)",
+    )
     vectors = rng.normal(size=(k, 5, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     hidden = rng.normal(size=(m, k, CLASSES)).astype(np.float32)
@@ -97,27 +112,48 @@ def make_run() -> ConceptRun:
         "tcav": make_scores("tcav (sign_count, log_odds)", [0.25, 1 / 3, 0.75], [0.04, 0.5, np.nan], 0.5, 12),
     }
     return ConceptRun(
-        target=TARGET, target_index=0, layer="blocks.<5>", network="net&co",
-        classes=("a", "b", "c", "d"), preset="default",
-        parameters={"segmenter": {"method": "Slic", "segments": (15, 50)}, "note": "</pre><script>alert(3)</script>"},
+        target=TARGET,
+        target_index=0,
+        layer="blocks.<5>",
+        network="net&co",
+        classes=("a", "b", "c", "d"),
+        preset="default",
+        parameters={"segmenter": {"method": "SLIC", "segments": (15, 50)}, "note": "</pre><script>alert(3)</script>"},
         provenance={"voxplain": "0.1.0", "weights": "sha256:00", "videos": {c.source: "ab" for c in clips}},
-        clips=clips, supervoxels=parts, origin=origin, assigned=tuple(np.zeros(4, np.int64) for _ in clips), bank=bank,
-        cavs=CAVs(vectors, rng.random((k, 5)).astype(np.float32), "blocks.<5>"), alignment=0.1, effects=effects,
-        scores=scores, ranking="effect", warnings=("few <videos>",), skipped=((NASTY[1], "no frame <decoded>"),),
-    )  # fmt: skip
+        clips=clips,
+        supervoxels=parts,
+        origin=origin,
+        assigned=tuple(np.zeros(4, np.int64) for _ in clips),
+        bank=bank,
+        cavs=CAVs(vectors, rng.random((k, 5)).astype(np.float32), "blocks.<5>"),
+        alignment=0.1,
+        effects=effects,
+        scores=scores,
+        ranking="effect",
+        warnings=("few <videos>",),
+        skipped=((NASTY[1], "no frame <decoded>"),),
+    )
 
 
-def make_probed(run: ConceptRun) -> Probed:
+def make_probed(run: ConceptRun) -> ExploredClip:
     """The first clip taken apart: concepts 1 and 2 can be switched, 0 is there too."""
     rng = np.random.default_rng(5)
     switched = rng.normal(size=(4, CLASSES)).astype(np.float32)
-    return Probed(
-        run.clips[0], run.supervoxels[0], np.array([0, 1, 2, 1]), 2, "mean", np.array([40, 80, 120], np.uint8),
-        switched[0], rng.normal(size=CLASSES).astype(np.float32), rng.normal(size=(3, CLASSES)).astype(np.float32),
-        np.array([1, 2]), switched,
-    )  # fmt: skip
+    return ExploredClip(
+        run.clips[0],
+        run.supervoxels[0],
+        np.array([0, 1, 2, 1]),
+        2,
+        "mean",
+        np.array([40, 80, 120], np.uint8),
+        switched[0],
+        rng.normal(size=CLASSES).astype(np.float32),
+        rng.normal(size=(3, CLASSES)).astype(np.float32),
+        np.array([1, 2]),
+        switched,
+    )
 
 
 def make_evaluated_run() -> ConceptRun:
     run = make_run()
-    return replace(run, evaluation=replace(make_evaluation(), probed=(make_probed(run),)))
+    return replace(run, evaluation=replace(make_evaluation(), explored=(make_probed(run),)))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_page import Page
 
-from voxplain.attribution.run import AttributionRun
+from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError
 from voxplain.report import attribution_page, overlay, strip, write_attribution_report
 from voxplain.report.overlay import scaled
@@ -30,10 +30,21 @@ def made(frames: int = 6) -> AttributionRun:
         "signed": {"insertion": (0.75, 0.25, True), "deletion": (0.1, None, False)},
     }
     return AttributionRun(
-        clip, "net", "<i>a</i>", 1, ("b", "<i>a</i>"), np.array([0.0, 2.0]), 3, maps, {"plain": {"steps": 25}},
-        {"plain": {"gap": 0.01}}, measured, {"plain": 0.1, "signed": 0.2}, (("odd", "expected <x>"),),
+        clip,
+        "net",
+        "<i>a</i>",
+        1,
+        ("b", "<i>a</i>"),
+        np.array([0.0, 2.0]),
+        3,
+        maps,
+        {"plain": {"steps": 25}},
+        {"plain": {"gap": 0.01}},
+        measured,
+        {"plain": 0.1, "signed": 0.2},
+        (("odd", "expected <x>"),),
         {"device": "cpu"},
-    )  # fmt: skip
+    )
 
 
 def read(data: bytes) -> Page:

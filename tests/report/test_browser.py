@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import voxplain as vx
-from voxplain.attribution.run import AttributionRun
+from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.probe import Probe
-from voxplain.concepts.run import ConceptRun
-from voxplain.explain import explain_clip, resolve_methods
+from voxplain.explain import explain_clip, methods_by_name
 from voxplain.metrics import METRICS
 from voxplain.report import write_attribution_report, write_report
 
@@ -31,9 +31,14 @@ PIXELS = """(c => {
   return Array.from(context.getImageData(0, 0, c.width, c.height).data);
 })"""
 QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 if not CHROMIUM and os.environ.get("VOXPLAIN_BROWSER") != "required":
     pytest.skip("no chromium on this machine: install it to test the report in a browser", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, one of the dev extra's packages")
@@ -43,9 +48,15 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 def run(small_set: Path) -> ConceptRun:
     model = vx.load_model("planted")
     settings = vx.ConceptSettings(
-        clusterer=KMeans(clusters=6), videos=4, random_videos=8, random_crops=20, random_sets=6, effect=HideConcepts(),
-        evaluation=AddRemove(steps=3, draws=4, matched=2), probe=Probe(clips=2, switches=3),
-    )  # fmt: skip
+        clusterer=KMeans(clusters=6),
+        videos=4,
+        unrelated_videos=8,
+        unrelated_crops=20,
+        random_sets=6,
+        effect=HideConcepts(),
+        evaluation=AddRemove(steps=3, draws=4, matched=2),
+        exploration=ClipExploration(clips=2, switches=3),
+    )
     clips, test, random = (
         vx.read_clips(small_set / part, model.reader()).clips for part in ("train/cross", "test/cross", "unrelated")
     )
@@ -91,7 +102,7 @@ def maps(small_set: Path) -> AttributionRun:
     """Two plain maps and a signed one of a video longer than the network's clip."""
     frames = vx.read_video(small_set / "test/cross/0.mp4").frames
     clip = vx.Clip.from_array(np.concatenate([frames, frames[::-1]])[:24], source="long.mp4")
-    methods = resolve_methods("gradient,grad_cam,lrp_epsilon")
+    methods = methods_by_name("gradient,grad_cam,lrp_epsilon")
     sufficiency = {"sufficiency": METRICS["sufficiency"]()}
     return explain_clip(vx.load_model("planted"), clip, methods, target="cross", metrics=sufficiency)
 
@@ -152,36 +163,36 @@ def explorer(page):
 
 
 def test_pointing_at_a_supervoxel_tells_its_concept(page, run):
-    root, probed = explorer(page), run.evaluation.probed[0]
-    labels = probed.supervoxels.labels[-1]  # the finest level is the one shown first
+    root, explored = explorer(page), run.evaluation.explored[0]
+    labels = explored.supervoxels.labels[-1]  # the finest level is the one shown first
     height, width = labels.shape[1:]
     box = root.locator("canvas").bounding_box()
     for y, x in ((height // 2, width // 2), (3, 5)):
         page.mouse.move(box["x"] + (x + 0.5) * box["width"] / width, box["y"] + (y + 0.5) * box["height"] / height)
-        concept = probed.assigned[labels[0, y, x]]
+        concept = explored.assigned[labels[0, y, x]]
         told = root.locator(".told").inner_text()
         assert f"concept {concept} " in told
         change = re.search(r"log-odds by ([+−])(\d+\.\d+)", told)
         assert float(change[2]) * (1 if change[1] == "+" else -1) == pytest.approx(
-            -probed_drop(run, probed)[concept], abs=0.011
+            -probed_drop(run, explored)[concept], abs=0.011
         )
 
 
-def probed_drop(run, probed):
+def probed_drop(run, explored):
     def log_odds(z):
         others = np.delete(z.astype(float), run.target_index, -1)
         return z[..., run.target_index] - np.log(np.exp(others).sum(-1))
 
-    return log_odds(probed.unmodified) - log_odds(probed.hidden)
+    return log_odds(explored.unmodified) - log_odds(explored.hidden)
 
 
 def test_switching_concepts_shows_what_was_measured(page, run):
-    root, probed = explorer(page), run.evaluation.probed[0]
-    own = np.exp(probed.switched.astype(float))
+    root, explored = explorer(page), run.evaluation.explored[0]
+    own = np.exp(explored.switched.astype(float))
     own = (own / own.sum(1, keepdims=True))[:, run.target_index]
     before = root.locator("canvas").evaluate("c => c.toDataURL()")
     bits = 0
-    for i, concept in enumerate(probed.switches):
+    for i, concept in enumerate(explored.switches):
         root.locator(f'input[value="{concept}"]').uncheck()
         bits |= 1 << i
         said = root.locator(".likely .now").first.inner_text()
@@ -208,9 +219,10 @@ def test_another_clip_can_be_chosen(page, run):
     root = explorer(page)
     choice = root.get_by_label("Test clip", exact=True)
     choice.select_option(index=1)
-    page.wait_for_function("n => document.querySelectorAll('.switches li').length === n", arg=len(
-        set(run.evaluation.probed[1].assigned.tolist())
-    ))  # fmt: skip
+    page.wait_for_function(
+        "n => document.querySelectorAll('.switches li').length === n",
+        arg=len(set(run.evaluation.explored[1].assigned.tolist())),
+    )
 
 
 def test_dark_pages_are_dark(browser, report):

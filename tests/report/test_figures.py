@@ -15,26 +15,35 @@ from PIL import Image
 from report_runs import CLASSES, GRID, VIDEOS, make_evaluated_run, make_evaluation, make_run
 from scipy.special import log_softmax
 
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.report.figures import KINDS, FigureOptions, draw_figure, effect_map, figure_file
 from voxplain.report.figures.sheet import COLOURS, edges, printable, shorten
 from voxplain.report.figures.steps import steps_of
 
-PLACE = 5  # of the probed clip among the test videos
+PLACE = 5  # of the explored clip among the test videos
 ASSIGNED = (2, 1, 1, 1)  # concept 0 is absent
 
 
-def probed(run: ConceptRun, clip: int = 0) -> Probed:
+def explored(run: ConceptRun, clip: int = 0) -> ExploredClip:
     rng = np.random.default_rng(clip)
     hidden = rng.normal(size=(3, CLASSES)).astype(np.float32)
     hidden[0] = np.nan
     logits = rng.normal(size=(4, CLASSES)).astype(np.float32)
-    return Probed(
-        run.clips[clip], run.supervoxels[clip], np.array(ASSIGNED), PLACE, "mean", np.array([200, 100, 50], np.uint8),
-        logits[0], logits[3], hidden, np.array([1, 2]), logits,
-    )  # fmt: skip
+    return ExploredClip(
+        run.clips[clip],
+        run.supervoxels[clip],
+        np.array(ASSIGNED),
+        PLACE,
+        "mean",
+        np.array([200, 100, 50], np.uint8),
+        logits[0],
+        logits[3],
+        hidden,
+        np.array([1, 2]),
+        logits,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +51,10 @@ def run() -> ConceptRun:
     """Concept 1 ranks first, then 2, then 0; two test clips taken apart; names that no figure should choke on."""
     made = make_evaluated_run()
     assert made.evaluation is not None
-    both = (probed(made), probed(made, 1))
-    return replace(made, target="$x_1$ 动作\udcff <b>& a long name of a class", evaluation=replace(
-        made.evaluation, probed=both))  # fmt: skip
+    both = (explored(made), explored(made, 1))
+    return replace(
+        made, target="$x_1$ 动作\udcff <b>& a long name of a class", evaluation=replace(made.evaluation, explored=both)
+    )
 
 
 def texts(figure: Figure) -> list[Text]:
@@ -140,7 +150,7 @@ def test_same_run_same_bytes(run: ConceptRun) -> None:
 
 def test_steps_show_the_union_of_the_first_concepts_and_what_the_network_said(run: ConceptRun) -> None:
     assert run.evaluation is not None
-    clip = run.evaluation.probed[0]
+    clip = run.evaluation.explored[0]
     member = {
         k: np.isin(clip.supervoxels.labels, [i for i, c in enumerate(ASSIGNED) if c == k]).any(0) for k in (0, 1, 2)
     }
@@ -172,7 +182,7 @@ def test_steps_show_the_union_of_the_first_concepts_and_what_the_network_said(ru
 @pytest.mark.parametrize("kind", ["adding", "removing"])
 def test_bars_stand_at_the_probabilities(run: ConceptRun, kind: str) -> None:
     assert run.evaluation is not None
-    steps = steps_of(run, run.evaluation.probed[0], kind, 5)
+    steps = steps_of(run, run.evaluation.explored[0], kind, 5)
     figure = draw_figure(run, kind)
     bars = [p for ax in figure.axes for p in ax.patches if p.get_gid() in ("right", "wrong")]
     assert [b.get_height() for b in bars] == [s.probability for s in steps]
@@ -187,7 +197,7 @@ def pictures(figure: Figure) -> list[np.ndarray]:
 
 def test_a_step_shows_the_frame_and_elsewhere_the_base(run: ConceptRun) -> None:
     assert run.evaluation is not None
-    clip = run.evaluation.probed[1]
+    clip = run.evaluation.explored[1]
     drawn = pictures(draw_figure(run, "removing", FigureOptions(clip=1, frames=(3, 0))))
     steps = steps_of(run, clip, "removing", 5)
     assert len(drawn) == 2 * len(steps)
@@ -201,7 +211,7 @@ def test_a_step_shows_the_frame_and_elsewhere_the_base(run: ConceptRun) -> None:
 
 def test_the_map_is_the_mean_over_levels_of_what_hiding_costs(run: ConceptRun) -> None:
     assert run.evaluation is not None
-    clip = run.evaluation.probed[0]
+    clip = run.evaluation.explored[0]
 
     def odds(logits: np.ndarray) -> float:
         z = logits.astype(float)
@@ -276,11 +286,11 @@ def said(call: object) -> str:
 
 def test_what_cannot_be_drawn_is_said(run: ConceptRun) -> None:
     plain = make_run()
-    none = replace(run, evaluation=replace(make_evaluation(), probed=()))
+    none = replace(run, evaluation=replace(make_evaluation(), explored=()))
     for kind in ("curves", "adding", "removing", "map"):
         assert "`voxplain evaluate`" in said(lambda kind=kind: draw_figure(plain, kind))
     draw_figure(plain, "concepts")
-    assert "setting probe.clips" in said(lambda: draw_figure(none, "map"))
+    assert "setting exploration.clips" in said(lambda: draw_figure(none, "map"))
     assert "from 0 to 1, got 2" in said(lambda: draw_figure(run, "adding", FigureOptions(clip=2)))
     assert "frames from 0 to 4 of the clip, got 5" in said(
         lambda: draw_figure(run, "map", FigureOptions(frames=(1, 5)))

@@ -20,7 +20,7 @@ from voxplain.report.cards import short_name
 from voxplain.report.draw import choose_examples, stacked
 from voxplain.report.embed import run_lengths, shrink
 from voxplain.report.page import Origin, write_report
-from voxplain.report.words import contrast_words
+from voxplain.report.sentences import order_test_sentence
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 LOADING = {"src", "srcset", "href", "poster", "data", "data-src", "action", "background"}
@@ -107,7 +107,7 @@ def test_every_concept_has_a_card_a_row_and_a_place_at_first_glance(written):
     assert [a["href"] for a in found.all("a")] == 2 * [f"#{card}" for card in cards]
     text = found.said()
     assert "rests mostly on concept 1: hiding it costs 2.50 log-odds" in text
-    assert all(contrast_words(contrast) in text for contrast in run.evaluation.contrasts)
+    assert all(order_test_sentence(order_test) in text for order_test in run.evaluation.order_tests)
 
 
 def decoded(uri):
@@ -136,18 +136,18 @@ def test_clips_show_the_members_above_the_raw_frames(written):
 
 def test_the_explorer_gets_what_was_measured(written):
     run = make_evaluated_run()
-    probed = run.evaluation.probed[0]
+    explored = run.evaluation.explored[0]
     data = json.loads(next(s for s in read(written).scripts if s.startswith('{"clips"')))
     clip = data["clips"][0]
-    assert clip["size"] == list(probed.clip.frames.shape[:3])
-    assert clip["switches"] == probed.switches.tolist()
-    own = np.exp(probed.switched.astype(float))
+    assert clip["size"] == list(explored.clip.frames.shape[:3])
+    assert clip["switches"] == explored.switches.tolist()
+    own = np.exp(explored.switched.astype(float))
     own /= own.sum(1, keepdims=True)
     assert [row[0] for row in clip["likely"]] == pytest.approx(own[:, run.target_index], abs=1e-4)
-    for level, labels in zip(clip["levels"], probed.supervoxels.labels, strict=True):
+    for level, labels in zip(clip["levels"], explored.supervoxels.labels, strict=True):
         pairs = np.frombuffer(base64.b64decode(level["runs"]), "<u2").reshape(-1, 2)
         ids = np.repeat(pairs[:, 0], pairs[:, 1]).reshape(labels.shape)
-        assert [level["concept"][i] for i in ids.ravel()] == probed.assigned[labels.ravel()].tolist()
+        assert [level["concept"][i] for i in ids.ravel()] == explored.assigned[labels.ravel()].tolist()
 
 
 def test_run_lengths_are_lossless_also_beyond_one_pair():
@@ -245,10 +245,10 @@ def test_evaluated_classes_are_also_told_together(tmp_path):
 
 def test_strips_follow_the_best_recognised_clip(written):
     run, found = make_evaluated_run(), read(written)
-    probed = make_probed(run)
+    explored = make_probed(run)
     strip = [a for a in found.all("button") if a.get("class", "") == "clip single"]
     steps = run.evaluation.adding.logits.shape[2]
     assert len(strip) == 2 * steps
     frames, _ = decoded(found.all("video")[-steps]["data-src"])  # removing, step 0: the whole clip
-    wanted = np.asarray(Image.fromarray(probed.clip.frames[0]).resize(frames.shape[2:0:-1], Image.Resampling.NEAREST))
+    wanted = np.asarray(Image.fromarray(explored.clip.frames[0]).resize(frames.shape[2:0:-1], Image.Resampling.NEAREST))
     assert np.abs(frames[0].astype(int) - wanted).mean() < 24

@@ -10,8 +10,10 @@ def drawn(ax, name):
     """x and y of an order: the counted steps and "all", which are drawn apart."""
     lines = {line.get_gid(): line for line in ax.lines}
     parts = [lines[name], lines[f"{name}-all"]]
-    return tuple(np.concatenate([np.asarray(get(part), float) for part in parts]) for get in (
-        lambda line: line.get_xdata(), lambda line: line.get_ydata()))  # fmt: skip
+    return tuple(
+        np.concatenate([np.asarray(get(part), float) for part in parts])
+        for get in (lambda line: line.get_xdata(), lambda line: line.get_ydata())
+    )
 
 
 def expected(steps):

@@ -8,7 +8,7 @@ import pytest
 from report_runs import NASTY, make_evaluated_run, make_run
 from rich.console import Console
 
-from voxplain.concepts.run import ConceptRow
+from voxplain.concepts.concept_run import ConceptRow
 from voxplain.report.tables import mean_curves, number, places_for, table_csv, table_json, table_text
 
 
@@ -32,9 +32,9 @@ def test_json_holds_everything_and_is_strict():
     first = value["concepts"]["members"][1][0]
     assert (first["clip"], first["supervoxel"]) == (0, 3)
     assert first["box_t0_t1_y0_y1_x0_x1"] == run.supervoxels[0].boxes[3].tolist()
-    assert value["parameters"]["segmenter"] == {"method": "Slic", "segments": [15, 50]}
+    assert value["parameters"]["segmenter"] == {"method": "SLIC", "segments": [15, 50]}
     assert value["skipped"] == [{"source": NASTY[1], "reason": "no frame <decoded>"}]
-    assert [c["difference"] for c in value["evaluation"]["contrasts"]] == [0.125, 0.4, -0.25]
+    assert [c["difference"] for c in value["evaluation"]["order_tests"]] == [0.125, 0.4, -0.25]
     steps, told = run.evaluation.removing, value["evaluation"]["removing"]
     assert told["steps"] == [0, 1, 2, 3, "all"]
     assert told["baseline"] == steps.baseline()

@@ -1,4 +1,4 @@
-"""Slic against plain scikit-image and planted clips, Grid against counting, both on odd clips."""
+"""SLIC against plain scikit-image and planted clips, Grid against counting, both on odd clips."""
 
 import itertools
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from segment_clips import textured
 from skimage.segmentation import slic
 
 from voxplain.errors import DataError
-from voxplain.segment import SEGMENTERS, SMALL, STANDARD, Grid, Slic, Supervoxels
+from voxplain.segment import SEGMENTERS, SLIC, SMALL, STANDARD, Grid, Supervoxels
 
 SETTINGS = [{}, {"compactness": 5.0, "sigma": 0.0}, {"spacing": (2.0, 1.0, 1.0)}]
 
@@ -17,7 +17,7 @@ SETTINGS = [{}, {"compactness": 5.0, "sigma": 0.0}, {"spacing": (2.0, 1.0, 1.0)}
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_slic_gives_the_labels_of_scikit_image(settings):
     frames = textured(0, (16, 32, 40))
-    found = Slic(segments=(4, 15, 50), **settings)(frames)
+    found = SLIC(segments=(4, 15, 50), **settings)(frames)
     plain = {"compactness": 20.0, "sigma": 1.0, "start_label": 0, "channel_axis": -1, **settings}
     offset = 0
     for plane, n in zip(found.labels, (4, 15, 50), strict=True):
@@ -33,7 +33,7 @@ def test_slic_follows_the_edge_of_a_moving_square():
     for t in range(8):
         square[t, 8:20, 4 + 2 * t : 16 + 2 * t] = True
     frames[square] = (220, 60, 30)
-    labels = Slic(segments=(40,), sigma=0.0)(frames).labels[0]
+    labels = SLIC(segments=(40,), sigma=0.0)(frames).labels[0]
     inside = np.bincount(labels[square], minlength=labels.max() + 1)
     share = inside / np.bincount(labels.ravel())
     pure = np.where(share > 0.5, inside, 0).sum() / square.sum()
@@ -42,9 +42,9 @@ def test_slic_follows_the_edge_of_a_moving_square():
 
 
 def test_presets_and_defaults_are_those_of_the_paper():
-    assert Slic().segments == STANDARD == (15, 50, 80)
+    assert SLIC().segments == STANDARD == (15, 50, 80)
     assert SMALL == (15, 30, 60)
-    assert (Slic().compactness, Slic().sigma) == (20.0, 1.0)
+    assert (SLIC().compactness, SLIC().sigma) == (20.0, 1.0)
 
 
 def test_grid_cells_are_equal_cuboids():
@@ -103,7 +103,7 @@ def test_no_segmenter_fails_on_tiny_or_constant_clips(name, kind):
 
 def test_more_segments_than_voxels():
     frames = textured(4, (2, 5, 6))
-    assert 1 <= Slic(segments=(10_000,))(frames).count <= 60
+    assert 1 <= SLIC(segments=(10_000,))(frames).count <= 60
     assert Grid(cells=((99, 99, 99),))(frames).count == 60
 
 
@@ -125,12 +125,12 @@ def test_other_arrays_are_refused(name, frames):
 @pytest.mark.parametrize(
     ("method", "wrong"),
     [
-        (Slic, {"segments": ()}),
-        (Slic, {"segments": (15, 0)}),
-        (Slic, {"compactness": 0.0}),
-        (Slic, {"sigma": -1.0}),
-        (Slic, {"spacing": (1.0, 1.0)}),
-        (Slic, {"spacing": (0.0, 1.0, 1.0)}),
+        (SLIC, {"segments": ()}),
+        (SLIC, {"segments": (15, 0)}),
+        (SLIC, {"compactness": 0.0}),
+        (SLIC, {"sigma": -1.0}),
+        (SLIC, {"spacing": (1.0, 1.0)}),
+        (SLIC, {"spacing": (0.0, 1.0, 1.0)}),
         (Grid, {"cells": ()}),
         (Grid, {"cells": ((1, 2, 0),)}),
     ],

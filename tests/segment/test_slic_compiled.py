@@ -8,7 +8,8 @@ from segment_clips import textured
 from skimage.segmentation import slic
 
 from voxplain import compiled
-from voxplain.segment import Slic, engine
+from voxplain.segment import SLIC
+from voxplain.segment import slic_backend as engine
 
 here = pytest.mark.skipif(not engine.compilable(), reason="needs numba on x86-64")
 PLAIN = {"compactness": 20.0, "sigma": 1.0, "spacing": (1.0, 1.0, 1.0), "slico": False}
@@ -71,9 +72,7 @@ def test_views_of_a_clip_have_the_labels_of_their_copies():
     from voxplain.segment.slic_compiled import slic_levels
 
     view = textured(2, (8, 24, 56))[::-1, :, ::2]
-    for a, b in zip(
-        slic_levels(view, (9, 20), **PLAIN), slic_levels(view.copy(), (9, 20), **PLAIN), strict=True
-    ):  # fmt: skip
+    for a, b in zip(slic_levels(view, (9, 20), **PLAIN), slic_levels(view.copy(), (9, 20), **PLAIN), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -88,7 +87,7 @@ def test_scikit_image_begins_and_compiled_loops_take_over(monkeypatch):
     monkeypatch.setattr("skimage.segmentation.slic", counted)
     monkeypatch.setattr(engine, "_kept", lambda: False)
     monkeypatch.setattr(engine, "_spent", 0.0)
-    frames, find = textured(3), Slic(segments=(5,))
+    frames, find = textured(3), SLIC(segments=(5,))
     first = find(frames)
     assert calls == ["scikit-image"]
     assert engine._spent > 0
@@ -112,7 +111,7 @@ def test_scikit_image_does_it_all_where_the_loops_cannot(monkeypatch, missing):
     frames = textured(4)
     assert not engine.compilable()
     expected = reference(frames, (7,), **PLAIN)[0]
-    np.testing.assert_array_equal(Slic(segments=(7,))(frames).labels[0], expected)
+    np.testing.assert_array_equal(SLIC(segments=(7,))(frames).labels[0], expected)
 
 
 @here

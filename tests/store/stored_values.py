@@ -7,13 +7,7 @@ import numpy as np
 
 TENSORS = {"b": np.arange(12.0, dtype=np.float32).reshape(3, 4).T, "a": np.int64([7])}
 VOLUME = np.arange(-1, 95, dtype=np.int16).reshape(2, 3, 4, 4)
-RECORD_VALUE = {
-    "rank": [1, 2],
-    "p": math.nan,
-    "limits": (-math.inf, math.inf),
-    "name": "bé\ud800",
-    "none": None,
-}
+RECORD_VALUE = {"rank": [1, 2], "p": math.nan, "limits": (-math.inf, math.inf), "name": "bé\ud800", "none": None}
 
 
 def equal(a: Any, b: Any) -> bool:

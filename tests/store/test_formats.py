@@ -20,11 +20,7 @@ def test_the_same_content_gives_the_same_bytes_at_another_time_and_in_another_or
     before = ARRAYS.encode(many), LABELS.encode(VOLUME), RECORD.encode({"a": 1, "b": 2})
     monkeypatch.setattr(time, "time", lambda: 2e9)
     backwards = {name: np.asfortranarray(many[name]) for name in reversed(many)}
-    after = (
-        ARRAYS.encode(backwards),
-        LABELS.encode(np.array(VOLUME, order="F")),
-        RECORD.encode({"b": 2, "a": 1}),
-    )
+    after = (ARRAYS.encode(backwards), LABELS.encode(np.array(VOLUME, order="F")), RECORD.encode({"b": 2, "a": 1}))
     assert before == after
     assert LABELS.encode(VOLUME.astype(">i2")) == before[1]
 

@@ -17,7 +17,7 @@ from voxplain.store import content_hash, key
 
 
 @dataclasses.dataclass(frozen=True)
-class Slic:
+class SLIC:
     segments: tuple[object, ...] = (15, 50, 80)
     compactness: object = 20.0
 
@@ -42,7 +42,7 @@ LEAVES = st.none() | NUMBERS | NAMES | st.sampled_from(["", "1", "true", "nan", 
 
 def nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     few = st.lists(inner, max_size=2)
-    kinds = st.sampled_from([Slic, Grid])
+    kinds = st.sampled_from([SLIC, Grid])
     made = st.builds(lambda kind, s, c: kind(tuple(s), c), kinds, few, inner)
     return few | few.map(tuple) | st.dictionaries(NAMES, inner, max_size=2) | made
 
@@ -58,7 +58,7 @@ def same(a: object, b: object) -> bool:
         return False
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
-    if isinstance(a, Slic | Grid) and isinstance(b, Slic | Grid):
+    if isinstance(a, SLIC | Grid) and isinstance(b, SLIC | Grid):
         return same(a.segments, b.segments) and same(a.compactness, b.compactness)
     if isinstance(a, float) and isinstance(b, float):
         return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
@@ -161,7 +161,7 @@ def test_a_missing_path_says_so(tmp_path: Path) -> None:
         lambda: np.ma.masked_array([1, 2], [True, False]),
         lambda: np.zeros(2, np.longdouble),
         lambda: np.zeros(2, "datetime64[s]"),
-        lambda: Slic,
+        lambda: SLIC,
     ],
 )
 def test_what_cannot_be_told_apart_is_refused_with_its_place(make: Callable[[], object]) -> None:

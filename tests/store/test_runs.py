@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from report_runs import CLASSES, NASTY, make_evaluated_run, make_run
 
 import voxplain as vx
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.store import find_runs, load_run, save_run
 from voxplain.store.archive import RECORDS, pack, unpack
@@ -27,17 +27,38 @@ def full_run() -> ConceptRun:
     logits = rng.normal(size=(8, CLASSES)).astype(np.float32)
     hidden = np.full((3, CLASSES), np.nan, np.float32)
     hidden[1] = [np.inf, -np.inf, -0.0, 1]
-    probed = Probed(
-        run.clips[1], run.supervoxels[1], np.array([0, 1, 2, 1]), 6, "mean",
-        np.array([9, 8, 7], np.uint8), logits[0], logits[1], hidden, np.array([1, 2, 0]), logits,
-    )  # fmt: skip
+    explored = ExploredClip(
+        run.clips[1],
+        run.supervoxels[1],
+        np.array([0, 1, 2, 1]),
+        6,
+        "mean",
+        np.array([9, 8, 7], np.uint8),
+        logits[0],
+        logits[1],
+        hidden,
+        np.array([1, 2, 0]),
+        logits,
+    )
     odd = {
-        "nan": float("nan"), "infinite": (float("inf"), -float("inf")), "empty": {}, "none": [None, [], ()],
-        "numpy": np.float32(1.5), "int": np.int64(2**60), "$array": "no tag", "a.b": np.zeros(2), "true": True,
-        "a": {"b": np.ones((2, 0, 3))}, "long": 2**80, "tiny": 5e-324, "big-endian": np.arange(3, dtype=">i4"),
-        7: "number as name", "text": np.array(["ä", "动作"]), "bits": np.array([True, False]),
-    }  # fmt: skip
-    evaluation = dataclasses.replace(run.evaluation, probed=(probed, probed))
+        "nan": float("nan"),
+        "infinite": (float("inf"), -float("inf")),
+        "empty": {},
+        "none": [None, [], ()],
+        "numpy": np.float32(1.5),
+        "int": np.int64(2**60),
+        "$array": "no tag",
+        "a.b": np.zeros(2),
+        "true": True,
+        "a": {"b": np.ones((2, 0, 3))},
+        "long": 2**80,
+        "tiny": 5e-324,
+        "big-endian": np.arange(3, dtype=">i4"),
+        7: "number as name",
+        "text": np.array(["ä", "动作"]),
+        "bits": np.array([True, False]),
+    }
+    evaluation = dataclasses.replace(run.evaluation, explored=(explored, explored))
     return replace(run, evaluation=evaluation, provenance={**run.provenance, "odd": odd}, alignment=float("nan"))
 
 
@@ -119,9 +140,7 @@ def test_equal_arrays_are_stored_once(tmp_path: Path) -> None:
     run = make_run()
     save_run(tmp_path / "once", run)
     copies = tuple(replace(c, frames=c.frames.copy(), source="again") for c in run.clips)
-    twice = replace(
-        run, clips=run.clips + copies, supervoxels=run.supervoxels * 2, assigned=run.assigned * 2
-    )  # fmt: skip
+    twice = replace(run, clips=run.clips + copies, supervoxels=run.supervoxels * 2, assigned=run.assigned * 2)
     save_run(tmp_path / "twice", twice)
     once, twice_ = ((tmp_path / name / "run.npz").stat().st_size for name in ("once", "twice"))
     assert twice_ == once

@@ -23,9 +23,13 @@ needs_accelerate = pytest.mark.skipif(
 
 def start(*words: object) -> str:
     done = subprocess.run(
-        [sys.executable, *map(str, words)], capture_output=True, text=True, timeout=200, check=False,
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -47,9 +51,7 @@ def test_two_processes_train_as_one(tmp_path: Path, small_set: Path) -> None:
     two.mkdir()
     command = ("train", small_set, "--net", "tiny", "--epochs", 1, "--batch", 4, "--device", "cpu", "-o", net)
     alone_script(one)
-    said = start(
-        "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", 2, SCRIPT, two, *command
-    )  # fmt: skip
+    said = start("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", 2, SCRIPT, two, *command)
     assert [line for line in said.splitlines() if line.endswith("of 2")] == [f"epoch {i} of 2" for i in (1, 2, 3)]
     first, second, alone = (
         load_file(f) for f in (two / "rank0.safetensors", two / "rank1.safetensors", one / "rank0.safetensors")
@@ -64,8 +66,13 @@ def test_two_processes_train_as_one(tmp_path: Path, small_set: Path) -> None:
     assert [(two / f"threads{rank}").read_text() for rank in (0, 1)] == ["1", "1"]  # what is left aborts now and then
     assert said.count("epoch 1: loss") == said.count("weights: ") == said.count("2 processes share each batch") == 1
     assert sorted(p.name for p in net.iterdir() if p.is_file()) == [
-        "checkpoint.safetensors", "confusion.csv", "curves.png", "log.csv", "per_class.csv", "weights.safetensors"
-    ]  # fmt: skip
+        "checkpoint.safetensors",
+        "confusion.csv",
+        "curves.png",
+        "log.csv",
+        "per_class.csv",
+        "weights.safetensors",
+    ]
     assert len(list((net / "clips").iterdir())) == 12
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import voxplain.train.clips as clips
 from voxplain.errors import DataError, VoxplainError
-from voxplain.train import TrainingVideos, load_videos, refuse_empty_classes
+from voxplain.train import TrainingVideos, check_classes_filled, load_videos
 from voxplain.train.stored import StoredFrames
 from voxplain.video import Geometry
 from voxplain.video.encode import write_video
@@ -131,8 +131,8 @@ def test_a_class_without_a_video_that_can_be_read(files, tmp_path):
     labels = np.array([0, 1, 0, 0])
     videos = load_videos(files, labels, GEOMETRY, cache=tmp_path / "clips")
     with pytest.raises(DataError, match=r"got none of 1 of class 'wave' \(.*bad\.mp4.*\); replace the files or remove"):
-        refuse_empty_classes(videos, labels, ("run", "wave"))
-    refuse_empty_classes(videos, np.array([0, 0, 0, 0]), ("run", "wave"))
+        check_classes_filled(videos, labels, ("run", "wave"))
+    check_classes_filled(videos, np.array([0, 0, 0, 0]), ("run", "wave"))
 
 
 def test_a_part_of_a_video_is_a_file_of_its_own(files, tmp_path):

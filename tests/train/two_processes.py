@@ -34,10 +34,15 @@ def run(output: Path) -> None:
     model = VideoModel(net=net, layer="0", grid=(4, 8, 8), classes=("a", "b", "c"))
     recipe = Recipe(epochs=3, batch=5, micro_batch=2, lr=0.1, lr_step=2, weight_decay=0.01)
     logs = train(
-        model, videos(14), geometry=Geometry((10, 12), (8, 8)), recipe=recipe, test=videos(7), processes=processes,
+        model,
+        videos(14),
+        geometry=Geometry((10, 12), (8, 8)),
+        recipe=recipe,
+        test=videos(7),
+        processes=processes,
         checkpoint=output / "state.safetensors",
         tell=lambda log: print(f"epoch {log.epoch} of {processes.count}", flush=True),
-    )  # fmt: skip
+    )
     save_file(net.state_dict(), output / f"rank{processes.rank}.safetensors")
     (output / f"rank{processes.rank}.json").write_text(json.dumps([asdict(log) for log in logs]))
 

@@ -9,7 +9,7 @@ import pytest
 from known_videos import counting, indices, write_video
 
 from voxplain.errors import DataError, VideoError
-from voxplain.video import Clip, ClipReader, Geometry, Middle, Random, Windows, read_video
+from voxplain.video import Clip, ClipReader, Geometry, Middle, RandomFrames, Windows, read_video
 
 GOOD = np.zeros((3, 4, 5, 3), np.uint8)
 
@@ -101,7 +101,7 @@ def test_default_reader_gives_the_papers_clip(tmp_path: Path) -> None:
 
 
 def test_training_reader_draws_place_corner_and_mirror(noise_video: Path) -> None:
-    reader = ClipReader(Random(8), Geometry((30, 40), (20, 20)), random_crop=True, flip=0.5)
+    reader = ClipReader(RandomFrames(8), Geometry((30, 40), (20, 20)), random_crop=True, flip=0.5)
     whole = read_video(noise_video).frames
     seen = set()
     for seed in range(40):
@@ -127,7 +127,7 @@ def test_training_reader_draws_place_corner_and_mirror(noise_video: Path) -> Non
 
 def test_one_generator_gives_different_clips_in_turn(noise_video: Path) -> None:
     rng = np.random.default_rng(0)
-    reader = ClipReader(Random(4), Geometry((30, 40), (30, 40)))
+    reader = ClipReader(RandomFrames(4), Geometry((30, 40), (30, 40)))
     assert len({reader(noise_video, rng=rng).seconds[0] for _ in range(8)}) > 3
 
 

@@ -263,8 +263,7 @@ def test_array_file(tmp_path: Path, grey: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["übung 走る.mp4", 'it\'s "quoted".mp4', "a:b.mp4", "100%03d.mp4", "-dash.mp4", "no_suffix", "x?y#z.mp4"],
+    "name", ["übung 走る.mp4", 'it\'s "quoted".mp4', "a:b.mp4", "100%03d.mp4", "-dash.mp4", "no_suffix", "x?y#z.mp4"]
 )
 def test_names_that_libav_could_read_otherwise(tmp_path: Path, name: str) -> None:
     write_video(tmp_path / "plain.mp4", counting(4)).rename(tmp_path / name)

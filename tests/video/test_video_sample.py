@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxplain.errors import DataError, VideoError
-from voxplain.video import SAMPLERS, Middle, Random, Uniform, Windows
+from voxplain.video import SAMPLERS, Middle, RandomFrames, Uniform, Windows
 
 COUNTS, FRAMES, STRIDES = st.integers(1, 400), st.integers(1, 40), st.integers(1, 7)
 
@@ -96,13 +96,13 @@ def test_uniform_takes_one_frame_of_each_part(count: int, frames: int) -> None:
 
 def test_random_reaches_every_start_equally_and_repeats_with_its_seed() -> None:
     rng = np.random.default_rng(0)
-    starts = np.array([Random(16)(20, rng)[0, 0] for _ in range(2000)])
+    starts = np.array([RandomFrames(16)(20, rng)[0, 0] for _ in range(2000)])
     counts = np.bincount(starts, minlength=5)
     assert len(counts) == 5
     assert np.abs(counts - 400).max() < 5 * np.sqrt(400 * 0.8)
-    same = [Random()(100, np.random.default_rng(3)).tolist() for _ in range(2)]
+    same = [RandomFrames()(100, np.random.default_rng(3)).tolist() for _ in range(2)]
     assert same[0] == same[1]
-    assert Random()(100).tolist() == Random()(100).tolist()
+    assert RandomFrames()(100).tolist() == RandomFrames()(100).tolist()
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))

@@ -3,35 +3,34 @@
 from collections.abc import Callable
 from functools import partial
 
-from voxplain.attribution.blur_integrated import BlurIntegratedGradients
-from voxplain.attribution.cam import CAM
-from voxplain.attribution.class_feature_pyramid import ClassFeaturePyramid
-from voxplain.attribution.concept_map import ConceptMap
-from voxplain.attribution.controls import CentrePrior, FrameConstant, MotionEnergy, Random
-from voxplain.attribution.deeplift import DeepLift
-from voxplain.attribution.eigen_cam import EigenCAM
-from voxplain.attribution.excitation import ExcitationBackprop
-from voxplain.attribution.excitation_recurrent import ExcitationBackpropRNN
-from voxplain.attribution.extremal import STEP, ExtremalPerturbation2D, ExtremalPerturbation3D
-from voxplain.attribution.grad_cam import GradCAM, HiResCAM, LayerCAM, XGradCAM
-from voxplain.attribution.grad_cam_plus_plus import GradCAMPlusPlus
-from voxplain.attribution.gradient import Gradient, InputXGradient
-from voxplain.attribution.guided import DeconvNet, GuidedBackprop
-from voxplain.attribution.guided_integrated import GuidedIG
-from voxplain.attribution.integrated import IntegratedGradients
-from voxplain.attribution.linear_approximation import LinearApproximation
-from voxplain.attribution.lrp import LRP
-from voxplain.attribution.meaningful import MeaningfulPerturbation
-from voxplain.attribution.occlusion import Occlusion, SupervoxelOcclusion
-from voxplain.attribution.prediction_difference import PredictionDifference
+from voxplain.attribution.cams.cam import CAM
+from voxplain.attribution.cams.class_feature_pyramid import ClassFeaturePyramid
+from voxplain.attribution.cams.eigen_cam import EigenCAM
+from voxplain.attribution.cams.grad_cam import GradCAM, HiResCAM, LayerCAM, XGradCAM
+from voxplain.attribution.cams.grad_cam_plus_plus import GradCAMPlusPlus
+from voxplain.attribution.cams.score_cam import ScoreCAM
+from voxplain.attribution.controls.controls import CentrePrior, FrameConstant, MotionEnergy, RandomMap
+from voxplain.attribution.gradients.blur_integrated_gradients import BlurIntegratedGradients
+from voxplain.attribution.gradients.gradient import Gradient, InputXGradient
+from voxplain.attribution.gradients.guided_backprop import DeconvNet, GuidedBackprop
+from voxplain.attribution.gradients.guided_integrated_gradients import GuidedIG
+from voxplain.attribution.gradients.integrated_gradients import IntegratedGradients
+from voxplain.attribution.gradients.linear_approximation import LinearApproximation
+from voxplain.attribution.gradients.smooth_grad import SmoothGrad, SmoothGradSquared, VarGrad
+from voxplain.attribution.gradients.swag import SWAG
+from voxplain.attribution.gradients.xrai import XRAI
+from voxplain.attribution.masks.extremal_perturbation import STEP, ExtremalPerturbation2D, ExtremalPerturbation3D
+from voxplain.attribution.masks.meaningful_perturbation import MeaningfulPerturbation
+from voxplain.attribution.masks.temporal_mask import TemporalFreeze, TemporalReverse
+from voxplain.attribution.perturbation.occlusion import Occlusion, SupervoxelOcclusion
+from voxplain.attribution.perturbation.prediction_difference import PredictionDifference
+from voxplain.attribution.perturbation.rise import RISE
+from voxplain.attribution.perturbation.surrogate import LIME, KernelSHAP
 from voxplain.attribution.record import Attribution, AttributionMethod
-from voxplain.attribution.rise import Rise
-from voxplain.attribution.score_cam import ScoreCAM
-from voxplain.attribution.smooth import SmoothGrad, SmoothGradSquared, VarGrad
-from voxplain.attribution.surrogate import KernelShap, Lime
-from voxplain.attribution.swag import SwagV
-from voxplain.attribution.temporal_mask import TemporalFreeze, TemporalReverse
-from voxplain.attribution.xrai import Xrai
+from voxplain.attribution.relevance.deep_lift import DeepLIFT
+from voxplain.attribution.relevance.excitation_backprop import ExcitationBackprop
+from voxplain.attribution.relevance.excitation_backprop_rnn import ExcitationBackpropRNN
+from voxplain.attribution.relevance.lrp import LRP
 
 # Name → a call without arguments that builds the method with its defaults.
 ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
@@ -56,12 +55,12 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "eigen_cam": EigenCAM,
     "occlusion": Occlusion,
     "supervoxel_occlusion": SupervoxelOcclusion,
-    "rise": Rise,
-    "lime": Lime,
-    "kernel_shap": KernelShap,
+    "rise": RISE,
+    "lime": LIME,
+    "kernel_shap": KernelSHAP,
     "prediction_difference": PredictionDifference,
-    "xrai": Xrai,
-    "swag_v": SwagV,
+    "xrai": XRAI,
+    "swag_v": SWAG,
     "class_feature_pyramid": ClassFeaturePyramid,
     "lrp_epsilon": partial(LRP, rule="epsilon"),
     "lrp_gamma": partial(LRP, rule="gamma"),
@@ -71,14 +70,14 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "excitation_backprop": ExcitationBackprop,
     "contrastive_excitation_backprop": partial(ExcitationBackprop, contrastive=True),
     "excitation_backprop_rnn": ExcitationBackpropRNN,
-    "deep_lift": DeepLift,
+    "deep_lift": DeepLIFT,
     "meaningful_perturbation": MeaningfulPerturbation,
     "ep_2d": ExtremalPerturbation2D,
     "ep_3d": ExtremalPerturbation3D,
     "step": STEP,
     "temporal_freeze": TemporalFreeze,
     "temporal_reverse": TemporalReverse,
-    "random": Random,
+    "random": RandomMap,
     "centre_prior": CentrePrior,
     "motion_energy": MotionEnergy,
     "frame_constant": FrameConstant,
@@ -87,16 +86,19 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
 __all__ = [
     "ATTRIBUTIONS",
     "CAM",
+    "LIME",
     "LRP",
+    "RISE",
     "STEP",
+    "SWAG",
+    "XRAI",
     "Attribution",
     "AttributionMethod",
     "BlurIntegratedGradients",
     "CentrePrior",
     "ClassFeaturePyramid",
-    "ConceptMap",
     "DeconvNet",
-    "DeepLift",
+    "DeepLIFT",
     "EigenCAM",
     "ExcitationBackprop",
     "ExcitationBackpropRNN",
@@ -111,24 +113,20 @@ __all__ = [
     "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
-    "KernelShap",
+    "KernelSHAP",
     "LayerCAM",
-    "Lime",
     "LinearApproximation",
     "MeaningfulPerturbation",
     "MotionEnergy",
     "Occlusion",
     "PredictionDifference",
-    "Random",
-    "Rise",
+    "RandomMap",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradSquared",
     "SupervoxelOcclusion",
-    "SwagV",
     "TemporalFreeze",
     "TemporalReverse",
     "VarGrad",
     "XGradCAM",
-    "Xrai",
 ]

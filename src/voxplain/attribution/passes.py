@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
-from voxplain.layers import as_found, first_tensor
 from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.model.layers import evaluation_mode, first_tensor
 from voxplain.perturb import base_clip
 
 __all__ = ["base_input", "forward", "gradient", "logits", "recording", "score", "scores", "to_input"]
@@ -52,12 +52,17 @@ def recording(net: nn.Module) -> Iterator[None]:
     """Evaluation mode with autograd on, also inside ``no_grad``; the network is left as it was found."""
     recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())
     # cuDNN has no backward pass for recurrent layers in evaluation mode; PyTorch's own kernels have.
-    with as_found(net), torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(
-        enabled=torch.backends.cudnn.enabled and not recurrent,
-        benchmark=torch.backends.cudnn.benchmark,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=torch.backends.cudnn.allow_tf32,
-    ):  # fmt: skip
+    with (
+        evaluation_mode(net),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.backends.cudnn.flags(
+            enabled=torch.backends.cudnn.enabled and not recurrent,
+            benchmark=torch.backends.cudnn.benchmark,
+            deterministic=torch.backends.cudnn.deterministic,
+            allow_tf32=torch.backends.cudnn.allow_tf32,
+        ),
+    ):
         yield
 
 
@@ -82,7 +87,7 @@ def _parts(model: VideoModel, n: int) -> Iterator[slice]:
 @torch.no_grad()
 def logits(model: VideoModel, x: Tensor) -> Tensor:
     """Logits float32 [M,K] of inputs."""
-    with as_found(model.net):
+    with evaluation_mode(model.net):
         return torch.cat([forward(model, x[part]) for part in _parts(model, len(x))])
 
 

@@ -12,22 +12,22 @@ from rich.console import Console
 from voxplain.cli.attribute import attribute_command
 from voxplain.cli.benchmark import benchmark_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
+from voxplain.cli.data import data_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.figure import figure_command
-from voxplain.cli.look import doctor_command, methods_command
 from voxplain.cli.merge import merge_command
+from voxplain.cli.methods import doctor_command, methods_command
+from voxplain.cli.own_concepts import tcav_command
 from voxplain.cli.planted import planted_command
 from voxplain.cli.report import report_command
 from voxplain.cli.reproduce import reproduce_command
-from voxplain.cli.retrain import retrain_command
-from voxplain.cli.sets import data_command
-from voxplain.cli.tcav import tcav_command
+from voxplain.cli.roar import retrain_command
 from voxplain.cli.train import train_command
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import VoxplainError
 from voxplain.version import __version__
 
-__all__ = ["app", "lift_settings", "main"]
+__all__ = ["app", "main", "settings_as_options"]
 
 app = App(
     name="voxplain",
@@ -54,7 +54,7 @@ app.command(tcav_command, name="tcav")
 app.command(train_command, name="train")
 
 
-def lift_settings(words: Sequence[str]) -> list[str]:
+def settings_as_options(words: Sequence[str]) -> list[str]:
     """Turn ``--keep 30`` and ``--segmenter.segments 15 50`` into ``--set keep=30`` and so on.
 
     A name is a setting when its first part is a field of `ConceptSettings` that the command does not have itself.
@@ -84,7 +84,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that no encoding can print
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(lift_settings(sys.argv[1:]), exit_on_error=False, print_error=False)
+        app(settings_as_options(sys.argv[1:]), exit_on_error=False, print_error=False)
     except VoxplainError as error:
         _stop(str(error), 2)
     except CycloptsError as error:

@@ -16,10 +16,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from voxplain.attribution.run import AttributionRun
+from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.cli.network import Network, open_model
 from voxplain.errors import DataError, VideoError
-from voxplain.explain import explain_clip, resolve_methods, to_original
+from voxplain.explain import explain_clip, methods_by_name, to_original
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
@@ -75,7 +75,7 @@ def attribute_command(
     overlap
         Share of a window that the next one repeats, for videos longer than the network's clip.
     """
-    methods, metrics = resolve_methods(method), _metrics(metric)
+    methods, metrics = methods_by_name(method), _metrics(metric)
     if not clips:
         raise DataError("expected at least one video, got none; name files or folders of pictures")
     model = open_model(network, ())
@@ -91,9 +91,7 @@ def attribute_command(
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         for y in wanted:
-            run = explain_clip(
-                model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar
-            )  # fmt: skip
+            run = explain_clip(model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar)
             _write(output / _folder(run, taken), run, model, whole, format_)
             _tell(console, run)
             runs.append(run)
@@ -110,7 +108,7 @@ def attribute_command(
 def _metrics(names: str) -> dict[str, MapMetric]:
     wanted = [] if names == "none" else [n.strip() for n in names.split(",") if n.strip()]
     known = {n: make() for n, make in METRICS.items()}
-    fit = [n for n, m in known.items() if getattr(m, "judges", None) == "map"]
+    fit = [n for n, m in known.items() if getattr(m, "needs", None) == "map"]
     if unknown := [n for n in wanted if n not in fit]:
         raise DataError(f"expected metrics among {', '.join(fit)} or none, got {', '.join(unknown)}; choose others")
     return {n: known[n] for n in wanted}

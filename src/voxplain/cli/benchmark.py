@@ -11,17 +11,17 @@ import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
 
-from voxplain.cli.data import Held, parts
-from voxplain.cli.judges import choose_metrics, configured, skipped, spread_clips
+from voxplain.benchmark.comparison import Comparison, class_markdown, compare, comparison_csv, comparison_markdown
+from voxplain.benchmark.paired_tests import Agreement, Pair, pair_rows, paired, pairs_markdown, ranks_agreement
+from voxplain.benchmark.ranks_figure import ranks_figure
+from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark, shard
+from voxplain.cli.benchmark_options import choose_metrics, configured, skipped, spread_clips
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.network import Network, open_model
 from voxplain.datasets import VideoSet
-from voxplain.datasets.truth import TRUTHS, truth_mask
+from voxplain.datasets.ground_truth import TRUTHS, truth_mask
 from voxplain.errors import DataError
-from voxplain.experiments.comparison import Comparison, class_markdown, compare, comparison_csv, comparison_markdown
-from voxplain.experiments.paired import Agreement, Pair, pair_rows, paired, pairs_markdown, ranks_agreement
-from voxplain.experiments.ranks_figure import ranks_figure
-from voxplain.explain import resolve_methods
-from voxplain.explain.benchmark import Case, Judged, judge_all, shard
+from voxplain.explain import methods_by_name
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
 from voxplain.report.tables import plain
@@ -30,7 +30,7 @@ from voxplain.version import __version__
 
 __all__ = ["benchmark_command"]
 
-SINGLE = ("map", "place", "time", "method")  # what is measured clip by clip; the others need networks of their own
+SINGLE = ("map", "mask", "time", "method")  # what is measured clip by clip; the others need networks of their own
 ELSEWHERE = "expected metrics that judge clip by clip, got {}, which train or compare networks; see `voxplain retrain`"
 
 
@@ -40,7 +40,7 @@ def benchmark_command(
     methods: str = "all",
     metrics: str = "all",
     network: Network = Network(),  # noqa: B008 - frozen
-    held: Held = Held(),  # noqa: B008 - frozen
+    held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     class_: Annotated[tuple[str, ...], Parameter(name="--class", consume_multiple=True, negative="")] = (),
     truth: str | None = None,
     limit: int = 60,
@@ -93,20 +93,22 @@ def benchmark_command(
         Folder for results; also keeps what has been computed.
     """
     console = Console()
-    asked, judges = configured(resolve_methods(methods), choose_metrics(metrics, SINGLE, ELSEWHERE), set_)
+    asked, needs = configured(methods_by_name(methods), choose_metrics(metrics, SINGLE, ELSEWHERE), set_)
     references = _references(against, asked)
-    train, test = parts(data, held)
+    train, test = split_videos(data, held)
     videos = test if test is not None else train
     model = open_model(network, videos.classes)
     cases = _some_again(_cases(model, videos, class_, truth, data, limit, console), sanity)
     part = shard(cases, *_part(shard_)) if shard_ else cases
-    judged = judge_all(model, part, asked, judges, store=Store(output / "store"), passes=passes, progress=progress_bar)
+    judged = run_benchmark(
+        model, part, asked, needs, store=Store(output / "store"), passes=passes, progress=progress_bar
+    )
     if shard_:
         console.print(f"shard {shard_}: {len(part)} of {len(cases)} videos done; run without --shard for the tables")
         return
-    found = compare(judged, judges)
-    pairs, agreement = paired(judged, judges, references), ranks_agreement(judged, judges)
-    _write(output, found, judged, asked, judges, model, pairs, agreement)
+    found = compare(judged, needs)
+    pairs, agreement = paired(judged, needs, references), ranks_agreement(judged, needs)
+    _write(output, found, judged, asked, needs, model, pairs, agreement)
     text = comparison_markdown(found)
     text += f"\n{agreement.sentence()}\n" if agreement else ""
     text += f"\n{pairs_markdown(pairs)}" if pairs else ""
@@ -136,7 +138,7 @@ def _cases(
     root: Path,
     limit: int,
     console: Console,
-) -> list[Case]:
+) -> list[BenchmarkClip]:
     """Clips spread over the classes, with masks, each with the next class's clip as the other."""
     if truth is not None and truth not in TRUTHS:
         raise DataError(f"expected --truth {', '.join(TRUTHS)}, got {truth!r}; choose one, or leave it out")
@@ -152,13 +154,13 @@ def _cases(
                 continue
             mask = mask if mask.any() else None
         others = [c for n, c in read[i + 1 :] + read[:i] if n != name]
-        cases.append(Case(clip, model.class_index(name), mask, others[0] if others else None))
+        cases.append(BenchmarkClip(clip, model.class_index(name), mask, others[0] if others else None))
     if not cases:
         raise DataError(f"expected videos with a truth in {root}, got none; name another --truth or leave it out")
     return cases
 
 
-def _some_again(cases: Sequence[Case], count: int) -> list[Case]:
+def _some_again(cases: Sequence[BenchmarkClip], count: int) -> list[BenchmarkClip]:
     """As many cases, spread evenly over all, are those on which methods are called again: the same in every shard."""
     chosen = set(np.linspace(0, len(cases) - 1, min(max(count, 0), len(cases))).round().astype(int).tolist())
     return [replace(case, again=i in chosen) for i, case in enumerate(cases)]
@@ -172,9 +174,15 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _write(
-    output: Path, found: Comparison, judged: Sequence[Judged], methods: dict[str, Any], metrics: dict[str, Any],
-    model: VideoModel, pairs: Sequence[Pair], agreement: Agreement | None,
-) -> None:  # fmt: skip
+    output: Path,
+    found: Comparison,
+    judged: Sequence[MethodResult],
+    methods: dict[str, Any],
+    metrics: dict[str, Any],
+    model: VideoModel,
+    pairs: Sequence[Pair],
+    agreement: Agreement | None,
+) -> None:
     write_whole(output / "table.md", comparison_markdown(found).encode())
     if pairs:
         write_whole(output / "against.md", pairs_markdown(pairs).encode())

@@ -8,16 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from voxplain.cli.data import Held, parts
+from voxplain.cli.concept_job import run_job
 from voxplain.cli.estimate import estimate
 from voxplain.cli.execution import Execution, read_span
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.job import Job, configured, job_record, read_job
 from voxplain.cli.network import Network, open_model
-from voxplain.cli.run import run_job
 from voxplain.concepts.modes import mode_settings
 from voxplain.concepts.settings import PRESETS, override
 from voxplain.errors import DataError
-from voxplain.scale import Missing
+from voxplain.runtime import MissingShards
 from voxplain.store import write_whole
 
 __all__ = ["concepts_command", "evaluate_command"]
@@ -28,7 +28,7 @@ def concepts_command(
     *,
     class_: Annotated[tuple[str, ...], Parameter(name="--class", consume_multiple=True, negative="")] = (),
     network: Network = Network(),  # noqa: B008 - frozen
-    held: Held = Held(),  # noqa: B008 - frozen
+    held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     random: Path | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     preset: str = "default",
@@ -92,7 +92,7 @@ def concepts_command(
     pool = random or data / "unrelated"
     if not pool.is_dir():
         raise DataError(f"expected a folder of unrelated videos, got {pool}, which is none; give one with --random DIR")
-    videos, _ = parts(data, held)
+    videos, _ = split_videos(data, held)
     chosen = tuple(class_) or videos.classes
     for name in chosen:
         videos.of_class(name)  # an unknown class is an error before any work
@@ -110,7 +110,7 @@ def concepts_command(
         estimate(job, model, videos, execution.workers)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    carry_out(job, evaluate=False, execution=execution)
+    run_concepts(job, evaluate=False, execution=execution)
 
 
 def evaluate_command(
@@ -135,12 +135,12 @@ def evaluate_command(
         Folder of class folders of test videos; default: what the run held out, or DATA/test.
     """
     job = read_job(run)
-    carry_out(replace(job, test=test or job.test), evaluate=True, execution=execution)
+    run_concepts(replace(job, test=test or job.test), evaluate=True, execution=execution)
 
 
-def carry_out(job: Job, *, evaluate: bool, execution: Execution) -> None:
+def run_concepts(job: Job, *, evaluate: bool, execution: Execution) -> None:
     """Run a job; where it is one share of it, say how far that goes instead of calling it an error."""
     try:
         run_job(job, evaluate=evaluate, execution=execution)
-    except Missing as waits:
+    except MissingShards as waits:
         Console().print(f"share {execution.shard}: {waits}", markup=False, highlight=False, soft_wrap=True)

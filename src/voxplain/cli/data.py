@@ -1,52 +1,132 @@
-"""Which videos are for training and which are held out: the options that several commands share."""
+"""`voxplain data`: which published data sets are known, and whether a folder holds one whole."""
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
 
-from voxplain.datasets import VideoSet, load_named, scan_folder
-from voxplain.errors import DataError
+from voxplain.datasets.listing import Listing
+from voxplain.datasets.named import DATASETS, named
+from voxplain.errors import DataError, VideoError
+from voxplain.progress import progress_bar
+from voxplain.video import read_windows
 
-__all__ = ["Held", "parts"]
+__all__ = ["data_command"]
 
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Held:
-    """How a folder without train/ and test/ is divided."""
-
-    split: Path | None = None
-    'A split file: one relative path a line, or "name 1" (train) and "name 2" (test).'
-    hold_out: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "The test videos are those whose file names contain one of these words, as persons of Weizmann."
-    dataset: str | None = None
-    "A published data set in the layout and with the split it comes with; `voxplain data` lists them."
-    fold: int = 1
-    "Which of the data set's official splits."
+MOST = 5  # names shown of each kind of trouble
 
 
-def parts(data: Path, held: Held) -> tuple[VideoSet, VideoSet | None]:
-    """Training and test videos: as a named data set, by split file, by held-out names, by folders, or all training."""
-    given = {"--dataset": held.dataset, "--split": held.split, "--hold-out": held.hold_out}
-    ways = [option for option, value in given.items() if value]
-    if len(ways) > 1:
-        raise DataError(f"expected {ways[0]} or {ways[1]}, got both; leave one out")
-    if held.dataset is not None:
-        return load_named(held.dataset, data, fold=held.fold)
-    if held.fold != 1:
-        raise DataError(f"expected --dataset with --fold {held.fold}, got none; name the data set")
-    if held.split is not None:
-        return scan_folder(data, split=held.split, part="train"), scan_folder(data, split=held.split, part="test")
-    videos = scan_folder(data, part="train")
-    if held.hold_out:
-        out = np.array([any(word in path.name for word in held.hold_out) for path in videos.paths])
-        if out.all() or not out.any():
-            raise DataError(
-                f"expected --hold-out {' '.join(held.hold_out)} to name some of the {len(out)} videos, "
-                f"got {int(out.sum())}; give words that are part of some file names"
-            )
-        return videos.select(np.flatnonzero(~out)), videos.select(np.flatnonzero(out))
-    return videos, scan_folder(data, part="test") if (data / "test").is_dir() else None
+def data_command(name: str | None = None, *, check: Path | None = None, read: bool = False) -> None:
+    """List the published data sets that can be read as downloaded, or say whether a folder holds one whole.
+
+    The exit code is 1 when something is missing. A folder that holds only a part can be used all the same.
+
+    Examples:
+        voxplain data
+        voxplain data jhmdb
+        voxplain data jhmdb --check data/jhmdb --read
+
+    Parameters
+    ----------
+    name
+        One of the data sets; without --check, what is known of it.
+    check
+        The folder to look into.
+    read
+        Decode every video, too, and name those that are damaged.
+    """
+    console = Console(highlight=False)
+    if check is None:
+        if read:
+            raise DataError("expected a folder to read, got none; write `voxplain data NAME --check DIR --read`")
+        _tell_known(console, list(DATASETS) if name is None else [name], brief=name is None)
+        return
+    if name is None:
+        raise DataError("expected the name of a data set before --check, got none; `voxplain data` lists them")
+    if not _whole(console, name, check, read=read):
+        sys.exit(1)
+
+
+def _whole(console: Console, name: str, folder: Path, *, read: bool) -> bool:
+    """Say what a folder holds of a data set and what is missing; whether it is all there."""
+    listing = named(name).listing(folder)
+    say = _sayer(console)
+    _tell_counts(console, listing)
+    for line in _missing(listing):
+        say(line)
+    bad = list(_unreadable(listing)) if read else []
+    for line in _few(bad, "that cannot be read whole"):
+        say(line)
+    whole = listing.complete() and not bad
+    lost = [
+        f"{n} {what}"
+        for n, what in ((list(listing.lists.values()).count(False), "lists missing"), (len(bad), "videos broken"))
+        if n
+    ]
+    state = "complete" if whole else "not complete"
+    say(", ".join([f"{name} in {folder}: {state}", f"{listing.found()} of {listing.wanted()} videos", *lost]))
+    return whole
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _tell_known(console: Console, names: list[str], *, brief: bool) -> None:
+    say = _sayer(console)
+    for name in names:
+        known = named(name)
+        say(f"{name}: {known.what}")
+        if not brief:
+            for word in ("split", "truth", "source", "licence"):
+                say(f"  {word}: {getattr(known, word)}")
+
+
+def _tell_counts(console: Console, listing: Listing) -> None:
+    """Videos of a whole copy and those found, class by class."""
+    table = Table(box=None)
+    for column in ("class", "expected", "found"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for label, names in listing.videos.items():
+        table.add_row(label, str(len(names)), str(len(names) - len(listing.missing(label))))
+    if listing.videos:
+        console.print(table)
+
+
+def _missing(listing: Listing) -> Iterator[str]:
+    """What is not there, in plain words."""
+    for name, here in listing.lists.items():
+        yield f"{name}: {'found' if here else 'missing'}"
+    yield from listing.notes
+    yield from _few([f"{label}/{name}" for label in listing.videos for name in listing.missing(label)], "missing")
+    unnamed = listing.wanted() - sum(map(len, listing.videos.values()))
+    if unnamed:
+        yield f"{unnamed} more videos missing; their names stand in the lists"
+
+
+def _few(names: list[str], what: str) -> Iterator[str]:
+    if names:
+        more = f", and {len(names) - MOST} more" if len(names) > MOST else ""
+        yield f"{len(names)} videos {what}: {', '.join(names[:MOST])}{more}"
+
+
+def _unreadable(listing: Listing) -> Iterator[str]:
+    """Decode every video found; names of those with damage, and why."""
+    paths = [path for names in listing.videos.values() for path in names.values() if path is not None]
+
+    def trouble(path: Path) -> str | None:
+        try:  # every packet is decoded, only one frame is kept
+            damaged = read_windows(path, lambda count: np.zeros((1, 1), np.int64))[0].damaged
+        except VideoError as error:
+            return str(error).partition(";")[0]
+        return f"{path} ({damaged} damaged packets)" if damaged else None
+
+    with progress_bar("reading videos", len(paths)) as advance, ThreadPoolExecutor(2) as pool:
+        for told in pool.map(trouble, paths):
+            advance()
+            if told is not None:
+                yield told

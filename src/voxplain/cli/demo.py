@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from voxplain.cli.concept_job import run_job
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
 from voxplain.cli.planted import planted_command
-from voxplain.cli.run import run_job
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.settings import ConceptSettings
@@ -24,8 +24,8 @@ DEMO = replace(
     ConceptSettings(),
     clusterer=KMeans(clusters=12),
     videos=12,
-    random_videos=20,
-    random_crops=15,
+    unrelated_videos=20,
+    unrelated_crops=15,
     evaluation=AddRemove(steps=4, draws=20, matched=3),
 )
 

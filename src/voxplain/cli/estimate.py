@@ -14,7 +14,7 @@ from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
 from voxplain.progress import span
-from voxplain.scale import cores
+from voxplain.runtime import cores
 
 __all__ = ["Calibration", "calibrate", "estimate", "forwards_of"]
 
@@ -39,7 +39,7 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     clip = read_clips(videos, model.reader(), limit=1, seed=s.seed).clips[0]
     with one_thread():
         s.segmenter(clip)  # compiles on its first call
-        parts, segment = _timed(lambda: s.unite(s.segmenter(clip)))
+        parts, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
         ids = np.arange(parts.count)[:PROBED]
         fast = s.inference(model, MaskedCrops().shown(model, clip, parts, ids)).model
         crops = np.repeat(clip.frames[None, : model.grid[0]], min(PROBED, model.batch_size), 0)
@@ -57,7 +57,7 @@ def forwards_of(job: Job, seen: Calibration, clips: int, unrelated: int) -> dict
     """(forwards, seconds of one core) of each part of explaining a class of so many clips."""
     s = job.settings
     clusters = getattr(s.clusterer, "clusters", 25)
-    drawn = min(s.random_crops, seen.supervoxels)
+    drawn = min(s.unrelated_crops, seen.supervoxels)
     rows, others = (clips, unrelated) if _pooled(job) else (clips * seen.supervoxels, unrelated * drawn)
     kept = 0
     if s.cav_embedder is not None:  # members of concepts and of null concepts, and negatives, once more in full
@@ -78,7 +78,7 @@ def forwards_of(job: Job, seen: Calibration, clips: int, unrelated: int) -> dict
 def estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
     """Say how many forwards a run needs, about how long they take here, and the disk that it fills."""
     console, workers = Console(highlight=False), workers or cores()
-    unrelated = min(job.settings.random_videos, len(scan_folder(job.random)))
+    unrelated = min(job.settings.unrelated_videos, len(scan_folder(job.random)))
     total, disk = 0.0, 0
     for place, name in enumerate(job.classes):
         own = videos.of_class(name)

@@ -9,9 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from voxplain.errors import DataError
-from voxplain.explain.session import Compute
+from voxplain.explain.session import Executor
 from voxplain.model import VideoModel
-from voxplain.scale import Here, Shared, read_shard
+from voxplain.runtime import ShardExecutor, ThreadExecutor, read_shard
 
 __all__ = ["Execution", "read_span"]
 
@@ -41,18 +41,18 @@ class Execution:
     profile: bool = False
     "Say at the end where the time went, and how near the forwards came to the fastest this machine computes."
 
-    def on(self) -> Callable[[VideoModel], Compute]:
+    def on(self) -> Callable[[VideoModel], Executor]:
         """What makes the place of computing for a model. Raises DataError for options that cannot be."""
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
         if self.ray is not None and self.shard is not None:
             raise DataError("expected either --ray or --shard, got both; Ray shares the clips out by itself")
         if self.ray is not None:
-            from voxplain.scale.on_ray import OnRay
+            from voxplain.runtime.ray_executor import RayExecutor
 
-            return OnRay(self.ray, self.workers)
-        here = partial(Here, workers=self.workers)
+            return RayExecutor(self.ray, self.workers)
+        here = partial(ThreadExecutor, workers=self.workers)
         if self.shard is None:
             return here
         share = read_shard(self.shard)
-        return lambda model: Shared(here(model), share)
+        return lambda model: ShardExecutor(here(model), share)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from voxplain.cli.report import read_runs
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.report.figures import FigureOptions, figure_file
 from voxplain.store import write_whole

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from voxplain.cli.data import Held
+from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError, VoxplainError
@@ -27,7 +27,7 @@ class Job:
     network: Network
     settings: ConceptSettings
     preset: str
-    held: Held = Held()  # noqa: RUF009 - frozen
+    held: HeldOut = HeldOut()  # noqa: RUF009 - frozen
     test: Path | None = None  # a folder of its own; otherwise the part of `data` that is held out
     whole: bool = False
     store: Path | None = None  # where results are kept; default: below the output
@@ -61,14 +61,20 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The job as plain JSON; settings are written as the preset and ``changes``, names and values."""
     network = asdict(job.network)
     return {
-        "data": str(job.data.resolve()), "hold_out": list(job.held.hold_out),
+        "data": str(job.data.resolve()),
+        "hold_out": list(job.held.hold_out),
         "split": job.held.split and str(job.held.split.resolve()),
-        "dataset": job.held.dataset, "fold": job.held.fold,
-        "random": str(job.random.resolve()), "classes": list(job.classes),
+        "dataset": job.held.dataset,
+        "fold": job.held.fold,
+        "random": str(job.random.resolve()),
+        "classes": list(job.classes),
         "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
-        "preset": job.preset, "seed": job.settings.seed, "whole": job.whole,
-        "budget": job.budget, "settings": [[name, value] for name, value in changes],
-    }  # fmt: skip
+        "preset": job.preset,
+        "seed": job.settings.seed,
+        "whole": job.whole,
+        "budget": job.budget,
+        "settings": [[name, value] for name, value in changes],
+    }
 
 
 def read_job(folder: Path) -> Job:
@@ -92,8 +98,18 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         **{**facts, "layer": tuple(facts["layer"]), "weights": facts["weights"] and Path(facts["weights"])}
     )
     split = record.get("split")
-    held = Held(split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1))
+    held = HeldOut(
+        split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1)
+    )
     return Job(
-        Path(record["data"]), Path(record["random"]), folder, tuple(record["classes"]), network, settings,
-        record["preset"], held, whole=record["whole"], budget=record.get("budget"),
-    )  # fmt: skip
+        Path(record["data"]),
+        Path(record["random"]),
+        folder,
+        tuple(record["classes"]),
+        network,
+        settings,
+        record["preset"],
+        held,
+        whole=record["whole"],
+        budget=record.get("budget"),
+    )

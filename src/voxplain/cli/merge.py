@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from voxplain.cli.concept_job import run_job
 from voxplain.cli.execution import Execution
 from voxplain.cli.job import read_job
-from voxplain.cli.run import run_job
 from voxplain.errors import DataError
 from voxplain.store import Store, gather, write_whole
 

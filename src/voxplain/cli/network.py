@@ -11,11 +11,11 @@ import numpy as np
 from cyclopts import Parameter
 
 from voxplain.errors import ModelError, VoxplainError
-from voxplain.load import load_model, model_from_function
 from voxplain.model import VideoModel
 from voxplain.nets.checkpoint import read_checkpoint
+from voxplain.zoo.load import load_model, model_from_function
 
-__all__ = ["Network", "open_model", "told"]
+__all__ = ["Network", "open_model", "user_code_errors"]
 
 
 @Parameter(name="*")
@@ -44,7 +44,7 @@ def _device(network: Network) -> str:
 
 
 @contextmanager
-def told(expected: str) -> Iterator[None]:
+def user_code_errors(expected: str) -> Iterator[None]:
     """Turn whatever a user's own code raises into one sentence with the place; our own errors pass."""
     try:
         yield
@@ -71,9 +71,9 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             "or --model package.module:function"
         )
     if network.model is not None:
-        with told(f"{network.model} to build a network"):
+        with user_code_errors(f"{network.model} to build a network"):
             model = model_from_function(network.model, layer=layer, batch_size=network.batch_size)
-        with told(f"{network.model} to run on {_device(network)!r}"):
+        with user_code_errors(f"{network.model} to run on {_device(network)!r}"):
             model.net.to(_device(network))
             model = model if model.classes or not classes else replace(model, classes=tuple(classes))
             model.logits(np.zeros((1, *model.grid, 3), np.uint8))  # a network that cannot run says so before any work

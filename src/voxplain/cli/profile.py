@@ -8,10 +8,12 @@ from rich.table import Table
 from voxplain.inference import Meter, rates
 from voxplain.model import VideoModel
 
-__all__ = ["tell_profile"]
+__all__ = ["print_profile"]
 
 
-def tell_profile(console: Console, seconds: Mapping[str, float], meter: Meter, model: VideoModel, threads: int) -> None:
+def print_profile(
+    console: Console, seconds: Mapping[str, float], meter: Meter, model: VideoModel, threads: int
+) -> None:
     """Print the seconds of each step and the rates of the forwards on ``threads`` threads; measures the machine."""
     table, total = Table(box=None, title="where the time went", title_justify="left"), sum(seconds.values())
     for column in ("step", "seconds", "share"):
@@ -27,5 +29,6 @@ def tell_profile(console: Console, seconds: Mapping[str, float], meter: Meter, m
             f"forwards of {shape} in {str(rate.kind.dtype).removeprefix('torch.')}: {rate.clips} clips in "
             f"{rate.seconds:.1f} s of {threads} threads, {rate.gflop:.2f} GFLOP each: {rate.reached:.0f} GFLOP/s, "
             f"{100 * rate.share:.0f} % of the {rate.peak:.0f} measured here",
-            markup=False, highlight=False,
-        )  # fmt: skip
+            markup=False,
+            highlight=False,
+        )

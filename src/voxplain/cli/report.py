@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.report import Origin, attribution_page, report_page
 from voxplain.store import find_runs, is_attribution, load_attribution, load_run, write_whole

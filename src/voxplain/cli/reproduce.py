@@ -11,12 +11,12 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from voxplain.cli.data import Held, parts
+from voxplain.cli.concept_job import run_job
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
-from voxplain.cli.run import run_job
 from voxplain.cli.train import train_command
-from voxplain.concepts.run import combined_evaluation
+from voxplain.concepts.concept_run import combined_evaluation
 from voxplain.datasets.planted import DESIGNS, write_planted
 from voxplain.errors import DataError
 from voxplain.experiments import (
@@ -127,10 +127,10 @@ def _videos(plan: Experiment, data: Path | None, output: Path) -> tuple[Path, Pa
     return folder, unrelated
 
 
-def _held(plan: Experiment) -> Held:
-    return Held(
+def _held(plan: Experiment) -> HeldOut:
+    return HeldOut(
         split=Path(plan.split) if plan.split else None, hold_out=plan.hold_out, dataset=plan.dataset, fold=plan.fold
-    )  # fmt: skip
+    )
 
 
 def _outcome(
@@ -143,11 +143,16 @@ def _outcome(
         weights = _trained(plan, net, folder, held, output / net.title, device)
     place = output / net.title / _word(setting.name)
     job = Job(
-        folder, unrelated, place, plan.classes or parts(folder, held)[0].classes,
+        folder,
+        unrelated,
+        place,
+        plan.classes or split_videos(folder, held)[0].classes,
         Network(net=net.net, weights=weights, layer=(net.layer,) if net.layer else (), device=device),
-        setting.resolved(plan.seed), f"{plan.name}: {setting.name}", held,
+        setting.resolved(plan.seed),
+        f"{plan.name}: {setting.name}",
+        held,
         store=output / net.title / "store",  # settings share what they have in common
-    )  # fmt: skip
+    )
     runs = run_job(job, evaluate=True)
     return Outcome(net.title, setting.name, setting.published, combined_evaluation(runs))
 
@@ -157,7 +162,7 @@ def _word(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
-def _trained(plan: Experiment, net: NetPlan, folder: Path, held: Held, output: Path, device: str | None) -> Path:
+def _trained(plan: Experiment, net: NetPlan, folder: Path, held: HeldOut, output: Path, device: str | None) -> Path:
     """The weights of a network trained by its plan; found again when they are there."""
     weights = output / "weights.safetensors"
     if not weights.exists():
@@ -168,9 +173,14 @@ def _trained(plan: Experiment, net: NetPlan, folder: Path, held: Held, output: P
         except TypeError as error:
             raise DataError(f"expected fields of Recipe in the training of {net.title}: {error}; correct it") from None
         train_command(
-            folder, net=net.net, output=output, resize=tuple(resize) if resize else None, held=held, recipe=recipe,
+            folder,
+            net=net.net,
+            output=output,
+            resize=tuple(resize) if resize else None,
+            held=held,
+            recipe=recipe,
             device=device,
-        )  # fmt: skip
+        )
     return weights
 
 

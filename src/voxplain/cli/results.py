@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.report import curves, evaluation_json, montage, table_csv, table_json
 from voxplain.store import save_run, write_whole
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from voxplain.cli.data import Held, parts
+from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.datasets import VideoSet
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, NetSpec, build_net, save_weights
@@ -25,10 +25,10 @@ from voxplain.train import (
     Recipe,
     TrainingVideos,
     accuracy,
+    check_classes_filled,
     launched,
     load_videos,
     per_class,
-    refuse_empty_classes,
     train,
 )
 from voxplain.video import Geometry
@@ -45,7 +45,7 @@ def train_command(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     resize: tuple[int, int] | None = None,
     cache: Path | None = None,
-    held: Held = Held(),  # noqa: B008 - frozen
+    held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
 ) -> None:
@@ -80,7 +80,7 @@ def train_command(
     """
     spec = NETS.get(net) or _unknown(net)
     geometry = Geometry(resize or spec.resize, spec.crop)
-    sets = parts(data, held)
+    sets = split_videos(data, held)
     processes = launched(device)
     console = Console(quiet=not processes.first)
     output.mkdir(parents=True, exist_ok=True)
@@ -89,10 +89,17 @@ def train_command(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = build_net(net, len(sets[0].classes)).to(processes.device or device)
     model = VideoModel(
-        net=network, layer=spec.feature_layer, mean=spec.mean, std=spec.std, grid=(spec.frames, *spec.crop),
-        classes=sets[0].classes, geometry=geometry, batch_size=recipe.micro_batch or recipe.batch, channels_last=True,
+        net=network,
+        layer=spec.feature_layer,
+        mean=spec.mean,
+        std=spec.std,
+        grid=(spec.frames, *spec.crop),
+        classes=sets[0].classes,
+        geometry=geometry,
+        batch_size=recipe.micro_batch or recipe.batch,
+        channels_last=True,
         name=net,
-    )  # fmt: skip
+    )
     if processes.count > 1:
         console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
     test = loaded[1] if len(loaded) > 1 else None
@@ -119,14 +126,19 @@ def _load(videos: VideoSet, geometry: Geometry, cache: Path, processes: Processe
         console.print(f"skipped {path}: {why}", markup=False)
     if loaded.skipped:
         console.print(f"read {len(loaded.frames)} of {len(videos)} videos", highlight=False)
-    refuse_empty_classes(loaded, videos.labels, videos.classes)
+    check_classes_filled(loaded, videos.labels, videos.classes)
     return loaded
 
 
 def _train(
-    model: VideoModel, videos: TrainingVideos, test: TrainingVideos | None, recipe: Recipe, output: Path,
-    console: Console, processes: Processes,
-) -> list[EpochLog]:  # fmt: skip
+    model: VideoModel,
+    videos: TrainingVideos,
+    test: TrainingVideos | None,
+    recipe: Recipe,
+    output: Path,
+    console: Console,
+    processes: Processes,
+) -> list[EpochLog]:
     """The training loop, showing each epoch as it ends."""
     assert model.geometry is not None
     with (progress_bar if processes.first else quiet)(f"training {model.name}", recipe.epochs) as advance:
@@ -139,10 +151,16 @@ def _train(
             )
 
         return train(
-            model, videos, geometry=model.geometry, recipe=recipe, test=test, processes=processes,
-            checkpoint=output / "checkpoint.safetensors", tell=tell,
+            model,
+            videos,
+            geometry=model.geometry,
+            recipe=recipe,
+            test=test,
+            processes=processes,
+            checkpoint=output / "checkpoint.safetensors",
+            tell=tell,
             record=lambda logs: write_csv(output / "log.csv", [asdict(log) for log in logs]),
-        )  # fmt: skip
+        )
 
 
 def _unknown(net: str) -> NetSpec:
@@ -154,9 +172,11 @@ def _write(model: VideoModel, logs: list[EpochLog], matrix: np.ndarray | None, r
     """Weights, log, curves, and what the test videos show."""
     assert model.geometry is not None
     facts = {
-        "net": model.name, "classes": json.dumps(list(model.classes)), "recipe": json.dumps(asdict(recipe)),
+        "net": model.name,
+        "classes": json.dumps(list(model.classes)),
+        "recipe": json.dumps(asdict(recipe)),
         "resize": json.dumps(model.geometry.resize),
-    }  # fmt: skip
+    }
     save_weights(model.net, output / "weights.safetensors", facts)
     write_csv(output / "log.csv", [asdict(log) for log in logs])
     picture = io.BytesIO()

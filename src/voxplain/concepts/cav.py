@@ -184,12 +184,7 @@ class _Split:
 
 
 def _split(
-    own: int,
-    others: int,
-    holdout: float,
-    balance: bool,
-    keys: list[tuple[int, int, int]],
-    place: torch.device,
+    own: int, others: int, holdout: float, balance: bool, keys: list[tuple[int, int, int]], place: torch.device
 ) -> _Split:
     """Shuffle, balance and split both sides of each pair; a pair's split depends on its own key only."""
     used = (min(own, others),) * 2 if balance else (own, others)

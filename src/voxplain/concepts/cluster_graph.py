@@ -44,7 +44,7 @@ class AffinityPropagation:
     """rounds at most."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
-        """Cluster; see the module for shapes; `DataError` where the messages do not settle."""
+        """Cluster; see the module for shapes; `DataError` where the messages do not raise_if_missing."""
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         method = sklearn.cluster.AffinityPropagation(damping=self.damping, max_iter=self.iterations, random_state=seed)
@@ -52,7 +52,7 @@ class AffinityPropagation:
             found = method.fit(values)
         if (found.labels_ < 0).any():
             raise DataError(
-                f"affinity propagation should settle within {self.iterations} rounds but did not: "
+                f"affinity propagation should raise_if_missing within {self.iterations} rounds but did not: "
                 f"raise damping ({self.damping}) or iterations, or use k-means"
             )
         return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
@@ -102,10 +102,7 @@ class Spectral:
         if k < 2 or count_distinct(values, 2) == 1:
             return one_cluster(values)
         method = sklearn.cluster.SpectralClustering(
-            k,
-            affinity="nearest_neighbors",
-            n_neighbors=min(self.neighbours, len(values) - 1),
-            random_state=seed,
+            k, affinity="nearest_neighbors", n_neighbors=min(self.neighbours, len(values) - 1), random_state=seed
         )
         with steady():
             return with_medoids(values, method.fit(values).labels_)

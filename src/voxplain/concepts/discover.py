@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxplain.concepts.acceptance import ACCEPTANCE
 from voxplain.concepts.cluster import NMF, Clusterer, KMeans, MiniBatchKMeans
+from voxplain.concepts.cluster_filter import CLUSTER_FILTERS
 from voxplain.concepts.cluster_graph import DBSCAN, AffinityPropagation, Agglomerative, MeanShift, Spectral
 from voxplain.errors import DataError
 
@@ -82,7 +82,7 @@ def discover(
     *,
     clusterer: Clusterer = CLUSTERERS["kmeans"],
     keep: int = 40,
-    acceptance: Callable[[int, int, int], bool] = ACCEPTANCE["video"],
+    cluster_filter: Callable[[int, int, int], bool] = CLUSTER_FILTERS["video"],
     searched: int | None = None,
     seed: int = 0,
 ) -> ConceptBank:
@@ -90,7 +90,7 @@ def discover(
 
     `values` float32 [N,D], `clips` int64 [N] the clip of each row. Every accepted cluster becomes a
     concept, in the clusterer's label order, represented by the `keep` rows nearest the centre of the full
-    cluster (40 in STCE). `acceptance` is called with a cluster's size, its distinct clips and the number of
+    cluster (40 in STCE). `cluster_filter` is called with a cluster's size, its distinct clips and the number of
     clips `searched`, by default the distinct values of `clips`; name it where some clip gave no supervoxel.
 
     Raises `DataError` where the table is empty or not finite, or where no cluster qualifies.
@@ -104,13 +104,13 @@ def discover(
     found = [np.flatnonzero(labels == k) for k in range(len(centers))]
     counts = [len(np.unique(clips[rows])) for rows in found]
     total = len(np.unique(clips)) if searched is None else searched
-    chosen = [k for k, rows in enumerate(found) if acceptance(len(rows), counts[k], total)]
+    chosen = [k for k, rows in enumerate(found) if cluster_filter(len(rows), counts[k], total)]
     if not chosen:
         largest = max((len(rows) for rows in found), default=0)
         raise DataError(
             f"at least one of {len(found)} clusters should qualify as a concept, none did ({len(values)} "
             f"supervoxels of {total} clips, largest cluster {largest}, most clips in a cluster "
-            f"{max(counts, default=0)}): give more clips, ask for fewer clusters, or relax {acceptance}"
+            f"{max(counts, default=0)}): give more clips, ask for fewer clusters, or relax {cluster_filter}"
         )
     nearest = [_nearest(values, found[k], centers[k], keep) for k in chosen]
     return ConceptBank(

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from voxplain.errors import DataError
-from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.model import OBJECTIVES, Objective, VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects", "logits_of"]
+__all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +138,3 @@ def join_effects(parts: Sequence[Effects]) -> Effects:
     """The effects of several clips as one record, in their order."""
     names = [f.name for f in fields(Effects)]
     return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
-    """Logits float32 [n,C] of clips made on the fly, ``batch_size`` at a time."""
-    rows, batch = [], []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == model.batch_size:
-            rows.append(model.logits(np.stack(batch)).cpu().numpy())
-            batch = []
-    if batch:
-        rows.append(model.logits(np.stack(batch)).cpu().numpy())
-    return np.concatenate(rows)

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voxplain.concepts.effect import concept_mask, logits_of
+from voxplain.concepts.effect import concept_mask
 from voxplain.errors import DataError
-from voxplain.model import VideoModel
+from voxplain.model import VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["AddRemove", "Steps", "join", "margins", "orders"]
+__all__ = ["AddRemove", "AddRemoveCurves", "join", "margins", "orders"]
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class AddRemoveCurves:
     """Logits along adding or removing concepts.
 
     ``logits`` float32 [O,V,S,C]; ``coverage`` float32 [O,V,S], share of voxels shown (adding) or hidden (removing);
@@ -55,7 +55,7 @@ class Steps:
 
     def __repr__(self) -> str:
         """Shapes, not data."""
-        return "Steps({}, orders={}, videos={}, steps={})".format(self.kind, *self.logits.shape[:3])
+        return "AddRemoveCurves({}, orders={}, videos={}, steps={})".format(self.kind, *self.logits.shape[:3])
 
     def right(self) -> np.ndarray:
         """Whether each video is recognised, bool [O,V,S]."""
@@ -88,11 +88,7 @@ def margins(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def orders(ranked: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
     """Orders of concepts from a ranking (best first): top, least, and ``draws`` random ones."""
     rng = np.random.default_rng(seed)
-    return {
-        "top": ranked,
-        "least": ranked[::-1],
-        **{f"random{i}": rng.permutation(ranked) for i in range(draws)},
-    }
+    return {"top": ranked, "least": ranked[::-1], **{f"random{i}": rng.permutation(ranked) for i in range(draws)}}
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,7 @@ class AddRemove:
         target: int,
         *,
         place: int = 0,
-    ) -> tuple[Steps, Steps]:
+    ) -> tuple[AddRemoveCurves, AddRemoveCurves]:
         """(adding, removing) for a test clip of class ``target``; ``ranked`` concept indices, best first.
 
         ``place`` keeps the random regions of different clips apart; the random orders are the same for all.
@@ -131,12 +127,18 @@ class AddRemove:
         listed = orders(np.asarray(ranked), self.draws, self.seed)
         unmodified, *both = _Trial(self, model, clip, supervoxels, assigned, place).run(listed, target)
         adding, removing = (
-            Steps(
-                kind, tuple(listed), logits[:, None], coverage[:, None], matched[None], right[None],
-                np.array([target], np.int64), unmodified[None],
+            AddRemoveCurves(
+                kind,
+                tuple(listed),
+                logits[:, None],
+                coverage[:, None],
+                matched[None],
+                right[None],
+                np.array([target], np.int64),
+                unmodified[None],
             )
             for kind, (logits, coverage, matched, right) in zip(("adding", "removing"), both, strict=True)
-        )  # fmt: skip
+        )
         return adding, removing
 
 
@@ -197,16 +199,20 @@ class _Trial:
         return rows[[place[key] for key in packed]]
 
 
-def join(parts: Sequence[Steps]) -> Steps:
+def join(parts: Sequence[AddRemoveCurves]) -> AddRemoveCurves:
     """The steps of several videos, also of several classes, as one; all must have the same orders and steps."""
     if not parts:
         raise DataError("expected at least one test clip to evaluate on, got none; give held-out videos")
     first = parts[0]
     if any(p.kind != first.kind or p.names != first.names for p in parts):
         raise DataError("expected evaluations of one kind with the same orders, got different ones; run them alike")
-    return Steps(
-        first.kind, first.names,
-        np.concatenate([p.logits for p in parts], 1), np.concatenate([p.coverage for p in parts], 1),
-        np.concatenate([p.matched for p in parts]), np.concatenate([p.matched_right for p in parts]),
-        np.concatenate([p.truth for p in parts]), np.concatenate([p.unmodified for p in parts]),
-    )  # fmt: skip
+    return AddRemoveCurves(
+        first.kind,
+        first.names,
+        np.concatenate([p.logits for p in parts], 1),
+        np.concatenate([p.coverage for p in parts], 1),
+        np.concatenate([p.matched for p in parts]),
+        np.concatenate([p.matched_right for p in parts]),
+        np.concatenate([p.truth for p in parts]),
+        np.concatenate([p.unmodified for p in parts]),
+    )

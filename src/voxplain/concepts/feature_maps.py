@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from voxplain.errors import ModelError
-from voxplain.layers import as_found, channels_second, find_layer, first_tensor, pool_features
 from voxplain.model import VideoModel
+from voxplain.model.layers import channels_second, evaluation_mode, find_layer, first_tensor, pool_features
 
 __all__ = ["FeatureMaps", "feature_maps"]
 
@@ -55,7 +55,7 @@ def feature_maps(
         if name == model.layer and out is not None:
             feature[:] = [pool_features(out.float(), model.pool, model.channel_axis)]
 
-    with as_found(model.net), ExitStack() as hooks:
+    with evaluation_mode(model.net), ExitStack() as hooks:
         for name, module in model.net.named_modules():
             hook = module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
             hooks.callback(hook.remove)

@@ -13,14 +13,14 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from voxplain.concepts.crops import CROPS, box_crop, in_place, reveal
+from voxplain.concepts.masked_crop import CROPS, box_crop, in_place, reveal
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
-__all__ = ["CROPS", "Embedder", "Features", "MaskedCrops", "box_crop", "embed_clip", "in_place", "refuse_short"]
+__all__ = ["CROPS", "Embedder", "Features", "MaskedCrops", "box_crop", "check_length", "embed_clip", "in_place"]
 
 
 class Embedder(Protocol):
@@ -96,7 +96,7 @@ class MaskedCrops:
         VideoError when the clip is too short, ModelError when the network cannot take crops of ``size``.
         """
         ids = np.arange(supervoxels.count) if ids is None else ids
-        refuse_short(model, clip)
+        check_length(model, clip)
         network = self.network(model)
         if not len(ids):  # every supervoxel may have been dropped; the whole clip tells how wide a row is
             return np.zeros((0, len(embed_clip(model, clip, window_step=len(clip.frames)))), np.float32)
@@ -174,7 +174,7 @@ def _embed_resized(network: VideoModel, crops: torch.Tensor) -> torch.Tensor:
         ) from error
 
 
-def refuse_short(model: VideoModel, clip: Clip) -> None:
+def check_length(model: VideoModel, clip: Clip) -> None:
     """Raise VideoError when the clip has fewer frames than the network takes."""
     if len(clip.frames) < model.grid[0]:
         raise VideoError(
@@ -185,6 +185,6 @@ def refuse_short(model: VideoModel, clip: Clip) -> None:
 
 def embed_clip(model: VideoModel, clip: Clip, *, window_step: int = 8) -> np.ndarray:
     """Feature of a whole clip, float32 [D]: the mean over windows when it is longer than the network's."""
-    refuse_short(model, clip)
+    check_length(model, clip)
     starts = Windows(model.grid[0], 1, window_step)(len(clip.frames))
     return model.embed(clip.frames[starts]).mean(0).cpu().numpy()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from voxplain.concepts.feature_maps import feature_maps
-from voxplain.concepts.features import refuse_short
+from voxplain.concepts.features import check_length
 from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.segment import Supervoxels
@@ -83,7 +83,7 @@ class PooledFeatures:
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray | None, run: Run | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(rows at the chosen layers, rows in the space of the model's feature or None where there is no such map)."""
-        refuse_short(model, clip)
+        check_length(model, clip)
         ids = np.arange(supervoxels.count) if ids is None else ids
         length = model.grid[0]
         starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
@@ -121,9 +121,14 @@ class _Window:
 
 
 def _look(
-    model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, span: tuple[int, int],
-    layers: tuple[str, ...], run: Run | None,
-) -> _Window:  # fmt: skip
+    model: VideoModel,
+    clip: Clip,
+    supervoxels: Supervoxels,
+    ids: np.ndarray,
+    span: tuple[int, int],
+    layers: tuple[str, ...],
+    run: Run | None,
+) -> _Window:
     seen = feature_maps(model, clip.frames[None, slice(*span)], layers, run=run)
     by_grid: dict[Grid, torch.Tensor] = {}  # layers of one grid share their weights
 

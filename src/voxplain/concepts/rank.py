@@ -82,9 +82,17 @@ def rank_by_tcav(
     p = TESTS[test](scores, null)
     low, high = interval(scores)
     return ConceptScores(
-        name, target, scores.astype(np.float32), scores.mean(1), null.mean(1).astype(np.float32),
-        np.stack([low, high], 1), p, benjamini_hochberg(p), np.asarray(effect_size(scores, null)), chance,
-    )  # fmt: skip
+        name,
+        target,
+        scores.astype(np.float32),
+        scores.mean(1),
+        null.mean(1).astype(np.float32),
+        np.stack([low, high], 1),
+        p,
+        benjamini_hochberg(p),
+        np.asarray(effect_size(scores, null)),
+        chance,
+    )
 
 
 def over_control(effects: Effects, target: int, objective: Objective) -> np.ndarray:
@@ -147,6 +155,14 @@ def rank_by_effect(
         size.append(differences.mean() / spread if spread > 0 else 0.0)
     p = np.fmax(np.array(paired), recognition_test(effects.base, unrelated, target))
     return ConceptScores(
-        f"effect ({kind})", target, raw.T.astype(np.float32), filled.mean(0), np.zeros(0, np.float32),
-        np.array(intervals), p, benjamini_hochberg(p), np.array(size), 0.0,
-    )  # fmt: skip
+        f"effect ({kind})",
+        target,
+        raw.T.astype(np.float32),
+        filled.mean(0),
+        np.zeros(0, np.float32),
+        np.array(intervals),
+        p,
+        benjamini_hochberg(p),
+        np.array(size),
+        0.0,
+    )

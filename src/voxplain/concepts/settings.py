@@ -8,21 +8,21 @@ from typing import Any
 
 import yaml
 
-from voxplain.concepts.acceptance import ACCEPTANCE, Popularity
 from voxplain.concepts.classifiers import CLASSIFIERS, Classifier, Hinge
+from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster import Clusterer, KMeans
+from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import Embedder, MaskedCrops
-from voxplain.concepts.probe import Probe
 from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
 from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
-from voxplain.segment import SEGMENTERS, SMALL, Segmenter, Slic, Unite
+from voxplain.segment import SEGMENTERS, SLIC, SMALL, Deduplicate, Segmenter
 
 __all__ = ["CHOICES", "NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
 
@@ -46,19 +46,21 @@ class ConceptSettings:
     ``keep`` supervoxels a concept, ``random_size`` negatives a random set, ``score_videos`` scored.
     """
 
-    segmenter: Segmenter = field(default_factory=Slic)
-    unite: Unite = field(default_factory=Unite)
+    segmenter: Segmenter = field(default_factory=SLIC)
+    deduplicate: Deduplicate = field(default_factory=Deduplicate)
     embedder: Embedder = field(default_factory=MaskedCrops)  # features in which concepts are found
     cav_embedder: Embedder | None = None  # features from which CAVs are learnt; None: the same
     clusterer: Clusterer = field(default_factory=KMeans)
-    acceptance: Popularity = ACCEPTANCE["small"]  # which clusters count; the references' rules refuse common ones
+    cluster_filter: ClusterFilter = CLUSTER_FILTERS[
+        "small"
+    ]  # which clusters count; the references' rules refuse common ones
     keep: int = 40  # supervoxels a concept, nearest its centre [P]
     videos: int = 200  # videos of the class searched for concepts [P]
     score_videos: int = 200  # videos of the class whose gradients are taken
     effect_videos: int = 200  # videos of the class in which concepts are hidden
     negatives: str = "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
-    random_videos: int = 100  # unrelated videos read
-    random_crops: int = 30  # masked supervoxels taken of each of them
+    unrelated_videos: int = 100  # unrelated videos read
+    unrelated_crops: int = 30  # masked supervoxels taken of each of them
     random_sets: int = 50  # [P]
     random_size: int = 40  # [P: as many as the concept has]
     classifier: Classifier = CLASSIFIERS["ridge"]
@@ -69,9 +71,9 @@ class ConceptSettings:
     effect: HideConcepts = field(default_factory=HideConcepts)
     effect_kind: str = "drop"  # drop, over-control or alone
     evaluation: AddRemove = field(default_factory=AddRemove)
-    probe: Probe = field(default_factory=Probe)  # test clips taken apart for the report
+    exploration: ClipExploration = field(default_factory=ClipExploration)  # test clips taken apart for the report
     inference: Inference = field(default_factory=Inference)  # how the network computes: bf16 where it is as good
-    test_unite: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
+    test_deduplicate: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,10 +86,10 @@ class ConceptSettings:
             "videos",
             "score_videos",
             "effect_videos",
-            "random_videos",
+            "unrelated_videos",
             "random_sets",
             "random_size",
-            "random_crops",
+            "unrelated_crops",
         ):
             if getattr(self, name) < 1:
                 raise DataError(f"expected {name} to be at least 1, got {getattr(self, name)}; raise it")
@@ -96,7 +98,7 @@ class ConceptSettings:
 
 
 PAPER = ConceptSettings(
-    acceptance=ACCEPTANCE["video"],
+    cluster_filter=CLUSTER_FILTERS["video"],
     negatives="raw",
     classifier=Hinge(alpha=0.01),
     # Eq. 2 of the plain logit is 0 or 1 for every CAV at these layers (one linear map above them); the loss
@@ -111,10 +113,10 @@ PAPER = ConceptSettings(
 PRESETS: dict[str, ConceptSettings] = {
     "default": ConceptSettings(),
     "paper": PAPER,
-    "paper-small": replace(PAPER, segmenter=Slic(segments=SMALL), clusterer=KMeans(clusters=15)),
+    "paper-small": replace(PAPER, segmenter=SLIC(segments=SMALL), clusterer=KMeans(clusters=15)),
     "reference-code": replace(
         PAPER,
-        unite=Unite(aligned=True, min_duration=16),
+        deduplicate=Deduplicate(aligned=True, min_duration=16),
         embedder=MaskedCrops(fill="grey", window_step=1),
         tcav_test="paired-t",
         clusterer=KMeans(clusters=25, inits=10, directions=1_000_000),  # all of them: plain k-means
@@ -127,7 +129,7 @@ CHOICES: dict[str, Mapping[str, Any]] = {
     "segmenter": {name: make() for name, make in SEGMENTERS.items()},
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
-    "acceptance": ACCEPTANCE,
+    "cluster_filter": CLUSTER_FILTERS,
     "embedder": EMBEDDERS,
     "cav_embedder": {"same": None, **EMBEDDERS},
 }

@@ -13,8 +13,8 @@ from voxplain.datasets.jhmdb import jhmdb, jhmdb_listing
 from voxplain.datasets.kinetics import kinetics, kinetics_listing
 from voxplain.datasets.kth import kth, kth_listing
 from voxplain.datasets.listing import Listing, check_fold
-from voxplain.datasets.pool import unrelated, unrelated_listing
 from voxplain.datasets.ucf101 import ucf101, ucf101_24, ucf101_24_listing, ucf101_listing
+from voxplain.datasets.unrelated import unrelated, unrelated_listing
 from voxplain.datasets.utd_mhad import utd_mhad, utd_mhad_listing
 from voxplain.datasets.weizmann import weizmann, weizmann_listing
 from voxplain.errors import DataError
@@ -38,50 +38,91 @@ class DataSet:
 
 DATASETS: dict[str, DataSet] = {
     "kinetics": DataSet(
-        lambda root, fold: kinetics(root), kinetics_listing,
-        "400 to 700 actions, 10 s of web video each", "official: train, and val as the test", "none",
-        "https://github.com/cvdfoundation/kinetic-dataset", "lists CC BY 4.0; each video its own",
+        lambda root, fold: kinetics(root),
+        kinetics_listing,
+        "400 to 700 actions, 10 s of web video each",
+        "official: train, and val as the test",
+        "none",
+        "https://github.com/cvdfoundation/kinetic-dataset",
+        "lists CC BY 4.0; each video its own",
     ),
     "kth": DataSet(
-        lambda root, fold: kth(root), kth_listing,
-        "6 actions, 25 persons: 2391 sequences of 599 videos", "official: 16 persons train, 9 test", "none",
-        "https://www.csc.kth.se/cvap/actions/", "for research, see its page",
+        lambda root, fold: kth(root),
+        kth_listing,
+        "6 actions, 25 persons: 2391 sequences of 599 videos",
+        "official: 16 persons train, 9 test",
+        "none",
+        "https://www.csc.kth.se/cvap/actions/",
+        "for research, see its page",
     ),
     "hmdb51": DataSet(
-        lambda root, fold: hmdb51(root, fold=fold), hmdb51_listing,
-        "51 actions, 6766 clips of films and the web", "official splits 1 to 3, 70 train and 30 test a class", "none",
-        "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/", "CC BY 4.0", folds=3,
+        lambda root, fold: hmdb51(root, fold=fold),
+        hmdb51_listing,
+        "51 actions, 6766 clips of films and the web",
+        "official splits 1 to 3, 70 train and 30 test a class",
+        "none",
+        "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/",
+        "CC BY 4.0",
+        folds=3,
     ),
     "jhmdb": DataSet(
-        lambda root, fold: jhmdb(root, fold=fold), jhmdb_listing,
-        "21 actions of HMDB51, 928 clips", "official splits 1 to 3", "mask of the acting person, every frame",
-        "http://jhmdb.is.tue.mpg.de", "for research, see its page", folds=3,
+        lambda root, fold: jhmdb(root, fold=fold),
+        jhmdb_listing,
+        "21 actions of HMDB51, 928 clips",
+        "official splits 1 to 3",
+        "mask of the acting person, every frame",
+        "http://jhmdb.is.tue.mpg.de",
+        "for research, see its page",
+        folds=3,
     ),
     "ucf101": DataSet(
-        lambda root, fold: ucf101(root, fold=fold), ucf101_listing,
-        "101 actions, 13320 web clips", "official splits 1 to 3, groups of clips kept together", "none",
-        "https://www.crcv.ucf.edu/data/UCF101.php", "for research, see its page", folds=3,
+        lambda root, fold: ucf101(root, fold=fold),
+        ucf101_listing,
+        "101 actions, 13320 web clips",
+        "official splits 1 to 3, groups of clips kept together",
+        "none",
+        "https://www.crcv.ucf.edu/data/UCF101.php",
+        "for research, see its page",
+        folds=3,
     ),
     "ucf101_24": DataSet(
-        lambda root, fold: ucf101_24(root, fold=fold), ucf101_24_listing,
-        "24 actions of UCF101, 3194 clips", "official splits 1 to 3; papers use 1", "boxes around every actor",
-        "https://github.com/gurkirt/corrected-UCF101-Annots (boxes)", "for research, see its page", folds=3,
+        lambda root, fold: ucf101_24(root, fold=fold),
+        ucf101_24_listing,
+        "24 actions of UCF101, 3194 clips",
+        "official splits 1 to 3; papers use 1",
+        "boxes around every actor",
+        "https://github.com/gurkirt/corrected-UCF101-Annots (boxes)",
+        "for research, see its page",
+        folds=3,
     ),
     "utd_mhad": DataSet(
-        lambda root, fold: utd_mhad(root), utd_mhad_listing,
-        "27 actions, 8 subjects, 861 colour or depth clips", "official: odd subjects train, even test",
-        "silhouettes, from depth", "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html", "for research, see its page",
+        lambda root, fold: utd_mhad(root),
+        utd_mhad_listing,
+        "27 actions, 8 subjects, 861 colour or depth clips",
+        "official: odd subjects train, even test",
+        "silhouettes, from depth",
+        "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
+        "for research, see its page",
     ),
     "weizmann": DataSet(
-        lambda root, fold: weizmann(root), weizmann_listing,
-        "10 actions, 9 persons, 90 clips", "none official: ido, lena and moshe held out here", "none",
-        "https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html", "for research, see its page",
+        lambda root, fold: weizmann(root),
+        weizmann_listing,
+        "10 actions, 9 persons, 90 clips",
+        "none official: ido, lena and moshe held out here",
+        "none",
+        "https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html",
+        "for research, see its page",
     ),
     "unrelated": DataSet(
-        lambda root, fold: (unrelated(root), None), unrelated_listing,
-        "any folder of videos, for the random sets", "none", "none", "the papers use hmdb51", "that of the videos",
+        lambda root, fold: (unrelated(root), None),
+        unrelated_listing,
+        "any folder of videos, for the random sets",
+        "none",
+        "none",
+        "the papers use hmdb51",
+        "that of the videos",
     ),
-}  # fmt: skip
+}
 
 
 def named(name: str) -> DataSet:

@@ -20,11 +20,34 @@ from voxplain.datasets.listing import Listing, first_folder, two_parts, videos_b
 __all__ = ["ACTIONS", "silhouettes", "utd_mhad", "utd_mhad_listing"]
 
 ACTIONS = (
-    "swipe_left", "swipe_right", "wave", "clap", "throw", "arm_cross", "basketball_shoot", "draw_x", "draw_circle_cw",
-    "draw_circle_ccw", "draw_triangle", "bowling", "boxing", "baseball_swing", "tennis_swing", "arm_curl",
-    "tennis_serve", "push", "knock", "catch", "pickup_throw", "jog", "walk", "sit_to_stand", "stand_to_sit", "lunge",
+    "swipe_left",
+    "swipe_right",
+    "wave",
+    "clap",
+    "throw",
+    "arm_cross",
+    "basketball_shoot",
+    "draw_x",
+    "draw_circle_cw",
+    "draw_circle_ccw",
+    "draw_triangle",
+    "bowling",
+    "boxing",
+    "baseball_swing",
+    "tennis_swing",
+    "arm_curl",
+    "tennis_serve",
+    "push",
+    "knock",
+    "catch",
+    "pickup_throw",
+    "jog",
+    "walk",
+    "sit_to_stand",
+    "stand_to_sit",
+    "lunge",
     "squat",
-)  # fmt: skip
+)
 WITHDRAWN = {("draw_x", 1, 4), ("walk", 6, 4), ("squat", 8, 4)}  # a8_s1_t4, a23_s6_t4, a27_s8_t4
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxplain.doctor.suggest import PASSING, looks_channels_last
-from voxplain.doctor.trace import Trace
 from voxplain.errors import ModelError
-from voxplain.layers import as_found, first_tensor
 from voxplain.model import VideoModel
+from voxplain.model.layer_choice import PASSING, looks_channels_last
+from voxplain.model.layers import evaluation_mode, first_tensor
+from voxplain.model.trace import Trace
 
 __all__ = [
     "about_feature",
@@ -121,7 +121,7 @@ def about_range(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[st
 
 @torch.no_grad()
 def _outputs(model: VideoModel, frames: np.ndarray) -> Tensor:
-    with as_found(model.net):
+    with evaluation_mode(model.net):
         z = first_tensor(model.net(model.prepare(frames)))
     return class_rows(z)
 

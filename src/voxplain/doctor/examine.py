@@ -18,10 +18,10 @@ from voxplain.doctor.checks import (
     class_rows,
 )
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
-from voxplain.doctor.suggest import suggest_cam_layer, suggest_feature_layer
-from voxplain.doctor.trace import Trace, trace
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
+from voxplain.model.layer_choice import suggest_cam_layer, suggest_feature_layer
+from voxplain.model.trace import Trace, trace
 from voxplain.video import Clip
 
 __all__ = ["examine"]
@@ -59,9 +59,7 @@ def examine(
 
 
 def _as_model(
-    given: VideoModel | nn.Module,
-    grid: tuple[int, int, int] | None,
-    layout: Literal["BCTHW", "BTCHW"] | None,
+    given: VideoModel | nn.Module, grid: tuple[int, int, int] | None, layout: Literal["BCTHW", "BTCHW"] | None
 ) -> VideoModel:
     if isinstance(given, VideoModel):
         geometry = given.geometry if grid in (None, given.grid) else None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import EvaluationRun
+from voxplain.concepts.concept_run import EvaluationRun
+from voxplain.concepts.evaluate import AddRemoveCurves
 
 __all__ = ["ORDERS", "Outcome", "Row", "rows_of"]
 
@@ -27,7 +27,7 @@ class Outcome:
     trained_accuracy: float | None = None  # held-out accuracy right after training, where it was trained here
 
     @property
-    def sides(self) -> tuple[Steps, Steps]:
+    def sides(self) -> tuple[AddRemoveCurves, AddRemoveCurves]:
         """(adding, removing)."""
         return self.evaluation.adding, self.evaluation.removing
 
@@ -70,10 +70,16 @@ def rows_of(outcome: Outcome, *, samples: int = 2000, seed: int = 0) -> list[Row
             low, high = _interval(values, samples, seed)
             rows.append(
                 Row(
-                    outcome.net, outcome.setting, steps.kind, order, _percent(values.mean(0)), _percent(low),
-                    _percent(high), _percent(share[order][:, 1:-1].mean(0)),
+                    outcome.net,
+                    outcome.setting,
+                    steps.kind,
+                    order,
+                    _percent(values.mean(0)),
+                    _percent(low),
+                    _percent(high),
+                    _percent(share[order][:, 1:-1].mean(0)),
                 )
-            )  # fmt: skip
+            )
     return rows
 
 

@@ -56,10 +56,17 @@ def table_latex(outcomes: Sequence[Outcome], kind: str) -> str:
     body = [" & ".join(map(_escape, _cells(outcome, row))) + r" \\" for outcome, row in rows]
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{llll l{'r' * (len(head) - 5)}}}", r"\toprule",
-            " & ".join(head) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}", "",
+            "% needs \\usepackage{booktabs}",
+            rf"\begin{{tabular}}{{llll l{'r' * (len(head) - 5)}}}",
+            r"\toprule",
+            " & ".join(head) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
         ]
-    )  # fmt: skip
+    )
 
 
 def _escape(text: str) -> str:
@@ -104,7 +111,7 @@ def settings_table(outcomes: Sequence[Outcome]) -> str:
 
 def _area(outcome: Outcome, kind: str, other: str) -> str:
     """Difference of accuracy in points with its interval, positive in the claimed direction; bold where p < 0.05."""
-    c = next(c for c in outcome.evaluation.contrasts if (c.kind, c.other, c.measure) == (kind, other, "accuracy"))
+    c = next(c for c in outcome.evaluation.order_tests if (c.kind, c.other, c.measure) == (kind, other, "accuracy"))
     if c.difference != c.difference:
         return "–"
     value = f"{100 * c.difference:.1f}"

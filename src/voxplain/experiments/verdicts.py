@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from voxplain.concepts.contrast import Contrast
+from voxplain.concepts.order_tests import OrderTest
 from voxplain.experiments.outcome import Outcome
 
 __all__ = ["verdict", "verdicts"]
@@ -15,20 +15,20 @@ _RIVALS = {
 }
 
 
-def verdict(contrast: Contrast) -> str:
+def verdict(order_test: OrderTest) -> str:
     """One claim as a line. "Yes" only where the interval excludes 0 and p < 0.05."""
-    accuracy = contrast.measure == "accuracy"
+    accuracy = order_test.measure == "accuracy"
     factor, unit = (100, "points") if accuracy else (1, "log-odds")
-    side = "above" if contrast.kind == "adding" else "below"
-    asked = f"{contrast.kind}, {contrast.measure}: top {side} {_RIVALS[contrast.other]}?"
-    if contrast.difference != contrast.difference:
+    side = "above" if order_test.kind == "adding" else "below"
+    asked = f"{order_test.kind}, {order_test.measure}: top {side} {_RIVALS[order_test.other]}?"
+    if order_test.difference != order_test.difference:
         return f"{asked} cannot be compared"
-    low, high = factor * contrast.low, factor * contrast.high
-    sure = contrast.p_value < 0.05 and not low <= 0 <= high
-    answer = ("yes" if contrast.difference > 0 else "no, the other way round") if sure else "not clear"
+    low, high = factor * order_test.low, factor * order_test.high
+    sure = order_test.p_value < 0.05 and not low <= 0 <= high
+    answer = ("yes" if order_test.difference > 0 else "no, the other way round") if sure else "not clear"
     return (
-        f"{asked} {answer}: {factor * contrast.difference:+.1f} {unit} [{low:+.1f}, {high:+.1f}], "
-        f"p = {contrast.p_value:.2g}"
+        f"{asked} {answer}: {factor * order_test.difference:+.1f} {unit} [{low:+.1f}, {high:+.1f}], "
+        f"p = {order_test.p_value:.2g}"
     )
 
 
@@ -37,7 +37,7 @@ def verdicts(outcomes: Sequence[Outcome]) -> list[str]:
     lines = []
     for outcome in outcomes:
         start = f"{outcome.net}, {outcome.setting}"
-        lines += [f"{start}: {verdict(contrast)}" for contrast in outcome.evaluation.contrasts]
+        lines += [f"{start}: {verdict(order_test)}" for order_test in outcome.evaluation.order_tests]
         exact = "yes" if outcome.ends_exactly() else "no"
         lines.append(
             f"{start}: all concepts added, and none removed, equal the unmodified clip to the last bit? {exact}"

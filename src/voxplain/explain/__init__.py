@@ -1,20 +1,20 @@
 """The stories told top to bottom: `explain_concepts` and `evaluate_concepts`, and `explain_clip`."""
 
-from voxplain.explain.anytime import Budget, explain_within
-from voxplain.explain.clip import explain_clip, resolve_methods
-from voxplain.explain.given import GivenConcepts, score_given
-from voxplain.explain.proof import evaluate_concepts
-from voxplain.explain.story import explain_concepts
+from voxplain.explain.attribution import explain_clip, methods_by_name
+from voxplain.explain.budget import Budget, explain_within_budget
+from voxplain.explain.concepts import explain_concepts
+from voxplain.explain.evaluate import evaluate_concepts
+from voxplain.explain.own_concepts import OwnConcepts, score_own_concepts
 from voxplain.explain.windows import to_original
 
 __all__ = [
     "Budget",
-    "GivenConcepts",
+    "OwnConcepts",
     "evaluate_concepts",
     "explain_clip",
     "explain_concepts",
-    "explain_within",
-    "resolve_methods",
-    "score_given",
+    "explain_within_budget",
+    "methods_by_name",
+    "score_own_concepts",
     "to_original",
 ]

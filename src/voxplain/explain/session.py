@@ -15,18 +15,18 @@ import torch
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.settings import ConceptSettings
-from voxplain.explain.clips import middle
-from voxplain.explain.work import Arrays, Embed, SegmentClip, Work
+from voxplain.explain.central_window import central_window
+from voxplain.explain.tasks import Arrays, Embed, SegmentClip, Work
 from voxplain.inference import Accelerated, Inference, stay_on_one_thread
 from voxplain.lazy import Lazy, bounded
 from voxplain.model import Objective, VideoModel
 from voxplain.nets import weights_digest
-from voxplain.scale import Missing
+from voxplain.runtime import MissingShards
 from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
 
-__all__ = ["Compute", "Progress", "Session", "open_session"]
+__all__ = ["Executor", "Progress", "Session", "open_session"]
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., object]]]
 Derive = tuple[int, Objective]
@@ -35,7 +35,7 @@ CHECKED = 3  # clips, two supervoxels of each, on which fast arithmetic is check
 LABELS = 32 << 20  # bytes of label volumes kept in memory; the store has them all
 
 
-class Compute(Protocol):
+class Executor(Protocol):
     """Where pieces of work are done, ``workers`` of them at once."""
 
     workers: int
@@ -53,7 +53,7 @@ class Session:
     settings: ConceptSettings
     store: Store
     progress: Progress
-    compute: Compute
+    compute: Executor
 
     @property
     def model(self) -> VideoModel:
@@ -67,23 +67,31 @@ class Session:
         # Strides, kinds of pooling and activations have no weights: the printed structure tells them apart, less the
         # addresses in it that change from run to run.
         return {
-            "weights": weights_digest(m.net), "structure": re.sub(r"0x[0-9a-fA-F]+", "", repr(m.net)), "layer": m.layer,
-            "mean": m.mean, "std": m.std, "layout": m.layout, "grid": m.grid, "pool": m.pool,
-            "channel_axis": m.channel_axis, "precision": self.fast.precision, "folded": self.fast.folded,
+            "weights": weights_digest(m.net),
+            "structure": re.sub(r"0x[0-9a-fA-F]+", "", repr(m.net)),
+            "layer": m.layer,
+            "mean": m.mean,
+            "std": m.std,
+            "layout": m.layout,
+            "grid": m.grid,
+            "pool": m.pool,
+            "channel_axis": m.channel_axis,
+            "precision": self.fast.precision,
+            "folded": self.fast.folded,
             "channels_last": self.fast.channels_last,
-        }  # fmt: skip
+        }
 
     def each(self, what: str, count: int, work: Callable[[int], T]) -> list[T]:
         """``work(0)`` to ``work(count − 1)`` on the workers' threads, in order; ``what`` is shown while it works.
 
-        Where the result is another share's and missing there is None instead: `settle` must see the list before it is
-        used.
+        Where the result is another shard's and missing there is None instead: `raise_if_missing` must see the list
+        before it is used.
         """
 
         def attempt(i: int) -> T:
             try:
                 return work(i)
-            except Missing:
+            except MissingShards:
                 return cast(T, None)
 
         done: list[T] = []
@@ -97,11 +105,11 @@ class Session:
                 pool.shutdown(cancel_futures=True)  # what is begun is finished and kept
         return done
 
-    def supervoxels(self, clip: Clip, *, unite: bool) -> Supervoxels:
-        """A clip's supervoxels, near copies dropped where ``unite``."""
+    def supervoxels(self, clip: Clip, *, deduplicate: bool) -> Supervoxels:
+        """A clip's supervoxels, near copies dropped where ``deduplicate``."""
         s = self.settings
-        near = s.unite if unite else None
-        name = key("supervoxels", 1, frames=clip.frames, segmenter=s.segmenter, unite=near)
+        near = s.deduplicate if deduplicate else None
+        name = key("supervoxels", 1, frames=clip.frames, segmenter=s.segmenter, deduplicate=near)
         make = lambda: self.compute(SegmentClip(clip, s.segmenter, near))["labels"]  # noqa: E731
         return Supervoxels(self.store.labels("supervoxels", name, make))
 
@@ -111,9 +119,15 @@ class Session:
         """What `Embed` gives of some of a clip's supervoxels."""
         asked = {"derive": derive} if derive else {}
         name = key(
-            "features", 2, frames=clip.frames, labels=supervoxels.labels, ids=ids, embedder=embedder, **asked,
+            "features",
+            2,
+            frames=clip.frames,
+            labels=supervoxels.labels,
+            ids=ids,
+            embedder=embedder,
+            **asked,
             **self.network,
-        )  # fmt: skip
+        )
         make = lambda: self.compute(Embed(clip, supervoxels.labels, ids, embedder, derive))  # noqa: E731
         return self.store.arrays("features", name, make)
 
@@ -136,12 +150,14 @@ class Session:
         own = int(content_hash(clip.frames)[:16], 16)
         return np.sort(np.random.default_rng((self.settings.seed, own)).choice(ids, most, replace=False))
 
-    def embedded(self, clips: Sequence[Clip], what: str, *, unite: bool, target: int | None = None) -> list[np.ndarray]:
+    def embedded(
+        self, clips: Sequence[Clip], what: str, *, deduplicate: bool, target: int | None = None
+    ) -> list[np.ndarray]:
         """Features float32 [N_i,D] of every clip's supervoxels; ``target``: the class whose gradient is asked later."""
 
         def one(i: int) -> np.ndarray:
             clip = clips[i]
-            parts = self.supervoxels(clip, unite=unite)
+            parts = self.supervoxels(clip, deduplicate=deduplicate)
             derive = self.derive(clip, target)
             found = self.features(clip, parts, np.arange(parts.count), self.settings.embedder, derive)
             if derive:
@@ -150,21 +166,27 @@ class Session:
 
         return self.each(f"supervoxels and features of {what}", len(clips), one)
 
-    def segmented(self, clips: Sequence[Clip], *, unite: bool) -> Sequence[Supervoxels]:
+    def segmented(self, clips: Sequence[Clip], *, deduplicate: bool) -> Sequence[Supervoxels]:
         """The supervoxels of every clip, read from the store when they are asked for."""
         return Lazy(
-            lambda i: self.supervoxels(clips[i], unite=unite), range(len(clips)),
-            size=lambda parts: parts.labels.nbytes, keep=LABELS,
-        )  # fmt: skip
+            lambda i: self.supervoxels(clips[i], deduplicate=deduplicate),
+            range(len(clips)),
+            size=lambda parts: parts.labels.nbytes,
+            keep=LABELS,
+        )
 
 
 def open_session(
-    model: VideoModel, settings: ConceptSettings, store: Store, progress: Progress,
-    on: Callable[[VideoModel], Compute], clips: Sequence[Clip],
-) -> Session:  # fmt: skip
+    model: VideoModel,
+    settings: ConceptSettings,
+    store: Store,
+    progress: Progress,
+    on: Callable[[VideoModel], Executor],
+    clips: Sequence[Clip],
+) -> Session:
     """A session whose network computes as `settings.inference` says, checked on supervoxels of ``clips``."""
     places = np.unique(np.linspace(0, len(clips) - 1, min(CHECKED, len(clips))).round().astype(int))
-    seen = [middle(model, clips[int(i)]) for i in places]
+    seen = [central_window(model, clips[int(i)]) for i in places]
     parts = [settings.segmenter(clip) for clip in seen]
     ids = [np.arange(0, p.count, max(1, p.count // 2))[:2] for p in parts]
     shown = [MaskedCrops().shown(model, c, p, i) for c, p, i in zip(seen, parts, ids, strict=True)]

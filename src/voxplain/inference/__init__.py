@@ -1,12 +1,12 @@
 """A trained network made fast: batch norm folded, lower precision where it is checked, one copy a thread."""
 
 from voxplain.inference.fast import PRECISIONS, Accelerated, Inference
-from voxplain.inference.fidelity import Fidelity, fidelity, look
+from voxplain.inference.fidelity import Fidelity, fidelity, sample_outputs
 from voxplain.inference.fold import fold
 from voxplain.inference.hardware import bfloat16_hardware
 from voxplain.inference.meter import Meter, Rate, metered, rates
 from voxplain.inference.rate import flops, peak
-from voxplain.inference.replicate import replicas
+from voxplain.inference.replicas import replicas
 from voxplain.inference.threads import one_thread, stay_on_one_thread
 
 __all__ = [
@@ -20,11 +20,11 @@ __all__ = [
     "fidelity",
     "flops",
     "fold",
-    "look",
     "metered",
     "one_thread",
     "peak",
     "rates",
     "replicas",
+    "sample_outputs",
     "stay_on_one_thread",
 ]

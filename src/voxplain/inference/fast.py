@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from voxplain.errors import ModelError
-from voxplain.inference.exact import Made, Way, exact, first_line, ways
-from voxplain.inference.fidelity import Fidelity, Look, fidelity, look
+from voxplain.inference.equivalent import Candidate, Rewrite, equivalent_copy, first_line, rewrites
+from voxplain.inference.fidelity import Fidelity, SampleOutputs, fidelity, sample_outputs
 from voxplain.inference.fold import copied
 from voxplain.inference.hardware import bfloat16_hardware
 from voxplain.inference.rate import Count, flops
-from voxplain.model import Frames, Seen, VideoModel
+from voxplain.model import Frames, ModelOutput, VideoModel
 
 __all__ = ["PRECISIONS", "Accelerated", "Inference"]
 
@@ -75,13 +75,13 @@ class Inference:
         """The fast copy. Raises ModelError where the model itself cannot see the frames."""
         model.prepare(frames[:1])  # refuses what is no clip of this model before it is indexed
         frames = frames[np.linspace(0, len(frames) - 1, min(len(frames), self.sample)).round().astype(int)]
-        truth, notes = look(model, frames), list[str]()
+        truth, notes = sample_outputs(model, frames), list[str]()
         with Count() as count:  # of the pass that looks for what can be folded
-            tried = ways(model, frames, notes)
+            tried = rewrites(model, frames, notes)
         operations = count.operations if tried and not notes else flops(model)
         refused = self._refused(model, truth.seen, operations)
         if refused:
-            made, why = exact(model, frames, truth, tried, notes), f"{_name(model.dtype)}: {refused}"
+            made, why = equivalent_copy(model, frames, truth, tried, notes), f"{_name(model.dtype)}: {refused}"
         else:
             made, why = self._fastest(model, frames, truth, tried, notes)
         return Accelerated(
@@ -89,26 +89,26 @@ class Inference:
             precision=_name(made.model.dtype),
             reason="; ".join([why, *notes]),
             fidelity=fidelity(truth, made.look),
-            folded=made.way.folded if made.way else (),
+            folded=made.rewrite.folded if made.rewrite else (),
             channels_last=made.model.channels_last,
         )
 
     def _fastest(
-        self, model: VideoModel, frames: Frames, truth: Look, tried: list[Way], notes: list[str]
-    ) -> tuple[Made, str]:
+        self, model: VideoModel, frames: Frames, truth: SampleOutputs, tried: list[Rewrite], notes: list[str]
+    ) -> tuple[Candidate, str]:
         """The copy with bfloat16 weights, or the fastest without; and why."""
         first = tried[0] if tried else None
-        # Untested in float32: the check of bfloat16 tests the way, too, in a third of the time.
+        # Untested in float32: the check of bfloat16 tests the rewrite, too, in a third of the time.
         half, why = self._half(first.make if first else lambda: model, first, frames, truth)
         if half:
             return half, why
-        made = exact(model, frames, truth, tried, notes)
-        if made.way is first:
+        made = equivalent_copy(model, frames, truth, tried, notes)
+        if made.rewrite is first:
             return made, why
-        half, why = self._half(lambda: made.model, made.way, frames, truth)
+        half, why = self._half(lambda: made.model, made.rewrite, frames, truth)
         return half or made, why
 
-    def _refused(self, model: VideoModel, truth: Seen, operations: int) -> str | None:
+    def _refused(self, model: VideoModel, truth: ModelOutput, operations: int) -> str | None:
         """Why bfloat16 is not even tried; None: it is."""
         if self.precision == "fp32":
             return "fp32 was asked for"
@@ -123,13 +123,13 @@ class Inference:
         return None
 
     def _half(
-        self, make: Callable[[], VideoModel], way: Way | None, frames: Frames, truth: Look
-    ) -> tuple[Made | None, str]:
+        self, make: Callable[[], VideoModel], rewrite: Rewrite | None, frames: Frames, truth: SampleOutputs
+    ) -> tuple[Candidate | None, str]:
         """The copy with bfloat16 weights where it is as good as asked for; and why, or why not."""
         try:
             base = make()
             half = replace(base, net=copied(base.net).to(torch.bfloat16))
-            made = Made(half, look(half, frames, truth.target), way)
+            made = Candidate(half, sample_outputs(half, frames, truth.target), rewrite)
         except Exception as error:  # whatever a network raises that mixes number types
             return None, f"fp32: the network does not run in bf16 ({first_line(error)})"
         found = fidelity(truth, made.look)
@@ -151,7 +151,7 @@ def _name(kind: torch.dtype) -> str:
     return {torch.float32: "fp32", torch.bfloat16: "bf16"}.get(kind, str(kind).removeprefix("torch."))
 
 
-def _alike(truth: Seen) -> str:
+def _alike(truth: ModelOutput) -> str:
     """A hint where the clips differ so little that rounding hides it."""
     spread = float((truth.features - truth.features.mean(0)).norm() / truth.features.norm().clamp_min(1e-30))
     return f" (the clips' features differ by {spread:.1%} of their size: try clips that differ more)" * (spread < 0.05)

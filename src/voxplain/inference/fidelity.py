@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from voxplain.errors import ModelError
-from voxplain.model import Frames, Objective, Seen, VideoModel
+from voxplain.model import Frames, ModelOutput, Objective, VideoModel
 
-__all__ = ["Fidelity", "Look", "fidelity", "largest_gap", "look", "lowest_cosine"]
+__all__ = ["Fidelity", "SampleOutputs", "fidelity", "largest_gap", "lowest_cosine", "sample_outputs"]
 
 _GRADIENT_CLIPS = 2  # where the layer is an early one, a gradient costs more than the pass
 _OBJECTIVE: Objective = "log_odds"  # where the head is linear the logit's gradient is its weights, whatever is seen
@@ -42,7 +42,7 @@ def lowest_cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.where(both_zero, 1.0, (a * b).sum(1) / product).min().clamp(-1, 1))
 
 
-def largest_gap(a: Seen, b: Seen) -> float:
+def largest_gap(a: ModelOutput, b: ModelOutput) -> float:
     """The largest difference of features or of logits, as a share of the largest value of ``a``'s."""
     gaps = []
     for x, y in ((a.features, b.features), (a.logits, b.logits)):
@@ -53,29 +53,29 @@ def largest_gap(a: Seen, b: Seen) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class SampleOutputs:
     """What a network makes of the clips of a sample: all seen, and of the first few the gradient of a class."""
 
-    seen: Seen
+    seen: ModelOutput
     target: int
     gradient: Tensor | None  # [n,D], n ≤ N; None: the layer gets none
 
 
-def look(model: VideoModel, frames: Frames, target: int | None = None) -> Look:
+def sample_outputs(model: VideoModel, frames: Frames, target: int | None = None) -> SampleOutputs:
     """Show clips uint8 [N,T,H,W,3] to a network once; ``target``: the class, None: the first clip's."""
     few = frames[: min(_GRADIENT_CLIPS, model.batch_size)]
     try:
-        y, first, gradient = model.see_and_derive(few, target, objective=_OBJECTIVE)
+        y, first, gradient = model.outputs_and_gradient(few, target, objective=_OBJECTIVE)
     except ModelError:  # a layer that the logits do not depend on has features all the same
-        seen = model.see(frames)
-        return Look(seen, int(seen.logits[0].argmax()) if target is None else target, None)
+        seen = model.outputs(frames)
+        return SampleOutputs(seen, int(seen.logits[0].argmax()) if target is None else target, None)
     if len(frames) > len(few):
-        rest = model.see(frames[len(few) :])
-        first = Seen(torch.cat([first.logits, rest.logits]), torch.cat([first.features, rest.features]))
-    return Look(first, y, gradient)
+        rest = model.outputs(frames[len(few) :])
+        first = ModelOutput(torch.cat([first.logits, rest.logits]), torch.cat([first.features, rest.features]))
+    return SampleOutputs(first, y, gradient)
 
 
-def fidelity(truth: Look, fast: Look) -> Fidelity:
+def fidelity(truth: SampleOutputs, fast: SampleOutputs) -> Fidelity:
     """Compare a network and a fast copy of it, looking at the same clips and class."""
     a, b = truth.seen.features, fast.seen.features
     gap = float((truth.seen.logits - fast.seen.logits).abs().max())

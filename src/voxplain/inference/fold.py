@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from voxplain.errors import ModelError
-from voxplain.inference.watching import Watching
-from voxplain.layers import as_found, find_layer
+from voxplain.inference.operations import OperationObserver
 from voxplain.model import Frames, VideoModel
+from voxplain.model.layers import evaluation_mode, find_layer
 
 __all__ = ["copied", "fold", "fold_batch_norm"]
 
@@ -41,7 +41,7 @@ def copied(net: nn.Module) -> nn.Module:
 
 
 @dataclass(eq=False)
-class _Uses(Watching):
+class _Uses(OperationObserver):
     """Inside which modules the operations of a pass read the tensors that are of interest."""
 
     inside: list[nn.Module] = field(default_factory=list)
@@ -175,5 +175,5 @@ def fold(model: VideoModel, frames: Frames) -> tuple[nn.Module, list[str]]:
     Raises ModelError when the network cannot be copied.
     """
     net = copied(model.net)
-    with as_found(net):
+    with evaluation_mode(net):
         return net, fold_batch_norm(net, model.prepare(frames[:1]), find_layer(net, model.layer))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.inference.rate import flops, peak
-from voxplain.layers import first_tensor
 from voxplain.model import VideoModel
+from voxplain.model.layers import first_tensor
 
 __all__ = ["Kind", "Meter", "Rate", "metered", "rates"]
 

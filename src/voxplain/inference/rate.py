@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv3d
 from torch.utils.flop_counter import flop_registry
 
-from voxplain.inference.watching import Watching
+from voxplain.inference.operations import OperationObserver
 from voxplain.model import VideoModel
 
 __all__ = ["Count", "flops", "peak"]
@@ -18,7 +18,7 @@ __all__ = ["Count", "flops", "peak"]
 _CHANNELS = (64, 128, 256, 512)
 
 
-class Count(Watching):
+class Count(OperationObserver):
     """Counts the operations of what runs inside a ``with`` block; a multiplication with its addition counts 2.
 
     Matrix products and convolutions are counted, which is nearly all; element-wise work is not.

@@ -4,14 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from voxplain.metrics.agreement import (
-    AgainstRandom,
-    against_random,
-    krippendorff_alpha,
-    method_agreement,
-    rank_agreement,
-    reliability,
-)
 from voxplain.metrics.faithfulness import (
     AverageDrop,
     Comprehensiveness,
@@ -21,7 +13,7 @@ from voxplain.metrics.faithfulness import (
 )
 from voxplain.metrics.insertion_deletion import Deletion, Insertion
 from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy, boxes_to_mask
-from voxplain.metrics.record import MapMetric, Measured, MethodMetric, PlaceMetric, TimeMetric, mean_of
+from voxplain.metrics.record import MapMetric, MaskMetric, MethodMetric, MetricValue, TimeMetric, mean_of
 from voxplain.metrics.retrain import Retrain, Retrained
 from voxplain.metrics.sanity import ControlAgreement, FrameChange, LabelRandomisation, ParameterRandomisation
 from voxplain.metrics.sensitivity import Infidelity, Sensitivity
@@ -29,7 +21,7 @@ from voxplain.metrics.similarity import SIMILARITIES, map_agreement, similarity
 from voxplain.metrics.temporal import TemporalEnergy, TemporalPointing, join_in_time
 
 # Name → a call without arguments that builds the metric with its defaults. What it is called with, its class variable
-# ``judges`` says (see `record`); whether more is better, its ``higher_is_better``.
+# ``needs`` says (see `record`); whether more is better, its ``higher_is_better``.
 METRICS: dict[str, Callable[[], Any]] = {
     "insertion": Insertion,
     "deletion": Deletion,
@@ -61,7 +53,6 @@ METRICS: dict[str, Callable[[], Any]] = {
 __all__ = [
     "METRICS",
     "SIMILARITIES",
-    "AgainstRandom",
     "AverageDrop",
     "Comprehensiveness",
     "ControlAgreement",
@@ -74,11 +65,11 @@ __all__ = [
     "Insertion",
     "LabelRandomisation",
     "MapMetric",
-    "Measured",
+    "MaskMetric",
     "MethodMetric",
+    "MetricValue",
     "Overlap",
     "ParameterRandomisation",
-    "PlaceMetric",
     "PointingGame",
     "RankAccuracy",
     "Retrain",
@@ -88,14 +79,9 @@ __all__ = [
     "TemporalEnergy",
     "TemporalPointing",
     "TimeMetric",
-    "against_random",
     "boxes_to_mask",
     "join_in_time",
-    "krippendorff_alpha",
     "map_agreement",
     "mean_of",
-    "method_agreement",
-    "rank_agreement",
-    "reliability",
     "similarity",
 ]

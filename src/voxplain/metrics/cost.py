@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxplain.attribution.cam_layers import looking
+from voxplain.attribution.cams.map_layer import looking
 from voxplain.errors import ModelError
-from voxplain.layers import first_tensor
+from voxplain.model.layers import first_tensor
 
 __all__ = ["Cost", "counted"]
 

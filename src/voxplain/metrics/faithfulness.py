@@ -11,8 +11,8 @@ import numpy as np
 
 from voxplain.attribution.record import Attribution
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
-from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.masked_scores import masked_scores
+from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
 from voxplain.metrics.units import Importance, Unit, ranked_units, unit_labels, unit_values
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
@@ -39,9 +39,9 @@ class Sufficiency:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _top_share(self, model, clip, attribution, removed=False)
 
@@ -62,16 +62,16 @@ class Comprehensiveness:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _top_share(self, model, clip, attribution, removed=True)
 
 
 def _top_share(
     metric: Sufficiency | Comprehensiveness, model: VideoModel, clip: Clip, attribution: Attribution, *, removed: bool
-) -> Measured:
+) -> MetricValue:
     check_pair(clip, attribution)
     if not metric.ratios or min(metric.ratios) <= 0 or max(metric.ratios) >= 1:
         raise DataError(f"expected ratios above 0 and below 1, got {metric.ratios}; correct them")
@@ -87,7 +87,7 @@ def _top_share(
     scores = masked_scores(model, clip, shown, metric.fill, attribution.target, metric.objective)
     lost = scores[0] - scores[1:].reshape(len(orders), len(counts)).mean(1)
     details = {"ratios": metric.ratios, "scores": scores[1 : 1 + len(counts)], "whole": float(scores[0])}
-    return Measured(float(lost[0]), float(lost[1:].mean()) if metric.chance_orders else None, details)
+    return MetricValue(float(lost[0]), float(lost[1:].mean()) if metric.chance_orders else None, details)
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ class AverageDrop:
     fill: str = "mean"
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         whole, masked = _explanation_scores(model, clip, attribution, self.fill)
         drop = max(0.0, whole - masked) / whole if whole > 0 else float("nan")
-        return Measured(drop, None, {"whole": whole, "masked": masked})
+        return MetricValue(drop, None, {"whole": whole, "masked": masked})
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ class IncreaseInConfidence:
     fill: str = "mean"
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         whole, masked = _explanation_scores(model, clip, attribution, self.fill)
-        return Measured(float(masked > whole), None, {"whole": whole, "masked": masked})
+        return MetricValue(float(masked > whole), None, {"whole": whole, "masked": masked})
 
 
 def _explanation_scores(model: VideoModel, clip: Clip, attribution: Attribution, fill: str) -> tuple[float, float]:
@@ -159,9 +159,9 @@ class FaithfulnessCorrelation:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         check_pair(clip, attribution)
         labels = unit_labels(clip, self.unit)
@@ -173,7 +173,7 @@ class FaithfulnessCorrelation:
         drops, inside = scores[0] - scores[1:], np.array([sums[units].sum() for units in chosen])
         flat = len(drops) < 2 or np.ptp(drops) == 0 or np.ptp(inside) == 0
         value = float("nan") if flat else float(np.corrcoef(drops, inside)[0, 1])
-        return Measured(value, 0.0, {"drops": drops, "sums": inside})
+        return MetricValue(value, 0.0, {"drops": drops, "sums": inside})
 
     def _chosen(self, count: int, rng: np.random.Generator) -> list[np.ndarray]:
         if self.subsets is None:

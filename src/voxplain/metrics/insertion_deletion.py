@@ -16,8 +16,8 @@ import numpy as np
 from voxplain.attribution.record import Attribution
 from voxplain.curves import Curve, curve, mirrored, unit_steps
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
-from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.masked_scores import masked_scores
+from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
 from voxplain.metrics.units import Importance, Unit, ranked_units
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
@@ -30,7 +30,7 @@ Area = Literal["voxels", "steps"]
 
 @dataclass(frozen=True)
 class Insertion:
-    """Area under the score while units of the clip are put on the base: (model, clip, attribution) to `Measured`.
+    """Area under the score while units of the clip are put on the base: (model, clip, attribution) to `MetricValue`.
 
     Higher is better with order "morf", lower with "lerf". ``details``: curve, a `Curve` of S+1
     points; steps S, at most the number of units; start and end score. The chance is the mean area of random orders,
@@ -49,7 +49,7 @@ class Insertion:
     chance_orders: int = 0  # random orders that are measured for the chance
     seed: int = 0  # of ties and random orders
 
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -60,14 +60,14 @@ class Insertion:
         """True for the most relevant first, False for the least."""
         return self.order == "morf"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _measure(self, model, clip, attribution, removes=False)
 
 
 @dataclass(frozen=True)
 class Deletion:
-    """Area under the score while units of the clip are replaced by the base: (model, clip, attribution) to `Measured`.
+    """Area under the score while units of the clip are replaced by the base: (model, clip, map) to `MetricValue`.
 
     Lower is better with order "morf", higher with "lerf"; all else as `Insertion`.
     """
@@ -84,7 +84,7 @@ class Deletion:
     chance_orders: int = 0
     seed: int = 0
 
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -95,7 +95,7 @@ class Deletion:
         """False for the most relevant first, True for the least."""
         return self.order == "lerf"
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _measure(self, model, clip, attribution, removes=True)
 
@@ -115,12 +115,17 @@ def _check(metric: Insertion | Deletion) -> None:
 
 def _measure(
     metric: Insertion | Deletion, model: VideoModel, clip: Clip, attribution: Attribution, *, removes: bool
-) -> Measured:
+) -> MetricValue:
     check_pair(clip, attribution)
     labels, rank = ranked_units(
-        clip, attribution.values, metric.unit, metric.importance,
-        smooth=metric.smooth, ordered=metric.ordered, seed=metric.seed,
-    )  # fmt: skip
+        clip,
+        attribution.values,
+        metric.unit,
+        metric.importance,
+        smooth=metric.smooth,
+        ordered=metric.ordered,
+        seed=metric.seed,
+    )
     rank = rank if metric.order == "morf" else len(rank) - 1 - rank
     run = partial(_curve, metric, model, clip, attribution.target, labels, removes=removes)
     found = run(rank)
@@ -132,13 +137,19 @@ def _measure(
         "start": float(found.score[0]),
         "end": float(found.score[-1]),
     }
-    return Measured(_area(metric, found), float(np.mean(chance)) if chance else None, details)
+    return MetricValue(_area(metric, found), float(np.mean(chance)) if chance else None, details)
 
 
 def _curve(
-    metric: Insertion | Deletion, model: VideoModel, clip: Clip, target: int, labels: np.ndarray, rank: np.ndarray,
-    *, removes: bool,
-) -> Curve:  # fmt: skip
+    metric: Insertion | Deletion,
+    model: VideoModel,
+    clip: Clip,
+    target: int,
+    labels: np.ndarray,
+    rank: np.ndarray,
+    *,
+    removes: bool,
+) -> Curve:
     steps = min(metric.steps, len(rank))
     # Deletion runs the insertion of the opposite order backwards, so that rounding cannot part the mirror images.
     last = mirrored(unit_steps(len(rank) - 1 - rank, steps), steps) if removes else unit_steps(rank, steps)

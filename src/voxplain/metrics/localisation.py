@@ -14,12 +14,12 @@ from scipy import ndimage
 
 from voxplain.attribution.record import Attribution
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges, Measured
+from voxplain.metrics.record import MetricValue, Needs
 from voxplain.metrics.units import smoothed
 
 __all__ = ["EnergyInside", "Overlap", "PointingGame", "RankAccuracy", "boxes_to_mask"]
 
-NOTHING = Measured(float("nan"), None, {"frames": 0})
+NOTHING = MetricValue(float("nan"), None, {"frames": 0})
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class PointingGame:
     smooth: float = 0.0  # standard deviation of a Gaussian over each frame of the map before, in frame heights
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "place"
+    needs: ClassVar[Needs] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> Measured:
+    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip. Raises DataError when map and mask differ in shape or type."""
         if self.over not in ("frames", "volume") or self.tolerance < 0:
             raise DataError(f"expected over frames or volume, and a tolerance of 0 or more, got {self}; correct them")
@@ -51,7 +51,7 @@ class PointingGame:
         v, t = smoothed(values, self.smooth).reshape(shape), target.reshape(shape)
         top = v == v.max(1, keepdims=True)
         hits = (top & t).sum(1) / top.sum(1)
-        return Measured(float(hits.mean()), float(t.mean()), {"hits": float(hits.sum()), "frames": len(hits)})
+        return MetricValue(float(hits.mean()), float(t.mean()), {"hits": float(hits.sum()), "frames": len(hits)})
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class EnergyInside:
     part: Literal["positive", "absolute"] = "positive"  # of a signed map
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "place"
+    needs: ClassVar[Needs] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> Measured:
+    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip. Raises DataError when map and mask differ in shape or type."""
         if self.part not in ("positive", "absolute"):
             raise DataError(f"expected part positive or absolute, got {self.part!r}; choose one")
@@ -77,7 +77,7 @@ class EnergyInside:
         energy = np.maximum(values, 0) if self.part == "positive" else np.abs(values)
         total = float(energy.sum(dtype=np.float64))
         value = float(energy[inside].sum(dtype=np.float64)) / total if total else float("nan")
-        return Measured(value, float(inside.mean()), {"frames": len(values)})
+        return MetricValue(value, float(inside.mean()), {"frames": len(values)})
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class RankAccuracy:
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "place"
+    needs: ClassVar[Needs] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> Measured:
+    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip. Raises DataError when map and mask differ in shape or type."""
         values, inside = _counted(attribution, mask, known)
         n = int(inside.sum())
@@ -100,7 +100,7 @@ class RankAccuracy:
         last = np.partition(v, -n)[-n]  # the n-th highest value, of which only some may have a place left
         above, tied = v > last, v == last
         hits = float(m[above].sum()) + float(m[tied].mean()) * (n - int(above.sum()))
-        return Measured(hits / n, float(inside.mean()), {"frames": len(values), "voxels": n})
+        return MetricValue(hits / n, float(inside.mean()), {"frames": len(values), "voxels": n})
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class Overlap:
     threshold: float | None = None
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "place"
+    needs: ClassVar[Needs] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> Measured:
+    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip. Raises DataError when map and mask differ in shape or type."""
         if self.over not in ("frames", "tube") or not 0 <= (self.threshold or 0) <= 1:
             raise DataError(
@@ -137,7 +137,7 @@ class Overlap:
         q = 1.0 if self.threshold is None else share
         chance = float((q * own / (q + own - q * own)).mean()) if q else 0.0
         details = {"threshold": float(at), "selected": share, "frames": len(values)}
-        return Measured(float(_iou(selected, m).mean()), chance, details)
+        return MetricValue(float(_iou(selected, m).mean()), chance, details)
 
     def _best(self, v: np.ndarray, m: np.ndarray) -> float:
         """The threshold with the greatest mean overlap over the rows, among all values of the map."""

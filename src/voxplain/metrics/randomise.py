@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from voxplain.attribution.passes import logits
 from voxplain.errors import ModelError
-from voxplain.layers import find_layer
 from voxplain.model import VideoModel
+from voxplain.model.layers import find_layer
 
 __all__ = ["copied", "redraw", "weight_layers"]
 

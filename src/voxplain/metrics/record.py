@@ -1,7 +1,7 @@
-"""`Measured`, the number that every metric returns, and what the metrics take.
+"""`MetricValue`, the number that every metric returns, and what the metrics take.
 
-Six kinds of call, by what a metric judges (its class variable ``judges``): "map" (model, clip, attribution);
-"place" (attribution, mask[, known]); "time" (attribution, own); "method" (model, clip, target, method);
+Six kinds of call, by what a metric needs (its class variable ``needs``): "map" (model, clip, attribution);
+"mask" (attribution, mask[, known]); "time" (attribution, own); "method" (model, clip, target, method);
 "networks" (model, twin, clip, target, method); "training" (model, fresh, training, test, method).
 """
 
@@ -19,22 +19,22 @@ from voxplain.statistics import bootstrap_interval
 from voxplain.video import Clip
 
 __all__ = [
-    "Judges",
     "MapMetric",
-    "Measured",
+    "MaskMetric",
     "MethodMetric",
-    "PlaceMetric",
+    "MetricValue",
+    "Needs",
     "TimeMetric",
     "check_pair",
     "clip_rng",
     "mean_of",
 ]
 
-Judges = Literal["map", "place", "time", "method", "networks", "training"]
+Needs = Literal["map", "mask", "time", "method", "networks", "training"]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MetricValue:
     """What a metric found on one clip.
 
     ``value`` NaN where the metric is undefined (no ground truth in the clip, a constant map in a correlation);
@@ -48,35 +48,35 @@ class Measured:
 
     def __repr__(self) -> str:
         """The two numbers, not the details."""
-        return f"Measured({self.value:.4g}" + (")" if self.chance is None else f", chance={self.chance:.4g})")
+        return f"MetricValue({self.value:.4g}" + (")" if self.chance is None else f", chance={self.chance:.4g})")
 
 
 class MapMetric(Protocol):
     """How faithful a map is to the network."""
 
-    judges: ClassVar[Judges]
+    needs: ClassVar[Needs]
 
     @property
     def higher_is_better(self) -> bool | None:
         """None where a value describes and does not judge."""
         ...
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip."""
         ...
 
 
-class PlaceMetric(Protocol):
+class MaskMetric(Protocol):
     """How well a map lies on a mask bool [T,H,W]; frames that are not ``known``, bool [T], do not count."""
 
-    judges: ClassVar[Judges]
+    needs: ClassVar[Needs]
 
     @property
     def higher_is_better(self) -> bool | None:
         """None where a value describes and does not judge."""
         ...
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> Measured:
+    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip."""
         ...
 
@@ -84,14 +84,14 @@ class PlaceMetric(Protocol):
 class TimeMetric(Protocol):
     """How well a map lies on the frames that are the target's ``own``, bool [T]."""
 
-    judges: ClassVar[Judges]
+    needs: ClassVar[Needs]
 
     @property
     def higher_is_better(self) -> bool | None:
         """None where a value describes and does not judge."""
         ...
 
-    def __call__(self, attribution: Attribution, own: np.ndarray) -> Measured:
+    def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
         """Measure one clip."""
         ...
 
@@ -99,14 +99,14 @@ class TimeMetric(Protocol):
 class MethodMetric(Protocol):
     """How a method behaves when the clip or the network is changed."""
 
-    judges: ClassVar[Judges]
+    needs: ClassVar[Needs]
 
     @property
     def higher_is_better(self) -> bool | None:
         """None where a value describes and does not judge."""
         ...
 
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         """Measure one clip."""
         ...
 
@@ -125,7 +125,7 @@ def clip_rng(clip: Clip, seed: int, *more: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(clip.frames).tobytes()), *more])
 
 
-def mean_of(measured: Sequence[Measured], *, seed: int = 0) -> Measured:
+def mean_of(measured: Sequence[MetricValue], *, seed: int = 0) -> MetricValue:
     """The mean over clips, undefined ones left out, with a 95 % bootstrap interval over clips.
 
     ``details``: clips, undefined, low, high, above_chance (share of clips with a value above their chance). NaN where
@@ -144,4 +144,4 @@ def mean_of(measured: Sequence[Measured], *, seed: int = 0) -> Measured:
         "above_chance": float((values > np.array(chances)).mean()) if complete else None,
     }
     chance = float(np.mean(chances)) if complete else None
-    return Measured(float(values.mean()) if good else float("nan"), chance, details)
+    return MetricValue(float(values.mean()) if good else float("nan"), chance, details)

@@ -14,14 +14,14 @@ from torch import nn
 
 from voxplain.attribution.record import AttributionMethod
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges
+from voxplain.metrics.record import Needs
 from voxplain.metrics.units import Importance, Unit, ranked_units
 from voxplain.model import VideoModel
 from voxplain.perturb import base_clip, hide
 from voxplain.train import EpochLog, Recipe, TrainingVideos, train
 from voxplain.video import Clip, Geometry
 
-__all__ = ["MaskedFrames", "Retrain", "Retrained", "taught"]
+__all__ = ["MaskedFrames", "Retrain", "Retrained", "train_on_frames"]
 
 STUDY = Recipe(epochs=20, batch=48, lr=0.001, lr_step=20, flip=0.0)  # the study's; it starts from trained weights
 
@@ -93,7 +93,7 @@ class Retrain:
     recipe: Recipe = STUDY
     seed: int = 0  # of ties
 
-    judges: ClassVar[Judges] = "training"
+    needs: ClassVar[Needs] = "training"
 
     def __post_init__(self) -> None:
         """Check the ratios before any work is done."""
@@ -106,17 +106,31 @@ class Retrain:
         return self.keep
 
     def __call__(
-        self, model: VideoModel, fresh: Callable[[], nn.Module], training: Sequence[Clip], test: Sequence[Clip],
-        method: AttributionMethod, advance: Callable[[], object] = lambda: None,
-    ) -> Retrained:  # fmt: skip
+        self,
+        model: VideoModel,
+        fresh: Callable[[], nn.Module],
+        training: Sequence[Clip],
+        test: Sequence[Clip],
+        method: AttributionMethod,
+        advance: Callable[[], object] = lambda: None,
+    ) -> Retrained:
         """Train R networks. Raises DataError for clips without a label."""
         ratios = tuple(sorted(self.ratios))
         top = self.first_ratios(model, training, method), self.first_ratios(model, test, method)
         found = [
-            float(np.mean(self.right(model, fresh(), self.masked(model, training, top[0], r),
-                                     self.masked(model, test, top[1], r), advance)))
+            float(
+                np.mean(
+                    self.right(
+                        model,
+                        fresh(),
+                        self.masked(model, training, top[0], r),
+                        self.masked(model, test, top[1], r),
+                        advance,
+                    )
+                )
+            )
             for r in ratios
-        ]  # fmt: skip
+        ]
         changed = [a for r, a in zip(ratios, found, strict=True) if not self.hides_nothing(r)]
         value = float(np.mean(changed)) if changed else float("nan")
         return Retrained(ratios, tuple(found), value, 1 / len({c.label for c in training}))
@@ -153,11 +167,15 @@ class Retrain:
         return TrainingVideos(frames, labels)
 
     def right(
-        self, model: VideoModel, net: nn.Module, training: TrainingVideos, test: TrainingVideos,
+        self,
+        model: VideoModel,
+        net: nn.Module,
+        training: TrainingVideos,
+        test: TrainingVideos,
         advance: Callable[[], object] = lambda: None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """Train ``net`` in place by the recipe, then bool [V]: which of the test clips it gets right."""
-        learner = taught(model, net, training, self.recipe, advance=advance)
+        learner = train_on_frames(model, net, training, self.recipe, advance=advance)
         found = []
         for start in range(0, len(test.frames), model.batch_size):
             part = slice(start, start + model.batch_size)
@@ -173,10 +191,16 @@ def _labels(clips: Sequence[Clip]) -> list[int]:
     return labels
 
 
-def taught(
-    model: VideoModel, net: nn.Module, videos: TrainingVideos, recipe: Recipe, *, checkpoint: Path | None = None,
-    advance: Callable[[], object] = lambda: None, record: Callable[[list[EpochLog]], object] = lambda logs: None,
-) -> VideoModel:  # fmt: skip
+def train_on_frames(
+    model: VideoModel,
+    net: nn.Module,
+    videos: TrainingVideos,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,
+    advance: Callable[[], object] = lambda: None,
+    record: Callable[[list[EpochLog]], object] = lambda logs: None,
+) -> VideoModel:
     """The model with another network, trained on clips that have the model's grid already: one clip a video.
 
     Raises DataError for a recipe with a stride: there are no frames between those of a clip.

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.controls import CentrePrior, MotionEnergy
+from voxplain.attribution.controls.controls import CentrePrior, MotionEnergy
 from voxplain.attribution.passes import scores, to_input
 from voxplain.attribution.record import AttributionMethod, Target
 from voxplain.errors import DataError
 from voxplain.metrics.randomise import copied, redraw, weight_layers
-from voxplain.metrics.record import Judges, Measured, clip_rng
+from voxplain.metrics.record import MetricValue, Needs, clip_rng
 from voxplain.metrics.similarity import Similarity, similarity
 from voxplain.model import Objective, VideoModel, stack
 from voxplain.video import Clip
@@ -37,9 +37,9 @@ class ParameterRandomisation:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "method"
+    needs: ClassVar[Needs] = "method"
 
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         """Measure one clip; the model's own network is not touched."""
         if self.order not in ("cascading", "independent") or (self.maps is not None and self.maps < 1):
             raise DataError(f"expected order cascading or independent, and 1 map or more, got {self}; correct it")
@@ -57,7 +57,7 @@ class ParameterRandomisation:
             if i in chosen:
                 found.append(similarity(first, method(trial, clip, target).values, self.similarity))
         details = {"layers": [layers[i] for i in sorted(chosen)], "similarity": found}
-        return Measured(float(np.mean(found)), None if self.similarity == "ssim" else 0.0, details)
+        return MetricValue(float(np.mean(found)), None if self.similarity == "ssim" else 0.0, details)
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class LabelRandomisation:
     similarity: Similarity = "spearman"
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "networks"
+    needs: ClassVar[Needs] = "networks"
 
     def __call__(
         self, model: VideoModel, twin: VideoModel, clip: Clip, target: Target, method: AttributionMethod
-    ) -> Measured:
+    ) -> MetricValue:
         """Compare the two networks' maps of one clip and target."""
         own, other = (method(m, clip, target).values for m in (model, twin))
-        return Measured(similarity(own, other, self.similarity), None if self.similarity == "ssim" else 0.0)
+        return MetricValue(similarity(own, other, self.similarity), None if self.similarity == "ssim" else 0.0)
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class FrameChange:
     seed: int = 0  # of the shuffle
 
     higher_is_better: ClassVar[bool | None] = None
-    judges: ClassVar[Judges] = "method"
+    needs: ClassVar[Needs] = "method"
 
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         """Measure one clip."""
         order = self._order(clip)
         changed = replace(clip, frames=np.ascontiguousarray(clip.frames[order]))
@@ -107,7 +107,7 @@ class FrameChange:
         x = to_input(model, stack([clip, changed]))
         own, other = scores(model, x, [before.target] * 2, self.objective).tolist()
         details = {"score": own, "changed_score": other, "drop": own - other}
-        return Measured(similarity(before.values, moved, self.similarity), None, details)
+        return MetricValue(similarity(before.values, moved, self.similarity), None, details)
 
     def _order(self, clip: Clip) -> np.ndarray:
         t = len(clip)
@@ -133,12 +133,12 @@ class ControlAgreement:
     similarity: Similarity = "spearman"
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "method"
+    needs: ClassVar[Needs] = "method"
 
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         """Measure one clip."""
         own = method(model, clip, target).values
         made = [control(model, clip, target) for control in self.controls]
         found = {a.method: similarity(own, a.values, self.similarity) for a in made}
         value = max((abs(v) for v in found.values()), default=float("nan"))
-        return Measured(value, None if self.similarity == "ssim" else 0.0, found)
+        return MetricValue(value, None if self.similarity == "ssim" else 0.0, found)

@@ -13,8 +13,8 @@ import torch
 from voxplain.attribution.passes import scores, to_input
 from voxplain.attribution.record import Attribution, AttributionMethod, Target
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges, Measured, check_pair, clip_rng
-from voxplain.metrics.shown import masked_scores
+from voxplain.metrics.masked_scores import masked_scores
+from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
 
@@ -42,7 +42,7 @@ class Infidelity:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "map"
+    needs: ClassVar[Needs] = "map"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -52,7 +52,7 @@ class Infidelity:
                 f"{self.change!r}, {self.draws} and {self.noise}; correct them"
             )
 
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
         """Measure one clip. Raises DataError when map and clip differ in grid."""
         check_pair(clip, attribution)
         run = self._hide if self.change == "hide" else self._noise
@@ -66,7 +66,7 @@ class Infidelity:
             "actual": actual,
             "unexplained": value / chance if chance else float("nan"),
         }
-        return Measured(value, chance, details)
+        return MetricValue(value, chance, details)
 
     def _hide(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, ...]:
         """What the map and a uniform map predict, and what the score loses, float64 [D] each."""
@@ -129,7 +129,7 @@ class Sensitivity:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    judges: ClassVar[Judges] = "method"
+    needs: ClassVar[Needs] = "method"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -139,7 +139,7 @@ class Sensitivity:
                 f"{self.reduce!r}, {self.draws} and {self.radius}; correct them"
             )
 
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> Measured:
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         """Measure one clip with D + 1 calls of the method's worth of passes."""
         first = method(model, clip, target).values.astype(np.float64)
         changes: list[float] = []
@@ -148,7 +148,7 @@ class Sensitivity:
             changes += [float(np.linalg.norm(a.values - first)) for a in method(model, near, target)]
         found = np.array(changes) / (np.linalg.norm(first) or 1.0)
         value = float(found.max() if self.reduce == "max" else found.mean())
-        return Measured(value, None, {"changes": found, "mean": float(found.mean()), "max": float(found.max())})
+        return MetricValue(value, None, {"changes": found, "mean": float(found.mean()), "max": float(found.max())})
 
     def _near(self, clip: Clip, i: int) -> Clip:
         rng = clip_rng(clip, self.seed, i)

@@ -11,7 +11,7 @@ import numpy as np
 
 from voxplain.attribution.record import Attribution
 from voxplain.errors import DataError
-from voxplain.metrics.record import Judges, Measured
+from voxplain.metrics.record import MetricValue, Needs
 from voxplain.video import Clip
 
 __all__ = ["TemporalEnergy", "TemporalPointing", "join_in_time"]
@@ -60,13 +60,13 @@ class TemporalPointing:
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "time"
+    needs: ClassVar[Needs] = "time"
 
-    def __call__(self, attribution: Attribution, own: np.ndarray) -> Measured:
+    def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
         """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
         sums = _sums(attribution, own)
         top = sums == sums.max()
-        return Measured(float(own[top].mean()), float(own.mean()), {"sums": sums, "frame": int(sums.argmax())})
+        return MetricValue(float(own[top].mean()), float(own.mean()), {"sums": sums, "frame": int(sums.argmax())})
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class TemporalEnergy:
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    judges: ClassVar[Judges] = "time"
+    needs: ClassVar[Needs] = "time"
 
-    def __call__(self, attribution: Attribution, own: np.ndarray) -> Measured:
+    def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
         """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
         _sums(attribution, own)
         energy = np.maximum(attribution.values, 0).sum((1, 2), dtype=np.float64)
         value = float(energy[own].sum() / energy.sum()) if energy.any() else float("nan")
-        return Measured(value, float(own.mean()), {"energy": energy})
+        return MetricValue(value, float(own.mean()), {"energy": energy})
 
 
 def _sums(attribution: Attribution, own: np.ndarray) -> np.ndarray:

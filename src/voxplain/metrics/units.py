@@ -12,7 +12,7 @@ from scipy import ndimage
 from voxplain.curves import ranks
 from voxplain.errors import DataError
 from voxplain.metrics.record import clip_rng
-from voxplain.segment import Slic
+from voxplain.segment import SLIC
 from voxplain.video import Clip
 
 __all__ = ["UNITS", "Importance", "Unit", "ranked_units", "smoothed", "unit_labels", "unit_values"]
@@ -40,7 +40,7 @@ def blocks(clip: Clip) -> np.ndarray:
 
 def supervoxels(clip: Clip) -> np.ndarray:
     """256 SLICO supervoxels of the clip, split by frame."""
-    volume = Slic(segments=(SEGMENTS,), sigma=1.0, slico=True)(clip).labels[0].astype(np.int64)
+    volume = SLIC(segments=(SEGMENTS,), sigma=1.0, slico=True)(clip).labels[0].astype(np.int64)
     frame = np.arange(len(volume))[:, None, None] * (int(volume.max()) + 1)
     return np.unique(frame + volume, return_inverse=True)[1].reshape(volume.shape).astype(np.int32)
 

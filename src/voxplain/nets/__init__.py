@@ -12,13 +12,7 @@ from voxplain.nets.compact import compact
 from voxplain.nets.i3d import i3d
 from voxplain.nets.r3d import r3d
 from voxplain.nets.tiny import tiny
-from voxplain.nets.weights import (
-    WeightsReport,
-    load_weights,
-    reverse_input_channels,
-    save_weights,
-    weights_digest,
-)
+from voxplain.nets.weights import WeightsReport, load_weights, reverse_input_channels, save_weights, weights_digest
 
 __all__ = [
     "NETS",
@@ -69,11 +63,7 @@ NETS: dict[str, NetSpec] = {
     # 0–255 (mean 0, std 1/255); c3d-pretrained.pth BGR in 0–255 minus (90, 98, 102), which for RGB frames is
     # mean (102, 98, 90)/255 and std 1/255 after `reverse_input_channels(net)`.
     "c3d": NetSpec(
-        c3d,
-        "relu7",
-        "relu5b",
-        mean=(99.9 / 255, 92.1 / 255, 82.6 / 255),
-        std=(65.8 / 255, 62.3 / 255, 60.3 / 255),
+        c3d, "relu7", "relu5b", mean=(99.9 / 255, 92.1 / 255, 82.6 / 255), std=(65.8 / 255, 62.3 / 255, 60.3 / 255)
     ),
     # Kinetics statistics, as torchvision's r3d_18 preset: its public weights fit without change.
     "r3d": NetSpec(r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)),

@@ -21,9 +21,7 @@ class Compact(nn.Module):
         """Build with fresh weights for ``classes`` classes."""
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv3d(3, 24, (3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3), bias=False),
-            nn.BatchNorm3d(24),
-            nn.ReLU(),
+            nn.Conv3d(3, 24, (3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3), bias=False), nn.BatchNorm3d(24), nn.ReLU()
         )
         self.layer1 = Block(24, 48, 2)
         self.layer2 = Block(48, 96, 2)

@@ -20,19 +20,13 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(
-            nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm3d(outputs),
-            nn.ReLU(),
+            nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm3d(outputs), nn.ReLU()
         )
-        self.conv2 = nn.Sequential(
-            nn.Conv3d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm3d(outputs),
-        )
+        self.conv2 = nn.Sequential(nn.Conv3d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm3d(outputs))
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                nn.Conv3d(inputs, outputs, 1, stride=stride, bias=False),
-                nn.BatchNorm3d(outputs),
+                nn.Conv3d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm3d(outputs)
             )
         self.add = Add()
         self.relu = nn.ReLU()
@@ -55,9 +49,7 @@ class R3D(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
-            nn.BatchNorm3d(64),
-            nn.ReLU(),
+            nn.Conv3d(3, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False), nn.BatchNorm3d(64), nn.ReLU()
         )
         self.layer1 = nn.Sequential(Block(64, 64, 1), Block(64, 64, 1))
         self.layer2 = nn.Sequential(Block(64, 128, 2), Block(128, 128, 1))

@@ -5,9 +5,9 @@ from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.overlay import overlay, strip
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
+from voxplain.report.sentences import evaluation_words, found_words, meaning, order_test_sentence
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
 from voxplain.report.training import training_curves
-from voxplain.report.words import contrast_words, evaluation_words, found_words, meaning
 
 __all__ = [
     "DARK",
@@ -17,7 +17,6 @@ __all__ = [
     "Theme",
     "attribution_page",
     "choose_examples",
-    "contrast_words",
     "curves",
     "evaluation_json",
     "evaluation_words",
@@ -26,6 +25,7 @@ __all__ = [
     "mean_curves",
     "meaning",
     "montage",
+    "order_test_sentence",
     "overlay",
     "report_page",
     "score_bars",

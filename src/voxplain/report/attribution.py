@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib import colormaps
 from scipy.special import softmax
 
-from voxplain.attribution.run import AttributionRun
+from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.report.cards import clip_speed, short_name

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from voxplain.concepts.character import Character
-from voxplain.concepts.run import ConceptRow, ConceptRun
+from voxplain.concepts.concept_run import ConceptRow, ConceptRun
+from voxplain.concepts.description import ConceptDescription
 from voxplain.report.charts import sparkline
 from voxplain.report.draw import Example, choose_examples, heat, stacked
 from voxplain.report.embed import clip_uri, jpeg, png, shrink
@@ -22,7 +22,7 @@ FASTEST = 30  # frames a second on the page
 
 
 def cards(
-    run: ConceptRun, found: Sequence[Character], names: Mapping[int, str], anchor: str, limit: int
+    run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str], anchor: str, limit: int
 ) -> list[dict[str, Any]]:
     """A card for each concept; examples on demand are left out once the pictures have reached ``limit`` bytes."""
     rows = run.rows()
@@ -38,12 +38,19 @@ def cards(
                 break
             more.append(_clip(run, row.concept, example))
             used += len(more[-1]["data"]) + len(more[-1]["poster"])
-        made.append({**_facts(run, row, found[row.concept], span), "clips": own, "more": more,
-                     "id": f"{anchor}-c{row.concept}", "name": names.get(row.concept, "")})  # fmt: skip
+        made.append(
+            {
+                **_facts(run, row, found[row.concept], span),
+                "clips": own,
+                "more": more,
+                "id": f"{anchor}-c{row.concept}",
+                "name": names.get(row.concept, ""),
+            }
+        )
     return made
 
 
-def _facts(run: ConceptRun, row: ConceptRow, found: Character, span: tuple[float, float]) -> dict[str, Any]:
+def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tuple[float, float]) -> dict[str, Any]:
     start, stop = span
     place = lambda v: round(100 * (min(max(v, start), stop) - start) / (stop - start), 2)  # noqa: E731
     digits = places_for([row.score])

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from voxplain.concepts.evaluate import Steps
+from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.report.tables import mean_curves
 
 __all__ = ["against_count", "against_coverage", "sparkline"]
@@ -36,7 +36,7 @@ class _Axes:
         return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
 
 
-def against_count(steps: Steps) -> str:
+def against_count(steps: AddRemoveCurves) -> str:
     """Accuracy against the number of concepts added or removed, with the 95 % band of the random orders."""
     means = mean_curves(steps)
     n = len(means.low)
@@ -50,7 +50,7 @@ def against_count(steps: Steps) -> str:
     return _chart(axes, ticks, f"concepts {verb}", parts, steps)
 
 
-def against_coverage(steps: Steps) -> str:
+def against_coverage(steps: AddRemoveCurves) -> str:
     """Accuracy against the share of voxels shown or hidden: what is ranking and what is only coverage."""
     means = mean_curves(steps)
     axes = _Axes(0, 1)
@@ -87,7 +87,7 @@ def _mark(x: float, y: float, name: str) -> str:
     return shapes[name]
 
 
-def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[str], steps: Steps) -> str:
+def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[str], steps: AddRemoveCurves) -> str:
     lines = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y(v):.1f}" y2="{axes.y(v):.1f}"/>'
         f'<text class="tick" x="{LEFT - 7}" y="{axes.y(v) + 4:.1f}" text-anchor="end">{100 * v:.0f}</text>'
@@ -107,7 +107,7 @@ def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[
     return f"{head}{''.join(lines + parts)}</svg>"
 
 
-def _words(steps: Steps, label: str) -> str:
+def _words(steps: AddRemoveCurves, label: str) -> str:
     """The chart for those who do not see it."""
     means, last = mean_curves(steps), len(mean_curves(steps).low) - 2
     said = ", ".join(f"{name} {100 * means.accuracy[name][last]:.0f} %" for name in ("top", "least", "random"))

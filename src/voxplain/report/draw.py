@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from scipy import ndimage
 
-from voxplain.concepts.run import ConceptRun
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 
 __all__ = [

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.evaluate import margins
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun
 from voxplain.report.cards import clip_speed, short_name
 from voxplain.report.embed import run_lengths, sprite
 
@@ -19,7 +19,7 @@ TOP = 3  # classes whose probability is shown
 
 def explorer(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | None:
     """What `page.js` draws; None where no test clip was taken apart. Numbers rounded to what a reader can see."""
-    if run.evaluation is None or not run.evaluation.probed:
+    if run.evaluation is None or not run.evaluation.explored:
         return None
     return {
         "target": run.target,
@@ -28,32 +28,32 @@ def explorer(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | None
             {"concept": r.concept, "rank": r.rank, "score": _round(r.score), "name": names.get(r.concept, "")}
             for r in run.rows()
         ],
-        "clips": [_clip(run, probed) for probed in run.evaluation.probed],
+        "clips": [_clip(run, explored) for explored in run.evaluation.explored],
     }
 
 
-def _clip(run: ConceptRun, probed: Probed) -> dict[str, Any]:
+def _clip(run: ConceptRun, explored: ExploredClip) -> dict[str, Any]:
     y = run.target_index
-    t, h, w = probed.clip.frames.shape[:3]
-    levels = [_own_ids(level) for level in probed.supervoxels.labels]
-    base = probed.base
+    t, h, w = explored.clip.frames.shape[:3]
+    levels = [_own_ids(level) for level in explored.supervoxels.labels]
+    base = explored.base
     plain = bool((base == base[0, 0, 0]).all())
-    likely = softmax(probed.switched.astype(np.float64), axis=-1)
+    likely = softmax(explored.switched.astype(np.float64), axis=-1)
     seen = np.argsort(-likely[0], kind="stable")[:TOP]
     shown = [int(c) for c in dict.fromkeys([y, *seen.tolist()])]
-    drop = margins(probed.unmodified, np.array(y)) - margins(probed.hidden, np.array(y))
+    drop = margins(explored.unmodified, np.array(y)) - margins(explored.hidden, np.array(y))
     return {
-        "name": short_name(probed.clip.source),
+        "name": short_name(explored.clip.source),
         "size": [t, h, w],
-        "fps": clip_speed(probed.clip.seconds),
-        "seconds": [round(float(s - probed.clip.seconds[0]), 3) for s in probed.clip.seconds],
-        "frames": sprite(probed.clip.frames),
+        "fps": clip_speed(explored.clip.seconds),
+        "seconds": [round(float(s - explored.clip.seconds[0]), 3) for s in explored.clip.seconds],
+        "frames": sprite(explored.clip.frames),
         "base": base[0, 0, 0].tolist() if plain else sprite(base),
         "levels": [
-            {"runs": run_lengths(own), "concept": [int(probed.assigned[i]) for i in ids]} for own, ids in levels
+            {"runs": run_lengths(own), "concept": [int(explored.assigned[i]) for i in ids]} for own, ids in levels
         ],
         "drop": [_round(v) for v in drop],
-        "switches": probed.switches.tolist(),
+        "switches": explored.switches.tolist(),
         "classes": [run.classes[c] if run.classes else str(c) for c in shown],
         "likely": [[round(float(row[c]), 4) for c in shown] for row in likely],
     }

@@ -15,17 +15,17 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from voxplain.concepts.character import characters
-from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.concepts.description import describe_concepts
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import against_count, against_coverage
+from voxplain.report.checks import reader_checks
 from voxplain.report.explorer import explorer
-from voxplain.report.lights import lights
-from voxplain.report.strips import strips
+from voxplain.report.frame_rows import strips
+from voxplain.report.sentences import answer_words, evaluation_words, found_words, meaning, order_test_sentence
 from voxplain.report.tables import SIGNIFICANT, number, places_for
-from voxplain.report.words import answer_words, contrast_words, evaluation_words, found_words, meaning
 from voxplain.version import __version__
 
 __all__ = ["Origin", "render", "report_page", "write_report"]
@@ -105,14 +105,14 @@ def _templates() -> Environment:
 
 def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) -> dict[str, Any]:
     """All that the template shows of one run."""
-    found = characters(run)
+    found = describe_concepts(run)
     rows = run.rows()
     return {
         "id": anchor,
         "run": run,
         "answer": answer_words(run, found, names),
         "found": found_words(run),
-        "lights": lights(run, found),
+        "lights": reader_checks(run, found),
         # What a light says already is not said twice.
         "notes": [w for w in run.warnings if not w.startswith(("only ", "CAVs ", "everything above"))],
         "cards": cards(run, found, names, anchor, limit),
@@ -144,9 +144,9 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
 
 def _strips(run: ConceptRun) -> list[dict[str, Any]]:
     """Adding and removing shown on the best recognised of the clips that were taken apart."""
-    if run.evaluation is None or not run.evaluation.probed:
+    if run.evaluation is None or not run.evaluation.explored:
         return []
-    return strips(run.evaluation, run.evaluation.probed[0], run.order, run.target_index)
+    return strips(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
 
 def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
@@ -161,7 +161,7 @@ def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
         "draws": sum(name.startswith("random") for name in evaluation.adding.names),
         "words": evaluation_words(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
-        "contrasts": [contrast_words(contrast) for contrast in evaluation.contrasts],
+        "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
     }
 
 

@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from voxplain.concepts.evaluate import Steps
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
+from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.report.sentences import axis_label
 from voxplain.report.tables import SIGNIFICANT, mean_curves
-from voxplain.report.words import axis_label
 
 __all__ = ["DARK", "LIGHT", "Theme", "curves", "score_bars"]
 
@@ -70,7 +70,7 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
     return figure
 
 
-def _against_count(ax: Axes, steps: Steps, theme: Theme) -> None:
+def _against_count(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
     means = mean_curves(steps)
     count = len(means.low)
     # One place is left empty before "all": the axis is not to scale there.
@@ -84,7 +84,7 @@ def _against_count(ax: Axes, steps: Steps, theme: Theme) -> None:
     _references(ax, steps, theme)
 
 
-def _against_coverage(ax: Axes, steps: Steps, theme: Theme) -> None:
+def _against_coverage(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
     means = mean_curves(steps)
     for name in _LINES:
         _line(ax, means.coverage[name], means.accuracy[name], name, theme, draws=means.draws)
@@ -104,19 +104,32 @@ def _line(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, theme: Theme, *, dr
     ax.plot(x[-2:], y[-2:], style, color=color, linewidth=1, alpha=0.45, gid=f"{name}-rest")
     ax.plot(x[-1:], y[-1:], marker=marker or "o", color=color, markersize=4, gid=f"{name}-all", clip_on=False)
     ax.plot(
-        x[:-1], y[:-1], style, marker=marker, color=color, label=label, linewidth=2.4 if name == "top" else 1.6,
-        markersize=4.5, gid=name, clip_on=False,
-    )  # fmt: skip
+        x[:-1],
+        y[:-1],
+        style,
+        marker=marker,
+        color=color,
+        label=label,
+        linewidth=2.4 if name == "top" else 1.6,
+        markersize=4.5,
+        gid=name,
+        clip_on=False,
+    )
 
 
-def _references(ax: Axes, steps: Steps, theme: Theme) -> None:
+def _references(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
     """The unmodified videos, the chance level, and a frame that stays in the background."""
     _style(ax, theme)
     ax.axhline(steps.baseline(), color=theme.ink, linewidth=1, label="unmodified videos", gid="baseline", zorder=1.5)
     ax.axhline(
-        1 / steps.logits.shape[-1], color=theme.soft, linewidth=1, linestyle=":", label="chance (one of the classes)",
-        gid="chance", zorder=1.5,
-    )  # fmt: skip
+        1 / steps.logits.shape[-1],
+        color=theme.soft,
+        linewidth=1,
+        linestyle=":",
+        label="chance (one of the classes)",
+        gid="chance",
+        zorder=1.5,
+    )
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_locator(MultipleLocator(0.25))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))

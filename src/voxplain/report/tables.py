@@ -16,8 +16,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import ConceptRow, ConceptRun, EvaluationRun
+from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
+from voxplain.concepts.evaluate import AddRemoveCurves
 
 __all__ = [
     "MeanCurves",
@@ -49,7 +49,7 @@ class MeanCurves:
     draws: int
 
 
-def mean_curves(steps: Steps) -> MeanCurves:
+def mean_curves(steps: AddRemoveCurves) -> MeanCurves:
     """The curves of the papers' figures, from the logits of every video, order and step."""
     right = steps.right()
     accuracy = {name: value.mean(0) for name, value in steps.by_order(right).items()}
@@ -125,12 +125,12 @@ def evaluation_json(evaluation: EvaluationRun) -> dict[str, Any]:
     return plain(
         {
             **{steps.kind: _steps(steps) for steps in (evaluation.adding, evaluation.removing)},
-            "contrasts": [asdict(contrast) for contrast in evaluation.contrasts],
+            "order_tests": [asdict(order_test) for order_test in evaluation.order_tests],
         }
     )
 
 
-def _steps(steps: Steps) -> dict[str, Any]:
+def _steps(steps: AddRemoveCurves) -> dict[str, Any]:
     means = mean_curves(steps)
     return {
         "videos": len(steps.truth),

@@ -27,9 +27,14 @@ def training_curves(logs: Sequence[EpochLog], *, classes: int = 0, theme: Theme 
     left.set_title("Mean cross-entropy, nats (lower is better)", loc="left", color=theme.ink, fontsize=10)
     left.set_ylim(bottom=0)
     right.plot(
-        epochs, [log.train_accuracy for log in logs], "--", color=theme.random, label="training clips",
-        marker=_marker(logs), gid="train",
-    )  # fmt: skip
+        epochs,
+        [log.train_accuracy for log in logs],
+        "--",
+        color=theme.random,
+        label="training clips",
+        marker=_marker(logs),
+        gid="train",
+    )
     seen = [(log.epoch, log.test_accuracy) for log in logs if log.test_accuracy is not None]
     if seen:
         label = f"test videos, last {100 * seen[-1][1]:.1f} %"
@@ -58,9 +63,16 @@ def _mark_rates(ax: Axes, logs: Sequence[EpochLog], theme: Theme, *, tell: bool)
             if tell:
                 place = ax.get_xaxis_transform()
                 ax.text(
-                    log.epoch - 0.5, 0.98, f"lr {log.lr:.2g} ", transform=place, color=theme.ink, fontsize=8,
-                    rotation=90, va="top", ha="right",
-                )  # fmt: skip
+                    log.epoch - 0.5,
+                    0.98,
+                    f"lr {log.lr:.2g} ",
+                    transform=place,
+                    color=theme.ink,
+                    fontsize=8,
+                    rotation=90,
+                    va="top",
+                    ha="right",
+                )
 
 
 def _frame(ax: Axes, theme: Theme) -> None:

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable
 
+from voxplain.segment.deduplicate import Deduplicate
 from voxplain.segment.frames import Segmenter
 from voxplain.segment.grid import Grid
-from voxplain.segment.matched import random_voxels, volume_matched
-from voxplain.segment.slic import SMALL, STANDARD, Slic
+from voxplain.segment.slic import SLIC, SMALL, STANDARD
 from voxplain.segment.supervoxels import Supervoxels
-from voxplain.segment.unite import Unite
+from voxplain.segment.volume_matched import random_voxels, volume_matched
 
-SEGMENTERS: dict[str, Callable[..., Segmenter]] = {"slic": Slic, "grid": Grid}
+SEGMENTERS: dict[str, Callable[..., Segmenter]] = {"slic": SLIC, "grid": Grid}
 
 __all__ = [
     "SEGMENTERS",
+    "SLIC",
     "SMALL",
     "STANDARD",
+    "Deduplicate",
     "Grid",
     "Segmenter",
-    "Slic",
     "Supervoxels",
-    "Unite",
     "random_voxels",
     "volume_matched",
 ]

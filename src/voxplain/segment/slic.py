@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import DataError
-from voxplain.segment.engine import slic_labels
 from voxplain.segment.frames import HasFrames, frames_of
+from voxplain.segment.slic_backend import slic_labels
 from voxplain.segment.supervoxels import Supervoxels
 
 STANDARD = (15, 50, 80)  # segments per level, STCE paper
@@ -22,7 +22,7 @@ SMALL = (15, 30, 60)  # segments per level, STCE paper, its KTH setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slic:
+class SLIC:
     """SLIC in space and time, one level for every entry of `segments`.
 
     Takes a Clip or uint8 frames [T,H,W,3]; returns Supervoxels with L = len(segments).
@@ -31,7 +31,7 @@ class Slic:
     supervoxels, nearly all tubes through the whole clip; at 16×64×64 the seeds of 80 stand in two layers in
     time and give nearly 100 supervoxels of half the clip. `spacing` changes that. Frames are stretched to the
     clip's own range of values and converted to Lab, as scikit-image does by default; labels are its own, bit for bit,
-    also where compiled loops find them (`voxplain.segment.engine`).
+    also where compiled loops find them (`voxplain.segment.slic_backend`).
 
     Raises DataError when the parameters or the frames are not as described.
 

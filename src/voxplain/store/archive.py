@@ -21,15 +21,15 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from voxplain.attribution.run import AttributionRun
+from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.concepts.cav import CAVs
-from voxplain.concepts.contrast import Contrast
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.probe import Probed
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.run import ConceptRun, EvaluationRun
 from voxplain.lazy import Lazy
 from voxplain.segment import Supervoxels
 from voxplain.store.keys import content_hash
@@ -40,10 +40,20 @@ __all__ = ["RECORDS", "Damaged", "pack", "seal", "unpack"]
 RECORDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        AttributionRun, CAVs, Clip, ConceptBank, ConceptRun, ConceptScores, Contrast, Effects, EvaluationRun, Probed,
-        Steps, Supervoxels,
+        AttributionRun,
+        CAVs,
+        Clip,
+        ConceptBank,
+        ConceptRun,
+        ConceptScores,
+        OrderTest,
+        Effects,
+        EvaluationRun,
+        ExploredClip,
+        AddRemoveCurves,
+        Supervoxels,
     )
-}  # fmt: skip
+}
 # Of deflate. 200 noisy clips of 16×112×112: frames 104 MB at any level; labels 14 MB in 1.7 s at 1, 9 MB in 2.4 s at 4,
 # 6 MB in 3.9 s at 6.
 _LEVEL = 4

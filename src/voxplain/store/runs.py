@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from voxplain.attribution.run import AttributionRun
-from voxplain.concepts.run import ConceptRun
+from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.store.archive import Damaged, pack, seal, unpack

@@ -4,7 +4,7 @@ The defaults are those of the STCE paper (Kinetics): 150 epochs of batch 64, lea
 50 epochs, momentum 0.9.
 """
 
-from voxplain.train.clips import TrainingVideos, load_videos, refuse_empty_classes
+from voxplain.train.clips import TrainingVideos, check_classes_filled, load_videos
 from voxplain.train.loop import train
 from voxplain.train.measure import accuracy, per_class
 from voxplain.train.processes import ALONE, Processes, launched
@@ -17,9 +17,9 @@ __all__ = [
     "Recipe",
     "TrainingVideos",
     "accuracy",
+    "check_classes_filled",
     "launched",
     "load_videos",
     "per_class",
-    "refuse_empty_classes",
     "train",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 from voxplain.errors import DataError, VideoError
 from voxplain.train.recipe import Recipe
 from voxplain.train.stored import StoredFrames, store_frames
-from voxplain.video import Geometry, Middle, Random, Span, read_video
+from voxplain.video import Geometry, Middle, RandomFrames, Span, read_video
 
-__all__ = ["Cut", "TrainingVideos", "draw", "load_videos", "refuse_empty_classes", "test_clips", "train_clips"]
+__all__ = ["Cut", "TrainingVideos", "check_classes_filled", "draw", "load_videos", "test_clips", "train_clips"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def load_videos(
     return TrainingVideos(files, numbers, skipped)
 
 
-def refuse_empty_classes(videos: TrainingVideos, labels: np.ndarray, classes: Sequence[str]) -> None:
+def check_classes_filled(videos: TrainingVideos, labels: np.ndarray, classes: Sequence[str]) -> None:
     """Raise DataError where a class of ``labels``, the labels of all files, has no video that could be read."""
     lost = sorted(set(map(int, labels)) - set(map(int, videos.labels)))
     if lost:
@@ -105,7 +105,7 @@ class Cut:
 
 def draw(video: int, length: int, count: int, geometry: Geometry, recipe: Recipe, rng: np.random.Generator) -> Cut:
     """A clip of ``count`` frames at a random time and place of a video of ``length`` frames."""
-    index = Random(count, recipe.stride)(length, rng)[0]
+    index = RandomFrames(count, recipe.stride)(length, rng)[0]
     flip = bool(rng.random() < recipe.flip)
     return Cut(video, index, geometry.random_corner(rng), flip)
 

@@ -66,9 +66,14 @@ def _learn(
 
 
 def _step(
-    model: VideoModel, videos: TrainingVideos, pieces: Iterator[tuple[np.ndarray, np.ndarray]], count: int, total: int,
-    optimiser: torch.optim.SGD, processes: Processes,
-) -> tuple[float, int]:  # fmt: skip
+    model: VideoModel,
+    videos: TrainingVideos,
+    pieces: Iterator[tuple[np.ndarray, np.ndarray]],
+    count: int,
+    total: int,
+    optimiser: torch.optim.SGD,
+    processes: Processes,
+) -> tuple[float, int]:
     """One update from the next ``count`` pieces of a batch of ``total`` clips: its mean loss, how many are right."""
     optimiser.zero_grad(set_to_none=True)
     loss, right = torch.zeros(2, device=model.device)
@@ -83,9 +88,16 @@ def _step(
 
 
 def _epoch(
-    model: VideoModel, videos: TrainingVideos, lengths: np.ndarray, geometry: Geometry, recipe: Recipe, epoch: int,
-    optimiser: torch.optim.SGD, processes: Processes, advance: Callable[[], object],
-) -> tuple[float, float]:  # fmt: skip
+    model: VideoModel,
+    videos: TrainingVideos,
+    lengths: np.ndarray,
+    geometry: Geometry,
+    recipe: Recipe,
+    epoch: int,
+    optimiser: torch.optim.SGD,
+    processes: Processes,
+    advance: Callable[[], object],
+) -> tuple[float, float]:
     """Mean loss and accuracy over one pass through the training videos."""
     # Dropout differs from process to process.
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1_000_003 * processes.rank)

@@ -13,12 +13,7 @@ __all__ = ["accuracy", "check_labels", "per_class", "share"]
 
 
 def accuracy(
-    model: VideoModel,
-    videos: TrainingVideos,
-    geometry: Geometry,
-    *,
-    stride: int = 1,
-    processes: Processes = ALONE,
+    model: VideoModel, videos: TrainingVideos, geometry: Geometry, *, stride: int = 1, processes: Processes = ALONE
 ) -> np.ndarray:
     """Confusion matrix int64 [K,K] (rows: truth) on the middle clip and centre crop of each video."""
     numbers, rows = processes.share(np.arange(len(videos.frames))), []

@@ -51,9 +51,13 @@ class StoredFrames(Sequence[np.ndarray]):
 
 
 def store_frames(
-    path: Path, folder: Path, geometry: Geometry, make: Callable[[Path, Span | None], np.ndarray], *,
+    path: Path,
+    folder: Path,
+    geometry: Geometry,
+    make: Callable[[Path, Span | None], np.ndarray],
+    *,
     span: Span | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """The file that holds the resized frames of a video or its ``span``, made if it is not there or damaged.
 
     Raises VideoError for a video that cannot be read, VoxplainError when the disk is full.

@@ -4,7 +4,7 @@ from voxplain.video.clip import Clip
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
 from voxplain.video.geometry import Geometry
 from voxplain.video.reader import ClipReader
-from voxplain.video.sample import SAMPLERS, Middle, Random, Sampler, Uniform, Windows
+from voxplain.video.sample import SAMPLERS, Middle, RandomFrames, Sampler, Uniform, Windows
 
 __all__ = [
     "MAX_PIXELS",
@@ -13,7 +13,7 @@ __all__ = [
     "ClipReader",
     "Geometry",
     "Middle",
-    "Random",
+    "RandomFrames",
     "Sampler",
     "Span",
     "Uniform",

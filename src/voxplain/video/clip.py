@@ -56,11 +56,7 @@ class Clip:
 
     @classmethod
     def from_array(
-        cls,
-        frames: NDArray[np.uint8],
-        fps: float = 25.0,
-        source: str = "array",
-        label: int | None = None,
+        cls, frames: NDArray[np.uint8], fps: float = 25.0, source: str = "array", label: int | None = None
     ) -> Clip:
         """Make a clip from an array.
 

@@ -44,11 +44,7 @@ class Geometry:
         return cls((height, width), (height, width))
 
     def __call__(
-        self,
-        frames: NDArray[np.uint8],
-        *,
-        corner: tuple[int, int] | None = None,
-        flip: bool = False,
+        self, frames: NDArray[np.uint8], *, corner: tuple[int, int] | None = None, flip: bool = False
     ) -> NDArray[np.uint8]:
         """Resize, crop at `corner` (top, left; None = centre), mirror left-right if `flip`."""
         return self.crop_frames(self.resize_frames(frames), corner=corner, flip=flip)
@@ -63,11 +59,7 @@ class Geometry:
         return out
 
     def crop_frames(
-        self,
-        frames: NDArray[np.uint8],
-        *,
-        corner: tuple[int, int] | None = None,
-        flip: bool = False,
+        self, frames: NDArray[np.uint8], *, corner: tuple[int, int] | None = None, flip: bool = False
     ) -> NDArray[np.uint8]:
         """Only the crop and the mirror, on frames that have the size of `resize`."""
         top, left = self.centre if corner is None else corner

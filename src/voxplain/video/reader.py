@@ -18,7 +18,7 @@ from voxplain.video.sample import Middle, Sampler
 class ClipReader:
     """Choose frames, resize, crop. The default is the papers' test clip: middle 16 frames, centre 112×112.
 
-    Training after the papers: `ClipReader(Random(), random_crop=True, flip=0.5)`, called with an `rng`.
+    Training after the papers: `ClipReader(RandomFrames(), random_crop=True, flip=0.5)`, called with an `rng`.
     The same rng state gives the same clip. Raises VideoError for what cannot be read.
     """
 

@@ -50,7 +50,7 @@ class Middle:
 
 
 @dataclass(frozen=True)
-class Random:
+class RandomFrames:
     """One clip from a place drawn uniformly: the papers' training clip."""
 
     frames: int = 16  # T [papers]
@@ -114,7 +114,7 @@ class Windows:
 
 SAMPLERS: dict[str, Callable[..., Any]] = {
     "middle": Middle,
-    "random": Random,
+    "random": RandomFrames,
     "uniform": Uniform,
     "windows": Windows,
 }

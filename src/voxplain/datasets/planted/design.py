@@ -108,15 +108,7 @@ def _patch(rng: np.random.Generator, design: PlantedDesign) -> PlantedObject:
     x, y = (round(float(v), 3) for v in (rng.uniform(0.14, 0.2), rng.uniform(0.8, 0.86)))
     radius = 0.15 * design.size
     return PlantedObject(
-        "shortcut",
-        "shortcut",
-        "square",
-        "still",
-        (240.0, 230.0, 30.0),
-        x * design.size,
-        y * design.size,
-        radius,
-        0.0,
+        "shortcut", "shortcut", "square", "still", (240.0, 230.0, 30.0), x * design.size, y * design.size, radius, 0.0
     )
 
 
@@ -139,9 +131,15 @@ def draw_scene(design: PlantedDesign, label: str, seed: int) -> Scene:
             objects.insert(0, _patch(rng, design))
     drift = rng.uniform(-0.6, 0.6, 2).round(3)
     return Scene(
-        label, design.frames, design.size, int(rng.integers(2**31)), tuple(objects),
-        design.noise, design.shake, (float(drift[0]), float(drift[1])),
-    )  # fmt: skip
+        label,
+        design.frames,
+        design.size,
+        int(rng.integers(2**31)),
+        tuple(objects),
+        design.noise,
+        design.shake,
+        (float(drift[0]), float(drift[1])),
+    )
 
 
 def draw_unrelated(design: PlantedDesign, seed: int) -> Scene:
@@ -154,6 +152,12 @@ def draw_unrelated(design: PlantedDesign, seed: int) -> Scene:
     )
     drift = rng.uniform(-0.6, 0.6, 2).round(3)
     return Scene(
-        "unrelated", design.frames, design.size, int(rng.integers(2**31)), things,
-        design.noise, design.shake, (float(drift[0]), float(drift[1])),
-    )  # fmt: skip
+        "unrelated",
+        design.frames,
+        design.size,
+        int(rng.integers(2**31)),
+        things,
+        design.noise,
+        design.shake,
+        (float(drift[0]), float(drift[1])),
+    )

@@ -16,16 +16,7 @@ from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 from voxplain.errors import DataError
 from voxplain.video.encode import encode_video
 
-__all__ = [
-    "PlantedObject",
-    "Scene",
-    "freeze",
-    "masks",
-    "render",
-    "scene_from_record",
-    "scene_record",
-    "without",
-]
+__all__ = ["PlantedObject", "Scene", "freeze", "masks", "render", "scene_from_record", "scene_record", "without"]
 
 
 @dataclass(frozen=True)

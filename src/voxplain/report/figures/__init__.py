@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from voxplain.concepts.run import ConceptRun, combined_evaluation
+from voxplain.concepts.concept_run import ConceptRun, combined_evaluation
 from voxplain.errors import DataError
 from voxplain.report.figures.accuracy import accuracy_figure
 from voxplain.report.figures.concepts import concepts_figure, concepts_length
 from voxplain.report.figures.effect_map import effect_map, map_figure
-from voxplain.report.figures.options import FigureOptions, evaluation_of, probed_of
+from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of
 from voxplain.report.figures.sheet import file_of_figure, file_of_frames, raster
 from voxplain.report.figures.steps import adding_figure, removing_figure, steps_length
 
@@ -68,7 +68,7 @@ def figure_file(
     assert one is not None
     length = MOVING[kind][1](one, options)
     frames = np.stack([raster(draw_figure(run, kind, options, moment=t)) for t in range(length)])
-    seconds = (one.clips[0] if kind == "concepts" else probed_of(one, options).clip).seconds
+    seconds = (one.clips[0] if kind == "concepts" else explored_of(one, options).clip).seconds
     span = float(seconds[-1] - seconds[0])
     rate = (len(seconds) - 1) / span if span > 0 else 25.0
     return file_of_frames(frames, suffix, int(np.clip(round(rate / SLOWER), 2, 25)))

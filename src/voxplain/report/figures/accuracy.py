@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from voxplain.concepts.evaluate import Steps
-from voxplain.concepts.run import EvaluationRun
+from voxplain.concepts.concept_run import EvaluationRun
+from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.report.figures.options import FigureOptions
 from voxplain.report.figures.sheet import INK, SMALL, TEXT, Sheet
 from voxplain.report.plots import LIGHT
@@ -45,10 +45,20 @@ def accuracy_figure(evaluation: EvaluationRun, options: FigureOptions) -> Figure
     handles, labels = sheet.figure.axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: _rank(labels[i]))
     sheet.figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order], loc="upper left", frameon=False, fontsize=SMALL,
-        bbox_to_anchor=(left / sheet.width, 1 - (legend - 0.1) / sheet.height), borderpad=0, borderaxespad=0,
-        ncols=6 // rows, handlelength=2.2, columnspacing=1.6, labelspacing=0.45, labelcolor=INK,
-    )  # fmt: skip
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="upper left",
+        frameon=False,
+        fontsize=SMALL,
+        bbox_to_anchor=(left / sheet.width, 1 - (legend - 0.1) / sheet.height),
+        borderpad=0,
+        borderaxespad=0,
+        ncols=6 // rows,
+        handlelength=2.2,
+        columnspacing=1.6,
+        labelspacing=0.45,
+        labelcolor=INK,
+    )
     return sheet.figure
 
 
@@ -57,7 +67,7 @@ def _rank(label: str) -> int:
     return next(i for i, start in enumerate(starts) if label.startswith(start))
 
 
-def _number(ax: Axes, steps: Steps) -> None:
+def _number(ax: Axes, steps: AddRemoveCurves) -> None:
     means = mean_curves(steps)
     count = len(means.low)
     x = np.array([*range(count - 1), count], float)  # one place is left empty before "all": not to scale there
@@ -70,7 +80,7 @@ def _number(ax: Axes, steps: Steps) -> None:
     ax.set_xlabel("concepts " + ("shown" if steps.kind == "adding" else "hidden"), fontsize=TEXT, color=INK, labelpad=2)
 
 
-def _coverage(ax: Axes, steps: Steps) -> None:
+def _coverage(ax: Axes, steps: AddRemoveCurves) -> None:
     means = mean_curves(steps)
     for name in ORDERS:
         _line(ax, means.coverage[name], means.accuracy[name], name)
@@ -90,12 +100,20 @@ def _line(ax: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
     ax.plot(x[-2:], y[-2:], style, color=color, linewidth=0.6, alpha=0.5)
     ax.plot(x[-1:], y[-1:], marker=marker or "o", color=color, markersize=2.6, clip_on=False)
     ax.plot(
-        x[:-1], y[:-1], style, marker=marker, color=color, label=label, linewidth=thick, markersize=3, gid=name,
+        x[:-1],
+        y[:-1],
+        style,
+        marker=marker,
+        color=color,
+        label=label,
+        linewidth=thick,
+        markersize=3,
+        gid=name,
         clip_on=False,
-    )  # fmt: skip
+    )
 
 
-def _style(ax: Axes, steps: Steps, *, first: bool) -> None:
+def _style(ax: Axes, steps: AddRemoveCurves, *, first: bool) -> None:
     ax.axhline(steps.baseline(), color=INK, linewidth=0.7, label="unmodified videos", zorder=1.5)
     chance = 1 / steps.logits.shape[-1]
     ax.axhline(chance, color=LIGHT.soft, linewidth=0.8, linestyle=":", label="chance", zorder=1.5)

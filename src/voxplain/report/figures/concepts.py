@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from voxplain.concepts.run import ConceptRow, ConceptRun
+from voxplain.concepts.concept_run import ConceptRow, ConceptRun
 from voxplain.report.draw import Example, choose_examples
 from voxplain.report.figures.options import FigureOptions
 from voxplain.report.figures.sheet import CM, GREY, SMALL, TEXT, Sheet
@@ -47,9 +47,13 @@ def concepts_length(run: ConceptRun, options: FigureOptions) -> int:
 
 
 def _member(
-    sheet: Sheet, run: ConceptRun, concept: int, example: Example, moment: int | None,
+    sheet: Sheet,
+    run: ConceptRun,
+    concept: int,
+    example: Example,
+    moment: int | None,
     place: tuple[float, float, float, float],
-) -> None:  # fmt: skip
+) -> None:
     clip, mask = run.member(concept, example.place)
     frame = example.frame
     if moment is not None:

@@ -6,12 +6,12 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.evaluate import margins
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun
 from voxplain.errors import DataError
-from voxplain.report.figures.options import FigureOptions, evaluation_of, probed_of, shown_frames
+from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import COLOURS, GREY, INK, SMALL, TEXT, Sheet
 from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number, places_for
@@ -26,16 +26,16 @@ DIMMED = 0.55
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
-def drops(run: ConceptRun, probed: Probed) -> np.ndarray:
+def drops(run: ConceptRun, explored: ExploredClip) -> np.ndarray:
     """Log-odds of the class lost with each concept hidden in this clip, [K]; NaN where the clip lacks it."""
-    whole = margins(probed.unmodified, np.array(run.target_index))
-    return whole - margins(probed.hidden, np.full(len(probed.hidden), run.target_index))
+    whole = margins(explored.unmodified, np.array(run.target_index))
+    return whole - margins(explored.hidden, np.full(len(explored.hidden), run.target_index))
 
 
-def effect_map(run: ConceptRun, probed: Probed) -> np.ndarray:
+def effect_map(run: ConceptRun, explored: ExploredClip) -> np.ndarray:
     """At each voxel the drop of its concept, mean over the levels of supervoxels; float64 [T,H,W]."""
-    lost = np.nan_to_num(drops(run, probed))[probed.assigned]
-    labels = probed.supervoxels.labels
+    lost = np.nan_to_num(drops(run, explored))[explored.assigned]
+    labels = explored.supervoxels.labels
     there = labels >= 0
     return np.where(there, lost[labels], 0).sum(0) / np.maximum(there.sum(0), 1)
 
@@ -51,12 +51,12 @@ def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = Non
             "apart"
         )
     evaluation_of(run)
-    probed = probed_of(run, options)
-    clip, values = probed.clip, effect_map(run, probed)
+    explored = explored_of(run, options)
+    clip, values = explored.clip, effect_map(run, explored)
     chosen = [int(k) for k in run.order[: options.concepts]]
     scale = Normalize(min(0.0, float(values.min())), max(float(values.max()), 1e-9))
     heat = np.rint(255 * colormaps[MAP](scale(values))[..., :3]).astype(np.uint8)
-    layers = {"clip": clip.frames, "concepts": _painted(probed, chosen), "effect": heat}
+    layers = {"clip": clip.frames, "concepts": _painted(explored, chosen), "effect": heat}
     room = options.width - 2 * MARGIN - NAMES - RIGHT + GAP
     count = min(MOST, max(1, int(room // (NARROWEST + GAP))))
     frames = shown_frames(options, len(clip), count) if moment is None else [moment]
@@ -77,17 +77,17 @@ def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = Non
                 size = min(TEXT, TEXT * tall / 1.4)
                 sheet.text(MARGIN + NAMES - 0.1, y + tall / 2, name, rotation=90, ha="right", va="center", size=size)
     right = MARGIN + NAMES + grid[1] * (wide + GAP) + 0.2
-    below = _legend(sheet, run, probed, chosen, right)
+    below = _legend(sheet, run, explored, chosen, right)
     _scale(sheet, scale, right, (below + 0.35, bottom))
     return sheet.figure
 
 
-def _painted(probed: Probed, chosen: list[int]) -> np.ndarray:
+def _painted(explored: ExploredClip, chosen: list[int]) -> np.ndarray:
     """Grey frames with the chosen concepts in their colours, the best on top, uint8 [T,H,W,3]."""
-    grey = probed.clip.frames @ LUMA
+    grey = explored.clip.frames @ LUMA
     out = np.repeat((255 * (1 - DIMMED) + grey * DIMMED)[..., None], 3, axis=-1)
     for colour, k in reversed(list(zip(COLOURS, chosen, strict=False))):
-        mask = concept_mask(probed.supervoxels, probed.assigned, k)
+        mask = concept_mask(explored.supervoxels, explored.assigned, k)
         # Some of the frame's own light and shade stays, so that the object can be seen.
         out[mask] = (0.8 + 0.2 * grey[mask] / 255)[:, None] * np.array(to_rgb(colour)) * 255
     return np.rint(out).astype(np.uint8)
@@ -100,9 +100,9 @@ def _legend_height(count: int) -> float:
     return (count + 1) * LINE + 2.4
 
 
-def _legend(sheet: Sheet, run: ConceptRun, probed: Probed, chosen: list[int], x: float) -> float:
+def _legend(sheet: Sheet, run: ConceptRun, explored: ExploredClip, chosen: list[int], x: float) -> float:
     """Colour, name and effect of each concept; returns where it ends."""
-    lost = drops(run, probed)
+    lost = drops(run, explored)
     digits = min(2, places_for(lost))
     y, edge = MARGIN + HEAD, x + RIGHT - 0.3
     sheet.text(edge, y, "effect here", size=SMALL, color=GREY, ha="right")

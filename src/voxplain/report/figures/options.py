@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun, EvaluationRun
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.errors import DataError
 
-__all__ = ["FigureOptions", "evaluation_of", "probed_of", "shown_frames"]
+__all__ = ["FigureOptions", "evaluation_of", "explored_of", "shown_frames"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def evaluation_of(run: ConceptRun) -> EvaluationRun:
     return run.evaluation
 
 
-def probed_of(run: ConceptRun, options: FigureOptions) -> Probed:
+def explored_of(run: ConceptRun, options: FigureOptions) -> ExploredClip:
     """The test clip to show. Raises DataError when the run has no such one."""
-    probed = evaluation_of(run).probed
-    if not 0 <= options.clip < len(probed):
-        told = f"from 0 to {len(probed) - 1}" if probed else "but the run has none (setting probe.clips)"
+    explored = evaluation_of(run).explored
+    if not 0 <= options.clip < len(explored):
+        told = f"from 0 to {len(explored) - 1}" if explored else "but the run has none (setting exploration.clips)"
         raise DataError(f"expected a test clip taken apart, {told}, got {options.clip}; choose another")
-    return probed[options.clip]
+    return explored[options.clip]
 
 
 def shown_frames(options: FigureOptions, length: int, count: int) -> list[int]:

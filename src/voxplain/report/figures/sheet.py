@@ -26,9 +26,21 @@ from voxplain.report.draw import enlarge
 from voxplain.video.encode import encode_video
 
 __all__ = [
-    "CM", "COLOURS", "GREY", "INK", "SMALL", "TEXT", "Sheet", "Spot", "edges", "file_of_figure", "file_of_frames",
-    "printable", "raster", "shorten",
-]  # fmt: skip
+    "CM",
+    "COLOURS",
+    "GREY",
+    "INK",
+    "SMALL",
+    "TEXT",
+    "Sheet",
+    "Spot",
+    "edges",
+    "file_of_figure",
+    "file_of_frames",
+    "printable",
+    "raster",
+    "shorten",
+]
 
 CM = 1 / 2.54  # inches
 TEXT, SMALL = 7.5, 6.5  # points
@@ -100,9 +112,15 @@ class Sheet:
         """Words at a place; by default their upper left corner is there."""
         how = {"va": "top", "ha": "left", **how}
         return self.figure.text(
-            x / self.width, 1 - y / self.height, printable(words), fontsize=size, color=color, fontfamily=FONT,
-            parse_math=False, **how,
-        )  # fmt: skip
+            x / self.width,
+            1 - y / self.height,
+            printable(words),
+            fontsize=size,
+            color=color,
+            fontfamily=FONT,
+            parse_math=False,
+            **how,
+        )
 
     def fitted(self, x: float, y: float, words: Sequence[str], room: float, **how: Any) -> Text:
         """The first of some wordings that fits into ``room`` cm; the last one smaller where none does."""

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
+from voxplain.concepts.clip_exploration import ExploredClip
+from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
-from voxplain.concepts.probe import Probed
-from voxplain.concepts.run import ConceptRun
-from voxplain.report.figures.options import FigureOptions, evaluation_of, probed_of, shown_frames
+from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import GREY, INK, SMALL, Sheet, shorten
 from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number
@@ -34,15 +34,15 @@ class Step:
     absent: bool  # the clip has nothing of the concept
 
 
-def steps_of(run: ConceptRun, probed: Probed, kind: str, most: int) -> list[Step]:
-    """The steps of a probed clip along the run's order: nothing changed, the first ``most`` concepts, all of them."""
+def steps_of(run: ConceptRun, explored: ExploredClip, kind: str, most: int) -> list[Step]:
+    """The steps of an explored clip in the run's order: nothing changed, the first ``most`` concepts, all."""
     evaluation = evaluation_of(run)
     steps = evaluation.adding if kind == "adding" else evaluation.removing
-    row, v = steps.names.index("top"), probed.place
+    row, v = steps.names.index("top"), explored.place
     logits, share = steps.logits[row, v], steps.coverage[row, v]
     truth = int(steps.truth[v])
     counted = min(most, len(run.order), logits.shape[0] - 2)
-    union = np.zeros(probed.clip.frames.shape[:3], bool)
+    union = np.zeros(explored.clip.frames.shape[:3], bool)
     empty, found = union, []
     sign = "+" if kind == "adding" else "−"
     places = [*range(counted + 1), *([logits.shape[0] - 1] if counted < len(run.order) else [])]
@@ -53,7 +53,7 @@ def steps_of(run: ConceptRun, probed: Probed, kind: str, most: int) -> list[Step
             new, names = ~union, ("all",) if kind == "adding" else ("− all",)
         elif q > 0:
             k = int(run.order[q - 1])
-            new = concept_mask(probed.supervoxels, probed.assigned, k)
+            new = concept_mask(explored.supervoxels, explored.assigned, k)
             names = (f"{sign} concept {k}", f"{sign} conc. {k}", f"{sign} {k}")
         before, union = union, union | new
         shown = union if kind == "adding" else ~union
@@ -75,14 +75,14 @@ def removing_figure(run: ConceptRun, options: FigureOptions, moment: int | None 
 
 def steps_length(run: ConceptRun, options: FigureOptions) -> int:
     """Frames of the moving figure."""
-    return len(probed_of(run, options).clip)
+    return len(explored_of(run, options).clip)
 
 
 def _figure(run: ConceptRun, options: FigureOptions, kind: str, moment: int | None) -> Figure:
     """A column a step, a row a frame, and below the probability of the class; ``moment`` shows that one frame."""
-    probed = probed_of(run, options)
-    clip, base = probed.clip, probed.base
-    steps = steps_of(run, probed, kind, options.concepts)
+    explored = explored_of(run, options)
+    clip, base = explored.clip, explored.base
+    steps = steps_of(run, explored, kind, options.concepts)
     frames = shown_frames(options, len(clip), ROWS) if moment is None else [moment]
     wide = (options.width - 2 * MARGIN - LEFT + GAP) / len(steps) - GAP
     tall = wide * clip.frames.shape[1] / clip.frames.shape[2]
@@ -106,7 +106,7 @@ def _figure(run: ConceptRun, options: FigureOptions, kind: str, moment: int | No
         share = f"{number(100 * step.share, 0)} %"
         shares = [f"{share}, absent", "absent"] if step.absent else [share]
         sheet.fitted(x + wide / 2, below + 0.1, shares, wide, size=SMALL, color=GREY, ha="center")
-    _bars(sheet, run, steps, left, wide, below + SHARE, 1 / len(probed.unmodified))
+    _bars(sheet, run, steps, left, wide, below + SHARE, 1 / len(explored.unmodified))
     return sheet.figure
 
 
@@ -127,20 +127,37 @@ def _bars(
     for x, step in zip(left, steps, strict=True):
         middle = x + wide / 2
         ax.bar(
-            middle, step.probability, min(0.9, 0.5 * wide), color=LIGHT.top if step.right else "white",
-            edgecolor=LIGHT.top, linewidth=0.9, zorder=2, gid="right" if step.right else "wrong",
-        )  # fmt: skip
+            middle,
+            step.probability,
+            min(0.9, 0.5 * wide),
+            color=LIGHT.top if step.right else "white",
+            edgecolor=LIGHT.top,
+            linewidth=0.9,
+            zorder=2,
+            gid="right" if step.right else "wrong",
+        )
         ax.annotate(
-            number(step.probability), (middle, step.probability), (0, 1.5), textcoords="offset points", ha="center",
-            va="bottom", fontsize=SMALL, color=INK, annotation_clip=False,
+            number(step.probability),
+            (middle, step.probability),
+            (0, 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=SMALL,
+            color=INK,
+            annotation_clip=False,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
-        )  # fmt: skip
+        )
 
     def key(right: str, wrong: str) -> list[tuple[str, str]]:
         return [
-            ("■", LIGHT.top), (f"{right}   ", GREY), ("□", LIGHT.top), (f"{wrong}   ", GREY), ("┈", GREY),
+            ("■", LIGHT.top),
+            (f"{right}   ", GREY),
+            ("□", LIGHT.top),
+            (f"{wrong}   ", GREY),
+            ("┈", GREY),
             ("chance", GREY),
-        ]  # fmt: skip
+        ]
 
     name = shorten(run.target, 30)
     wordings = [key(f"recognised as “{name}”", "taken for another class"), key("recognised", "not recognised")]

@@ -1,0 +1,1 @@
+"""Control maps that do not depend on the network."""

@@ -1,0 +1,1 @@
+"""Attribution from gradients with respect to the input."""

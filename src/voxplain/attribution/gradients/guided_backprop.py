@@ -1,0 +1,140 @@
+"""Guided backpropagation and DeconvNet: on the way back, a ReLU lets only positive gradients pass.
+
+Springenberg et al. 2014 (arXiv 1412.6806); Zeiler and Fergus 2013 (arXiv 1311.2901). Both show sharp edges but hardly
+depend on the class or the upper weights (Adebayo et al. 2018, arXiv 1810.03292): check them with a sanity metric.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxplain.attribution.passes import gradient
+from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.attribution.reduce import Channels, over_channels
+from voxplain.errors import ModelError
+from voxplain.model import Objective, VideoModel
+from voxplain.model.layers import first_tensor
+from voxplain.video import Clip
+
+__all__ = ["DeconvNet", "GuidedBackprop"]
+
+
+class _Guided(torch.autograd.Function):
+    """The value of a ReLU; only positive gradients pass, and only where the ReLU itself was open."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(y)
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return grads[0].clamp(min=0) * (y > 0), None
+
+
+class _Deconv(torch.autograd.Function):
+    """The value of a ReLU; only positive gradients pass, wherever they come from."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0].clamp(min=0), None
+
+
+@contextmanager
+def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) -> Iterator[None]:
+    """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules stay as they are."""
+    relus = [m for m in net.modules() if isinstance(m, nn.ReLU)]
+    if not relus:
+        raise ModelError(
+            "expected a network with nn.ReLU modules, got none; build it with nn.ReLU instead of functional or other "
+            "activations, or use another method"
+        )
+    entered: list[Tensor] = []  # calls of ReLUs do not nest
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x = args[0] if args else kwargs["input"]
+        entered[:] = [x]
+        # The module works on a copy outside of the graph, so that one that writes in place leaves x as it is.
+        return (x.detach().clone(),), {}
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor:
+        return rule(entered.pop(), output)
+
+    def check(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        _refuse_functional(first_tensor(output))
+
+    handles = [m.register_forward_pre_hook(before, with_kwargs=True) for m in relus]
+    handles += [m.register_forward_hook(after) for m in relus]
+    handles.append(net.register_forward_hook(check))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _refuse_functional(z: Tensor) -> None:
+    """Raise ModelError where a ReLU on the way to the logits was no module, or none of the modules was on it."""
+    seen: set[Any] = set()
+    names: set[str] = set()
+    todo = [z.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.add(node.name())
+        todo += [parent for parent, _ in node.next_functions]
+    # All ReLU modules were replaced, so what is left of PyTorch's own was called as a function.
+    if "ReluBackward0" in names or not names & {"_GuidedBackward", "_DeconvBackward"}:
+        got = "a ReLU called as a function" if "ReluBackward0" in names else "no nn.ReLU on the way to the logits"
+        raise ModelError(
+            f"expected every ReLU to be an nn.ReLU module, got {got}; build the network with a module for each, "
+            "or use another method"
+        )
+
+
+@dataclass(frozen=True)
+class GuidedBackprop:
+    """The gradient in which every ReLU passes g·[g>0]·[x>0] instead of g·[x>0]; for networks with nn.ReLU modules."""
+
+    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
+    channels: Channels = "absolute"  # mean of the absolute values over colours, as in the study
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; ModelError where ReLUs are missing or functional."""
+        return attribute(self, "guided_backprop", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> Tensor:
+        with _replaced_relus(batch.model.net, _Guided.apply):
+            g = gradient(batch.model, batch.x, batch.targets, self.objective)
+        return over_channels(g, self.channels)
+
+
+@dataclass(frozen=True)
+class DeconvNet:
+    """The gradient in which every ReLU passes g·[g>0] instead of g·[x>0]; for networks with nn.ReLU modules.
+
+    Max pools send values back to where the maximum was, as the paper's switches do.
+    """
+
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; ModelError where ReLUs are missing or functional."""
+        return attribute(self, "deconvnet", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> Tensor:
+        with _replaced_relus(batch.model.net, _Deconv.apply):
+            g = gradient(batch.model, batch.x, batch.targets, self.objective)
+        return over_channels(g, self.channels)

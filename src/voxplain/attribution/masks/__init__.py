@@ -1,0 +1,1 @@
+"""Attribution by masks that are optimised for each clip."""

@@ -1,0 +1,149 @@
+"""Extremal perturbations: the mask of a fixed area that keeps (or destroys) the class best; 2D-EP, 3D-EP and STEP.
+
+Letters: P problems (one clip and one area each), T×H×W the network's grid, H'×W' with the margin of masks.
+Fong, Patrick, Vedaldi 2019 (arXiv 1910.08485); Li et al. 2021 for video (arXiv 2005.00375, 2109.00222).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from voxplain.attribution.masks.blur_pyramid import Perturbation, pixels
+from voxplain.attribution.masks.extremal_search import ExtremalSearch, MaskSearch, check
+from voxplain.attribution.masks.mask_descent import Variant, refuse
+from voxplain.attribution.masks.mask_losses import CoreCount, CoreShape, area_loss, core_kernel, core_loss
+from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.model import VideoModel
+from voxplain.video import Clip
+
+__all__ = ["STEP", "ExtremalPerturbation2D", "ExtremalPerturbation3D", "MaskSearch"]
+
+AREAS = (0.05, 0.1, 0.15, 0.5)  # shares of the clip; the study's on UCF101 and EPIC-Kitchens
+# Fong et al. took 800, the video study logged 1200. Fewer take longer steps, see `MaskSearch.learning_rate`: on eight
+# planted clips 100 ranked the object's voxels above others better than 800 did (ROC area: 3D-EP 0.93, 0.84; STEP 0.92,
+# 0.89).
+ITERATIONS = 200
+# The area's weight at the end over that at the start: × 1.0008668 an iteration makes 2 in 800 and 2.83 in the study's
+# 1200; 1 for 2D-EP and 3D-EP in the WACV code.
+GROWTH = 2.0
+
+
+@dataclass(frozen=True)
+class ExtremalPerturbation2D:
+    """2D-EP: one mask a frame, every frame keeps the same area.
+
+    For each area a: minimise w·R(x⊗m) + λ_t·L_a(m) over the mask's parameters, R = −log p ("preserve": what suffices),
+    −log(1−p) of the clip without the mask ("delete": what is needed) or both ("dual"); L_a the mean over frames of the
+    squared difference between the sorted mask and a share a of ones; λ_t = area_weight·area_growth^(t/iterations). The
+    map is the sum of the masks over areas, each frame smoothed, divided by its maximum. One backward pass an iteration
+    and area. Nothing is drawn at random: voxels of equal value share what the authors deal out to some of them.
+    """
+
+    areas: tuple[float, ...] = AREAS
+    variant: Variant = "preserve"
+    perturbation: Perturbation = "blur"
+    iterations: int = ITERATIONS
+    area_weight: float = 300.0
+    area_growth: float = GROWTH
+    search: MaskSearch = field(default_factory=MaskSearch)
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        check(self.areas, self.variant, self.iterations)
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "ep_2d", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
+            return (
+                self.area_weight
+                * self.area_growth ** (iteration / self.iterations)
+                * area_loss(masks.flatten(2), areas)
+            )
+
+        search = ExtremalSearch(batch, self.variant, self.perturbation, self.iterations, regulariser, self.search)
+        return search.maps(self.areas)
+
+
+@dataclass(frozen=True)
+class ExtremalPerturbation3D:
+    """3D-EP: one mask a frame, the area is a share of the whole volume, so that frames compete for it.
+
+    As `ExtremalPerturbation2D`, with the mask sorted over T×H'×W' at once.
+    """
+
+    areas: tuple[float, ...] = AREAS
+    variant: Variant = "preserve"
+    perturbation: Perturbation = "blur"
+    iterations: int = ITERATIONS
+    area_weight: float = 300.0
+    area_growth: float = GROWTH
+    search: MaskSearch = field(default_factory=MaskSearch)
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        check(self.areas, self.variant, self.iterations)
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "ep_3d", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
+            volume = masks.flatten(1)[:, None]
+            return self.area_weight * self.area_growth ** (iteration / self.iterations) * area_loss(volume, areas)
+
+        search = ExtremalSearch(batch, self.variant, self.perturbation, self.iterations, regulariser, self.search)
+        return search.maps(self.areas)
+
+
+@dataclass(frozen=True)
+class STEP:
+    """STEP: 3D-EP whose mask is made of compact lumps in space and time (the "core" loss).
+
+    Adds core_weight·C_a(m) to the loss of `ExtremalPerturbation3D` from iteration ``core_start`` on: see `core_loss`.
+    """
+
+    areas: tuple[float, ...] = AREAS
+    variant: Variant = "preserve"
+    perturbation: Perturbation = "blur"
+    iterations: int = ITERATIONS
+    area_weight: float = 300.0
+    area_growth: float = GROWTH
+    core_weight: float = 300.0
+    core_start: float = 0.125  # share of the iterations without the core loss: 100 of 800, the study's 100
+    core_frames: int = 8  # length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16
+    core_size: float = 11.0  # pixels at 112 rows
+    core_shape: CoreShape = "ellipsoid"
+    core_count: CoreCount = "true"  # of the kernel's voxels; "paper": the authors' formula, see `core_places`
+    search: MaskSearch = field(default_factory=MaskSearch)
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        check(self.areas, self.variant, self.iterations)
+        refuse(self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
+        refuse(0 <= self.core_start < 1, "core_start from 0 to below 1, a share of the iterations", self.core_start)
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "step", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        frames, rows, columns = batch.model.grid
+        start = int(self.core_start * self.iterations)
+        size = min(rows, columns, max(1, round(pixels(self.core_size, rows))))
+        kernel = core_kernel(min(self.core_frames, frames), size, self.core_shape).to(batch.x.device)
+
+        def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
+            volume = masks.flatten(1)[:, None]
+            loss = self.area_weight * self.area_growth ** (iteration / self.iterations) * area_loss(volume, areas)
+            if iteration < start:
+                return loss
+            return loss + self.core_weight * core_loss(masks, areas, kernel, self.core_count)
+
+        how = self.variant, self.perturbation, self.iterations
+        return ExtremalSearch(batch, *how, regulariser, self.search, settled=start).maps(self.areas)

@@ -1,0 +1,178 @@
+"""Temporal masks: which frames does the class need in motion (freeze), or in order (reverse)?
+
+Letters: N clips, P clips at once, T frames, H×W pixels. Masks are float [P,T] in 0–1: 1 perturbs a frame fully.
+Mänttäri, Broomé, Folkesson, Kjellström 2020, "Interpreting Video Features: A Comparison of 3D Convolutional Networks
+and Convolutional LSTM Networks" (arXiv 2002.00367).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxplain.attribution.masks.mask_descent import Adam, chunks, descend, network_loss, refuse
+from voxplain.attribution.masks.mask_losses import total_variation
+from voxplain.attribution.passes import logits, recording, score
+from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.model import Objective, VideoModel
+from voxplain.video import Clip
+
+__all__ = ["TemporalFreeze", "TemporalReverse", "freeze", "reverse", "runs"]
+
+THRESHOLD = 0.1  # a frame whose mask is above it belongs to a run of perturbed frames
+START = 5.0  # the parameter of a frame that is on at the start; minus that of one that is off; the mask is its sigmoid
+ENOUGH = 0.9  # share of the full perturbation's drop that the mask at the start must reach
+
+
+def freeze(x: Tensor, mask: Tensor) -> Tensor:
+    """Each frame replaced by the (perturbed) one before it, as far as the mask says: x'_t = (1−m_t)·x_t + m_t·x'_{t−1}.
+
+    The first frame stays. Inputs [P,3,T,H,W], masks [P,T]; differentiable in the mask.
+    """
+    frames = [x[:, :, 0]]
+    for t in range(1, x.shape[2]):
+        m = mask[:, t, None, None, None]
+        frames.append((1 - m) * x[:, :, t] + m * frames[-1])
+    return torch.stack(frames, 2)
+
+
+def runs(mask: Sequence[float], threshold: float = THRESHOLD) -> list[tuple[int, int]]:
+    """Maximal runs of frames above the threshold, as (first, last)."""
+    on = [t for t, m in enumerate(mask) if m > threshold]
+    starts = [t for t in on if t - 1 not in on]
+    ends = [t for t in on if t + 1 not in on]
+    return list(zip(starts, ends, strict=True))
+
+
+def reverse(x: Tensor, mask: Tensor) -> Tensor:
+    """Each run of frames above the threshold played backwards: x'_t = (1−m_t)·x_t + m_t·x_{first+last−t}.
+
+    Inputs [P,3,T,H,W], masks [P,T]; differentiable in the mask, but for which frames make a run. (The authors' code
+    takes m of a run's first half for both halves, which leaves the second half to the penalties alone.)
+    """
+    order = torch.arange(x.shape[2]).repeat(len(x), 1)
+    for row, values in zip(order, mask.detach().tolist(), strict=True):
+        for first, last in runs(values):
+            row[first : last + 1] = row[first : last + 1].flip(0)
+    swapped = x.gather(2, order.to(x.device)[:, None, :, None, None].expand_as(x))
+    return x + mask[:, None, :, None, None] * (swapped - x)
+
+
+@dataclass(frozen=True)
+class TemporalFreeze:
+    """Freeze mask: minimise λ1·‖m‖₁ + λ2·Σ|m_t − m_{t−1}|^β + s(freeze(x, m)); the map is m, constant over a frame.
+
+    m = sigmoid of what Adam moves. The start is the shortest run of frames, centred, that reaches 90 % of the drop that
+    freezing everything makes. The result is the mask of least loss met. Details: runs above 0.1, and the score of the
+    clip, of the clip frozen and of the clip reversed by this mask. One backward pass an iteration.
+    """
+
+    objective: Objective = "probability"
+    iterations: int = 300
+    sparsity: float = 0.01  # λ1
+    smoothness: float = 0.02  # λ2; the authors' code counts every difference but the first and last twice
+    beta: float = 3.0  # β
+    learning_rate: float = 0.2  # of Adam; the authors' PyTorch code (TensorFlow: 0.001 in 100 iterations)
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        _check(self.iterations, self.beta)
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "temporal_freeze", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        return _Search(batch, freeze, self).maps()
+
+
+@dataclass(frozen=True)
+class TemporalReverse:
+    """Reverse mask: as `TemporalFreeze`, with runs of frames played backwards in place of frozen.
+
+    Which frames make a run changes by jumps while the mask moves: the result is the mask of least loss met.
+    """
+
+    objective: Objective = "probability"
+    iterations: int = 300
+    sparsity: float = 0.01  # λ1
+    smoothness: float = 0.02  # λ2
+    beta: float = 3.0  # β
+    learning_rate: float = 0.2  # of Adam
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        _check(self.iterations, self.beta)
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "temporal_reverse", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        return _Search(batch, reverse, self).maps()
+
+
+def _check(iterations: int, beta: float) -> None:
+    refuse(iterations >= 1, "1 iteration or more", iterations)
+    refuse(beta >= 1, "beta of 1 or more", beta)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """One call of one of the two methods, which differ in how a mask changes clips."""
+
+    batch: Batch
+    change: Callable[[Tensor, Tensor], Tensor]
+    method: "TemporalFreeze | TemporalReverse"
+
+    def maps(self) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Maps [N,T,H,W] and details."""
+        model = self.batch.model
+        with recording(model.net):
+            x = self.batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
+            parts = [slice(c.start, c.stop) for c in chunks(len(self.batch.clips), model.batch_size)]
+            mask = torch.cat([self._chunk(x[part], self.batch.targets[part]) for part in parts])
+            return mask[:, :, None, None].expand(-1, -1, *model.grid[1:]), self._facts(x, mask)
+
+    def _chunk(self, x: Tensor, targets: Sequence[int]) -> Tensor:
+        """Masks [P,T] of least loss met."""
+        method, best = self.method, torch.full((len(x),), torch.inf, device=x.device)
+        kept = torch.zeros(len(x), x.shape[2], device=x.device)
+
+        def loss(parameters: Tensor, _: Sequence[int], __: int) -> Tensor:
+            mask = parameters.sigmoid()
+            penalty = method.sparsity * mask.sum(1) + method.smoothness * total_variation(mask, method.beta)
+            value = penalty + network_loss(
+                self.batch.model, self.change(x, mask), targets, lambda z, y: score(z, y, method.objective)
+            )
+            better = value.detach() < best
+            best[better], kept[better] = value.detach()[better], mask.detach()[better]
+            return value
+
+        start = torch.stack([self._start(clip[None], y) for clip, y in zip(x, targets, strict=True)])
+        descend(start, loss, method.iterations, Adam(method.learning_rate), clamp=False)
+        return kept
+
+    def _start(self, x: Tensor, target: int) -> Tensor:
+        """Parameters [T] of the shortest centred run that makes 90 % of the full perturbation's drop."""
+        frames = x.shape[2]
+        centred = torch.ones((frames + 1) // 2, frames, device=x.device)  # row i: i frames off at each end
+        for off, row in enumerate(centred):
+            row[:off] = 0
+            row[frames - off :] = 0
+        shown = torch.cat([x, *(self.change(x, row[None]) for row in centred)])
+        value = score(logits(self.batch.model, shown), [target] * len(shown), self.method.objective)
+        drop, enough = value[0] - value[1:], 0
+        while enough + 1 < len(centred) and drop[0] > 0 and drop[enough + 1] >= ENOUGH * drop[0]:
+            enough += 1
+        return START * (2 * centred[enough] - 1)
+
+    def _facts(self, x: Tensor, mask: Tensor) -> list[dict[str, Any]]:
+        """Runs and scores of every clip's mask."""
+        model, targets = self.batch.model, self.batch.targets
+        shown = (x, freeze(x, mask), reverse(x, mask))
+        values = [score(logits(model, v), targets, self.method.objective).tolist() for v in shown]
+        names = ("runs", "score", "score_frozen", "score_reversed")
+        return [dict(zip(names, facts, strict=True)) for facts in zip(map(runs, mask.tolist()), *values, strict=True)]

@@ -1,0 +1,1 @@
+"""Attribution from the scores of perturbed clips."""

@@ -1,0 +1,104 @@
+"""Occlusion: hide a part of the clip and see how much of the score goes.
+
+Letters: T×H×W the grid. Zeiler and Fergus 2014 (arXiv 1311.2901), with windows in space and time, or supervoxels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxplain.attribution.passes import base_input, scores
+from voxplain.attribution.perturbation.masked_clips import (
+    Sides,
+    batch_slices,
+    blend,
+    box,
+    cuboids,
+    region_labels,
+    region_scores,
+    region_values,
+)
+from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.model import Objective, VideoModel, stack
+from voxplain.segment import SLIC, Segmenter
+from voxplain.video import Clip
+
+__all__ = ["Occlusion", "SupervoxelOcclusion"]
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """Mean over the windows on a voxel of s(x) − s(x with the window hidden).
+
+    Windows are cuboids that slide over the clip; the last one along each side is flush with its end. One forward a
+    window. Zeiler and Fergus 2014 (arXiv 1311.2901), a grey square over pictures.
+    """
+
+    window: Sides = (0.25, 0.15, 0.15)  # along t, y, x: floats are shares of the clip's side, whole numbers voxels
+    stride: Sides | None = None  # the same; None: half a window
+    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
+    objective: Objective = "log_odds"  # the paper: "probability", which hides what happens near 0 and 1
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "occlusion", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> Tensor:
+        full = scores(batch.model, batch.x, batch.targets, self.objective).cpu()
+        hidden = base_input(batch.model, stack(batch.clips), self.fill)
+        return torch.stack(
+            [
+                self._one(batch.model, x, h, y, float(s))
+                for x, h, y, s in zip(batch.x, hidden, batch.targets, full, strict=True)
+            ]
+        )
+
+    def _one(self, model: VideoModel, x: Tensor, hidden: Tensor, target: int, full: float) -> Tensor:
+        size, corners = cuboids(model.grid, self.window, self.stride)
+        total, seen = torch.zeros(2, *model.grid, dtype=torch.float64)
+        for part in batch_slices(len(corners), model.batch_size):
+            keep = torch.ones(len(corners[part]), *model.grid, dtype=torch.bool)
+            places = [box(corner, size) for corner in corners[part]]
+            for mask, place in zip(keep, places, strict=True):
+                mask[place] = False
+            pictures = blend(x, hidden, keep.to(x.device))
+            left = scores(model, pictures, [target] * len(pictures), self.objective).cpu()
+            for place, s in zip(places, left.tolist(), strict=True):
+                total[place] += full - s
+                seen[place] += 1
+        return total / seen
+
+
+@dataclass(frozen=True)
+class SupervoxelOcclusion:
+    """s(x) − s(x with the voxel's supervoxel hidden), averaged over the segmenter's levels.
+
+    One forward a supervoxel. Voxels that a level dropped count as one region of that level.
+    """
+
+    segmenter: Segmenter = field(default_factory=SLIC)
+    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
+    objective: Objective = "log_odds"
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "supervoxel_occlusion", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        hidden = base_input(batch.model, stack(batch.clips), self.fill)
+        full = scores(batch.model, batch.x, batch.targets, self.objective).double().cpu().numpy()
+        maps, details = [], []
+        for clip, x, h, y, s in zip(batch.clips, batch.x, hidden, batch.targets, full, strict=True):
+            levels = region_labels(self.segmenter, clip)
+            drops = []
+            for labels in levels:
+                shown = ~np.eye(labels.max() + 1, dtype=bool)
+                drops.append(s - region_scores(batch.model, x, h, labels, shown, y, self.objective))
+            found = [region_values(labels, drop) for labels, drop in zip(levels, drops, strict=True)]
+            maps.append(torch.stack(found).mean(0))
+            details.append({"regions": sum(len(drop) for drop in drops)})
+        return torch.stack(maps), details

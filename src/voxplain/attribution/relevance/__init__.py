@@ -1,0 +1,1 @@
+"""Attribution by relevance that is propagated backwards through the network."""

@@ -1,0 +1,173 @@
+"""DeepLIFT, rescale rule: what each voxel contributes to the difference of the logit from that of a reference clip.
+
+Letters: x an activation of the clip, x⁰ the same activation of the reference, Δx = x − x⁰.
+Shrikumar, Greenside, Kundaje 2017 (arXiv 1704.02685); max pools as in Lundberg and Lee 2017 (arXiv 1705.07874).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from voxplain.attribution.gradients.path import completeness_gaps
+from voxplain.attribution.passes import base_input, forward, recording
+from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.attribution.reduce import Channels, over_channels
+from voxplain.attribution.relevance.nodes import ROUTING, before, is_live, node_name
+from voxplain.attribution.relevance.operations import ACTIVATIONS, canonical, first_argument, plain_value, put_back
+from voxplain.attribution.relevance.relevance_pass import frozen, full_precision
+from voxplain.errors import ModelError
+from voxplain.model import VideoModel, stack
+from voxplain.video import Clip
+
+__all__ = ["DeepLIFT"]
+
+MAXIMA = frozenset(("amax", *(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3))))
+OPERATIONS = """
+Convolution Addmm Mm Bmm Linear NativeBatchNorm CudnnBatchNorm MiopenBatchNorm Mean Sum Add Sub Rsub Neg Mul Div
+AvgPool2D AvgPool3D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D
+"""
+LINEAR = frozenset(f"{n}Backward" for n in OPERATIONS.split())
+# Linear in one argument at a time.
+PRODUCTS = frozenset(f"{n}Backward" for n in ("Convolution", "Addmm", "Mm", "Bmm", "Linear", "Mul", "NativeBatchNorm"))
+# Routes that depend on the values.
+CHOOSING = """
+MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D AdaptiveMaxPool3D Amax Max Maximum MaskedFill Where
+"""
+ALLOWED = LINEAR | (ROUTING - {f"{n}Backward" for n in CHOOSING.split()})
+OTHERS = (
+    "expected {} to run the same operations on the clip and on its reference, got others; use a gradient or "
+    "perturbation method"
+)
+SMALL = 1e-6  # Δx below this share of x is rounding: the derivative takes the place of Δy/Δx
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedOperation:
+    """One call of a non-linear operation on the reference."""
+
+    name: str
+    x: Tensor
+    y: Tensor
+
+
+class _Multiplier(torch.autograd.Function):
+    """An operation whose backward is DeepLIFT's multiplier in place of the derivative."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, now: "RecordedOperation", seen: "RecordedOperation", run: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.now, ctx.seen, ctx.run = now, seen, run
+        return now.y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *m: Any) -> Any:
+        x, y, seen = ctx.now.x, ctx.now.y, ctx.seen
+        delta = x - seen.x
+        flat = delta.abs() <= SMALL * torch.maximum(x.abs(), seen.x.abs())
+        if seen.name in MAXIMA:
+            top = torch.maximum(y, seen.y)
+            # The rise above the reference goes to the clip's maximum, the fall below it to the reference's.
+            shares = _pull(ctx.run, x, m[0] * (top - seen.y)) + _pull(ctx.run, seen.x, m[0] * (y - top))
+            return torch.where(flat, _pull(ctx.run, x, m[0]), shares / torch.where(flat, 1, delta)), None, None, None
+        slope = (y - seen.y) / torch.where(flat, 1, delta)
+        return torch.where(flat, _pull(ctx.run, x, m[0]), m[0] * slope), None, None, None
+
+
+def _pull(run: Any, x: Tensor, m: Tensor) -> Tensor:
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_(True)
+        return torch.autograd.grad(run(leaf.clone()), leaf, m)[0]
+
+
+class _Mode(TorchFunctionMode):
+    """Writes down the reference's non-linear calls, or, given those, replaces the clip's by multipliers."""
+
+    def __init__(self, reference: list[RecordedOperation] | None, network: str) -> None:
+        super().__init__()
+        self.reference, self.network = reference, network
+        self.seen: list[RecordedOperation] = []
+        self.count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, canonical(func)
+        if name == "batch_norm" and (args[5] if len(args) > 5 else kwargs.get("training", False)):
+            raise ModelError("expected batch norm with stored statistics, got statistics of the batch")
+        if name not in ACTIVATIONS | MAXIMA or not any(map(is_live, (*args, *kwargs.values()))):
+            return func(*args, **kwargs)
+        x, rest, kwargs = first_argument(args, kwargs)
+        value, in_place = plain_value(func, x, rest, kwargs)
+        if not isinstance(value, Tensor):
+            return func(x, *rest, **kwargs)  # with indices: the check of the graph refuses it
+        now = RecordedOperation(name, x.detach().clone(), value.clone())
+        self.count += 1
+        if self.reference is None:
+            self.seen.append(now)
+            return func(x, *rest, **kwargs)
+        seen = self.reference[self.count - 1] if self.count <= len(self.reference) else None
+        if seen is None or (seen.name, seen.x.shape, seen.y.shape) != (name, now.x.shape, now.y.shape):
+            raise ModelError(OTHERS.format(self.network))
+        apply: Any = _Multiplier.apply
+        return put_back(x, in_place, lambda v: apply(v, now, seen, lambda u: func(u, *rest, **kwargs)))
+
+
+def _check(z: Tensor, network: str) -> None:
+    """Refuse logits that depend on the clip through an operation that is neither linear nor a multiplier."""
+    if z.grad_fn is None:
+        raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
+    own = _Multiplier._backward_cls
+    for node in before(z.grad_fn):
+        name = node_name(node)
+        fed = [n is not None for n, _ in node.next_functions]
+        product = (name in PRODUCTS and sum(fed) > 1) or (name == "DivBackward" and fed[1:] == [True])
+        if product or not (isinstance(node, own) or name in ALLOWED):
+            what = "a product of two activations" if product else name.removesuffix("Backward")
+            raise ModelError(
+                "expected linear operations, elementwise activations and max pools of tensors, got "
+                f"{what} in {network}; use a gradient or perturbation method"
+            )
+
+
+def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Multipliers m [N,3,T,H,W] of inputs and references, and the logits' differences [N]."""
+    model = batch.model
+    with recording(model.net), frozen(model.net), full_precision():
+        rows = torch.arange(len(batch.x))
+        with _Mode(None, model.name) as first:
+            # Recorded as the second pass is, so that both see the same operations; its graph goes at once.
+            z0 = forward(model, reference.detach().clone().requires_grad_(True).clone())[rows, batch.targets].detach()
+        leaf = batch.x.detach().clone().requires_grad_(True)
+        with _Mode(first.seen, model.name) as second:
+            z = forward(model, leaf.clone())
+        if second.count != first.count:
+            raise ModelError(OTHERS.format(model.name))
+        _check(z, model.name)
+        z = z[rows, batch.targets]
+        (m,) = torch.autograd.grad(z.sum(), leaf)
+    return m.float(), (z - z0).detach()
+
+
+@dataclass(frozen=True)
+class DeepLIFT:
+    """m·Δx with m propagated from the target's logit: Δy/Δx at activations, weights at linear operations.
+
+    *Summation to delta*: the signed values add up to the difference of the logits of clip and reference;
+    ``details["completeness_gap"]`` is how far they are from it, relative to it: rounding only.
+    """
+
+    baseline: str = "black"  # the reference, a fill of voxplain.perturb; as for integrated gradients
+    channels: Channels = "signed"  # the sum over colours keeps what adds up
+
+    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
+        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
+        return attribute(self, "deep_lift", self._maps, model, clip, target)
+
+    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+        reference = base_input(batch.model, stack(batch.clips), self.baseline)
+        m, rise = multipliers(batch, reference)
+        values = m * (batch.x - reference).float()
+        return over_channels(values, self.channels), [{"completeness_gap": g} for g in completeness_gaps(values, rise)]

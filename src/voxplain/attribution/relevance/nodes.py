@@ -1,0 +1,219 @@
+"""Nodes of autograd's graph that carry relevance in place of gradients, and the check that no other node is in it.
+
+Forward, a node computes what the network computes; backward, what arrives is relevance, and what leaves is shared by a
+rule. Between them autograd's own backward of views, concatenations, padding, indexing and max pools hands relevance on
+rightly: each only says where a value came from.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxplain.attribution.relevance.rules import Affine, Box, Rule
+from voxplain.errors import ModelError
+
+__all__ = [
+    "ROUTING",
+    "Setting",
+    "Step",
+    "add_up",
+    "before",
+    "check_graph",
+    "is_live",
+    "made_by",
+    "node_name",
+    "passed",
+    "rescaled",
+    "step_of",
+    "weighted",
+]
+
+# Backward nodes that route values: each output value is one input value. Where one input is read several times
+# their backward adds up, where it is not read it gets nothing; nothing is scaled.
+ROUTES = """
+View UnsafeView ReshapeAlias Alias Transpose Permute T Squeeze Unsqueeze Movedim AsStrided Clone ToCopy
+Select Slice Split SplitWithSizes UnsafeSplit Unbind Cat Stack Index IndexSelect Gather Expand Repeat Roll Flip
+MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D AdaptiveMaxPool3D Amax Max Maximum MaskedFill Where
+ConstantPadNd ReplicationPad1D ReplicationPad2D ReplicationPad3D ReflectionPad1D ReflectionPad2D ReflectionPad3D
+PixelShuffle PixelUnshuffle NativeChannelShuffle Unfold
+"""
+ROUTING = frozenset(f"{n}Backward" for n in ROUTES.split()) | {"CopyBackwards", "CopySlices", "AccumulateGrad"}
+
+# Which rule a step takes; "fixed": no weights; "head": the last layer with weights; "above": sums that follow it.
+KINDS = ("conv", "dense", "fixed", "first", "head", "above")
+
+
+@dataclass(eq=False)
+class Setting:
+    """What all nodes of one pass share: the rule of each kind of step, and what is known of the clip."""
+
+    rules: dict[str, Rule]  # by KINDS; read when relevance flows back
+    leaf: Tensor  # the clip
+    bounds: tuple[Tensor, Tensor]  # least and greatest value of each of its voxels
+    fold: bool = True  # batch norm into the layer before it; False: passed over
+    evidence: bool = False  # relevance that enters a recurrent layer is rescaled to a sum of T for each clip
+    recurrent: int = 0  # recurrent layers met
+
+
+@dataclass(eq=False)
+class Step:
+    """One call of a layer: what a node needs to share relevance."""
+
+    setting: Setting
+    layer: Affine
+    kind: str
+    source: Tensor  # the layer's input, with its graph
+    box: Box | None = None
+
+    def relevance(self, x: Tensor, r: Tensor) -> Tensor:
+        """What the inputs get of the relevance r of the outputs, in float32 or better."""
+        to, box = torch.promote_types(x.dtype, torch.float32), self.box
+        if box is not None:
+            box = Box(box.low.to(to), box.high.to(to), box.here.to(to))
+        return self.setting.rules[self.kind](self.layer.to(to), x.to(to), r.to(to), box).to(x.dtype)
+
+
+class _Rule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Step, run: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.step = step
+        ctx.save_for_backward(x)
+        return run(x)
+
+    @staticmethod
+    def backward(ctx: Any, *r: Any) -> Any:
+        return ctx.step.relevance(ctx.saved_tensors[0], r[0]), None, None
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, name: str, run: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.of, ctx.dtype = name, x.dtype
+        return run(x)
+
+    @staticmethod
+    def backward(ctx: Any, *r: Any) -> Any:
+        return r[0].to(ctx.dtype), None, None
+
+
+class _Rescale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *r: Any) -> Any:
+        total = r[0].sum((0, 2), keepdim=True)
+        return torch.where(total > 0, r[0] * len(r[0]) / total, 0)
+
+
+OWN: Any = tuple(f._backward_cls for f in (_Rule, _Pass, _Rescale))
+
+
+def is_live(value: Any) -> bool:
+    """Whether a value depends on the clip."""
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def passed(x: Tensor, run: Callable[[Tensor], Tensor], name: str) -> Tensor:
+    """``run(x)``, elementwise, whose relevance goes to x unchanged."""
+    return _Pass.apply(x, name, run) if is_live(x) else run(x)
+
+
+def weighted(setting: Setting, x: Tensor, layer: Affine, kind: str, run: Callable[[Tensor], Tensor]) -> Tensor:
+    """``run(x)``, the layer's output, whose relevance is shared by the rule of its kind, or of input layers."""
+    if not is_live(x):
+        return run(x)
+    box = None
+    if kind != "fixed" and not any(map(_has_weights, before(x.grad_fn, _has_weights))):
+        kind, box = "first", _box(setting, x)
+    step = Step(setting, layer, kind, x, box)
+    return _Rule.apply(x, step, run)
+
+
+def add_up(setting: Setting, terms: list[Tensor], rest: Tensor | None, value: Tensor) -> Tensor:
+    """``value``, the sum of terms that depend on the clip and a rest that does not; shared as by a layer of ones."""
+    terms = [t.to(value.dtype).expand(value.shape) for t in terms]
+    layer = Affine(lambda v, _: v.sum(-1), bias=rest)
+    return weighted(setting, torch.stack(terms, -1), layer, "fixed", lambda _: value)
+
+
+def rescaled(x: Tensor) -> Tensor:
+    """Sequences [T,N,F] as they are, whose relevance is rescaled to a sum of T over steps and units for each clip."""
+    return _Rescale.apply(x) if is_live(x) else x
+
+
+def step_of(x: Tensor) -> Step | None:
+    """The step that made a tensor, None where something else did."""
+    node: Any = x.grad_fn
+    return node.step if isinstance(node, OWN[0]) else None
+
+
+def made_by(x: Tensor, names: frozenset[str]) -> bool:
+    """Whether a tensor is the output of one of the named activations, at most viewed otherwise since."""
+    node: Any = x.grad_fn
+    while node is not None and not isinstance(node, OWN):
+        inputs = [n for n, _ in node.next_functions if n is not None]
+        node = inputs[0] if node_name(node) in ROUTING and len(inputs) == 1 else None
+    return node is not None and getattr(node, "of", None) in names
+
+
+def node_name(node: Any) -> str:
+    """The kind of an autograd node, as in AddBackward: without the number that versions of PyTorch give it."""
+    return re.sub(r"\d+$", "", node.name().rpartition("::")[2])
+
+
+def before(root: Any, stop: Callable[[Any], bool] = lambda _: False) -> Iterator[Any]:
+    """The nodes that a node rests on, itself first, each once; not what lies before a node where ``stop`` says so."""
+    found: set[Any] = set()
+    queue = [root]
+    while queue:
+        node = queue.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        yield node
+        if not stop(node):
+            queue += [n for n, _ in node.next_functions]
+
+
+def _has_weights(node: Any) -> bool:
+    return isinstance(node, OWN[0]) and node.step.layer.weight is not None
+
+
+def _box(setting: Setting, x: Tensor) -> Box | None:
+    """The bounds of a layer's input that is the clip itself, at most moved and padded; None for any other input."""
+    if any(isinstance(node, OWN) for node in before(x.grad_fn, lambda n: isinstance(n, OWN))):
+        return None
+    v = torch.zeros_like(x, requires_grad=True)
+    with torch.enable_grad():
+        # What moved the clip here is linear, g = Sᵀv; so ∂⟨g,l⟩/∂v = S·l moves its bounds the same way.
+        g = torch.autograd.grad(x, setting.leaf, v, create_graph=True)[0]
+        low, high, here = (
+            torch.autograd.grad(g, v, bound, retain_graph=True)[0]
+            for bound in (*setting.bounds, torch.ones_like(setting.leaf))
+        )
+    return Box(low, high, here)
+
+
+def check_graph(z: Tensor, network: str) -> None:
+    """Mark the last layers with weights and the sums above them; refuse a graph with a node that is no one's.
+
+    Raises ModelError where logits do not depend on the clip, or depend on it through an operation without a rule.
+    """
+    if z.grad_fn is None:
+        raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
+    for node in before(z.grad_fn, _has_weights):
+        if isinstance(node, OWN[0]):
+            node.step.kind = "above" if node.step.kind == "fixed" else "head"
+    for node in before(z.grad_fn):
+        if not isinstance(node, OWN) and node_name(node) not in ROUTING:
+            operation = node_name(node).removesuffix("Backward")
+            raise ModelError(
+                f"expected operations with a relevance rule (convolutions, linear and recurrent layers, batch norm, "
+                f"pools, sums, activations, views), got {operation} in {network}; use a gradient or perturbation method"
+            )

@@ -1,0 +1,239 @@
+"""What each operation of a network becomes in a relevance pass, by the operation's name.
+
+Operations not named here run as they are; whether relevance may flow through them is for `check_graph` to say.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from voxplain.attribution.relevance.nodes import Setting, add_up, is_live, made_by, passed, step_of, weighted
+from voxplain.attribution.relevance.recurrent import RECURRENT
+from voxplain.attribution.relevance.rules import Affine
+from voxplain.errors import ModelError
+
+__all__ = ["ACTIVATIONS", "RelevanceMode", "canonical", "first_argument", "plain_value", "put_back"]
+
+ELEMENTWISE = """
+relu relu6 leaky_relu prelu rrelu elu celu selu gelu silu mish hardswish hardtanh hardsigmoid softplus softsign
+tanhshrink threshold logsigmoid log_sigmoid sigmoid tanh clamp clamp_min clamp_max clip
+"""
+ACTIVATIONS = frozenset(ELEMENTWISE.split())
+# A product with one of these is a gate: the signal takes all relevance (Arras et al. 2017, arXiv 1706.07206).
+GATES = frozenset({"sigmoid", "hardsigmoid"})
+AVERAGES = ("mean", "sum", *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)))
+ALIASES = {
+    "iadd": "add",
+    "radd": "add",
+    "isub": "sub",
+    "subtract": "sub",
+    "imul": "mul",
+    "rmul": "mul",
+    "multiply": "mul",
+    "truediv": "div",
+    "itruediv": "div",
+    "divide": "div",
+    "true_divide": "div",
+    "negative": "neg",
+    "mm": "matmul",
+}
+
+Handler = Callable[[Setting, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+def canonical(func: Any) -> str:
+    """One name for torch.add, Tensor.add_, + and +=."""
+    name = getattr(func, "__name__", "").strip("_")
+    return ALIASES.get(name, name)
+
+
+def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The operation's input, and its other arguments."""
+    if args:
+        return args[0], args[1:], kwargs
+    return kwargs["input"], (), {k: v for k, v in kwargs.items() if k != "input"}
+
+
+def plain_value(func: Any, x: Any, rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, bool]:
+    """What the operation gives, without a graph, and whether it writes into its first argument."""
+
+    def bare(value: Any) -> Any:
+        return value.detach() if isinstance(value, Tensor) else value
+
+    exploration = x.detach().clone() if isinstance(x, Tensor) else x
+    before = exploration._version if isinstance(exploration, Tensor) else 0
+    with torch.no_grad():
+        value = func(exploration, *map(bare, rest), **{k: bare(v) for k, v in kwargs.items()})
+    return value, isinstance(exploration, Tensor) and exploration._version != before
+
+
+def put_back(x: Tensor, in_place: bool, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """``make(x)``, written into x where the network does so."""
+    return x.copy_(make(x.clone())) if in_place else make(x)
+
+
+def _activation(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x, rest, kwargs = first_argument(args, kwargs)
+    value, in_place = plain_value(func, x, rest, kwargs)
+    return put_back(x, in_place, lambda v: passed(v, lambda _: value, canonical(func)))
+
+
+def _average(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x, rest, kwargs = first_argument(args, kwargs)
+    layer = Affine(lambda v, _: func(v, *rest, **kwargs))
+    return weighted(setting, x, layer, "fixed", lambda v: func(v, *rest, **kwargs))
+
+
+def _convolution(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _with_weights(setting, func, "conv", *args, **kwargs)
+
+
+def _linear(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _with_weights(setting, func, "dense", *args, **kwargs)
+
+
+def _with_weights(
+    setting: Setting,
+    func: Any,
+    kind: str,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *rest: Any,
+    **k: Any,
+) -> Any:
+    if is_live(weight) or is_live(bias):  # the check of the graph refuses it by name
+        return func(input, weight, bias, *rest, **k)
+    along = tuple(range(1, weight.ndim)) if kind == "conv" else (-1,)
+    wide = bias if bias is None or kind == "dense" else bias.reshape(-1, *[1] * (weight.ndim - 2))
+    layer = Affine(lambda v, w: func(v, w, None, *rest, **k), weight, wide, along)
+    return weighted(setting, input, layer, kind, lambda v: func(v, weight, bias, *rest, **k))
+
+
+def _matmul(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    a, b = _pair(args, kwargs)
+    if not is_live(a) or is_live(b) or b.ndim != 2:
+        return func(*args, **kwargs)  # not linear: the check of the graph refuses it by name
+    return weighted(setting, a, Affine(func, b, None, (-1,)), "dense", lambda v: func(v, b))
+
+
+def _batch_norm(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Folded into the convolution or linear layer right before it; passed over where there is none."""
+    if func is not F.batch_norm:
+        return func(*args, **kwargs)
+    return _normalise(setting, *args, **kwargs)
+
+
+def _normalise(
+    setting: Setting,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    mean, variance = running_mean, running_var
+    if training or mean is None or variance is None:
+        raise ModelError(
+            "expected batch norm with stored statistics, got statistics of the batch; evaluate the network"
+        )
+    value = F.batch_norm(input.detach(), mean, variance, weight, bias, False, momentum, eps)
+    step = step_of(input) if setting.fold else None
+    rows = None if step is None or step.layer.weight is None else len(step.layer.weight)
+    if step is None or rows != len(mean) or (step.kind == "dense" and input.ndim != 2):
+        return passed(input, lambda _: value, "batch_norm")
+    old, scale = step.layer, (variance + eps).rsqrt() if weight is None else weight * (variance + eps).rsqrt()
+    wide = (-1, *[1] * (input.ndim - 2))
+    assert old.weight is not None
+    start = (0.0 if old.bias is None else old.bias.flatten()) - mean
+    shift = start * scale + (0.0 if bias is None else bias)
+    layer = Affine(
+        old.apply, old.weight * scale.reshape(-1, *[1] * (old.weight.ndim - 1)), shift.reshape(wide), old.axes
+    )
+    kind = "dense" if old.axes == (-1,) else "conv"
+    return weighted(setting, step.source, layer, kind, lambda _: value)
+
+
+def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    named = [kwargs[k] for k in ("input", "other", "mat2") if k in kwargs]
+    a, b, *_ = (*args, *named)
+    return a, b
+
+
+def _sum(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    a, b = _pair(args, kwargs)
+    factor, name = kwargs.get("alpha", 1), canonical(func)
+    value, in_place = plain_value(func, a, (b,), {k: v for k, v in kwargs.items() if k == "alpha"})
+    factors = (-factor, 1) if name == "rsub" else (1, -factor if name == "sub" else factor)
+
+    def make(left: Any) -> Tensor:
+        terms, rest = [], torch.zeros((), dtype=value.dtype, device=value.device)
+        for term, by in zip((left, b), factors, strict=True):
+            if is_live(term):
+                terms.append(term if by == 1 else passed(term, partial(torch.mul, other=by), "mul"))
+            else:
+                rest = rest + by * torch.as_tensor(term, dtype=value.dtype, device=value.device)
+        return add_up(setting, terms, rest if bool((rest != 0).any()) else None, value)
+
+    return put_back(a, in_place, make)
+
+
+def _product(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    a, b = _pair(args, kwargs)
+    both = is_live(a) and is_live(b)
+    if canonical(func) == "div" and (is_live(b) or kwargs.get("rounding_mode")):
+        return func(*args, **kwargs)  # not linear: the check of the graph refuses it by name
+    if both and made_by(a, GATES) == made_by(b, GATES):
+        raise ModelError(
+            "expected products with a constant or with one sigmoid gate, got a product of two activations; "
+            "use a gradient or perturbation method"
+        )
+    first = is_live(a) and not (both and made_by(a, GATES))
+    value, in_place = plain_value(func, a, (b,), {})
+    return put_back(
+        a, in_place, lambda left: passed((left if first else b).expand(value.shape), lambda _: value, "mul")
+    )
+
+
+def _negative(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value, in_place = plain_value(func, args[0], args[1:], kwargs)
+    return put_back(args[0], in_place, lambda v: passed(v, lambda _: value, "neg"))
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(ACTIVATIONS, _activation),
+    **dict.fromkeys(AVERAGES, _average),
+    **{f"conv{n}d": _convolution for n in (1, 2, 3)},
+    **dict.fromkeys(("add", "sub", "rsub"), _sum),
+    **dict.fromkeys(("mul", "div"), _product),
+    **RECURRENT,
+    "linear": _linear,
+    "matmul": _matmul,
+    "batch_norm": _batch_norm,
+    "neg": _negative,
+}
+
+
+class RelevanceMode(TorchFunctionMode):
+    """While on, operations on what depends on the clip are those of `HANDLERS`."""
+
+    def __init__(self, setting: Setting) -> None:
+        """For one pass."""
+        super().__init__()
+        self.setting = setting
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation."""
+        kwargs = kwargs or {}
+        handler = HANDLERS.get(canonical(func)) if torch.is_grad_enabled() else None
+        if handler is None or not any(map(is_live, (*args, *kwargs.values()))):
+            return func(*args, **kwargs)
+        return handler(self.setting, func, args, kwargs)

@@ -1,0 +1,155 @@
+"""Recurrent layers in a relevance pass: RNN (tanh, ReLU), LSTM and GRU, layers and cells, unrolled step by step.
+
+Letters: T steps, N clips, F inputs, U units; x_t the step's input [N,F], h the state [N,U]. A unit's pre-activation is
+one linear layer of [x_t, h]. Gates take no relevance, the signals they multiply take all of it (Arras et al. 2017,
+arXiv 1706.07206); a state that is a sum, c = f·c + i·g, shares as every sum does.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from voxplain.attribution.relevance.nodes import Setting, add_up, is_live, passed, rescaled, weighted
+from voxplain.attribution.relevance.rules import Affine
+from voxplain.errors import ModelError
+
+__all__ = ["RECURRENT"]
+
+States = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
+Weights = list[Tensor]  # w_ih, w_hh and, unless without bias, b_ih, b_hh
+StepFunction = Callable[[Setting, Tensor, States, Weights], States]
+
+
+def _linear(setting: Setting, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
+    layer = Affine(lambda v, weight: F.linear(v, weight), w, b, (-1,))  # type: ignore[arg-type]
+    return weighted(setting, x, layer, "dense", lambda v: F.linear(v, w, b))
+
+
+def _joint(setting: Setting, x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
+    """w_ih x + w_hh h + b for some rows, as one linear layer of [x, h]."""
+    w = torch.cat([weights[0][rows], weights[1][rows]], 1)
+    b = weights[2][rows] + weights[3][rows] if len(weights) == 4 else None
+    return _linear(setting, torch.cat([x, h], -1), w, b)
+
+
+def _gate(x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
+    with torch.no_grad():
+        biases = weights[2:] or [None, None]  # type: ignore[list-item]
+        parts = zip((x, h), weights[:2], biases, strict=True)
+        return torch.stack([F.linear(v, w[rows], b if b is None else b[rows]) for v, w, b in parts]).sum(0).sigmoid()
+
+
+def _rows(weights: Weights, parts: int) -> list[slice]:
+    n = len(weights[0]) // parts
+    return [slice(i * n, (i + 1) * n) for i in range(parts)]
+
+
+def _times(x: Tensor, gate: Tensor) -> Tensor:
+    return passed(x, lambda v: v * gate, "mul")
+
+
+def _sum(setting: Setting, terms: list[Tensor]) -> Tensor:
+    value = torch.stack([t.detach() for t in terms]).sum(0)
+    live = [t for t in terms if is_live(t)]
+    rest = [t for t in terms if not is_live(t)]
+    return add_up(setting, live, torch.stack(rest).sum(0) if rest else None, value) if live else value
+
+
+def _rnn(act: Callable[[Tensor], Tensor]) -> StepFunction:
+    def step(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
+        return (passed(_joint(setting, x, states[0], weights, slice(None)), act, act.__name__),)
+
+    return step
+
+
+def _lstm(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
+    h, c = states
+    at_i, at_f, at_g, at_o = _rows(weights, 4)
+    i, f, o = (_gate(x, h, weights, rows) for rows in (at_i, at_f, at_o))
+    g = passed(_joint(setting, x, h, weights, at_g), torch.tanh, "tanh")
+    c = _sum(setting, [_times(c, f), _times(g, i)])
+    return passed(c, lambda v: o * torch.tanh(v), "tanh"), c
+
+
+def _gru(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
+    h = states[0]
+    at_r, at_z, at_n = _rows(weights, 3)
+    r, z = (_gate(x, h, weights, rows) for rows in (at_r, at_z))
+    b_ih, b_hh = (b[at_n] for b in weights[2:]) if len(weights) == 4 else (None, None)
+    inner = _times(_linear(setting, h, weights[1][at_n], b_hh), r)
+    n = passed(_sum(setting, [_linear(setting, x, weights[0][at_n], b_ih), inner]), torch.tanh, "tanh")
+    return (_sum(setting, [_times(n, 1 - z), _times(h, z)]),)
+
+
+STEPS: dict[str, StepFunction] = {
+    "rnn_relu": _rnn(torch.relu),
+    "rnn_tanh": _rnn(torch.tanh),
+    "lstm": _lstm,
+    "gru": _gru,
+}
+
+
+def _unrolled(step: StepFunction, setting: Setting, x: Tensor, states: States, weights: Weights) -> list[States]:
+    """The states after each step of a sequence [T,N,F]."""
+    found: list[States] = []
+    for frame in x.unbind(0):
+        states = step(setting, frame, states, weights)
+        found.append(states)
+    return found
+
+
+def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What torch.lstm and its like give: outputs and last states of all layers, in both directions if asked."""
+    name = func.__name__
+    # Of packed sequences the second argument is the number of clips at each step, of others the state.
+    packed = name == "lstm" and isinstance(args[1], Tensor)
+    if kwargs or len(args) != 9 or packed or not isinstance(args[2], list | tuple):
+        raise ModelError(
+            f"expected {name} on a whole tensor of sequences, got a packed sequence; pad the sequences to one length"
+        )
+    x, start, flat, biased, count, _, _, both, batch_first = args
+    starts = tuple(start) if name == "lstm" else (start,)
+    per, ways = 4 if biased else 2, 2 if both else 1
+    if len(flat) != per * ways * count:
+        raise ModelError(f"expected {name} without a projection of its state, got one; use proj_size=0")
+    setting.recurrent += 1
+    seq = x.transpose(0, 1) if batch_first else x
+    seq = rescaled(seq) if setting.evidence else seq
+    last: list[States] = []
+    for layer in range(count):
+        outputs = []
+        for way in range(ways):
+            k = layer * ways + way
+            weights = list(flat[k * per : (k + 1) * per])
+            run = _unrolled(STEPS[name], setting, seq.flip(0) if way else seq, tuple(s[k] for s in starts), weights)
+            last.append(run[-1])
+            h = torch.stack([states[0] for states in run])
+            outputs.append(h.flip(0) if way else h)
+        seq = torch.cat(outputs, -1)
+    found = (seq.transpose(0, 1) if batch_first else seq, *(torch.stack(part) for part in zip(*last, strict=True)))
+    with torch.no_grad():
+        _same(name, found[0], func(*args)[0])
+    return found
+
+
+def _cell(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What torch.lstm_cell and its like give: the next state."""
+    name = func.__name__.removesuffix("_cell")
+    x, state, *weights = args
+    states = tuple(state) if name == "lstm" else (state,)
+    found = STEPS[name](setting, x, states, [w for w in weights if w is not None])
+    with torch.no_grad():
+        true = func(*args, **kwargs)
+    _same(name, found[0], true[0] if name == "lstm" else true)
+    return found if name == "lstm" else found[0]
+
+
+def _same(name: str, mine: Tensor, true: Tensor) -> None:
+    if not torch.allclose(mine.detach().float(), true.float(), rtol=1e-2, atol=1e-3):
+        raise ModelError(f"expected {name} to follow its textbook formula, got other values; use a gradient method")
+
+
+RECURRENT = {**dict.fromkeys(STEPS, _layers), **{f"{name}_cell": _cell for name in STEPS}}

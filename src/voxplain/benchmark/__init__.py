@@ -1,0 +1,1 @@
+"""Attribution methods compared: runs, retraining, label randomisation, agreement, tests, tables and figures."""

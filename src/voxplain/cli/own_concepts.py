@@ -1,0 +1,76 @@
+"""`voxplain tcav`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from voxplain.cli.network import Network, open_model
+from voxplain.concepts.settings import ConceptSettings
+from voxplain.datasets import read_clips, scan_folder
+from voxplain.explain import score_own_concepts
+from voxplain.progress import progress_bar
+from voxplain.store import write_csv
+
+__all__ = ["tcav_command"]
+
+_NONE = Network()
+
+
+def tcav_command(
+    data: Path,
+    concepts: Path,
+    *,
+    class_: Annotated[str, Parameter(name="--class")],
+    network: Network = _NONE,
+    random: Path,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    seed: int = 0,
+) -> None:
+    """Test concepts of your own: does a class rest on what the clips in these folders show?
+
+    Examples:
+        voxplain tcav data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated
+
+    Parameters
+    ----------
+    data
+        Folder of class folders.
+    concepts
+        Folder with one sub-folder of example videos per concept (at least 3 each).
+    class_
+        The class to explain.
+    random
+        Folder of unrelated videos.
+    output
+        A CSV file for the table.
+    seed
+        The same seed gives the same figures.
+    """
+    videos = scan_folder(data, part="train")
+    model = open_model(network, videos.classes, layer=network.layer[0] if network.layer else None)
+    reader, settings = model.reader(), ConceptSettings(seed=seed)
+    given = scan_folder(concepts)
+    examples = {name: read_clips(given.of_class(name), reader).clips for name in given.classes}
+    clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
+    pool = read_clips(random, reader, limit=settings.unrelated_videos, seed=seed).clips
+    found = score_own_concepts(
+        model, examples, clips, random=pool, target=class_, settings=settings, progress=progress_bar
+    )
+    Console().print(found.table(), markup=False, highlight=False, soft_wrap=True)
+    if output is not None:
+        s = found.scores
+        rows = [
+            {
+                "concept": found.names[k],
+                "score": float(s.value[k]),
+                "low": float(s.interval[k, 0]),
+                "high": float(s.interval[k, 1]),
+                "p": float(s.p_value[k]),
+                "q": float(s.q_value[k]),
+                "cav_accuracy": float(found.cavs.accuracy[k].mean()),
+            }
+            for k in s.rank
+        ]
+        write_csv(output, rows)

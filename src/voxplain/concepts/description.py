@@ -1,0 +1,122 @@
+"""What a concept looks like, measured: when in the clip and where in the picture it sits, whether it moves.
+
+Letters: M clips, K concepts, B time bins, G×G cells of the picture. Numbers only; nothing here says what a concept
+*is*. They feed the warning lights for what may be background or a shortcut.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.effect import concept_mask
+
+__all__ = ["BINS", "CELLS", "ConceptDescription", "Stability", "describe_concepts", "ranking_stability"]
+
+BINS = 16  # of a clip's length
+CELLS = 16  # a side of the picture
+CLIPS = 40  # clips looked at; more change the third digit
+RING = 1 / 16  # of the picture's side, that counts as its edge
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptDescription:
+    """Means over the clips that have the concept.
+
+    ``when`` float32 [B], share of the picture covered in each part of the clip; ``where`` float32 [G,G], how often a
+    cell is covered; ``motion`` the mean change between frames inside it over that of the whole clip; ``edge`` the
+    share of the picture's outer ring that it covers over the share of the picture (1: no preference, 0: never at the
+    edge); ``wander`` the standard deviation of its centre over clips, in picture widths.
+    """
+
+    when: np.ndarray
+    where: np.ndarray
+    motion: float
+    edge: float
+    wander: float
+
+    @property
+    def like_background(self) -> bool:
+        """Whether it sits at the edges of the picture and does not move more than the rest."""
+        return self.edge >= 1.0 and self.motion <= 1.0
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it is at the same place in every clip, and still: like a caption, a logo or a timer."""
+        return self.wander <= 0.06 and self.motion <= 0.5
+
+
+def describe_concepts(run: ConceptRun) -> list[ConceptDescription]:
+    """The character of each concept, from at most 40 clips spread over the run's."""
+    places = np.unique(np.linspace(0, len(run.clips) - 1, min(CLIPS, len(run.clips))).round().astype(int))
+    parts: list[list[ConceptDescription]] = [[] for _ in range(len(run.bank))]
+    centres: list[list[np.ndarray]] = [[] for _ in range(len(run.bank))]
+    for i in places:
+        change = _change(run.clips[i].frames)
+        for k in np.unique(run.assigned[i]):
+            if 0 <= k < len(parts):
+                mask = concept_mask(run.supervoxels[i], run.assigned[i], int(k))
+                parts[k].append(_of_clip(mask, change))
+                centres[k].append(_centre(mask))
+    return [_mean(own, np.array(at)) for own, at in zip(parts, centres, strict=True)]
+
+
+def _change(frames: np.ndarray) -> np.ndarray:
+    """Mean change of colour to the frame before, float32 [T,H,W]; the first frame repeats the second's."""
+    if len(frames) < 2:
+        return np.zeros(frames.shape[:3], np.float32)
+    steps = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean(-1, dtype=np.float32)
+    return np.concatenate([steps[:1], steps])
+
+
+def _of_clip(mask: np.ndarray, change: np.ndarray) -> ConceptDescription:
+    t, h, w = mask.shape
+    covered = mask.mean((1, 2))
+    when = np.interp((np.arange(BINS) + 0.5) / BINS, (np.arange(t) + 0.5) / t, covered).astype(np.float32)
+    where = np.asarray(Image.fromarray(mask.mean(0, dtype=np.float32)).resize((CELLS, CELLS), Image.Resampling.BOX))
+    total = float(change.mean())
+    motion = float(change[mask].mean()) / total if total > 0 else 0.0
+    ring = np.ones((h, w), bool)
+    y, x = max(1, round(h * RING)), max(1, round(w * RING))
+    ring[y:-y, x:-x] = False
+    return ConceptDescription(when, where, motion, float(mask[:, ring].mean() / mask.mean()), 0.0)
+
+
+def _centre(mask: np.ndarray) -> np.ndarray:
+    """The centre of a mask in the picture, in picture heights and widths."""
+    y, x = np.nonzero(mask.any(0))
+    return np.array([y.mean() / mask.shape[1], x.mean() / mask.shape[2]])
+
+
+def _mean(parts: list[ConceptDescription], centres: np.ndarray) -> ConceptDescription:
+    if not parts:
+        return ConceptDescription(np.zeros(BINS, np.float32), np.zeros((CELLS, CELLS), np.float32), 0.0, 0.0, 0.0)
+    return ConceptDescription(
+        np.mean([p.when for p in parts], 0),
+        np.mean([p.where for p in parts], 0),
+        float(np.mean([p.motion for p in parts])),
+        float(np.mean([p.edge for p in parts])),
+        float(np.sqrt(centres.var(0).sum())) if len(parts) > 1 else float("nan"),
+    )
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How much of the ranking survives other draws of clips (direct effect) or of random sets (TCAV)."""
+
+    top: float  # share of draws in which the same concept comes first
+    correlation: float  # mean rank correlation (Spearman) of the draws with the ranking
+
+
+def ranking_stability(scores: np.ndarray, draws: int = 200, seed: int = 0) -> Stability:
+    """Bootstrap over the R repeats of scores [K,R]; an absent concept (NaN) counts as no effect."""
+    values = np.nan_to_num(scores.astype(np.float64))
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([values[:, rng.integers(0, values.shape[1], values.shape[1])].mean(1) for _ in range(draws)])
+    first = values.mean(1)
+    if len(first) < 2:
+        return Stability(1.0, 1.0)
+    ranks = np.argsort(np.argsort(np.vstack([first, drawn]), axis=1), axis=1)
+    same = [float(np.corrcoef(ranks[0], row)[0, 1]) for row in ranks[1:]]
+    return Stability(float((drawn.argmax(1) == first.argmax()).mean()), float(np.mean(same)))

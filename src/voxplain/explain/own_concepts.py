@@ -1,0 +1,111 @@
+"""Concepts that a user gives: folders of example clips, tested with CAVs against unrelated clips (plain TCAV)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voxplain.concepts.cav import CAVs, cav_similarity, fit_cavs
+from voxplain.concepts.features import embed_clip
+from voxplain.concepts.profile import concept_profile
+from voxplain.concepts.rank import ConceptScores, rank_by_tcav
+from voxplain.concepts.score import SCORES, directional_derivatives
+from voxplain.concepts.settings import ConceptSettings
+from voxplain.errors import DataError
+from voxplain.explain.central_window import central_window
+from voxplain.explain.session import Progress
+from voxplain.model import VideoModel, stack
+from voxplain.progress import quiet
+from voxplain.video import Clip
+
+__all__ = ["OwnConcepts", "score_own_concepts"]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnConcepts:
+    """TCAV of named concepts: ``scores`` in the order of ``names``; ``similarity`` [K,K] between their CAVs.
+
+    ``profile`` [M,K]: inner product of each class clip's feature with each concept's mean CAV.
+    """
+
+    names: tuple[str, ...]
+    target: str
+    cavs: CAVs
+    scores: ConceptScores
+    similarity: np.ndarray
+    profile: np.ndarray
+
+    def table(self) -> str:
+        """The concepts as plain text, best first."""
+        s = self.scores
+        head = "concept                      score [     95 %      ]      q  CAV acc"
+        lines = [
+            f"{self.names[k]:26s} {s.value[k]:7.3f} [{s.interval[k, 0]:7.3f}, {s.interval[k, 1]:7.3f}] "
+            f"{s.q_value[k]:6.3f} {self.cavs.accuracy[k].mean():8.2f}"
+            for k in s.rank
+        ]
+        return "\n".join([head, *lines])
+
+
+def score_own_concepts(
+    model: VideoModel,
+    concepts: Mapping[str, Sequence[Clip]],
+    clips: Sequence[Clip],
+    *,
+    random: Sequence[Clip],
+    target: str | int,
+    settings: ConceptSettings | None = None,
+    nulls: int = 30,
+    progress: Progress = quiet,
+) -> OwnConcepts:
+    """Does the class rest on the concepts that these example clips show? Kim et al. 2018.
+
+    CAVs of whole clips against random sets of one half of the unrelated clips; the null are ``nulls`` random draws of
+    the other half, which vary as concepts of fresh unrelated clips would. Raises DataError for too few clips.
+    """
+    s = settings or ConceptSettings()
+    few = [repr(name) for name, own in concepts.items() if len(own) < 3] + ["the concepts"] * (not concepts)
+    few += ["the random sets"] * (len(random) < 8) + ["the class"] * (not len(clips))
+    if few:
+        raise DataError(
+            "expected 1 concept or more, at least 3 clips a concept, 8 unrelated ones and 1 of the class, got too few "
+            f"for {', '.join(few)}; give more example videos"
+        )
+    y = model.class_index(target)
+    with progress("features of given concepts", len(concepts) + 2) as advance:
+        rows = {name: _rows(model, own, s, advance) for name, own in concepts.items()}
+        spare, own = _rows(model, random, s, advance), _rows(model, clips, s, advance)
+    rng = np.random.default_rng((s.seed, 11))
+    half = len(spare) // 2
+    size = min(s.random_size, half)
+    negatives = torch.stack([spare[rng.choice(half, size, replace=False)] for _ in range(s.random_sets)])
+    # Draws of a small half share most of their clips: as large as a concept and without replacement they would vary
+    # far less than a concept of fresh clips does. 1/n + 1/rest is the variance of its mean around this half's mean.
+    rest, n = len(spare) - half, min(len(r) for r in rows.values())
+    null = [spare[half + rng.choice(rest, max(2, n * rest // (n + rest)))] for _ in range(nulls)]
+    cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
+    null_cavs = fit_cavs(null, negatives, classifier=s.classifier, layer=model.layer, seed=s.seed + 1)
+    gradients = model.gradient(stack([central_window(model, clip) for clip in clips]), y, objective=s.objective)
+    scored, chance = (SCORES[s.tcav](directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
+    level = 0.5 if s.tcav == "sign_count" else 0.0
+    scores = rank_by_tcav(f"tcav ({s.tcav}, {s.objective})", scored, chance, target=y, chance=level, test=s.tcav_test)
+    return OwnConcepts(
+        tuple(rows),
+        model.classes[y] if model.classes else str(y),
+        cavs,
+        scores,
+        cav_similarity(cavs),
+        concept_profile(own.numpy(), cavs).mean(-1),
+    )
+
+
+def _rows(
+    model: VideoModel, clips: Sequence[Clip], settings: ConceptSettings, advance: Callable[..., object]
+) -> torch.Tensor:
+    """Features [N,D] of whole clips."""
+    rows = np.stack(
+        [embed_clip(model, clip, window_step=getattr(settings.embedder, "window_step", 8)) for clip in clips]
+    )
+    advance()
+    return torch.from_numpy(rows)

@@ -1,0 +1,22 @@
+"""Logits of clips that are made one by one, a batch at a time in memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from voxplain.model.video_model import VideoModel
+
+__all__ = ["logits_of"]
+
+
+def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
+    """Logits float32 [n,C] of clips made on the fly, ``batch_size`` at a time."""
+    rows, batch = [], []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == model.batch_size:
+            rows.append(model.logits(np.stack(batch)).cpu().numpy())
+            batch = []
+    if batch:
+        rows.append(model.logits(np.stack(batch)).cpu().numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,91 @@
+"""Which layers of a traced network hold the feature vector and the last map with time and space."""
+
+from math import prod
+
+from torch import nn
+
+from voxplain.model.trace import Call, Trace
+
+__all__ = ["looks_channels_last", "suggest_cam_layer", "suggest_feature_layer"]
+
+# They hand on what came in, or drop no more than ones from its shape.
+PASSING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
+POOLING = (
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+)
+PER_POSITION = (nn.Linear, nn.LayerNorm)
+
+
+def suggest_feature_layer(found: Trace, classes: int) -> str | None:
+    """The last vector before the head: of the width that the final linear layer (or 1×1×1 convolution) takes.
+
+    Without such a head, the last [N,D] before the output; None when there is none.
+    """
+    head = _head(found, classes)
+    before = found.calls if head is None else found.calls[:head]
+    for call in reversed(before):
+        if isinstance(call.module, PASSING) or not call.shape or call.shape[0] != found.output.shape[0]:
+            continue
+        if head is None:
+            if len(call.shape) == 2 and call.value != found.calls[-1].value:
+                return _outermost(before, call)
+        elif _width(found.calls[head].module) in _channels(call.shape):
+            return _outermost(before, call)
+    return None
+
+
+def suggest_cam_layer(found: Trace) -> str | None:
+    """The last map [N,C,T,H,W] with T·H·W > 1 that is not a pooling; None for networks of tokens."""
+    norms = 0
+    for call in reversed(found.calls):
+        if len(call.shape) == 3 and call.shape[1] > 1 and isinstance(call.module, nn.LayerNorm):
+            norms += 1
+        if norms > 1:  # what follows works on tokens; a map before them is only the embedding of patches
+            return None
+        passing = isinstance(call.module, PASSING + POOLING)
+        if len(call.shape) == 5 and prod(call.shape[2:]) > 1 and not passing:
+            return _outermost(found.calls, call)
+    return None
+
+
+def looks_channels_last(found: Trace, layer: str) -> bool:
+    """Whether a layer's map seems to be [N,T,H,W,C]: a module in it works on the last axis."""
+    own = next((call for call in reversed(found.calls) if call.name == layer), None)
+    if own is None or len(own.shape) != 5:
+        return False
+    return any(
+        isinstance(call.module, PER_POSITION) and len(call.shape) == 5 and call.shape[-1] == own.shape[-1]
+        for call in found.calls
+        if call.name == layer or call.name.startswith(layer + ".")
+    )
+
+
+def _head(found: Trace, classes: int) -> int | None:
+    """Index of the last call of a linear layer or convolution with as many outputs as classes."""
+    for i in reversed(range(len(found.calls))):
+        module = found.calls[i].module
+        if getattr(module, "out_features", getattr(module, "out_channels", None)) == classes:
+            return i
+    return None
+
+
+def _width(module: nn.Module) -> int:
+    return int(getattr(module, "in_features", 0) or getattr(module, "in_channels", 0))
+
+
+def _channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes that may be the channels': the last of tokens, the second or the last of maps."""
+    return (shape[-1],) if len(shape) < 4 else (shape[1], shape[-1])
+
+
+def _outermost(calls: list[Call], call: Call) -> str:
+    """The shortest name under which the same tensor is known, if possible of a module that runs once."""
+    counts: dict[str, int] = {}
+    for c in calls:
+        counts[c.name] = counts.get(c.name, 0) + 1
+    same = [c for c in calls if c.value == call.value and c.plain and not isinstance(c.module, PASSING)]
+    best = min(same or [call], key=lambda c: (counts[c.name] > 1, c.name.count(".")))
+    return best.name

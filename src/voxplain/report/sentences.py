@@ -1,0 +1,156 @@
+"""The numbers of a run in plain words: what a score means, what adding and removing concepts showed.
+
+A sentence never claims more than its interval and its test: one that holds zero, or a p-value that is not small, is
+called no clear difference.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
+from voxplain.concepts.description import ConceptDescription
+from voxplain.concepts.order_tests import OrderTest
+from voxplain.concepts.rank import ConceptScores
+from voxplain.report.checks import background_share
+from voxplain.report.tables import SIGNIFICANT, number, places_for
+
+__all__ = ["answer_words", "axis_label", "evaluation_words", "found_words", "meaning", "order_test_sentence"]
+
+FEW = 20  # test videos below which the intervals are called rough
+
+_MEANINGS = {
+    "effect (drop)": (
+        "log-odds lost when hidden",
+        "How much the class's log-odds fall when the concept's supervoxels are hidden, mean over the class's clips; a "
+        "clip without the concept counts as no effect. Larger concepts hide more, so read it beside the volume. "
+        "Significant means more than hiding random supervoxels of the same volume, in a network that tells the class "
+        "from unrelated videos.",
+    ),
+    "effect (over-control)": (
+        "log-odds lost beyond random regions",
+        "How much more the class's log-odds fall when the concept's supervoxels are hidden than when random "
+        "supervoxels of the same volume are, mean over the class's clips. Significant means more than those random "
+        "regions, in a network that tells the class from unrelated videos.",
+    ),
+    "effect (alone)": (
+        "log-odds gained when shown alone",
+        "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
+        "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
+        "in a network that tells the class from unrelated videos.",
+    ),
+    "tcav (sign_count": (
+        "share of clips",
+        "TCAV: the share of the class's clips in which a small step towards the concept, in the layer's feature "
+        "space, raises the class; mean over random sets, chance 0.5. Significant means outside what concepts found "
+        "in unrelated videos give.",
+    ),
+    "tcav (magnitude": (
+        "mean directional derivative",
+        "TCAV by magnitude: how fast the class rises with a small step towards the concept in the layer's feature "
+        "space; mean over clips and random sets, chance 0. Significant means outside what concepts found in "
+        "unrelated videos give.",
+    ),
+}
+
+
+def _known(score: ConceptScores) -> tuple[str, str]:
+    fallback = ("score", f"Higher is more important; {score.chance:g} is the value without any relation.")
+    return next((words for start, words in _MEANINGS.items() if score.name.startswith(start)), fallback)
+
+
+def axis_label(score: ConceptScores) -> str:
+    """The quantity on a score's axis."""
+    return _known(score)[0]
+
+
+def meaning(score: ConceptScores) -> str:
+    """What a score measures and when it is called significant."""
+    return _known(score)[1]
+
+
+def found_words(run: ConceptRun) -> str:
+    """How many concepts there are and how many are significant by the ranking score."""
+    q = run.scores[run.ranking].q_value
+    sure, count = int((q < SIGNIFICANT).sum()), len(run.bank)
+    few = {0: "None", count: "All" if count > 1 else "The one"}.get(sure, str(sure))
+    return f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
+
+
+def answer_words(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
+    """The answer to “what does the network rely on?” in one or two plain sentences."""
+    best = run.rows()[0]
+    called = (
+        f"the {names[best.concept]} (concept {best.concept})" if best.concept in names else f"concept {best.concept}"
+    )
+    digits = places_for([best.score])
+    q = f"q = {number(best.q_value, 3)}" if best.q_value >= 0.001 else "q < 0.001"
+    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
+    mostly = "rests mostly on" if best.q_value < SIGNIFICANT else "seems to rest on"
+    amount = f"score {number(best.score, digits)}"
+    if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
+        amount = f"hiding it costs {number(best.score, digits)} log-odds"
+    said = f"“{run.target}” {mostly} {called}: {amount}, {q}, seen in {best.videos} of {len(run.clips)} videos."
+    share = background_share(run, found)
+    if math.isfinite(share):
+        said += f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
+    return said
+
+
+def evaluation_words(evaluation: EvaluationRun) -> list[str]:
+    """The end points, and how far to trust the curves."""
+    adding = evaluation.adding
+    videos, blank = len(adding.truth), adding.by_order(adding.right())["top"][:, 0].mean()
+    said = [
+        f"On {videos} held-out test video{'s' * (videos != 1)} the network recognises {_percent(adding.baseline())} "
+        f"unmodified and {_percent(blank)} with nothing shown."
+    ]
+    first, shown = adding.logits.shape[2] - 2, adding.by_order(adding.coverage)
+    said.append(
+        f"The top {first} concepts cover {_percent(shown['top'][:, -2].mean())} of the voxels, the least {first} cover "
+        f"{_percent(shown['least'][:, -2].mean())}."
+    )
+    if videos < FEW:
+        said.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
+    chance = 1 / adding.logits.shape[-1]
+    if blank > 2 * chance:
+        said.append(
+            "The empty clip is itself called the right class more often than chance: adding concepts can show little "
+            "here."
+        )
+    return said
+
+
+def _percent(share: float) -> str:
+    whole = abs(round(100 * share) - 100 * share) < 0.05
+    return f"{number(100 * share, 0 if whole else 1)} %"
+
+
+_OTHERS = {
+    "least": "the least concepts first",
+    "random": "concepts in random order",
+    "matched": "random regions of the same volume",
+    "least at equal coverage": "the least concepts first at equal coverage",
+}
+
+
+def order_test_sentence(order_test: OrderTest) -> str:
+    """One comparison as a sentence: the mean over the counted steps of top against another order.
+
+    Points are percentage points of accuracy; a margin is a difference of log-odds.
+    """
+    adding, accuracy = order_test.kind == "adding", order_test.measure == "accuracy"
+    factor, unit = (100, "points of accuracy") if accuracy else (1, "of log-odds")
+    values = [factor * v for v in (order_test.difference, order_test.low, order_test.high)]
+    digits = 1 if accuracy else min(3, places_for(values))
+    mean, low, high = (number(v, digits) for v in values)
+    tested = f"95 % {low} to {high}, p = {order_test.p_value:.2g}"
+    rival = _OTHERS.get(order_test.other, order_test.other)
+    if math.isnan(order_test.difference):
+        return f"{'Adding' if adding else 'Removing'} the top concepts first cannot be compared with {rival}."
+    start = f"{'Adding' if adding else 'Removing'} the top concepts first"
+    if order_test.low <= 0 <= order_test.high or order_test.p_value >= SIGNIFICANT:
+        return f"{start} makes no clear difference to {rival}: {mean} {unit} ({tested})."
+    verb, size = "keeps" if adding else "loses", number(abs(values[0]), digits)
+    if order_test.difference > 0:
+        return f"{start} {verb} {size} {unit} more than {rival} ({tested})."
+    return f"{start} {verb} {size} {unit} less than {rival}, against the claim ({tested})."

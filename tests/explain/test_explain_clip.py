@@ -1,0 +1,89 @@
+"""One video explained by several methods: maps over all frames, refusals told, metrics on the middle window."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import voxplain as vx
+from voxplain.attribution import ATTRIBUTIONS
+from voxplain.errors import DataError, ModelError, VideoError
+from voxplain.explain import explain_clip, methods_by_name
+from voxplain.metrics import METRICS
+from voxplain.store import load_attribution, save_run
+from voxplain.video.encode import write_video
+
+
+@pytest.fixture(scope="module")
+def model():
+    return vx.load_model("planted")
+
+
+@pytest.fixture(scope="module")
+def path(small_set):
+    return small_set / "test" / "cross" / "0.mp4"
+
+
+def test_a_video_of_the_networks_length_gets_the_methods_own_map(model, path):
+    run = explain_clip(model, path, methods_by_name("gradient"), target="cross")
+    own = ATTRIBUTIONS["gradient"]()(model, model.reader()(path), "cross")
+    np.testing.assert_array_equal(run.maps["gradient"], own.values)
+    assert run.target_index == own.target == model.class_index("cross")
+    assert run.importance("gradient").sum() == pytest.approx(1)
+
+
+def test_long_videos_are_explained_over_all_their_frames(model, path, tmp_path):
+    frames = vx.read_video(path).frames
+    write_video(tmp_path / "long.mp4", np.concatenate([frames, frames[::-1], frames])[:41])
+    run = explain_clip(model, tmp_path / "long.mp4", methods_by_name("gradient,input_x_gradient"), target=0)
+    assert run.windows == 5
+    assert {m.shape for m in run.maps.values()} == {(41, 64, 64)}
+    assert all(np.abs(m).sum((1, 2)).min() > 0 for m in run.maps.values())
+
+
+def test_a_method_that_refuses_is_told_and_the_others_go_on(model, path):
+    def refuses(model, clip, target):
+        raise ModelError("expected a network with an RNN, got none")
+
+    methods = {"none": refuses, **methods_by_name("gradient")}
+    run = explain_clip(model, path, methods, target="cross")
+    assert list(run.maps) == ["gradient"]
+    assert run.skipped == (("none", "expected a network with an RNN, got none"),)
+    with pytest.raises(ModelError, match="none that can: expected a network with an RNN"):
+        explain_clip(model, path, {"none": refuses}, target="cross")
+
+
+def test_metrics_judge_the_middle_window(model, path):
+    insertion = replace(METRICS["insertion"](), steps=8)
+    run = explain_clip(model, path, methods_by_name("gradient"), target="cross", metrics={"insertion": insertion})
+    clip = model.reader()(path)
+    wanted = insertion(model, clip, ATTRIBUTIONS["gradient"]()(model, clip, "cross"))
+    value, chance, better = run.measured["gradient"]["insertion"]
+    assert value == wanted.value
+    assert (chance, better) == (wanted.chance, True)
+
+
+def test_a_run_survives_the_disk(model, path, tmp_path):
+    run = explain_clip(model, path, methods_by_name("gradient,integrated_gradients"), target="cross")
+    save_run(tmp_path, run)
+    again = load_attribution(tmp_path)
+    assert list(again.maps) == list(run.maps)
+    for name, values in run.maps.items():
+        np.testing.assert_array_equal(again.maps[name], values)
+    assert again.details == run.details
+    assert again.parameters == run.parameters
+    with pytest.raises(DataError, match="run of a class"):
+        vx.load_run(tmp_path)
+
+
+def test_unknown_methods_and_wrong_sizes_are_one_sentence(model, path):
+    with pytest.raises(DataError, match="got gradcam"):
+        methods_by_name("gradient,gradcam")
+    with pytest.raises(DataError, match="at least one"):
+        explain_clip(model, path, {}, target="cross")
+    with pytest.raises(ModelError, match="64×64"):
+        explain_clip(
+            model, vx.Clip.from_array(np.zeros((16, 32, 32, 3), np.uint8)), methods_by_name("gradient"), target=0
+        )
+    with pytest.raises(VideoError):
+        explain_clip(model, path.with_name("none.mp4"), methods_by_name("gradient"), target=0)

@@ -1,0 +1,289 @@
+"""The whole story on small planted clips: same bytes, nothing mixed up, nothing left on the network."""
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import voxplain as vx
+from voxplain.cli import app, settings_as_options
+from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.pooled import PooledFeatures
+from voxplain.explain.tasks import ClassGradient, Embed
+from voxplain.report import montage
+from voxplain.segment import SLIC
+
+TINY = vx.ConceptSettings(
+    segmenter=SLIC(segments=(4, 8)),
+    clusterer=KMeans(clusters=4),
+    keep=3,
+    unrelated_crops=12,
+    random_sets=4,
+    evaluation=AddRemove(steps=2, draws=2, matched=1),
+)
+
+
+@dataclass(frozen=True)
+class Videos:
+    """Clips of the small planted set."""
+
+    train: dict[str, tuple[vx.Clip, ...]]
+    test: dict[str, tuple[vx.Clip, ...]]
+    unrelated: tuple[vx.Clip, ...]
+
+
+@pytest.fixture(scope="module")
+def model() -> vx.VideoModel:
+    return vx.load_model("planted")
+
+
+@pytest.fixture(scope="module")
+def videos(small_set: Path, model: vx.VideoModel) -> Videos:
+    def read(place: str) -> tuple[vx.Clip, ...]:
+        return vx.read_clips(small_set / place, model.reader()).clips
+
+    names = ("cross", "orbit")
+    return Videos({n: read(f"train/{n}") for n in names}, {n: read(f"test/{n}") for n in names}, read("unrelated"))
+
+
+def tell(
+    model: vx.VideoModel, videos: Videos, name: str, store: Path | None, settings: vx.ConceptSettings = TINY
+) -> vx.ConceptRun:
+    run = vx.explain_concepts(
+        model, videos.train[name], random=videos.unrelated, target=name, settings=settings, store=store
+    )
+    return vx.evaluate_concepts(model, run, videos.test[name], settings=settings, store=store)
+
+
+@pytest.fixture(scope="module")
+def cross(model: vx.VideoModel, videos: Videos, tmp_path_factory: pytest.TempPathFactory) -> tuple[vx.ConceptRun, Path]:
+    store = tmp_path_factory.mktemp("cross") / "store"
+    return tell(model, videos, "cross", store), store
+
+
+def as_json(run: vx.ConceptRun) -> str:
+    return json.dumps(vx.table_json(run))
+
+
+def results(run: vx.ConceptRun, folder: Path) -> dict[str, bytes]:
+    """All that a run writes, by name."""
+    folder.mkdir(exist_ok=True)
+    (folder / "concepts.json").write_text(as_json(run))
+    (folder / "concepts.csv").write_text(vx.table_csv(run))
+    for row in run.rows():
+        Image.fromarray(montage(run, row.concept)).save(folder / f"concept_{row.concept}.png")
+    vx.write_report(run, folder / "report.html")
+    return bytes_of(folder)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_same_seed_same_bytes_of_every_file(
+    model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path], tmp_path: Path
+) -> None:
+    first, store = cross
+    second = tell(model, videos, "cross", tmp_path / "store")
+    one, two = results(first, tmp_path / "one"), results(second, tmp_path / "two")
+    assert sorted(one) == sorted(two)
+    assert {name.split(".")[-1] for name in one} == {"json", "csv", "png", "html"}
+    assert [name for name in one if one[name] != two[name]] == []
+    assert bytes_of(store) == bytes_of(tmp_path / "store")
+
+
+def test_another_seed_gives_other_figures(
+    model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path]
+) -> None:
+    other = tell(model, videos, "cross", None, replace(TINY, seed=1))
+    shown = [vx.table_json(run)["scores"]["tcav"]["value"] for run in (cross[0], other)]
+    assert shown[0] != shown[1]
+
+
+def test_classes_and_layers_that_share_a_store_are_not_mixed_up(
+    model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path], tmp_path: Path
+) -> None:
+    lower, store = replace(model, layer="block3"), tmp_path / "store"
+    shutil.copytree(cross[1], store)
+    asked = [("cross", lower), ("orbit", lower), ("cross", model)]
+    shared = [as_json(tell(seen, videos, name, store)) for name, seen in asked]
+    assert len(set(shared)) == 3
+    assert shared[1] == as_json(tell(lower, videos, "orbit", None))
+    assert shared[2] == as_json(cross[0])
+
+
+def test_a_class_in_a_run_of_several_is_written_as_alone(small_set: Path, tmp_path: Path) -> None:
+    def concepts(output: Path, *classes: str) -> None:
+        words = ["concepts", small_set, "--class", *classes, "--net", "planted", "--segmenter.segments", 4, 8]
+        tiny = ["--clusterer.clusters", 4, "--keep", 3, "--random-crops", 12, "--random-sets", 4, "-o", output]
+        app(settings_as_options([str(w) for w in (*words, *tiny)]), exit_on_error=False, result_action="return_value")
+
+    concepts(tmp_path / "both", "orbit", "cross")
+    concepts(tmp_path / "alone", "cross")
+    both, alone = (bytes_of(tmp_path / run / "cross") for run in ("both", "alone"))
+    assert {"concepts.json", "concepts.csv"} < set(alone)
+    assert both == alone
+    assert bytes_of(tmp_path / "both" / "orbit")["concepts.json"] != alone["concepts.json"]
+
+
+def test_the_end_points_are_the_unmodified_prediction(
+    model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path]
+) -> None:
+    clips = videos.test["cross"]
+    plain = np.concatenate([model.logits(clip.frames[None]).numpy() for clip in clips])
+    accuracy = float((plain.argmax(1) == model.class_index("cross")).mean())
+    evaluation = cross[0].evaluation
+    assert evaluation is not None
+    for steps, whole, blank in ((evaluation.adding, -1, 0), (evaluation.removing, 0, -1)):
+        np.testing.assert_allclose(steps.unmodified, plain, rtol=0.02, atol=0.1)  # bfloat16 where the hardware has it
+        for order in range(len(steps.names)):
+            assert np.array_equal(steps.logits[order, :, whole], steps.unmodified)
+            assert not np.array_equal(steps.logits[order, :, blank], steps.unmodified)
+        assert steps.baseline() == accuracy
+        assert (steps.right()[:, :, whole].mean(1) == accuracy).all()
+        assert (steps.matched_right[:, whole].mean()) == accuracy
+        assert (steps.coverage[..., -1] == 1).all()
+
+
+def copies(clip: vx.Clip, count: int) -> list[vx.Clip]:
+    return [replace(clip, source=f"{i}.mp4") for i in range(count)]
+
+
+def test_fewer_distinct_supervoxels_than_clusters_work(model: vx.VideoModel, videos: Videos) -> None:
+    settings = replace(TINY, segmenter=SLIC(segments=(4,)), clusterer=KMeans(clusters=5), keep=2)
+    clips = copies(videos.train["cross"][0], 6)
+    unrelated = [*videos.unrelated[:4], *copies(videos.unrelated[4], 4)]  # the second half makes the null concepts
+    run = vx.explain_concepts(model, clips, random=unrelated, target="cross", settings=settings)
+    count = run.supervoxels[0].count
+    assert 1 <= len(run.bank) == count < 5
+    assert (run.bank.sizes == 6).all()
+    assert np.isfinite([row.score for row in run.rows()]).all()
+
+
+def one_sentence(error: BaseException) -> str:
+    text = str(error)
+    assert "\n" not in text
+    assert re.search(r"expected|should", text), "what was expected"
+    assert re.search(r"got|none did", text), "what came"
+    assert re.search(r"[;:] ?\w+ ", text), "what to do"
+    return text
+
+
+def test_clusters_of_single_supervoxels_are_refused_in_one_sentence(model: vx.VideoModel, videos: Videos) -> None:
+    settings = replace(TINY, segmenter=SLIC(segments=(4,)), clusterer=KMeans(clusters=25))
+    with pytest.raises(vx.DataError, match="ask for fewer clusters") as caught:
+        vx.explain_concepts(model, videos.train["cross"], random=videos.unrelated, target="cross", settings=settings)
+    one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_too_few_unrelated_videos_are_refused_before_any_work(
+    model: vx.VideoModel, videos: Videos, tmp_path: Path, count: int
+) -> None:
+    with pytest.raises(vx.DataError, match=f"at least 4 unrelated videos, got {count}") as caught:
+        vx.explain_concepts(
+            model,
+            videos.train["cross"],
+            random=videos.unrelated[:count],
+            target="cross",
+            settings=TINY,
+            store=tmp_path / "store",
+        )
+    assert "give a folder with more" in one_sentence(caught.value)
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_unrelated_video_of_the_class_is_refused(model: vx.VideoModel, videos: Videos) -> None:
+    leaking = [*videos.unrelated, videos.train["cross"][1]]
+    with pytest.raises(vx.DataError, match="same frames as") as caught:
+        vx.explain_concepts(model, videos.train["cross"], random=leaking, target="cross", settings=TINY)
+    assert "take it out of the random folder" in one_sentence(caught.value)
+
+
+def state(net: nn.Module) -> tuple[object, ...]:
+    """Everything of a network that an explanation could leave changed."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return (
+        [(name, m.training, *(len(getattr(m, h)) for h in hooks)) for name, m in net.named_modules()],
+        [(name, p.requires_grad, p.grad is None) for name, p in net.named_parameters()],
+        sorted(net.__dict__),
+    )
+
+
+def tensors(net: nn.Module) -> Sequence[tuple[str, torch.Tensor]]:
+    return [(name, value.clone()) for name, value in net.state_dict().items()]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_network_is_left_exactly_as_it_was_found(
+    model: vx.VideoModel, videos: Videos, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = copy.deepcopy(model.net).train()
+    net.get_submodule("block2").eval()
+    net.get_submodule("head").requires_grad_(False)
+    seen: list[str] = []
+    net.get_submodule("block1").register_forward_hook(lambda *_: seen.append("user's hook"))
+    before, values = state(net), tensors(net)
+    if fails:
+
+        def break_off(*args: object, **kwargs: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("voxplain.explain.class_steps.directional_derivatives", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            tell(replace(model, net=net), videos, "cross", None)
+    else:
+        tell(replace(model, net=net), videos, "cross", None)
+    assert seen
+    assert state(net) == before
+    for (name, old), (same, new) in zip(values, tensors(net), strict=True):
+        assert name == same
+        assert torch.equal(old, new), name
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_features_that_the_network_refuses_are_an_error_before_any_work(videos: Videos, tmp_path: Path) -> None:
+    class Fixed(nn.Module):
+        """A head that takes one size only."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv3d(3, 2, 3, (4, 16, 16)), nn.Linear(2 * 4 * 4 * 4, 3)
+            self.pool = nn.Identity()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.pool(self.conv(x)).flatten(1))
+
+    model = vx.VideoModel(net=Fixed(), layer="conv", grid=(16, 64, 64))
+    small = replace(TINY, embedder=replace(TINY.embedder, size=32))
+    with pytest.raises(vx.ModelError, match="expected a network that takes crops of 32×32 pixels"):
+        vx.explain_concepts(
+            model, videos.train["cross"], random=videos.unrelated, target=0, settings=small, store=tmp_path / "s"
+        )
+    assert [p.name for p in (tmp_path / "s").iterdir()] == []
+
+
+def test_pooled_features_bring_the_gradient_of_the_same_forward(model: vx.VideoModel, videos: Videos) -> None:
+    clip = videos.train["cross"][0]
+    parts = TINY.segmenter(clip)
+    ids = np.arange(parts.count)
+    found = Embed(clip, parts.labels, ids, PooledFeatures(), (model.class_index("cross"), "log_odds"))(model)
+    alone = Embed(clip, parts.labels, ids, PooledFeatures())(model)
+    gradient = ClassGradient(clip, model.class_index("cross"), "log_odds")(model)["gradient"]
+    assert set(found) == {"values", "own", "gradient"}
+    assert set(alone) == {"values", "own"}
+    np.testing.assert_array_equal(found["gradient"], gradient)
+    np.testing.assert_allclose(found["values"], alone["values"], atol=1e-5)
+    np.testing.assert_allclose(found["own"], alone["own"], atol=1e-5)
+    assert np.abs(gradient).max() > 0

@@ -1,0 +1,125 @@
+"""Shares of a run, in one store and in several, give the bytes of one process; so does any number of threads."""
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import voxplain as vx
+from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.modes import in_mode
+from voxplain.errors import DataError
+from voxplain.runtime import MissingShards, Shard, ShardExecutor, ThreadExecutor, read_shard
+from voxplain.segment import SLIC
+from voxplain.store import Store, gather, save_run
+
+SETTINGS = vx.ConceptSettings(
+    segmenter=SLIC(segments=(4, 8)),
+    clusterer=KMeans(clusters=4),
+    keep=3,
+    unrelated_crops=12,
+    random_sets=4,
+    evaluation=AddRemove(steps=2, draws=2, matched=1),
+    cav_embedder=MaskedCrops(crop="in-place"),
+)
+
+
+def run(place: Path, small_set: Path, store: Path, on: object, settings: vx.ConceptSettings = SETTINGS) -> bytes:
+    model = vx.load_model("planted")
+    read = lambda part: vx.read_clips(small_set / part, model.reader()).clips  # noqa: E731
+    found = vx.explain_concepts(
+        model, read("train/cross"), random=read("unrelated"), target="cross", settings=settings, store=store, on=on
+    )
+    found = vx.evaluate_concepts(model, found, read("test/cross"), settings=settings, store=store, on=on)
+    save_run(place, found)
+    return (place / "run.npz").read_bytes() + (place / "run.json").read_bytes()
+
+
+def sharing(index: int, count: int) -> object:
+    return lambda model: ShardExecutor(ThreadExecutor(model, 1), Shard(index, count))
+
+
+def passes(
+    small_set: Path, tmp_path: Path, stores: list[Path], settings: vx.ConceptSettings = SETTINGS
+) -> tuple[int, list[bytes]]:
+    """Every share again and again until all end; what they gave."""
+    done: dict[int, bytes] = {}
+    for turn in range(1, 10):
+        for i, store in enumerate(stores, 1):
+            with suppress(MissingShards):
+                done[i] = run(tmp_path / f"run{i}", small_set, store, sharing(i, len(stores)), settings)
+        if len(done) == len(stores):
+            return turn, list(done.values())
+        if len(set(stores)) > 1:  # what `voxplain merge` does: everybody gets everything
+            for store in stores:
+                gather(Store(store), stores)
+    raise AssertionError("the shares never end")
+
+
+@pytest.fixture(scope="module")
+def alone(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    place = tmp_path_factory.mktemp("alone")
+    return run(place / "run", small_set, place / "store", partial(ThreadExecutor, workers=1))
+
+
+def test_threads_give_the_same_bytes(small_set: Path, tmp_path: Path, alone: bytes) -> None:
+    assert run(tmp_path / "run", small_set, tmp_path / "store", partial(ThreadExecutor, workers=3)) == alone
+
+
+def test_shares_of_one_store(small_set: Path, tmp_path: Path, alone: bytes) -> None:
+    turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 3)
+    assert found == [alone] * 3
+    assert turns <= 6  # features, CAV features, effects, test features, proof, the rest
+
+
+def test_shares_with_stores_of_their_own(small_set: Path, tmp_path: Path, alone: bytes) -> None:
+    _, found = passes(small_set, tmp_path, [tmp_path / "a", tmp_path / "b"])
+    assert found == [alone] * 2
+
+
+def test_every_clip_is_in_one_share() -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (2, 3, 3, 3)).astype(np.uint8) for _ in range(60)]
+    shares = [[i for i, f in enumerate(frames) if Shard(k, 4).owns(f)] for k in (1, 2, 3, 4)]
+    assert sorted(i for share in shares for i in share) == list(range(60))
+    assert min(map(len, shares)) >= 5
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "2", "a/b", "1/0", "-1/3", "1/2/3"])
+def test_shares_that_do_not_exist(text: str) -> None:
+    with pytest.raises(DataError, match="expected a share"):
+        read_shard(text)
+    assert read_shard("2/8") == Shard(2, 8)
+
+
+def test_a_run_that_another_share_did_not_finish_keeps_its_own_part(small_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingShards, match="results of other shares are not there yet"):
+        run(tmp_path / "run", small_set, tmp_path / "store", sharing(1, 2))
+    steps = sorted(p.name for p in (tmp_path / "store").iterdir())
+    assert {"features", "supervoxels", "gradients", "logits"} <= set(steps)
+    assert not (tmp_path / "run").exists()
+
+
+def test_modes_differ(small_set: Path, tmp_path: Path, alone: bytes) -> None:
+    """The settings of this file do use both embedders: without the second the run is another."""
+    model = vx.load_model("planted")
+    read = lambda part: vx.read_clips(small_set / part, model.reader()).clips  # noqa: E731
+    one = replace(SETTINGS, cav_embedder=None)
+    found = vx.explain_concepts(model, read("train/cross"), random=read("unrelated"), target="cross", settings=one)
+    both = vx.explain_concepts(model, read("train/cross"), random=read("unrelated"), target="cross", settings=SETTINGS)
+    np.testing.assert_array_equal(found.bank.centers, both.bank.centers)
+    assert not np.allclose(found.cavs.vectors, both.cavs.vectors)
+
+
+@pytest.mark.parametrize("mode", ["small", "two-stage", "pooled"])
+def test_modes_run_to_the_end_in_shares(small_set: Path, tmp_path: Path, mode: str) -> None:
+    settings = in_mode(replace(SETTINGS, cav_embedder=None), mode, 64)
+    whole = run(tmp_path / "whole", small_set, tmp_path / "one", partial(ThreadExecutor, workers=2), settings)
+    turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 2, settings)
+    assert found == [whole] * 2
+    assert turns <= 6
