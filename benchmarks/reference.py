@@ -243,7 +243,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--keep", type=int)
     parser.add_argument("--set-size", type=int)
-    parser.add_argument("--random-crops", type=int)
+    parser.add_argument("--unrelated-crops", type=int)
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--floor-seconds", type=float, default=4.0)
     parser.add_argument("--reference", action=argparse.BooleanOptionalAction, default=True, help="the slow way, too")

@@ -109,7 +109,7 @@ def test_train_concepts_evaluate(few: Path) -> None:
         15,
         "--clusterer.clusters",
         3,
-        "--random-crops",
+        "--unrelated-crops",
         15,
         "--random-sets",
         5,

@@ -20,7 +20,7 @@ TINY = (
     "4",
     "--keep",
     "3",
-    "--random-crops",
+    "--unrelated-crops",
     "12",
     "--random-sets",
     "4",

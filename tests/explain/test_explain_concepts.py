@@ -125,7 +125,7 @@ def test_classes_and_layers_that_share_a_store_are_not_mixed_up(
 def test_a_class_in_a_run_of_several_is_written_as_alone(small_set: Path, tmp_path: Path) -> None:
     def concepts(output: Path, *classes: str) -> None:
         words = ["concepts", small_set, "--class", *classes, "--net", "planted", "--segmenter.segments", 4, 8]
-        tiny = ["--clusterer.clusters", 4, "--keep", 3, "--random-crops", 12, "--random-sets", 4, "-o", output]
+        tiny = ["--clusterer.clusters", 4, "--keep", 3, "--unrelated-crops", 12, "--random-sets", 4, "-o", output]
         app(settings_as_options([str(w) for w in (*words, *tiny)]), exit_on_error=False, result_action="return_value")
 
     concepts(tmp_path / "both", "orbit", "cross")

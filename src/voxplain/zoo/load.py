@@ -24,7 +24,7 @@ from voxplain.video import ClipReader, Geometry, Middle, Sampler
 
 __all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function", "reader_for"]
 
-PLANTED = Path(__file__).parent / "nets" / "planted.safetensors"  # a tiny net trained on planted videos
+PLANTED = Path(__file__).parents[1] / "nets" / "planted.safetensors"  # a tiny net trained on planted videos
 
 
 def load_model(
