@@ -136,9 +136,9 @@ def explained(at: Ground, subject: Subject, settings: ConceptSettings, home: Pat
         settings=settings,
         store=store,
         progress=show,
-        on=HERE,
+        executor=HERE,
     )
-    run = evaluate_concepts(at.model, run, subject.held, settings=settings, store=store, on=HERE)
+    run = evaluate_concepts(run, subject.held, settings=settings, store=store, executor=HERE)
     proof = run.evaluation
     assert proof is not None  # just made
     return {

@@ -165,7 +165,7 @@ def modes(options: argparse.Namespace) -> dict[str, Any]:
                 settings=settings,
                 store=Path(folder),
                 progress=timed(quiet, seconds),
-                on=partial(ThreadExecutor, workers=options.workers),
+                executor=partial(ThreadExecutor, workers=options.workers),
             )
             total = time.perf_counter() - start
         without = total - seconds.get("direct effects", 0.0)

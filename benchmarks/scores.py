@@ -88,7 +88,7 @@ def evaluated(
         y = model.class_index(label)
 
         def prove(run: ConceptRun, values: np.ndarray, at: VideoModel, shown: tuple = shown) -> tuple:
-            proof = evaluate_concepts(at, ordered(run, values), shown, settings=base, store=store).evaluation
+            proof = evaluate_concepts(ordered(run, values), shown, model=at, settings=base, store=store).evaluation
             return proof.adding, proof.removing
 
         def explain(at: VideoModel, label: str = label, clips: tuple = clips, **own: object) -> ConceptRun:

@@ -158,18 +158,18 @@ def test_what_was_trained_is_found_again_and_more_seeds_and_methods_are_added(tm
 def test_twins_are_kept_and_tell_a_method_that_explains_from_one_that_does_not(tmp_path, monkeypatch):
     recipe = replace(RECIPE, epochs=30, lr_step=30)
     twins = train_label_pair(MODEL, fresh, TRAINING, recipe, folder=tmp_path / "twins")
-    assert twins.sibling_accuracy == 1
-    digests = [weights_digest(m.net) for m in (twins.sibling, twins.shuffled)]
+    assert twins.true_accuracy == 1
+    digests = [weights_digest(m.net) for m in (twins.true, twins.shuffled)]
     assert digests[0] != digests[1]
-    for name, digest in zip(("sibling-0", "shuffled-0"), digests, strict=True):
+    for name, digest in zip(("true-0", "shuffled-0"), digests, strict=True):
         net = fresh(5)
         load_weights(net, tmp_path / f"twins/{name}-weights.safetensors")
         assert weights_digest(net) == digest
     again = train_label_pair(MODEL, fresh, TRAINING, recipe, folder=tmp_path / "twins")
-    assert [weights_digest(m.net) for m in (again.sibling, again.shuffled)] == digests
+    assert [weights_digest(m.net) for m in (again.true, again.shuffled)] == digests
     methods = {"weights": Weights(), "grey": Grey(), "never": Never()}
     metric = LabelRandomisation(similarity="spearman")
-    train_on_frames = replace(MODEL, net=twins.sibling.net)
+    train_on_frames = replace(MODEL, net=twins.true.net)
     likeness, refused = compare_label_pair(
         train_on_frames, twins, TEST[:3], methods, metric, store=Store(tmp_path / "store")
     )

@@ -62,7 +62,7 @@ def tell(
     run = vx.explain_concepts(
         model, videos.train[name], random=videos.unrelated, target=name, settings=settings, store=store
     )
-    return vx.evaluate_concepts(model, run, videos.test[name], settings=settings, store=store)
+    return vx.evaluate_concepts(run, videos.test[name], settings=settings, store=store)
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def run(small_set: Path) -> ConceptRun:
         vx.read_clips(small_set / part, model.reader()).clips for part in ("train/cross", "test/cross", "unrelated")
     )
     found = vx.explain_concepts(model, clips, random=random, target="cross", settings=settings)
-    return vx.evaluate_concepts(model, found, test, settings=settings)
+    return vx.evaluate_concepts(found, test, settings=settings)
 
 
 @pytest.fixture(scope="module")

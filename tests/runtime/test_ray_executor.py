@@ -32,7 +32,7 @@ def pool() -> Iterator[object]:
 
 
 def test_actors_give_the_same_bytes(pool: object, small_set: Path, tmp_path: Path, alone: bytes) -> None:  # noqa: F811
-    assert run(tmp_path / "run", small_set, tmp_path / "store", pool) == alone
+    assert run(tmp_path / "run", small_set, tmp_path / "store", {"executor": pool}) == alone
 
 
 def test_killed_actors_lose_nothing(pool: object, small_set: Path, tmp_path: Path, alone: bytes) -> None:  # noqa: F811
@@ -52,7 +52,7 @@ def test_killed_actors_lose_nothing(pool: object, small_set: Path, tmp_path: Pat
 
     killer = threading.Thread(target=kill)
     killer.start()
-    found = run(tmp_path / "run", small_set, tmp_path / "store", pool)
+    found = run(tmp_path / "run", small_set, tmp_path / "store", {"executor": pool})
     killer.join()
     assert killed == first
     assert found == alone

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
 from voxplain.concepts.modes import in_mode
 from voxplain.errors import DataError
-from voxplain.runtime import MissingShards, Shard, ShardExecutor, ThreadExecutor, read_shard
+from voxplain.runtime import MissingShards, Shard, ThreadExecutor, read_shard
 from voxplain.segment import SLIC
 from voxplain.store import Store, gather, save_run
 
@@ -29,19 +30,25 @@ SETTINGS = vx.ConceptSettings(
 )
 
 
-def run(place: Path, small_set: Path, store: Path, on: object, settings: vx.ConceptSettings = SETTINGS) -> bytes:
+def run(
+    place: Path, small_set: Path, store: Path, on: dict[str, Any], settings: vx.ConceptSettings = SETTINGS
+) -> bytes:
     model = vx.load_model("planted")
     read = lambda part: vx.read_clips(small_set / part, model.reader()).clips  # noqa: E731
     found = vx.explain_concepts(
-        model, read("train/cross"), random=read("unrelated"), target="cross", settings=settings, store=store, on=on
+        model, read("train/cross"), random=read("unrelated"), target="cross", settings=settings, store=store, **on
     )
-    found = vx.evaluate_concepts(model, found, read("test/cross"), settings=settings, store=store, on=on)
+    found = vx.evaluate_concepts(found, read("test/cross"), settings=settings, store=store, **on)
     save_run(place, found)
     return (place / "run.npz").read_bytes() + (place / "run.json").read_bytes()
 
 
-def sharing(index: int, count: int) -> object:
-    return lambda model: ShardExecutor(ThreadExecutor(model, 1), Shard(index, count))
+def threads(workers: int) -> dict[str, Any]:
+    return {"executor": partial(ThreadExecutor, workers=workers)}
+
+
+def sharing(index: int, count: int) -> dict[str, Any]:
+    return {**threads(1), "shard": Shard(index, count)}
 
 
 def passes(
@@ -64,11 +71,11 @@ def passes(
 @pytest.fixture(scope="module")
 def alone(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     place = tmp_path_factory.mktemp("alone")
-    return run(place / "run", small_set, place / "store", partial(ThreadExecutor, workers=1))
+    return run(place / "run", small_set, place / "store", threads(1))
 
 
 def test_threads_give_the_same_bytes(small_set: Path, tmp_path: Path, alone: bytes) -> None:
-    assert run(tmp_path / "run", small_set, tmp_path / "store", partial(ThreadExecutor, workers=3)) == alone
+    assert run(tmp_path / "run", small_set, tmp_path / "store", threads(3)) == alone
 
 
 def test_shares_of_one_store(small_set: Path, tmp_path: Path, alone: bytes) -> None:
@@ -92,13 +99,13 @@ def test_every_clip_is_in_one_share() -> None:
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "2", "a/b", "1/0", "-1/3", "1/2/3"])
 def test_shares_that_do_not_exist(text: str) -> None:
-    with pytest.raises(DataError, match="expected a share"):
+    with pytest.raises(DataError, match="expected a shard"):
         read_shard(text)
     assert read_shard("2/8") == Shard(2, 8)
 
 
 def test_a_run_that_another_share_did_not_finish_keeps_its_own_part(small_set: Path, tmp_path: Path) -> None:
-    with pytest.raises(MissingShards, match="results of other shares are not there yet"):
+    with pytest.raises(MissingShards, match="results of other shards are not there yet"):
         run(tmp_path / "run", small_set, tmp_path / "store", sharing(1, 2))
     steps = sorted(p.name for p in (tmp_path / "store").iterdir())
     assert {"features", "supervoxels", "gradients", "logits"} <= set(steps)
@@ -119,7 +126,7 @@ def test_modes_differ(small_set: Path, tmp_path: Path, alone: bytes) -> None:
 @pytest.mark.parametrize("mode", ["small", "two-stage", "pooled"])
 def test_modes_run_to_the_end_in_shares(small_set: Path, tmp_path: Path, mode: str) -> None:
     settings = in_mode(replace(SETTINGS, cav_embedder=None), mode, 64)
-    whole = run(tmp_path / "whole", small_set, tmp_path / "one", partial(ThreadExecutor, workers=2), settings)
+    whole = run(tmp_path / "whole", small_set, tmp_path / "one", threads(2), settings)
     turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 2, settings)
     assert found == [whole] * 2
     assert turns <= 6

@@ -1,29 +1,28 @@
-"""Judge attribution methods on many clips: every method on every clip by every metric, kept in a store.
+"""Attribution methods measured on many clips: every method on every clip by every metric, kept in a store.
 
 A result is one method on one clip; it is found again by all that made it, so a benchmark can be cut short, go on, and
-be shared out over processes (`shard`) that write into one store.
+be divided into shards that write into one store.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from voxplain.attribution import AttributionMethod
-from voxplain.errors import DataError, ModelError
-from voxplain.explain.session import Progress
+from voxplain.errors import ModelError
+from voxplain.hashing import content_hash
 from voxplain.metrics import MetricValue, join_in_time
 from voxplain.metrics.cost import counted
 from voxplain.model import VideoModel
-from voxplain.nets import weights_digest
 from voxplain.progress import quiet
-from voxplain.store import Store, content_hash, key
+from voxplain.runtime import Progress, Shard, Task, inline_engine
+from voxplain.runtime.task import Form
+from voxplain.store import Store
 from voxplain.video import Clip
 
-__all__ = ["BenchmarkClip", "MethodResult", "run_benchmark", "shard", "side_of"]
-
-VERSION = 1  # of what is computed here; part of the key
+__all__ = ["BenchmarkClip", "MeasureMethod", "MethodResult", "run_benchmark", "side_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +53,6 @@ class MethodResult:
     refused: str | None = None
 
 
-def shard(cases: Sequence[BenchmarkClip], index: int, count: int) -> list[BenchmarkClip]:
-    """Part ``index`` of ``count`` (from 1), by content: the same cases whatever their order. DataError on others."""
-    if not 1 <= index <= count:
-        raise DataError(f"expected a shard from 1/{count} to {count}/{count}, got {index}/{count}")
-    return [c for c in cases if int(content_hash(c.clip.frames)[:12], 16) % count == index - 1]
-
-
 def side_of(clip: Clip) -> Literal["first", "last"]:
     """Where a clip stands when another is joined to it: first or last by its content, in any order of clips alike.
 
@@ -77,92 +69,100 @@ def run_benchmark(
     *,
     store: Store,
     passes: int = 200,
+    shard: Shard | None = None,
     progress: Progress = quiet,
 ) -> list[MethodResult]:
-    """Every method on every clip, by every metric.
+    """Measure every method on every clip by every metric.
 
-    Metrics that call the method again are measured on cases that ask for it, and only for methods that take at most
-    ``passes`` clips through the network for a map, forward and backward.
+    Metrics that call the method again are measured on clips that ask for it, and only for methods that take at most
+    ``passes`` clips through the network for a map, forward and backward. A method that cannot explain this network is
+    tried once; its error stands for all clips. Localisation needs a clip's mask, temporal localisation its other clip;
+    without them those metrics are left out.
 
-    A method that cannot explain this network is judged once and noted as refused. Localisation needs a case's mask,
-    temporal localisation its other clip; without them those metrics are left out.
+    Parameters
+    ----------
+    model : VideoModel
+    cases : sequence of BenchmarkClip
+    methods, metrics : mapping
+        Name to method or metric.
+    store : Store
+        Where results are kept and found again.
+    passes : int
+        Clips through the network for one map, above which a method is not called again.
+    shard : Shard, optional
+        Only the clips of this shard; results of the others are left out.
+    progress : callable
+        Progress display.
+
+    Returns
+    -------
+    list of MethodResult
+        Clip by clip, in the order of the methods.
     """
-    network = {
-        "weights": weights_digest(model.net),
-        "layer": model.layer,
-        "grid": model.grid,
-        "layout": model.layout,
-        "mean": model.mean,
-        "std": model.std,
-    }
-    found: list[MethodResult] = []
-    refused: dict[str, str] = {}
-    with progress("methods on clips", len(cases) * len(methods)) as advance:
-        for case in cases:
-            asked = {n: m for n, m in metrics.items() if m.needs != "method" or case.again}
-            for name, method in methods.items():
-                if name in refused:
-                    found.append(MethodResult(case.clip.source, case.target, name, refused=refused[name]))
-                else:
-                    judged = _kept(model, case, name, method, asked, passes, store, network)
-                    if judged.refused:
-                        refused[name] = judged.refused
-                    found.append(judged)
-                advance()
-    return found
+    engine = inline_engine(model, store, progress=progress)
+    own = [case for case in cases if shard is None or shard.owns(case.clip.frames)]
+    failed: dict[str, str] = {}
+    pairs = [(case, name) for case in own for name in methods]
+
+    def one(i: int) -> MethodResult:
+        case, name = pairs[i]
+        if name in failed:
+            return MethodResult(case.clip.source, case.target, name, refused=failed[name])
+        asked = {n: m for n, m in metrics.items() if m.needs != "method" or case.again}
+        task = MeasureMethod(case.clip, case.target, case.mask, case.other, methods[name], asked, passes)
+        found = replace(engine.run(task), clip=case.clip.source, method=name)
+        if found.refused:
+            failed[name] = found.refused
+        return found
+
+    return engine.map("methods on clips", len(pairs), one).values()
 
 
-def _kept(
-    model: VideoModel,
-    case: BenchmarkClip,
-    name: str,
-    method: Any,
-    metrics: Mapping[str, Any],
-    passes: int,
-    store: Store,
-    network: dict,
-) -> MethodResult:
-    """One method on one clip, found in the store or judged now."""
-    timed = case.other is not None and any(m.needs == "time" for m in metrics.values())
-    place = key(
-        "benchmark",
-        VERSION,
-        frames=case.clip.frames,
-        target=case.target,
-        mask=case.mask,
-        other=None if case.other is None else case.other.frames,
-        method=method,
-        metrics=dict(metrics),
-        passes=passes,
-        **network,
-        **({"side": side_of(case.clip)} if timed else {}),
-    )
-    record = store.record("benchmark", place, lambda: asdict(_judge(model, case, name, method, metrics, passes)))
-    values = {n: (float(v), None if c is None else float(c)) for n, (v, c) in record["values"].items()}
-    return MethodResult(**{**record, "values": values, "clip": case.clip.source, "method": name})
+@dataclass(frozen=True, eq=False)
+class MeasureMethod(Task[MethodResult]):
+    """One method on one clip by every metric."""
 
+    step: ClassVar[str] = "benchmark"
+    version: ClassVar[int] = 2
+    form: ClassVar[Form] = "record"
 
-def _judge(
-    model: VideoModel, case: BenchmarkClip, name: str, method: Any, metrics: Mapping[str, Any], passes: int
-) -> MethodResult:
-    try:
-        with counted(model.net) as cost:
-            attribution = method(model, case.clip, case.target)
-    except ModelError as error:
-        return MethodResult(case.clip.source, case.target, name, refused=str(error))
-    joined = None
-    found: dict[str, MetricValue] = {}
-    for metric_name, metric in metrics.items():
-        if metric.needs == "map":
-            found[metric_name] = metric(model, case.clip, attribution)
-        elif metric.needs == "mask" and case.mask is not None:
-            found[metric_name] = metric(attribution, case.mask, case.mask.any((1, 2)))
-        elif metric.needs == "time" and case.other is not None:
-            if joined is None:
-                clip, own = join_in_time(case.clip, case.other, side=side_of(case.clip))
-                joined = method(model, clip, case.target), own
-            found[metric_name] = metric(*joined)
-        elif metric.needs == "method" and cost.forwards + cost.backwards <= passes:
-            found[metric_name] = metric(model, case.clip, case.target, method)
-    values = {n: (m.value, m.chance) for n, m in found.items()}
-    return MethodResult(case.clip.source, case.target, name, values, cost.seconds, cost.forwards, cost.backwards)
+    clip: Clip
+    target: int
+    mask: np.ndarray | None
+    other: Clip | None
+    method: AttributionMethod
+    metrics: Mapping[str, Any]
+    passes: int
+
+    def compute(self, model: VideoModel) -> dict[str, Any]:
+        """The fields of `MethodResult`."""
+        return asdict(self._measured(model))
+
+    def read(self, stored: dict[str, Any]) -> MethodResult:
+        """The record of the plain values."""
+        values = {n: (float(v), None if c is None else float(c)) for n, (v, c) in stored["values"].items()}
+        return MethodResult(**{**stored, "values": values})
+
+    def _measured(self, model: VideoModel) -> MethodResult:
+        clip, method = self.clip, self.method
+        try:
+            with counted(model.net) as cost:
+                attribution = method(model, clip, self.target)
+        except ModelError as error:
+            return MethodResult(clip.source, self.target, "", refused=str(error))
+        joined = None
+        found: dict[str, MetricValue] = {}
+        for name, metric in self.metrics.items():
+            if metric.needs == "map":
+                found[name] = metric(model, clip, attribution)
+            elif metric.needs == "mask" and self.mask is not None:
+                found[name] = metric(attribution, self.mask, self.mask.any((1, 2)))
+            elif metric.needs == "time" and self.other is not None:
+                if joined is None:
+                    both, own = join_in_time(clip, self.other, side=side_of(clip))
+                    joined = method(model, both, self.target), own
+                found[name] = metric(*joined)
+            elif metric.needs == "method" and cost.forwards + cost.backwards <= self.passes:
+                found[name] = metric(model, clip, self.target, method)
+        values = {n: (m.value, m.chance) for n, m in found.items()}
+        return MethodResult(clip.source, self.target, "", values, cost.seconds, cost.forwards, cost.backwards)

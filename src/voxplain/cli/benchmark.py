@@ -14,7 +14,7 @@ from rich.console import Console
 from voxplain.benchmark.comparison import Comparison, class_markdown, compare, comparison_csv, comparison_markdown
 from voxplain.benchmark.paired_tests import Agreement, Pair, pair_rows, paired, pairs_markdown, ranks_agreement
 from voxplain.benchmark.ranks_figure import ranks_figure
-from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark, shard
+from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
 from voxplain.cli.benchmark_options import choose_metrics, configured, skipped, spread_clips
 from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.network import Network, open_model
@@ -25,6 +25,7 @@ from voxplain.explain import methods_by_name
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
 from voxplain.report.tables import plain
+from voxplain.runtime import read_shard
 from voxplain.store import Store, write_csv, write_whole
 from voxplain.version import __version__
 
@@ -99,12 +100,14 @@ def benchmark_command(
     videos = test if test is not None else train
     model = open_model(network, videos.classes)
     cases = _some_again(_cases(model, videos, class_, truth, data, limit, console), sanity)
-    part = shard(cases, *_part(shard_)) if shard_ else cases
+    part = read_shard(shard_) if shard_ else None
     judged = run_benchmark(
-        model, part, asked, needs, store=Store(output / "store"), passes=passes, progress=progress_bar
+        model, cases, asked, needs, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
     )
-    if shard_:
-        console.print(f"shard {shard_}: {len(part)} of {len(cases)} videos done; run without --shard for the tables")
+    if part is not None:
+        console.print(
+            f"shard {shard_}: {sum(part.owns(c.clip.frames) for c in cases)} of {len(cases)} videos done; run without --shard for the tables"
+        )
         return
     found = compare(judged, needs)
     pairs, agreement = paired(judged, needs, references), ranks_agreement(judged, needs)
@@ -164,13 +167,6 @@ def _some_again(cases: Sequence[BenchmarkClip], count: int) -> list[BenchmarkCli
     """As many cases, spread evenly over all, are those on which methods are called again: the same in every shard."""
     chosen = set(np.linspace(0, len(cases) - 1, min(max(count, 0), len(cases))).round().astype(int).tolist())
     return [replace(case, again=i in chosen) for i, case in enumerate(cases)]
-
-
-def _part(text: str) -> tuple[int, int]:
-    first, slash, last = text.partition("/")
-    if not (slash and first.isdigit() and last.isdigit()):
-        raise DataError(f"expected a shard as 2/8, got {text!r}; write part/parts")
-    return int(first), int(last)
 
 
 def _write(

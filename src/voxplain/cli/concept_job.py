@@ -46,7 +46,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
         videos,
         _test_videos(job, rest) if evaluate else None,
         console,
-        {"store": store, "progress": timed(progress_bar, seconds), "on": execution.on()},
+        {"store": store, "progress": timed(progress_bar, seconds), **execution.options()},
         None if job.budget is None else time.monotonic() + job.budget,
     )
     runs: list[ConceptRun] = []
@@ -120,7 +120,7 @@ class _Course:
         if self.held_out is None:
             return run
         test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
-        return evaluate_concepts(model, run, test.clips, settings=s, **self.tools)
+        return evaluate_concepts(run, test.clips, model=model, settings=s, **self.tools)
 
     def explained(self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any]) -> ConceptRun:
         """A class explained by all its clips, or by as many as the time allows."""

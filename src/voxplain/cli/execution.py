@@ -1,17 +1,14 @@
 """How a run is carried out: options that change where and how fast it is computed, never what comes out."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from voxplain.errors import DataError
-from voxplain.explain.session import Executor
-from voxplain.model import VideoModel
-from voxplain.runtime import ShardExecutor, ThreadExecutor, read_shard
+from voxplain.runtime import ThreadExecutor, read_shard
 
 __all__ = ["Execution", "read_span"]
 
@@ -41,18 +38,15 @@ class Execution:
     profile: bool = False
     "Say at the end where the time went, and how near the forwards came to the fastest this machine computes."
 
-    def on(self) -> Callable[[VideoModel], Executor]:
-        """What makes the place of computing for a model. Raises DataError for options that cannot be."""
+    def options(self) -> dict[str, Any]:
+        """``executor`` and ``shard`` of `explain_concepts`. Raises DataError for options that contradict each other."""
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
         if self.ray is not None and self.shard is not None:
-            raise DataError("expected either --ray or --shard, got both; Ray shares the clips out by itself")
+            raise DataError("expected either --ray or --shard, got both; Ray divides the clips by itself")
         if self.ray is not None:
             from voxplain.runtime.ray_executor import RayExecutor
 
-            return RayExecutor(self.ray, self.workers)
-        here = partial(ThreadExecutor, workers=self.workers)
-        if self.shard is None:
-            return here
-        share = read_shard(self.shard)
-        return lambda model: ShardExecutor(here(model), share)
+            return {"executor": RayExecutor(self.ray, self.workers), "shard": None}
+        shard = None if self.shard is None else read_shard(self.shard)
+        return {"executor": partial(ThreadExecutor, workers=self.workers), "shard": shard}

@@ -112,7 +112,7 @@ def retrain_command(
         shown = _spread(held_out, maps)
         likeness, refused = compare_label_pair(model, twins, shown, asked, metric, store=store, progress=progress_bar)
         told.refused |= refused
-        _tell_twins(told, likeness, (twins.shuffled_accuracy, twins.sibling_accuracy), output)
+        _tell_twins(told, likeness, (twins.shuffled_accuracy, twins.true_accuracy), output)
     _finish(told, output, console)
 
 

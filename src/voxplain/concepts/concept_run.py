@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves, join
 from voxplain.concepts.order_tests import OrderTest, all_order_tests
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
+from voxplain.model import VideoModel
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -79,6 +82,10 @@ class ConceptRun:
     warnings: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
+    # What `evaluate_concepts` goes on with; not written to disk.
+    model: VideoModel | None = field(default=None, repr=False, metadata={"saved": False})
+    settings: ConceptSettings | None = field(default=None, repr=False, metadata={"saved": False})
+    store: Path | None = field(default=None, repr=False, metadata={"saved": False})
 
     def __post_init__(self) -> None:
         """Check that the ranking names a score and that there is a clip for each segmentation."""

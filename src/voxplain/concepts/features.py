@@ -1,4 +1,4 @@
-"""Features of supervoxels: each one shown to the network alone, cropped and at full size.
+"""Features of supervoxels: masked, cropped, resized to the input size and embedded by the network.
 
 Letters: N supervoxels, D feature dimensions, T×H×W the network's grid. Masked crops are made batch by batch and
 forgotten, so memory does not grow with the number of videos. Threads may embed clips side by side, each with modules
@@ -8,23 +8,83 @@ of its own (`voxplain.inference.replicas`): a layer is watched by a hook on its 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 
 from voxplain.concepts.masked_crop import CROPS, box_crop, in_place, reveal
 from voxplain.errors import DataError, ModelError, VideoError
-from voxplain.model import VideoModel
+from voxplain.model import Objective, VideoModel
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
-__all__ = ["CROPS", "Embedder", "Features", "MaskedCrops", "box_crop", "check_length", "embed_clip", "in_place"]
+__all__ = [
+    "CROPS",
+    "Embedder",
+    "Embedding",
+    "Features",
+    "MaskedCrops",
+    "box_crop",
+    "check_length",
+    "embed_clip",
+    "in_place",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Features of the supervoxels of a clip, and what the same forward passes gave beside them.
+
+    Parameters
+    ----------
+    values : ndarray, float32 [N,D]
+        Features in which concepts are found.
+    layer_values : ndarray, float32 [N,D'], optional
+        Features in the space of the model's layer, where CAVs and gradients are; None where `values` are such.
+    gradient : ndarray, float32 [D'], optional
+        Gradient of the objective at the layer, where it was asked for.
+    """
+
+    values: np.ndarray
+    layer_values: np.ndarray | None = None
+    gradient: np.ndarray | None = None
+
+    @property
+    def in_layer_space(self) -> np.ndarray:
+        """The features from which CAVs are learnt."""
+        return self.values if self.layer_values is None else self.layer_values
 
 
 class Embedder(Protocol):
-    """Anything that gives a clip's supervoxels their features."""
+    """Computes the features of a clip's supervoxels."""
+
+    @property
+    def window_step(self) -> int:
+        """Frames between the windows of clips longer than the network's."""
+
+    @property
+    def layer_space(self) -> bool:
+        """Whether the features are in the space of the model's layer, so that CAVs can be learnt from them."""
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether one forward pass embeds all supervoxels of a window, and can give the clip's gradient, too."""
+
+    def embed(
+        self,
+        model: VideoModel,
+        clip: Clip,
+        supervoxels: Supervoxels,
+        *,
+        ids: np.ndarray | None = None,
+        gradient_of: tuple[int, Objective] | None = None,
+    ) -> Embedding:
+        """Features of all supervoxels or of ``ids``, with layer values where `layer_space` is false.
+
+        ``gradient_of`` a class and an objective, only where `one_pass` is true.
+        """
 
     def __call__(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
@@ -65,11 +125,15 @@ def _starts(extent: tuple[int, int], total: int, length: int, step: int) -> np.n
 
 @dataclass(frozen=True)
 class MaskedCrops:
-    """How a supervoxel becomes network input. Called with (model, clip, supervoxels) gives features [N,D].
+    """Features of masked crops: (model, clip, supervoxels) to features float32 [N,D].
 
-    The mask's outside is filled, the box is cropped and resized, and the network's feature is taken; a segment
-    longer than the network's clip is averaged over windows. Source: STCE §3.1 and its code (spec A.1, A.3).
+    The voxels outside of a supervoxel are filled, its box is cropped and resized to the input size, and the network's
+    feature of it is computed. A supervoxel longer than the network's clip is averaged over windows.
+    Source: STCE §3.1 and its code.
     """
+
+    layer_space: ClassVar[bool] = True
+    one_pass: ClassVar[bool] = False
 
     fill: str = "mean"  # what hides the outside: mean (zero after normalisation), grey, black, blur
     crop: str = "box"  # box: crop and resize [P]; in-place: keep position and size
@@ -77,7 +141,7 @@ class MaskedCrops:
     size: int | None = None  # pixels of height that crops are resized to; None: the network's own
 
     def __post_init__(self) -> None:
-        """Refuse names that nothing stands for, before hours of work."""
+        """Check the fields before any work is done."""
         if self.fill not in FILLS or self.crop not in CROPS or self.window_step < 1:
             raise DataError(
                 f"expected a fill of {', '.join(FILLS)}, a crop of {', '.join(CROPS)} and window_step of 1 or more, "
@@ -110,6 +174,20 @@ class MaskedCrops:
             np.add.at(seen, owners, 1)
         assert total is not None  # one window a supervoxel at least
         return np.asarray(total / seen, np.float32)
+
+    def embed(
+        self,
+        model: VideoModel,
+        clip: Clip,
+        supervoxels: Supervoxels,
+        *,
+        ids: np.ndarray | None = None,
+        gradient_of: tuple[int, Objective] | None = None,
+    ) -> Embedding:
+        """What a call gives; ``gradient_of`` must be None, because no pass is one of the whole clip."""
+        if gradient_of is not None:
+            raise DataError("expected no gradient_of for masked crops, whose passes are not of the whole clip")
+        return Embedding(self(model, clip, supervoxels, ids=ids))
 
     def shown(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray) -> np.ndarray:
         """What the network is shown of some supervoxels, uint8 [n,t,h,w,3], a picture a window."""

@@ -8,14 +8,15 @@ receptive field holds around it; a crop shows the thing alone and stretched. So 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from voxplain.concepts.feature_maps import feature_maps
-from voxplain.concepts.features import check_length
+from voxplain.concepts.features import Embedding, check_length
 from voxplain.errors import DataError, ModelError
-from voxplain.model import VideoModel
+from voxplain.model import Objective, VideoModel
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
@@ -32,7 +33,7 @@ class PooledFeatures:
 
     One forward a window of the network's length; a row is the mean over all windows in which the supervoxel is.
     Experimental: its clusters are not those of `MaskedCrops` (`benchmarks/features.py` measures both). Rows are of
-    several layers; CAVs, whose gradients are taken at the model's own one, are learnt from the second half of `both`.
+    several layers; CAVs, whose gradients are taken at the model's own one, are learnt from the layer values of `embed`.
 
     Raises VideoError when the clip is too short, ModelError for a layer that gives no map over time and space.
     """
@@ -42,8 +43,11 @@ class PooledFeatures:
     normalise: bool = True  # every layer's part of a row to unit length, so that layers count alike
     window_step: int = 8  # frames between windows of clips longer than the network's
 
+    layer_space: ClassVar[bool] = False
+    one_pass: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant, before hours of work."""
+        """Check the fields before any work is done."""
         if self.window_step < 1 or len(set(self.layers)) != len(self.layers):
             raise DataError(
                 f"expected window_step of 1 or more and every layer once, got {self.window_step} and {self.layers}; "
@@ -56,28 +60,35 @@ class PooledFeatures:
         """Features float32 [N,D] of a clip's supervoxels, all or ``ids``."""
         return self._rows(model, clip, supervoxels, ids)[0]
 
-    def both(
+    def embed(
         self,
         model: VideoModel,
         clip: Clip,
         supervoxels: Supervoxels,
         *,
         ids: np.ndarray | None = None,
-        run: Run | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(what a call gives, rows float32 [N,D] in the space of the model's own feature), from the same forwards.
+        gradient_of: tuple[int, Objective] | None = None,
+    ) -> Embedding:
+        """What a call gives, with rows in the space of the model's own feature, and a gradient, from the same passes.
 
-        ``run`` is called with each window's frames [1,T,H,W,3] and shows them to the network, for what else is wanted.
-        The second are plain means of the map whose mean is the model's feature: for CAVs and gradients there.
-        ModelError where the feature is no mean of a map, as after a fully connected layer.
+        Those rows are plain means of the map whose mean is the model's feature: for CAVs and gradients there. The
+        gradient is that of a clip of the network's length. ModelError where the feature is no mean of a map, as after
+        a fully connected layer.
         """
-        rows, own = self._rows(model, clip, supervoxels, ids, run)
+        gradients: list[np.ndarray] = []
+
+        def run(frames: np.ndarray) -> None:
+            assert gradient_of is not None
+            y, objective = gradient_of
+            gradients[:] = [model.gradient(frames, y, objective=objective)[0].cpu().numpy()]
+
+        rows, own = self._rows(model, clip, supervoxels, ids, run if gradient_of else None)
         if own is None:
             raise ModelError(
                 f"expected a feature that is the mean of a map, got another at {model.layer!r}; name the pooling or a "
                 "map as the model's layer, or learn CAVs from crops"
             )
-        return rows, own
+        return Embedding(rows, own, gradients[0] if gradients else None)
 
     def _rows(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray | None, run: Run | None = None

@@ -1,114 +1,48 @@
-"""The steps of a concept explanation that look at all clips of a class at once, each kept in the store."""
+"""The steps of a concept explanation that need all clips of a class, or all unrelated clips.
+
+Letters: N supervoxels, D feature dimensions, D' dimensions of the model's layer, C classes, K concepts.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from voxplain.concepts.cav import CAVs, fit_cavs
-from voxplain.concepts.cluster import Clusterer
-from voxplain.concepts.discover import ConceptBank, discover
+from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects, join_effects
-from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window, fit_grid
 from voxplain.explain.session import Session
-from voxplain.explain.tasks import ClassGradient, EffectsInClip, EmbedWhole, Logits
-from voxplain.runtime import MissingShards
+from voxplain.explain.tasks import ClassGradient, ClipLogits, DiscoverConcepts, EffectsInClip, EmbedWholeClip
+from voxplain.runtime import Results
 from voxplain.segment import Supervoxels
-from voxplain.store import key
 from voxplain.video import Clip
 
 __all__ = [
     "bank",
-    "check_unrelated",
-    "concept_rows",
-    "drawn_rows",
+    "concept_features",
+    "drawn_features",
     "effects",
     "gradients",
     "logits",
-    "negatives",
     "null_concepts",
-    "raise_if_missing",
     "tcav",
+    "unrelated_examples",
 ]
 
 
-def raise_if_missing(*rows: Sequence[object]) -> None:
-    """Raise Missing when results of other shares are not there yet (None) in what `Session.each` gave."""
-    lost = sum(row is None for part in rows for row in part)
-    if lost:
-        raise MissingShards(
-            f"this share's part of the step is done; {lost} results of other shares are not there yet: run the same "
-            "command again when all shares have ended, or `voxplain merge` where each had a folder of its own"
-        )
-
-
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
-    """The class's concepts: clusters of its supervoxels' features."""
+    """The concepts of the class: clusters of the features of its supervoxels."""
     s = session.settings
-    name = key(
-        "concepts",
-        1,
-        values=values,
-        origin=origin,
-        clusterer=s.clusterer,
-        keep=s.keep,
-        cluster_filter=s.cluster_filter,
-        seed=s.seed,
-        searched=searched,
-    )
-
-    def make() -> dict[str, np.ndarray]:
-        found = discover(
-            values,
-            origin[:, 0],
-            clusterer=s.clusterer,
-            keep=s.keep,
-            cluster_filter=s.cluster_filter,
-            searched=searched,
-            seed=s.seed,
-        )
-        return _pack(found)
-
-    return _unpack(session.store.arrays("concepts", name, make), s.clusterer)
-
-
-def _pack(bank: ConceptBank) -> dict[str, np.ndarray]:
-    return {
-        "centers": bank.centers,
-        "sizes": bank.sizes,
-        "popularity": bank.popularity,
-        "members": np.concatenate(bank.members),
-        "distance": np.concatenate(bank.distance),
-        "kept": np.array([len(m) for m in bank.members], np.int64),
-    }
-
-
-def _unpack(arrays: dict[str, np.ndarray], clusterer: Clusterer) -> ConceptBank:
-    cuts = np.cumsum(arrays["kept"])[:-1]
-    return ConceptBank(
-        centers=arrays["centers"],
-        members=tuple(np.split(arrays["members"], cuts)),
-        distance=tuple(np.split(arrays["distance"], cuts)),
-        sizes=arrays["sizes"],
-        popularity=arrays["popularity"],
-        method=repr(clusterer),
-    )
-
-
-def check_unrelated(random: Sequence[Clip]) -> None:
-    """Raise DataError when there are too few unrelated videos for negatives and null concepts."""
-    if len(random) < 4:
-        raise DataError(f"expected at least 4 unrelated videos, got {len(random)}; give a folder with more")
+    return session.engine.run(DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.seed))
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class DrawnFeatures:
     """Features of drawn supervoxels of some clips: ``values`` [N,D], the clip and the supervoxel of each, [N]."""
 
     values: np.ndarray
@@ -116,44 +50,40 @@ class Rows:
     ids: np.ndarray
 
 
-def drawn_rows(session: Session, clips: Sequence[Clip], what: str, *, full: bool) -> list[Rows]:
-    """One `Rows` a clip, of ``unrelated_crops`` of its supervoxels, for finding concepts or, ``full``, for CAVs."""
+def drawn_features(session: Session, clips: Sequence[Clip], name: str, *, for_cavs: bool) -> Results[DrawnFeatures]:
+    """Features of ``unrelated_crops`` supervoxels of every clip, for finding concepts or for learning CAVs."""
     s = session.settings
-    embedder = (s.cav_embedder if full else None) or s.embedder
+    embedder = (s.cav_embedder if for_cavs else None) or s.embedder
 
-    def one(i: int) -> Rows:
+    def one(i: int) -> DrawnFeatures:
         clip = clips[i]
-        parts = session.supervoxels(clip, deduplicate=True)
-        ids = session.draw(clip, parts, s.unrelated_crops)
-        found = session.features(clip, parts, ids, embedder)
-        values = found.get("own", found["values"]) if full else found["values"]
-        return Rows(values, np.full(len(ids), i), ids)
+        supervoxels = session.supervoxels(clip, deduplicate=True)
+        ids = session.draw(clip, supervoxels, s.unrelated_crops)
+        found = session.features(clip, supervoxels, ids, embedder)
+        return DrawnFeatures(found.in_layer_space if for_cavs else found.values, np.full(len(ids), i), ids)
 
-    return session.each(f"supervoxels and features of {what}", len(clips), one)
+    return session.engine.map(f"supervoxels and features of {name}", len(clips), one)
 
 
-def negatives(session: Session, random: Sequence[Clip]) -> list[np.ndarray]:
-    """Features of unrelated videos that CAVs are learnt against, one array [n,D] a clip."""
+def unrelated_examples(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:
+    """Features of unrelated clips that CAVs are learnt against, one array [n,D'] a clip."""
     s = session.settings
     if s.negatives == "matched":
-        found = drawn_rows(session, random, "unrelated videos (negatives)", full=True)
-        return [cast(np.ndarray, getattr(rows, "values", None)) for rows in found]  # what is missing stays None
-    step = getattr(s.embedder, "window_step", 8)
+        found = drawn_features(session, clips, "unrelated videos (negatives)", for_cavs=True)
+        return found.apply(lambda rows: rows.values)
+    step = s.embedder.window_step
 
     def whole(i: int) -> np.ndarray:
-        clip = random[i]
-        name = key("clip-feature", 2, frames=clip.frames, window_step=step, **session.network)
-        make = lambda: session.compute(EmbedWhole(clip, step))  # noqa: E731
-        return session.store.arrays("clip-features", name, make)["value"][None]
+        return session.engine.run(EmbedWholeClip(clips[i], step))[None]
 
-    return session.each("unrelated whole clips", len(random), whole)
+    return session.engine.map("unrelated whole clips", len(clips), whole)
 
 
-def null_concepts(session: Session, random: Sequence[Clip], rows: Sequence[Rows]) -> list[np.ndarray]:
-    """Concepts found in unrelated videos the way the class's are: what a concept that means nothing looks like."""
+def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[DrawnFeatures]) -> list[np.ndarray]:
+    """Features [n,D'] of concepts found in unrelated clips as those of the class are: the null distribution's."""
     s = session.settings
-    values, clips, ids = (np.concatenate([getattr(r, name) for r in rows]) for name in ("values", "clips", "ids"))
-    labels, centers = s.clusterer(values, clips=clips, seed=s.seed)
+    values, owners, ids = (np.concatenate([getattr(d, name) for d in drawn]) for name in ("values", "clips", "ids"))
+    labels, centers = s.clusterer(values, clips=owners, seed=s.seed)
     members, least = [], min(10, s.keep)
     for k in range(len(centers)):
         own = np.flatnonzero(labels == k)
@@ -165,24 +95,24 @@ def null_concepts(session: Session, random: Sequence[Clip], rows: Sequence[Rows]
             f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got "
             f"{len(members)}; give more unrelated videos or raise unrelated_crops"
         )
-    return concept_rows(session, random, values, np.stack([clips, ids], 1), members, "null concepts")
+    return concept_features(session, clips, values, np.stack([owners, ids], 1), members, "null concepts")
 
 
-def concept_rows(
+def concept_features(
     session: Session,
     clips: Sequence[Clip],
     values: np.ndarray,
     origin: np.ndarray,
     members: Sequence[np.ndarray],
-    what: str,
+    name: str,
     target: int | None = None,
 ) -> list[np.ndarray]:
-    """Features [n,D] of each concept's members as CAVs are learnt from them.
+    """Features [n,D'] of each concept's members, from which CAVs are learnt.
 
     ``values`` [N,D] are the features in which the concepts were found, ``origin`` [N,2] their (clip, supervoxel).
     """
     s = session.settings
-    if s.cav_embedder is None and not isinstance(s.embedder, PooledFeatures):
+    if s.cav_embedder is None and s.embedder.layer_space:
         return [values[rows] for rows in members]
     wanted = np.unique(np.concatenate(list(members)))
     owners = np.unique(origin[wanted, 0])
@@ -190,15 +120,15 @@ def concept_rows(
     def one(i: int) -> np.ndarray:
         place = int(owners[i])
         clip = clips[place]
-        parts, ids = session.supervoxels(clip, deduplicate=True), origin[wanted[origin[wanted, 0] == place], 1]
+        supervoxels = session.supervoxels(clip, deduplicate=True)
+        ids = origin[wanted[origin[wanted, 0] == place], 1]
         if s.cav_embedder is not None:
-            return session.features(clip, parts, ids, s.cav_embedder)["values"]
+            return session.features(clip, supervoxels, ids, s.cav_embedder).in_layer_space
         embedded = origin[origin[:, 0] == place, 1]  # what is in the store
-        found = session.features(clip, parts, embedded, s.embedder, session.derive(clip, target))
-        return found["own"][np.searchsorted(embedded, ids)]
+        found = session.features(clip, supervoxels, embedded, s.embedder, session.gradient_of(clip, target))
+        return found.in_layer_space[np.searchsorted(embedded, ids)]
 
-    found = session.each(f"features of the members of {what}", len(owners), one)
-    raise_if_missing(found)
+    found = session.engine.map(f"features of the members of {name}", len(owners), one).values()
     # One clip after the other, each in the order of `wanted`.
     order = np.concatenate([np.flatnonzero(origin[wanted, 0] == owner) for owner in owners])
     full = np.empty((len(wanted), found[0].shape[1]), np.float32)
@@ -206,37 +136,37 @@ def concept_rows(
     return [full[np.searchsorted(wanted, rows)] for rows in members]
 
 
-def gradients(session: Session, clips: Sequence[Clip], target: int) -> list[np.ndarray]:
-    """The objective's gradient at the layer, float32 [D] a clip."""
+def gradients(session: Session, clips: Sequence[Clip], target: int) -> Results[np.ndarray]:
+    """The objective's gradient at the layer, float32 [D'] a clip."""
 
     def one(i: int) -> np.ndarray:
         clip = central_window(session.model, clips[i])
-        return session.gradient(
-            clip, target, lambda: session.compute(ClassGradient(clip, target, session.settings.objective))
-        )
+        return session.engine.run(ClassGradient(clip, target, session.settings.objective))
 
-    return session.each("gradients of the class", len(clips), one)
+    return session.engine.map("gradients of the class", len(clips), one)
 
 
 def tcav(
     session: Session,
     concepts: Sequence[np.ndarray],
     null: Sequence[np.ndarray],
-    pool: np.ndarray,
+    unrelated: np.ndarray,
     g: np.ndarray,
     target: int,
 ) -> tuple[CAVs, ConceptScores]:
-    """CAVs of ``concepts`` against random sets drawn from ``pool`` [N,D], and the TCAV score with its null."""
+    """CAVs of ``concepts`` against random sets drawn from ``unrelated`` [N,D'], and the TCAV score with its null."""
     s = session.settings
     rng = np.random.default_rng((s.seed, 7))
-    size = min(s.random_size, len(pool))
-    sets = np.stack([pool[rng.choice(len(pool), size, replace=False)] for _ in range(s.random_sets)])
-    with session.progress("concept activation vectors", 2) as advance:
+    size = min(s.random_size, len(unrelated))
+    sets = np.stack([unrelated[rng.choice(len(unrelated), size, replace=False)] for _ in range(s.random_sets)])
+    with session.engine.progress("concept activation vectors", 2) as advance:
         found = []
         for rows, seed in ((concepts, s.seed), (null, s.seed + 1)):
-            parts = [torch.from_numpy(r) for r in rows]
+            examples = [torch.from_numpy(r) for r in rows]
             found.append(
-                fit_cavs(parts, torch.from_numpy(sets), classifier=s.classifier, layer=session.model.layer, seed=seed)
+                fit_cavs(
+                    examples, torch.from_numpy(sets), classifier=s.classifier, layer=session.model.layer, seed=seed
+                )
             )
             advance()
     cavs, null_cavs = found
@@ -247,39 +177,26 @@ def tcav(
 
 
 def effects(
-    session: Session, clips: Sequence[Clip], parts: Sequence[Supervoxels], assigned: Sequence[np.ndarray], k: int
+    session: Session,
+    clips: Sequence[Clip],
+    supervoxels: Sequence[Supervoxels],
+    assigned: Sequence[np.ndarray],
+    count: int,
 ) -> Effects:
-    """What the network loses, clip by clip, when each of ``k`` concepts is hidden."""
+    """Direct effects of ``count`` concepts, clip by clip."""
     s = session.settings
 
     def one(i: int) -> Effects:
-        clip, shown, given = fit_grid(session.model, clips[i], parts[i], assigned[i])
-        name = key(
-            "effects",
-            1,
-            frames=clip.frames,
-            labels=shown.labels,
-            assigned=given,
-            concepts=k,
-            effect=s.effect,
-            place=i,
-            **session.network,
-        )
-        make = lambda: session.compute(EffectsInClip(clip, shown.labels, given, k, s.effect, i))  # noqa: E731
-        arrays = session.store.arrays("effects", name, make)
-        return Effects(**{f.name: arrays[f.name] for f in fields(Effects)})
+        clip, own, concepts = fit_grid(session.model, clips[i], supervoxels[i], assigned[i])
+        return session.engine.run(EffectsInClip(clip, own.labels, concepts, count, s.effect, i))
 
-    found = session.each("direct effects", len(clips), one)
-    raise_if_missing(found)
-    return join_effects(found)
+    return join_effects(session.engine.map("direct effects", len(clips), one).values())
 
 
-def logits(session: Session, clips: Sequence[Clip]) -> list[np.ndarray]:
-    """Logits float32 [C] of the middle of every clip."""
+def logits(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:
+    """Logits float32 [C] of the central window of every clip."""
 
     def one(i: int) -> np.ndarray:
-        clip = central_window(session.model, clips[i])
-        name = key("logits", 2, frames=clip.frames, **session.network)
-        return session.store.arrays("logits", name, lambda: session.compute(Logits(clip)))["logits"]
+        return session.engine.run(ClipLogits(central_window(session.model, clips[i])))
 
-    return session.each("direct effects: logits of unrelated videos", len(clips), one)
+    return session.engine.map("direct effects: logits of unrelated videos", len(clips), one)

@@ -2,67 +2,113 @@
 
     supervoxels → features → concepts → CAVs → directional derivatives and direct effects → tests → ranking
 
-Every step's result is kept in a `Store` under a key made of all that it depends on, so a run that was killed goes on
-where it was and ends with the same bytes.
+Every result is stored under a key made of all that it depends on, so a run that was killed goes on where it was and
+ends with the same bytes.
 """
 
 import math
+import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.discover import nearest_centre
-from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.rank import rank_by_effect, recognition_test
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
-from voxplain.datasets import read_clips
+from voxplain.datasets import VideoSet, read_clips
+from voxplain.datasets.duplicates import DistinctClips, distinct_clips, near_duplicates
 from voxplain.errors import DataError
 from voxplain.explain import class_steps as steps
 from voxplain.explain.central_window import some_frames
-from voxplain.explain.session import Executor, Progress, Session, open_session
+from voxplain.explain.parameters import parameters_of, settings_and_label
+from voxplain.explain.session import Session, open_session
 from voxplain.model import VideoModel
+from voxplain.nets import weights_digest
 from voxplain.progress import quiet
-from voxplain.runtime import ThreadExecutor
-from voxplain.store import Store, content_hash
+from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor, require_complete
+from voxplain.store import Store
 from voxplain.version import __version__
 from voxplain.video import Clip
 
-__all__ = ["explain_concepts"]
+__all__ = ["Clips", "clips_of", "explain_concepts"]
+
+Clips = Sequence[Clip] | VideoSet | str | os.PathLike[str]  # clips, or videos to read through the model's reader
 
 
 def explain_concepts(
     model: VideoModel,
-    clips: Sequence[Clip],
+    clips: Clips,
     *,
-    random: Sequence[Clip] | Path | str,
+    random: Clips,
     target: str | int,
     settings: ConceptSettings | None = None,
-    preset: str = "default",
+    preset: str | None = None,
     store: Store | Path | str | None = None,
     skipped: Sequence[tuple[str, str]] = (),
+    executor: Callable[[VideoModel], Executor] = ThreadExecutor,
+    shard: Shard | None = None,
     progress: Progress = quiet,
-    on: Callable[[VideoModel], Executor] = ThreadExecutor,
 ) -> ConceptRun:
-    """Which concepts of its clips does the network rely on for a class, and how sure is that?
+    """Find the concepts of a class in its clips, and rank them by how much the network relies on them.
 
-    ``clips`` of the class, at least as long as the network's clip; ``random`` clips of unrelated videos, or a folder of
-    them. With ``store`` every step is kept and found again. ``on`` says where the work on single clips is done: on
-    threads of this process, or another of `voxplain.runtime`. Raises DataError or ModelError with one sentence,
-    MissingShards where the work is shared out and another share's is not done.
-    Source: STCE / 3D-ACE (Ji, Wang, Kato), with the direct effect beside its TCAV score.
+    Parameters
+    ----------
+    model : VideoModel
+        The network, at the layer in which concepts are found.
+    clips : sequence of Clip, VideoSet or path
+        Clips of the class, at least as long as the network's clip, or a folder of videos. Clips with identical frames
+        count once.
+    random : sequence of Clip, VideoSet or path
+        Unrelated videos, from which random sets, null concepts and control regions are drawn.
+    target : str or int
+        The class, by name or index.
+    settings : ConceptSettings, optional
+        All parameters; by default those of the preset.
+    preset : str, optional
+        A key of `PRESETS`, by default ``"default"``. With ``settings`` only the label of the run.
+    store : Store or path, optional
+        Where results are kept and found again.
+    skipped : sequence of (str, str)
+        Videos that could not be read, with the reason: for the report.
+    executor : callable
+        Gives the executor for a model; by default threads of this process.
+    shard : Shard, optional
+        Compute the results of this shard's clips only; see `voxplain.runtime`.
+    progress : callable
+        Progress display, for instance `voxplain.progress.progress_bar`.
+
+    Returns
+    -------
+    ConceptRun
+        Concepts, CAVs, scores with intervals and tests, and the settings they were computed with.
+
+    Raises
+    ------
+    DataError, ModelError
+        One sentence that says what was expected, what came and what to do.
+    MissingShards
+        Where results of other shards are not there yet.
+
+    References
+    ----------
+    Ji, Wang, Kato: Spatial-temporal concept based explanation of 3D ConvNets (STCE / 3D-ACE), with the direct effect
+    beside its TCAV score.
     """
-    settings = settings or ConceptSettings()
+    settings, label = settings_and_label(settings, preset)
+    clips, lost = clips_of(model, clips, settings.videos, settings.seed)
     clips = clips[: settings.videos]
     if not len(clips):
         raise DataError(f"expected at least one clip of class {target!r}, got none; name a class with videos")
+    options: dict[str, Any] = {"executor": executor, "shard": shard, "progress": progress}
     if store is None:
         with TemporaryDirectory(prefix="voxplain-") as folder:
             run = explain_concepts(
@@ -73,62 +119,118 @@ def explain_concepts(
                 settings=settings,
                 preset=preset,
                 store=folder,
-                skipped=skipped,
-                progress=progress,
-                on=on,
+                skipped=[*skipped, *lost],
+                **options,
             )
-            return replace(run, supervoxels=tuple(run.supervoxels))  # the folder goes
+            return replace(run, supervoxels=tuple(run.supervoxels), store=None)  # the folder goes
     y = model.class_index(target)
-    if isinstance(random, str | Path):
-        random = read_clips(random, model.reader(), limit=settings.unrelated_videos, seed=settings.seed).clips
-    random = random[: settings.unrelated_videos]
-    steps.check_unrelated(random)  # before hours of work on the class
-    leak_check(clips, random)
+    random, lost_random = clips_of(model, random, settings.unrelated_videos, settings.seed)
+    own, unrelated = distinct_clips(clips), distinct_clips(random[: settings.unrelated_videos])
+    # Before hours of work on the class.
+    if len(unrelated.clips) < 4:
+        raise DataError(
+            f"expected at least 4 different unrelated videos, got {len(unrelated.clips)}; give a folder with more"
+        )
+    check_overlap(own, unrelated)
     store = store if isinstance(store, Store) else Store(Path(store))
-    session = open_session(model, settings, store, progress, on, clips)
-    return _story(session, clips, random, y, preset, skipped)
+    session = open_session(model, settings, store, own.clips, **options)
+    run = _explained(session, own.clips, unrelated.clips, y, label, [*skipped, *lost, *lost_random])
+    said = [*_about_copies(own, f"videos of “{run.target}”"), *_about_copies(unrelated, "unrelated videos")]
+    near = near_duplicates(own, unrelated)
+    if near:
+        i, j = near[0]
+        said.append(
+            f"{len({i for i, _ in near})} videos of “{run.target}” look almost the same as unrelated videos "
+            f"({own.sources[i]} and {unrelated.sources[j]}): the unrelated videos should not show the class"
+        )
+    provenance = _provenance(session, own, unrelated)
+    return replace(
+        run, provenance=provenance, warnings=(*said, *run.warnings), model=model, settings=settings, store=store.root
+    )
 
 
-def _story(
+def clips_of(
+    model: VideoModel, clips: Clips, limit: int | None, seed: int
+) -> tuple[Sequence[Clip], list[tuple[str, str]]]:
+    """Clips as they are, or read through the model's reader, and the videos that could not be read with the reason."""
+    if not isinstance(clips, str | os.PathLike | VideoSet):
+        return clips, []
+    found = read_clips(clips, model.reader(), limit=limit, seed=seed)
+    return found.clips, [(str(x.path), x.reason) for x in found.skipped]
+
+
+def check_overlap(own: DistinctClips, unrelated: DistinctClips) -> None:
+    """Raise DataError when a video of the class is among the unrelated ones."""
+    places = {content: i for i, content in enumerate(own.hashes)}
+    for i, content in enumerate(unrelated.hashes):
+        if content in places:
+            raise DataError(
+                f"expected unrelated videos that are not of the class, got {unrelated.sources[i]} with the same "
+                f"frames as {own.sources[places[content]]}; take it out of the unrelated videos"
+            )
+
+
+def _about_copies(found: DistinctClips, name: str) -> list[str]:
+    """Warnings of identical and near-identical clips."""
+    said = []
+    if found.dropped:
+        copy, first = found.dropped[0]
+        said.append(
+            f"{len(found.dropped)} {name} have the same frames as others and were dropped (for instance {copy}, a copy "
+            f"of {first}): each counts once"
+        )
+    near = near_duplicates(found)
+    if near:
+        i, j = near[0]
+        said.append(
+            f"{len({j for _, j in near})} of {len(found.clips)} {name} look almost the same as others (for instance "
+            f"{found.sources[i]} and {found.sources[j]}): intervals and tests take them for independent"
+        )
+    return said
+
+
+def _explained(
     session: Session,
     clips: Sequence[Clip],
     random: Sequence[Clip],
     y: int,
-    preset: str,
+    label: str,
     skipped: Sequence[tuple[str, str]],
 ) -> ConceptRun:
-    settings, model = session.settings, session.model
-    # Everything that needs one clip and no concept comes first: shares of it can be done without the others.
-    half = len(random) // 2  # one half gives the negatives, the other the null: a null concept must not meet itself
-    scored = clips[: settings.score_videos]
-    rows = session.embedded(clips, "the class", deduplicate=True, target=y)
-    spare = steps.drawn_rows(session, random[half:], "unrelated videos (null)", full=False)
-    pool = steps.negatives(session, random[:half])
-    g = steps.gradients(session, scored, y)
-    unrelated = steps.logits(session, random)
-    steps.raise_if_missing(rows, spare, pool, g, unrelated)
+    s, model = session.settings, session.model
+    # Everything that needs one clip and no concept comes first: shards of it can be computed without the others.
+    half = len(random) // 2  # one half gives the CAVs' negatives, the other the null concepts, which must not meet them
+    embedded = session.embedded(clips, "the class", deduplicate=True, target=y)
+    drawn = steps.drawn_features(session, random[half:], "unrelated videos (null)", for_cavs=False)
+    examples = steps.unrelated_examples(session, random[:half])
+    gradients = steps.gradients(session, clips[: s.score_videos], y)
+    logits = steps.logits(session, random)
+    require_complete(embedded, drawn, examples, gradients, logits)
+    rows = embedded.values()
     values = np.concatenate(rows)
     counts = [len(r) for r in rows]
     origin = np.stack([np.repeat(np.arange(len(clips)), counts), np.concatenate([np.arange(n) for n in counts])], 1)
     bank = steps.bank(session, values, origin, len(clips))
     assigned = [nearest_centre(r, bank.centers) for r in rows]
-    parts = session.segmented(clips, deduplicate=True)
-    concepts = steps.concept_rows(session, clips, values, origin, bank.members, "the concepts", y)
-    null = steps.null_concepts(session, random[half:], spare)
-    cavs, tcav = steps.tcav(session, concepts, null, np.concatenate(pool), np.stack(g), y)
-    effects = steps.effects(session, clips[: settings.effect_videos], parts, assigned, len(bank))
-    effect = rank_by_effect(effects, y, unrelated=np.stack(unrelated), kind=settings.effect_kind, seed=settings.seed)
+    supervoxels = session.segmented(clips, deduplicate=True)
+    concepts = steps.concept_features(session, clips, values, origin, bank.members, "the concepts", y)
+    null = steps.null_concepts(session, random[half:], drawn.values())
+    unrelated = np.concatenate(examples.values())
+    cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y)
+    effects = steps.effects(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
+    unrelated_logits = np.stack(logits.values())
+    effect = rank_by_effect(effects, y, unrelated=unrelated_logits, kind=s.effect_kind, seed=s.seed)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,
         layer=model.layer,
         network=model.name,
         classes=model.classes,
-        preset=preset,
-        parameters=parameters(settings),
-        provenance=provenance(session, clips, random),
+        preset=label,
+        parameters=parameters_of(s),
+        provenance={},
         clips=clips,
-        supervoxels=parts,
+        supervoxels=supervoxels,
         origin=origin,
         assigned=tuple(assigned),
         bank=bank,
@@ -136,22 +238,10 @@ def _story(
         alignment=cav_alignment(cavs) if len(bank) > 1 else 0.0,
         effects=effects,
         scores={"effect": effect, "tcav": tcav},
-        ranking=settings.ranking,
+        ranking=s.ranking,
         skipped=tuple(skipped),
     )
-    return replace(run, warnings=tuple(warnings(session, run, np.stack(unrelated))))
-
-
-def leak_check(clips: Sequence[Clip], random: Sequence[Clip]) -> None:
-    """Refuse random sets that contain a video of the class."""
-    own = {content_hash(c.frames): c.source for c in clips}
-    for clip in random:
-        same = own.get(content_hash(clip.frames))
-        if same is not None:
-            raise DataError(
-                f"expected random videos that are not of the class, got {clip.source} with the same frames as {same}; "
-                "take it out of the random folder"
-            )
+    return replace(run, warnings=tuple(warnings(session, run, unrelated_logits)))
 
 
 def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[str]:
@@ -171,7 +261,7 @@ def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[s
             f"the network does not clearly tell “{run.target}” from unrelated videos (p = {known:.2g}): "
             "no direct effect is called significant"
         )
-    if isinstance(s.embedder, PooledFeatures) and s.cav_embedder is None:
+    if not s.embedder.layer_space and s.cav_embedder is None:
         said.append(
             "TCAV scores of pooled features are not those of crops (measured in docs/performance.md): go by the direct "
             "effect, or learn CAVs from crops with cav_embedder=crops"
@@ -195,27 +285,18 @@ def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[s
     return said
 
 
-def parameters(settings: ConceptSettings) -> dict:
-    """The settings as a plain dict that names each method."""
-    plain = asdict(settings)
-    for field in fields(settings):
-        if isinstance(plain[field.name], dict):
-            plain[field.name] = {"method": type(getattr(settings, field.name)).__name__, **plain[field.name]}
-    return plain
-
-
-def provenance(session: Session, clips: Sequence[Clip], random: Sequence[Clip]) -> dict:
-    """Versions, device, arithmetic and the hashes of everything that went in."""
-    model = session.model
+def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) -> dict[str, Any]:
+    """Versions, device, arithmetic, the network's identity and the hashes of everything that went in."""
     packages = ("torch", "numpy", "scipy", "scikit-image", "scikit-learn", "av")
     return {
         "voxplain": __version__,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
-        "device": str(model.device),
+        "device": str(session.model.device),
         "precision": session.fast.precision,
         "inference": session.fast.reason,
-        "weights": session.network["weights"],
-        "videos": {c.source: content_hash(c.frames) for c in clips},
-        "unrelated_videos": {c.source: content_hash(c.frames) for c in random},
+        "network": session.engine.identity.name,
+        "weights": weights_digest(session.given.net),
+        "videos": dict(zip(own.sources, own.hashes, strict=True)),
+        "unrelated_videos": dict(zip(unrelated.sources, unrelated.hashes, strict=True)),
     }

@@ -1,9 +1,10 @@
-"""Proving a ranking on held-out clips: adding and removing concepts."""
+"""Evaluation of a ranking on held-out clips: adding and removing concepts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +14,21 @@ from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.evaluate import AddRemoveCurves, join, margins
 from voxplain.concepts.order_tests import all_order_tests
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.datasets.duplicates import distinct_clips, near_duplicates
+from voxplain.errors import DataError, ModelError
 from voxplain.explain.central_window import central_window
-from voxplain.explain.class_steps import raise_if_missing
-from voxplain.explain.session import Executor, Progress, Session, open_session
-from voxplain.explain.tasks import PROBED, STEPS, AddRemoveInClip, ExploreClip
+from voxplain.explain.concepts import Clips, clips_of
+from voxplain.explain.parameters import settings_from
+from voxplain.explain.session import Session, open_session
+from voxplain.explain.tasks import AddRemoveInClip, ExploreClip
+from voxplain.hashing import content_hash
 from voxplain.lazy import Lazy
 from voxplain.model import VideoModel
+from voxplain.nets import weights_digest
 from voxplain.progress import quiet
-from voxplain.runtime import ThreadExecutor
+from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor
 from voxplain.segment import Supervoxels
-from voxplain.store import Store, content_hash, key
+from voxplain.store import Store
 from voxplain.video import Clip
 
 __all__ = ["evaluate_concepts", "fill_brings_nothing"]
@@ -31,127 +37,175 @@ HELD = 64 << 20  # bytes of test clips kept in memory
 
 
 def evaluate_concepts(
-    model: VideoModel,
     run: ConceptRun,
-    clips: Sequence[Clip],
+    clips: Clips,
     *,
-    settings: ConceptSettings,
+    model: VideoModel | None = None,
+    settings: ConceptSettings | None = None,
     store: Store | Path | str | None = None,
+    executor: Callable[[VideoModel], Executor] = ThreadExecutor,
+    shard: Shard | None = None,
     progress: Progress = quiet,
-    on: Callable[[VideoModel], Executor] = ThreadExecutor,
 ) -> ConceptRun:
-    """Test a ranking on held-out clips of the class by adding and removing its concepts; returns the run with it.
+    """Test a ranking on held-out clips of the class by adding and removing its concepts.
 
-    Supervoxels of all levels, not thinned, each given to the nearest concept; so all concepts together are the whole
-    clip and the end points are the unmodified prediction exactly. Source: STCE §4.2.
+    Supervoxels of all levels, with near copies, are each assigned to the nearest concept; so all concepts together are
+    the whole clip and the end points are the unmodified prediction exactly.
+
+    Parameters
+    ----------
+    run : ConceptRun
+        What `explain_concepts` returned; it carries its network and settings.
+    clips : sequence of Clip, VideoSet or path
+        Held-out clips of the class, or a folder of videos. Clips with identical frames count once.
+    model : VideoModel, optional
+        The network, where the run was read from disk.
+    settings : ConceptSettings, optional
+        By default those of the run.
+    store : Store or path, optional
+        By default the run's.
+    executor, shard, progress
+        As for `explain_concepts`.
+
+    Returns
+    -------
+    ConceptRun
+        The run with its ``evaluation``.
+
+    Raises
+    ------
+    DataError
+        Where a run that was read from disk comes without ``model``, and for too few clips.
+
+    References
+    ----------
+    STCE, section 4.2.
     """
+    model = model or run.model
+    if model is None:
+        raise DataError("expected the network beside a run that was read from disk, got none; pass model=…")
+    _check_network(model, run)
+    settings = settings or run.settings or settings_from(run.parameters)
+    store = store or run.store
+    options: dict[str, Any] = {"executor": executor, "shard": shard, "progress": progress}
     if store is None:
         with TemporaryDirectory(prefix="voxplain-") as folder:
-            return evaluate_concepts(model, run, clips, settings=settings, store=folder, progress=progress, on=on)
+            return evaluate_concepts(run, clips, model=model, settings=settings, store=folder, **options)
     store = store if isinstance(store, Store) else Store(Path(store))
-    session = open_session(model, settings, store, progress, on, run.clips)
-    held = Lazy(
-        lambda i: central_window(model, clips[i]), range(len(clips)), size=lambda clip: clip.frames.nbytes, keep=HELD
-    )
-    leaked = _leaked(model, run, held)
-    rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate)
-    raise_if_missing(rows)
+    clips, lost = clips_of(model, clips, None, settings.seed)
+    given = distinct_clips(clips)
+    session = open_session(model, settings, store, run.clips, **options)
+    held = _windows(model, given.clips)
+    said = _leaks(model, run, held)
+    if given.dropped:
+        said.append(
+            f"{len(given.dropped)} test clips have the same frames as others and were dropped: each counts once"
+        )
+    near = len({j for _, j in near_duplicates(given)})
+    if near:
+        said.append(
+            f"{near} of {len(held)} test clips look almost the same as others: intervals and tests take them "
+            "for independent"
+        )
+    rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate).values()
     assigned = [nearest_centre(r, run.bank.centers) for r in rows]
-    parts = session.segmented(held, deduplicate=settings.test_deduplicate)
-    adding, removing = _sides(session, held, parts, assigned, run)
-    order_tests = all_order_tests(adding, removing, seed=settings.seed)
-    if leaked:
-        said = f"{leaked} of {len(held)} test clips are clips that the concepts were found in: not held out"
-        run = replace(run, warnings=(*run.warnings, said))
+    supervoxels = session.segmented(held, deduplicate=settings.test_deduplicate)
+    adding, removing = _curves(session, held, supervoxels, assigned, run)
     if fill_brings_nothing(adding):
-        said = (
+        said.append(
             f"adding up to {settings.evaluation.steps} concepts to a clip of fill “{settings.evaluation.fill}” is "
             "recognised in no order, though the whole clip is: the fill may be like nothing that the network has seen; "
             "try another with --evaluation.fill and --effect.fill, black for videos on a black background"
         )
-        run = replace(run, warnings=(*run.warnings, said))
-    explored = _probed(session, held, parts, assigned, run, adding)
-    return replace(run, evaluation=EvaluationRun(adding, removing, order_tests, explored))
+    explored = _explored(session, held, supervoxels, assigned, run, adding)
+    evaluation = EvaluationRun(adding, removing, all_order_tests(adding, removing, seed=settings.seed), explored)
+    return replace(
+        run,
+        evaluation=evaluation,
+        warnings=(*run.warnings, *said),
+        skipped=(*run.skipped, *lost),
+        model=model,
+        settings=settings,
+    )
 
 
-def _leaked(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> int:
-    """Test clips that are clips of the run."""
-    known = {h for c in run.clips for h in (content_hash(c.frames), content_hash(central_window(model, c).frames))}
-    return sum(content_hash(c.frames) in known for c in held)
+def _check_network(model: VideoModel, run: ConceptRun) -> None:
+    """Raise ModelError for another network or layer than that of the run."""
+    weights = run.provenance.get("weights")
+    other = weights is not None and model is not run.model and weights_digest(model.net) != weights
+    if other or model.layer != run.layer:
+        what = f"weights of {model.name}" if other else f"layer {model.layer!r} of {model.name}"
+        raise ModelError(
+            f"expected the network that the concepts were found with, {run.network!r} at layer {run.layer!r}, got "
+            f"other {what}; evaluate with the same network, or explain the class again"
+        )
 
 
-def _sides(
+def _windows(model: VideoModel, clips: Sequence[Clip]) -> Lazy[Clip]:
+    """The central windows of clips, read when they are asked for."""
+    return Lazy(
+        lambda i: central_window(model, clips[i]), range(len(clips)), size=lambda clip: clip.frames.nbytes, keep=HELD
+    )
+
+
+def _leaks(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> list[str]:
+    """Warnings of test clips that are clips of the run, or look almost like one."""
+    known = distinct_clips(_windows(model, run.clips))
+    whole = {content_hash(clip.frames) for clip in run.clips}
+    test = distinct_clips(held)
+    same = {i for i, content in enumerate(test.hashes) if content in whole or content in known.hashes}
+    near = {i for i, _ in near_duplicates(test, known)} - same
+    said = []
+    if same:
+        said.append(f"{len(same)} of {len(held)} test clips are clips that the concepts were found in: not held out")
+    if near:
+        said.append(
+            f"{len(near)} of {len(held)} test clips look almost the same as clips that the concepts were found in (for "
+            f"instance {test.sources[min(near)]}): they are hardly held out"
+        )
+    return said
+
+
+def _curves(
     session: Session,
     held: Sequence[Clip],
-    parts: Sequence[Supervoxels],
+    supervoxels: Sequence[Supervoxels],
     assigned: Sequence[np.ndarray],
     run: ConceptRun,
 ) -> tuple[AddRemoveCurves, AddRemoveCurves]:
     """Adding and removing concepts in every test clip."""
-    evaluation, ranked, y = session.settings.evaluation, run.order, run.target_index
-    listed = ("top", "least", *(f"random{d}" for d in range(evaluation.draws)))
+    evaluation = session.settings.evaluation
 
-    def one(i: int) -> list[AddRemoveCurves]:
-        clip, labels = held[i], parts[i].labels
-        name = key(
-            "steps",
-            2,
-            frames=clip.frames,
-            labels=labels,
-            assigned=assigned[i],
-            ranked=ranked,
-            target=y,
-            evaluation=evaluation,
-            place=i,
-            **session.network,
+    def one(i: int) -> tuple[AddRemoveCurves, AddRemoveCurves]:
+        labels = supervoxels[i].labels
+        return session.engine.run(
+            AddRemoveInClip(held[i], labels, assigned[i], run.order, run.target_index, evaluation, i)
         )
-        make = lambda: session.compute(AddRemoveInClip(clip, labels, assigned[i], ranked, y, evaluation, i))  # noqa: E731
-        arrays = session.store.arrays("steps", name, make)
-        return [
-            AddRemoveCurves(kind, listed, **{n: arrays[f"{kind}.{n}"] for n in STEPS})
-            for kind in ("adding", "removing")
-        ]
 
-    both = session.each("adding and removing concepts", len(held), one)
-    raise_if_missing(both)
-    adding, removing = (join(list(side)) for side in zip(*both, strict=True)) if both else (join([]), join([]))
-    return adding, removing
+    both = session.engine.map("adding and removing concepts", len(held), one).values()
+    return join([adding for adding, _ in both]), join([removing for _, removing in both])
 
 
-def _probed(
+def _explored(
     session: Session,
     held: Sequence[Clip],
-    parts: Sequence[Supervoxels],
+    supervoxels: Sequence[Supervoxels],
     assigned: Sequence[np.ndarray],
     run: ConceptRun,
     adding: AddRemoveCurves,
 ) -> tuple[ExploredClip, ...]:
-    """A few test clips taken apart, for the report."""
-    s, ranked = session.settings, run.order
-    fill, colour = s.evaluation.fill, session.model.mean_colour
+    """A few test clips with their concepts hidden alone and together, for the report."""
+    s, colour = session.settings, session.model.mean_colour
     chosen = s.exploration.choose(margins(adding.unmodified, adding.truth))
 
     def one(place: int) -> ExploredClip:
         i = chosen[place]
-        clip, labels = held[i], parts[i].labels
-        name = key(
-            "exploration",
-            1,
-            frames=clip.frames,
-            labels=labels,
-            assigned=assigned[i],
-            ranked=ranked,
-            switches=s.exploration.switches,
-            fill=fill,
-            **session.network,
+        labels = supervoxels[i].labels
+        return session.engine.run(
+            ExploreClip(held[i], labels, assigned[i], run.order, s.exploration, s.evaluation.fill, i, colour)
         )
-        make = lambda: session.compute(ExploreClip(clip, labels, assigned[i], ranked, s.exploration, fill, i))  # noqa: E731
-        arrays = session.store.arrays("explorations", name, make)
-        return ExploredClip(clip, parts[i], assigned[i], i, fill, colour, **{n: arrays[n] for n in PROBED})
 
-    found = session.each("taking test videos apart", len(chosen), one)
-    raise_if_missing(found)
-    return tuple(found)
+    return tuple(session.engine.map("exploring test videos", len(chosen), one).values())
 
 
 def fill_brings_nothing(adding: AddRemoveCurves) -> bool:

@@ -14,9 +14,9 @@ from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window
-from voxplain.explain.session import Progress
 from voxplain.model import VideoModel, stack
 from voxplain.progress import quiet
+from voxplain.runtime import Progress
 from voxplain.video import Clip
 
 __all__ = ["OwnConcepts", "score_own_concepts"]
@@ -104,8 +104,6 @@ def _rows(
     model: VideoModel, clips: Sequence[Clip], settings: ConceptSettings, advance: Callable[..., object]
 ) -> torch.Tensor:
     """Features [N,D] of whole clips."""
-    rows = np.stack(
-        [embed_clip(model, clip, window_step=getattr(settings.embedder, "window_step", 8)) for clip in clips]
-    )
+    rows = np.stack([embed_clip(model, clip, window_step=settings.embedder.window_step) for clip in clips])
     advance()
     return torch.from_numpy(rows)

@@ -1,148 +1,223 @@
-"""What can be done with one clip wherever it is done: in a thread, another process, or on another machine.
+"""The tasks of a concept explanation: what is computed for one clip, and the clusters of a class.
 
-Each piece is a record of its inputs that is called with the model and gives arrays by name. It knows nothing of the
-store: who asks for it keeps what comes back.
+Letters: N supervoxels, D feature dimensions, D' dimensions of the model's layer, C classes, K concepts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from voxplain.concepts.clip_exploration import ClipExploration
+from voxplain.concepts.clip_exploration import ClipExploration, ExploredClip
+from voxplain.concepts.cluster import Clusterer
+from voxplain.concepts.cluster_filter import ClusterFilter
+from voxplain.concepts.discover import ConceptBank, discover
 from voxplain.concepts.effect import Effects, HideConcepts
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
-from voxplain.concepts.features import Embedder, embed_clip
-from voxplain.concepts.pooled import PooledFeatures
+from voxplain.concepts.features import Embedder, Embedding, embed_clip
 from voxplain.model import Objective, VideoModel
+from voxplain.runtime import Task
+from voxplain.runtime.task import Form
 from voxplain.segment import Deduplicate, Segmenter, Supervoxels
 from voxplain.video import Clip
 
 __all__ = [
-    "PROBED",
-    "STEPS",
     "AddRemoveInClip",
-    "Arrays",
     "ClassGradient",
+    "ClipLogits",
+    "DiscoverConcepts",
     "EffectsInClip",
-    "Embed",
-    "EmbedWhole",
+    "EmbedSupervoxels",
+    "EmbedWholeClip",
     "ExploreClip",
-    "Logits",
     "SegmentClip",
-    "Work",
 ]
 
 Arrays = dict[str, np.ndarray]
-Work = Callable[[VideoModel], Arrays]
-
-STEPS = tuple(f.name for f in fields(AddRemoveCurves) if f.name not in ("kind", "names"))
-PROBED = ("unmodified", "blank", "hidden", "switches", "switched")
+_CURVES = tuple(f.name for f in fields(AddRemoveCurves) if f.name not in ("kind", "names"))
+_EXPLORED = ("unmodified", "blank", "hidden", "switches", "switched")
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentClip:
-    """Supervoxels of a clip: ``labels`` int16 [L,T,H,W], near copies dropped where ``deduplicate`` is given."""
+class SegmentClip(Task[Supervoxels]):
+    """Supervoxels of a clip, near copies dropped where ``deduplicate`` is given."""
+
+    step: ClassVar[str] = "supervoxels"
+    form: ClassVar[Form] = "labels"
+    uses_network: ClassVar[bool] = False
 
     clip: Clip
     segmenter: Segmenter
     deduplicate: Deduplicate | None
-    network: ClassVar[bool] = False  # needed for this; the other pieces need it
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """Needs no network."""
+    def compute(self, model: VideoModel) -> np.ndarray:
+        """Labels int16 [L,T,H,W]."""
         found = self.segmenter(self.clip)
-        return {"labels": (self.deduplicate(found) if self.deduplicate else found).labels}
+        return (self.deduplicate(found) if self.deduplicate else found).labels
+
+    def read(self, stored: np.ndarray) -> Supervoxels:
+        """The supervoxels of the labels."""
+        return Supervoxels(stored)
 
 
 @dataclass(frozen=True, eq=False)
-class Embed:
-    """Features of some of a clip's supervoxels: ``values`` float32 [n,D], in which concepts are found.
+class EmbedSupervoxels(Task[Embedding]):
+    """Features of the supervoxels ``ids`` of a clip, and what the embedder gives beside them."""
 
-    ``own`` [n,D'] besides where those are not in the space of the model's layer, where CAVs and gradients are, and with
-    ``derive`` the clip's ``gradient`` [D'].
-    """
+    step: ClassVar[str] = "features"
+    version: ClassVar[int] = 3
 
     clip: Clip
     labels: np.ndarray
     ids: np.ndarray
     embedder: Embedder
-    derive: tuple[int, Objective] | None = None  # class and objective whose gradient is wanted of the same forward
+    gradient_of: tuple[int, Objective] | None = None  # class and objective whose gradient the same passes give
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """As many forwards as the embedder takes."""
-        parts = Supervoxels(self.labels)
-        if isinstance(self.embedder, PooledFeatures):
-            found: Arrays = {}
+    def compute(self, model: VideoModel) -> Arrays:
+        """Values [N,D], and layer values [N,D'] and gradient [D'] where there are some."""
+        supervoxels = Supervoxels(self.labels)
+        found = self.embedder.embed(model, self.clip, supervoxels, ids=self.ids, gradient_of=self.gradient_of)
+        return {f.name: v for f in fields(Embedding) if (v := getattr(found, f.name)) is not None}
 
-            def run(frames: np.ndarray) -> None:
-                assert self.derive is not None
-                found["gradient"] = model.gradient(frames, self.derive[0], objective=self.derive[1])[0].cpu().numpy()
-
-            both = self.embedder.both(model, self.clip, parts, ids=self.ids, run=run if self.derive else None)
-            return found | dict(zip(("values", "own"), both, strict=True))
-        return {"values": self.embedder(model, self.clip, parts, ids=self.ids)}
+    def read(self, stored: Arrays) -> Embedding:
+        """The embedding of the arrays."""
+        return Embedding(**stored)
 
 
 @dataclass(frozen=True, eq=False)
-class EmbedWhole:
-    """Feature of a whole clip: ``value`` float32 [D]."""
+class EmbedWholeClip(Task[np.ndarray]):
+    """Feature of a whole clip, float32 [D']; one forward pass a window."""
+
+    step: ClassVar[str] = "clip-features"
+    version: ClassVar[int] = 2
 
     clip: Clip
     window_step: int
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """One forward a window."""
+    def compute(self, model: VideoModel) -> Arrays:
+        """The feature as ``value``."""
         return {"value": embed_clip(model, self.clip, window_step=self.window_step)}
+
+    def read(self, stored: Arrays) -> np.ndarray:
+        """The feature."""
+        return stored["value"]
 
 
 @dataclass(frozen=True, eq=False)
-class Logits:
-    """What the network says of a clip of its length: ``logits`` float32 [C]."""
+class ClipLogits(Task[np.ndarray]):
+    """Logits of a clip of the network's length, float32 [C]."""
+
+    step: ClassVar[str] = "logits"
+    version: ClassVar[int] = 2
 
     clip: Clip
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """One forward."""
+    def compute(self, model: VideoModel) -> Arrays:
+        """One forward pass."""
         return {"logits": model.logits(self.clip.frames[None])[0].cpu().numpy()}
+
+    def read(self, stored: Arrays) -> np.ndarray:
+        """The logits."""
+        return stored["logits"]
 
 
 @dataclass(frozen=True, eq=False)
-class ClassGradient:
-    """The objective's gradient at the layer for a clip of the network's length: ``gradient`` float32 [D]."""
+class ClassGradient(Task[np.ndarray]):
+    """Gradient of the objective at the layer for a clip of the network's length, float32 [D']."""
+
+    step: ClassVar[str] = "gradients"
 
     clip: Clip
     target: int
     objective: Objective
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """One forward, and backward from the logits to the layer."""
-        return {
-            "gradient": model.gradient(self.clip.frames[None], self.target, objective=self.objective)[0].cpu().numpy()
-        }
+    def compute(self, model: VideoModel) -> Arrays:
+        """One forward pass, and the backward pass from the logits to the layer."""
+        found = model.gradient(self.clip.frames[None], self.target, objective=self.objective)
+        return {"gradient": found[0].cpu().numpy()}
+
+    def read(self, stored: Arrays) -> np.ndarray:
+        """The gradient."""
+        return stored["gradient"]
 
 
 @dataclass(frozen=True, eq=False)
-class EffectsInClip:
-    """Direct effects of ``count`` concepts in a clip: the fields of `Effects` by name."""
+class DiscoverConcepts(Task[ConceptBank]):
+    """The concepts of a class: clusters of the features ``values`` [N,D] of its supervoxels."""
+
+    step: ClassVar[str] = "concepts"
+    uses_network: ClassVar[bool] = False
+
+    values: np.ndarray
+    origin: np.ndarray  # int64 [N,2] = (clip, supervoxel)
+    clusterer: Clusterer
+    keep: int
+    cluster_filter: ClusterFilter
+    searched: int
+    seed: int
+
+    def compute(self, model: VideoModel | None = None) -> Arrays:
+        """The fields of the bank, its members and their distances end to end."""
+        bank = discover(
+            self.values,
+            self.origin[:, 0],
+            clusterer=self.clusterer,
+            keep=self.keep,
+            cluster_filter=self.cluster_filter,
+            searched=self.searched,
+            seed=self.seed,
+        )
+        return {
+            "centers": bank.centers,
+            "sizes": bank.sizes,
+            "popularity": bank.popularity,
+            "members": np.concatenate(bank.members),
+            "distance": np.concatenate(bank.distance),
+            "kept": np.array([len(m) for m in bank.members], np.int64),
+        }
+
+    def read(self, stored: Arrays) -> ConceptBank:
+        """The bank of the arrays."""
+        cuts = np.cumsum(stored["kept"])[:-1]
+        return ConceptBank(
+            centers=stored["centers"],
+            members=tuple(np.split(stored["members"], cuts)),
+            distance=tuple(np.split(stored["distance"], cuts)),
+            sizes=stored["sizes"],
+            popularity=stored["popularity"],
+            method=repr(self.clusterer),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class EffectsInClip(Task[Effects]):
+    """Direct effects of ``count`` concepts in a clip; see `HideConcepts` for the forward passes."""
+
+    step: ClassVar[str] = "effects"
 
     clip: Clip
     labels: np.ndarray
     assigned: np.ndarray
     count: int
     effect: HideConcepts
-    place: int
+    place: int  # of the clip among those of the class: seeds the control regions
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """See `HideConcepts` for the forwards."""
+    def compute(self, model: VideoModel) -> Arrays:
+        """The fields of `Effects`."""
         found = self.effect(model, self.clip, Supervoxels(self.labels), self.assigned, self.count, place=self.place)
         return {f.name: getattr(found, f.name) for f in fields(Effects)}
 
+    def read(self, stored: Arrays) -> Effects:
+        """The effects of the arrays."""
+        return Effects(**stored)
+
 
 @dataclass(frozen=True, eq=False)
-class AddRemoveInClip:
-    """Adding and removing concepts in a test clip: the arrays of both `AddRemoveCurves` (``adding.logits``, …)."""
+class AddRemoveInClip(Task[tuple[AddRemoveCurves, AddRemoveCurves]]):
+    """Adding and removing concepts in a test clip; see `AddRemove` for the forward passes."""
+
+    step: ClassVar[str] = "steps"
+    version: ClassVar[int] = 2
 
     clip: Clip
     labels: np.ndarray
@@ -150,19 +225,30 @@ class AddRemoveInClip:
     ranked: np.ndarray
     target: int
     evaluation: AddRemove
-    place: int
+    place: int  # of the clip among the test clips: seeds the control regions
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """See `AddRemove` for the forwards."""
-        both = self.evaluation(
-            model, self.clip, Supervoxels(self.labels), self.assigned, self.ranked, self.target, place=self.place
-        )
-        return {f"{steps.kind}.{name}": getattr(steps, name) for steps in both for name in STEPS}
+    def compute(self, model: VideoModel) -> Arrays:
+        """The arrays of both curves, as ``adding.logits`` and so on."""
+        supervoxels = Supervoxels(self.labels)
+        both = self.evaluation(model, self.clip, supervoxels, self.assigned, self.ranked, self.target, place=self.place)
+        return {f"{curves.kind}.{name}": getattr(curves, name) for curves in both for name in _CURVES}
+
+    def read(self, stored: Arrays) -> tuple[AddRemoveCurves, AddRemoveCurves]:
+        """(adding, removing)."""
+        listed = ("top", "least", *(f"random{d}" for d in range(self.evaluation.draws)))
+
+        def curves(kind: str) -> AddRemoveCurves:
+            arrays: dict[str, Any] = {name: stored[f"{kind}.{name}"] for name in _CURVES}
+            return AddRemoveCurves(kind, listed, **arrays)
+
+        return curves("adding"), curves("removing")
 
 
 @dataclass(frozen=True, eq=False)
-class ExploreClip:
-    """A test clip measured for the clip explorer: the arrays of `ExploredClip` by name."""
+class ExploreClip(Task[ExploredClip]):
+    """A test clip with each of its concepts hidden, alone and together; see `ClipExploration`."""
+
+    step: ClassVar[str] = "explorations"
 
     clip: Clip
     labels: np.ndarray
@@ -171,10 +257,18 @@ class ExploreClip:
     exploration: ClipExploration
     fill: str
     place: int
+    mean_colour: np.ndarray
 
-    def __call__(self, model: VideoModel) -> Arrays:
-        """See `ClipExploration` for the forwards."""
+    def compute(self, model: VideoModel) -> Arrays:
+        """The measured arrays of `ExploredClip`."""
+        supervoxels = Supervoxels(self.labels)
         found = self.exploration(
-            model, self.clip, Supervoxels(self.labels), self.assigned, self.ranked, fill=self.fill, place=self.place
+            model, self.clip, supervoxels, self.assigned, self.ranked, fill=self.fill, place=self.place
         )
-        return {name: getattr(found, name) for name in PROBED}
+        return {name: getattr(found, name) for name in _EXPLORED}
+
+    def read(self, stored: Arrays) -> ExploredClip:
+        """The record of the arrays."""
+        return ExploredClip(
+            self.clip, Supervoxels(self.labels), self.assigned, self.place, self.fill, self.mean_colour, **stored
+        )

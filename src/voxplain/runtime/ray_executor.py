@@ -1,8 +1,8 @@
-"""`RayExecutor`: pieces of work on the actors of a Ray cluster, or of one that is started here.
+"""`RayExecutor`: tasks on the actors of a Ray cluster, or of one that is started here.
 
-The driver reads the clips, asks its store what is there, sends the rest to actors and keeps what comes back: actors
-need neither the videos nor the store. Where the cluster has GPUs there is one actor a GPU for what needs the network,
-and actors on the other cores segment; otherwise every actor does both on one core. Source: Ray's actor pool.
+The driver reads the clips, looks results up in its store, sends the other tasks to actors and stores what they return:
+actors need neither the videos nor the store. Where the cluster has GPUs, one actor a GPU computes what needs the
+network and actors on the other cores segment; otherwise every actor does both on one core. Source: Ray's actor pool.
 """
 
 import os
@@ -11,6 +11,7 @@ from typing import Any
 
 from voxplain.errors import MissingExtra, VoxplainError
 from voxplain.model import VideoModel
+from voxplain.runtime.task import Task
 from voxplain.runtime.thread_executor import ThreadExecutor
 
 __all__ = ["RayExecutor"]
@@ -19,13 +20,13 @@ _KEPT = 2  # models an actor keeps: a run that explains at several layers goes f
 
 
 class _Actor:
-    """Lives in a process of the cluster; runs one piece of work at a time."""
+    """Runs in a process of the cluster, one task at a time."""
 
     def __init__(self, device: str) -> None:
         self._device, self._models = device, dict[str, ThreadExecutor]()
 
-    def run(self, model: list[Any], work: bytes) -> Any:
-        """The arrays of a piece of work. ``model`` holds the reference of a network, so that it is fetched once."""
+    def run(self, model: list[Any], task: bytes) -> Any:
+        """What a task computes. ``model`` holds the reference of a network, so that it is fetched once."""
         import ray
         from ray import cloudpickle
 
@@ -37,7 +38,7 @@ class _Actor:
             fetched.net.to(self._device)
             self._models[name] = ThreadExecutor(fetched, 1)
         # As bytes: arrays that Ray itself unpacks are shared and cannot be written, which torch warns of.
-        return self._models[name](cloudpickle.loads(work))
+        return self._models[name](cloudpickle.loads(task))
 
     def process(self) -> int:
         """The actor's process, for tests that end it."""
@@ -45,9 +46,9 @@ class _Actor:
 
 
 class RayExecutor:
-    """Actors of a Ray cluster that stay for several models: called with a model, gives the place of its computing.
+    """Actors of a Ray cluster, for several models one after the other: called with a model, gives an `Executor`.
 
-    A killed actor is started again and its piece of work is done again; what was done before is in the driver's store.
+    A killed actor is started again and its task is computed again; earlier results are in the driver's store.
     """
 
     def __init__(self, address: str = "local", workers: int | None = None) -> None:
@@ -85,7 +86,7 @@ class RayExecutor:
         self.workers = len(self.actors) + (len(segmenting) if gpus else 0)
 
     def __call__(self, model: VideoModel) -> "_Bound":
-        """The place of computing for one model."""
+        """The executor for one model."""
         from ray import cloudpickle
 
         ray = _ray()
@@ -95,41 +96,41 @@ class RayExecutor:
         model.net.to(before)
         return _Bound(self, [sent], self.workers)
 
-    def run(self, model: list[Any], work: Any) -> Any:
-        """One piece of work on the next idle actor. Raises what the work raises."""
+    def run(self, model: list[Any], task: Task[Any]) -> Any:
+        """Compute a task on the next idle actor. Raises what the task raises."""
         from ray import cloudpickle
 
         ray = _ray()
-        idle = self._idle[getattr(work, "network", True)]
+        idle = self._idle[task.uses_network]
         actor = idle.get()
         try:
-            return ray.get(actor.run.remote(model, cloudpickle.dumps(work)))
+            return ray.get(actor.run.remote(model, cloudpickle.dumps(task)))
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines()[0]
             raise VoxplainError(
-                f"expected Ray to finish a piece of work, got {type(error).__name__}: {said}; what is done is kept: "
+                f"expected Ray to finish a task, got {type(error).__name__}: {said}; what is done is kept: "
                 "run the same command again"
             ) from None
         finally:
             idle.put(actor)
 
     def close(self) -> None:
-        """Give the actors back."""
+        """End the actors."""
         ray = _ray()
         for actor in {id(a): a for a in (*self.actors, *_drained(self._idle[False]))}.values():
             ray.kill(actor)
 
 
 class _Bound:
-    """The pool's actors with one model: what `Session` calls."""
+    """The pool's actors with one model: an `Executor`."""
 
     def __init__(self, pool: RayExecutor, model: list[Any], workers: int) -> None:
         self._pool, self._model, self.workers = pool, model, workers
 
-    def __call__(self, work: Any) -> Any:
-        return self._pool.run(self._model, work)
+    def __call__(self, task: Task[Any]) -> Any:
+        return self._pool.run(self._model, task)
 
 
 def _ray() -> Any:

@@ -1,14 +1,14 @@
-"""`ThreadExecutor`: pieces of work on threads of this process."""
+"""`ThreadExecutor`: tasks on threads of this process."""
 
 import os
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 from voxplain.errors import ModelError
 from voxplain.inference import one_thread, replicas
 from voxplain.model import VideoModel
+from voxplain.runtime.task import Task
 
 __all__ = ["ThreadExecutor", "cores"]
 
@@ -27,10 +27,10 @@ def cores() -> int:
 
 
 class ThreadExecutor:
-    """Run work in the calling thread, on one core, with a copy of the network that shares its weights.
+    """Compute tasks in the calling thread, on one core, with a copy of the network that shares its weights.
 
-    Called by up to ``workers`` threads at once. One core a piece, so that the bytes do not depend on how many there
-    are, and because several forwards side by side keep cores busier than one forward on all of them.
+    Called by up to ``workers`` threads at once. A task uses one core, so that results do not depend on the number of
+    workers, and because several forward passes side by side use the cores better than one pass on all of them.
     """
 
     def __init__(self, model: VideoModel, workers: int | None = None) -> None:
@@ -45,17 +45,17 @@ class ThreadExecutor:
         on_device = self.workers if model.device.type == "cpu" else min(self.workers, ON_DEVICE)
         self._gate = threading.BoundedSemaphore(on_device)
 
-    def __call__(self, work: Callable[[VideoModel], Any]) -> Any:
-        """The work's result."""
-        gate = self._gate if getattr(work, "network", True) else nullcontext()
+    def __call__(self, task: Task[Any]) -> Any:
+        """What ``task.compute`` returns."""
+        gate = self._gate if task.uses_network else nullcontext()
         model = self._take()
         try:
             with one_thread(), gate:
-                return work(model)
+                return task.compute(model)
         finally:
             self._spare.append(model)
 
     def _take(self) -> VideoModel:
-        """A copy that nobody uses just now."""
+        """A copy that no other thread is using."""
         with self._lock:
             return self._spare.pop() if self._spare else replicas(self.model, 1)[0]

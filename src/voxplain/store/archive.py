@@ -125,7 +125,8 @@ class _Writer:
             return self.mapping(value, where)
         name = type(value).__name__
         if RECORDS.get(name) is type(value):
-            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+            kept = [f.name for f in dataclasses.fields(cast(Any, value)) if f.metadata.get("saved", True)]
+            fields = {n: getattr(value, n) for n in kept}
             return {f"${name}": {n: self.tree(v, _join(where, n)) for n, v in fields.items()}}
         raise TypeError(f"expected plain values, arrays and records of a run at {where or 'the top'}, got {name}.")
 

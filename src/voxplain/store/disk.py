@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from voxplain.errors import DataError
 from voxplain.files import cannot_write, remove_abandoned, write_whole
@@ -60,6 +60,16 @@ class Store:
     def record(self, step: str, key: str, make: Callable[[], Any]) -> Any:
         """Plain values in lists and string-keyed dicts; tuples come back as lists, NaN stays NaN."""
         return self._get_or_make(RECORD, step, key, make)
+
+    def has(self, form: Literal["arrays", "labels", "record"], step: str, key: str) -> bool:
+        """Whether a result of a form is there; its file may still turn out to be damaged."""
+        suffix = next(suffix for suffix, kind in KINDS.items() if kind == form)
+        return (self.root / step / f"{key}{suffix}").is_file()
+
+    def names(self, step: str) -> tuple[str, ...]:
+        """The keys of all results of a step, in order."""
+        found = (self.root / step).glob("*")
+        return tuple(sorted(path.stem for path in found if path.suffix in KINDS and path.name[0] != "."))
 
     def describe(self) -> tuple[Entry, ...]:
         """What is there, ordered by step, key and kind."""
