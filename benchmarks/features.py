@@ -90,7 +90,7 @@ def real(model: VideoModel, folder: Path, classes: list[str], count: int) -> dic
 
 
 def plain_at_layer(model: VideoModel, clip: Clip, parts: Supervoxels, *, ids: np.ndarray | None = None) -> np.ndarray:
-    return PooledFeatures().both(model, clip, parts, ids=ids)[1]
+    return PooledFeatures().embed(model, clip, parts, ids=ids).in_layer_space
 
 
 def modes(model: VideoModel) -> dict[str, Embedder]:

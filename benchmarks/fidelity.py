@@ -67,7 +67,9 @@ def prepare(at: Ground, label: str, home: Path) -> Subject:
         central_window(at.model, c) for c in read_clips(at.test.of_class(label), reader, limit=settings.videos).clips
     ]
     shared = home / "supervoxels"
-    session = open_session(at.model, settings_of(EXACT, settings, 0), Store(shared), quiet, HERE, clips)
+    session = open_session(
+        at.model, settings_of(EXACT, settings, 0), Store(shared), clips, executor=HERE, shard=None, progress=quiet
+    )
     for clip in (*clips, *at.random):
         session.supervoxels(clip, deduplicate=True)
     for clip in held:
@@ -182,7 +184,9 @@ def results_of(at: Ground, label: str, asked: argparse.Namespace) -> list[Result
 
             def make(mode: str = mode, settings: ConceptSettings = settings, seed: int = seed) -> Result:
                 if mode == "exact":
-                    fast = open_session(at.model, settings, results, quiet, HERE, subject().clips).fast
+                    fast = open_session(
+                        at.model, settings, results, subject().clips, executor=HERE, shard=None, progress=quiet
+                    ).fast
                     if fast.precision == "fp32":  # the same bytes
                         return made[EXACT, seed] | {"same": EXACT, "reason": fast.reason}
                 return explained(at, subject(), settings, home / plain(mode))

@@ -7,9 +7,10 @@ import pytest
 
 import voxplain as vx
 from voxplain.attribution import ATTRIBUTIONS, Attribution
-from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark, shard, side_of
+from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark, side_of
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import METRICS, EnergyInside, Insertion, TemporalEnergy, join_in_time
+from voxplain.runtime import Shard
 from voxplain.store import Store
 from voxplain.video import Clip
 
@@ -192,6 +193,10 @@ def test_methods_are_called_again_only_where_asked_for_and_cheap(model, tmp_path
     assert run(10) == {"gradient": {"0.mp4", "2.mp4"}, "smooth": {"0.mp4", "2.mp4"}}
     assert run(9) == {"gradient": {"0.mp4", "2.mp4"}, "smooth": set()}
     assert run(1) == {"gradient": set(), "smooth": set()}
+
+
+def shard(all_cases: list[BenchmarkClip], index: int, count: int) -> list[BenchmarkClip]:
+    return [case for case in all_cases if Shard(index, count).owns(case.clip.frames)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from known_nets import MEAN, STD, colour_model, conv_model, noise, two_levels
 from torch import nn
 
+from known_nets import MEAN, STD, colour_model, conv_model, noise, two_levels
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.feature_maps import feature_maps
 from voxplain.concepts.pooled import PooledFeatures, place_weights
@@ -106,10 +106,11 @@ def test_both_gives_what_a_call_gives_and_rows_beside_the_models_own_features():
     model, clip, parts = conv_model(), noise(), two_levels()
     whole = Supervoxels.from_levels([np.zeros((4, 8, 8), int)])
     for model_ in (model, replace(model, layer="1")):  # the pooled vector, and the map itself
-        rows, own = PooledFeatures().both(model_, clip, parts)
+        both = PooledFeatures().embed(model_, clip, parts)
+        rows, own = both.values, both.layer_values
         assert np.array_equal(rows, PooledFeatures()(model_, clip, parts))
         assert own.shape == (parts.count, 8)
-        everything = PooledFeatures().both(model_, clip, whole)[1]
+        everything = PooledFeatures().embed(model_, clip, whole).layer_values
         np.testing.assert_allclose(everything, model_.embed(clip.frames[None]).numpy(), atol=1e-5)
         np.testing.assert_allclose(own[:2].mean(0), everything[0], atol=1e-5)  # two halves make the whole
 
@@ -117,7 +118,7 @@ def test_both_gives_what_a_call_gives_and_rows_beside_the_models_own_features():
 def test_a_feature_that_is_no_mean_of_a_map_has_no_rows_beside_it():
     model = conv_model()
     with pytest.raises(ModelError, match="the mean of a map, got another at '4'; name the pooling"):
-        PooledFeatures().both(replace(model, layer="4"), noise(), two_levels())
+        PooledFeatures().embed(replace(model, layer="4"), noise(), two_levels())
     assert PooledFeatures()(replace(model, layer="4"), noise(), two_levels()).shape == (5, 8)
 
 

@@ -18,7 +18,7 @@ from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.concept_map import ConceptMap
-from voxplain.explain.concepts import parameters
+from voxplain.explain.parameters import parameters_of
 from voxplain.model import stack
 from voxplain.segment import Deduplicate, Grid
 
@@ -70,7 +70,7 @@ def found():
         network="little",
         classes=(),
         preset="default",
-        parameters=parameters(replace(SETTINGS, effect=HideConcepts(fill="black"))),
+        parameters=parameters_of(replace(SETTINGS, effect=HideConcepts(fill="black"))),
         provenance={},
         clips=tuple(clips),
         supervoxels=tuple(parts),

@@ -19,7 +19,7 @@ from voxplain.cli import app, settings_as_options
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.pooled import PooledFeatures
-from voxplain.explain.tasks import ClassGradient, Embed
+from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
 from voxplain.segment import SLIC
 
@@ -159,14 +159,59 @@ def copies(clip: vx.Clip, count: int) -> list[vx.Clip]:
     return [replace(clip, source=f"{i}.mp4") for i in range(count)]
 
 
+def test_identical_videos_count_once(model: vx.VideoModel, videos: Videos) -> None:
+    """Ten copies of one video once gave an interval of width 0, "significant", without a note."""
+    one = [videos.train["cross"][0], videos.train["cross"][1]]
+    alone = vx.explain_concepts(model, one, random=videos.unrelated, target="cross", settings=TINY)
+    many = [one[0], *copies(one[0], 5), one[1], *copies(one[1], 4)]
+    random = [*videos.unrelated, *copies(videos.unrelated[0], 2)]
+    run = vx.explain_concepts(model, many, random=random, target="cross", settings=TINY)
+    assert [c.source for c in run.clips] == [c.source for c in alone.clips]
+    np.testing.assert_array_equal(run.scores["effect"].interval, alone.scores["effect"].interval)
+    np.testing.assert_array_equal(run.scores["effect"].p_value, alone.scores["effect"].p_value)
+    np.testing.assert_array_equal(run.cavs.vectors, alone.cavs.vectors)
+    said = " ".join(map(str, run.warnings))
+    assert "9 videos of “cross” have the same frames as others and were dropped" in said
+    assert "2 unrelated videos have the same frames" in said
+    assert "the same frames" not in " ".join(map(str, alone.warnings))
+
+
+def test_near_identical_videos_bring_a_warning(model: vx.VideoModel, videos: Videos) -> None:
+    clips = [*videos.train["cross"], changed(videos.train["cross"][0], 1)]
+    random = [*videos.unrelated, changed(videos.train["cross"][1], 1)]
+    run = vx.explain_concepts(model, clips, random=random, target="cross", settings=TINY)
+    assert len(run.clips) == len(clips)
+    said = " ".join(map(str, run.warnings))
+    assert "1 of 5 videos of “cross” look almost the same as others" in said
+    assert "1 videos of “cross” look almost the same as unrelated videos" in said
+
+
+def test_copies_among_test_videos(model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path]) -> None:
+    test = videos.test["cross"]
+    leaked = [*test, *copies(test[0], 3), videos.train["cross"][0], changed(videos.train["cross"][1], 1)]
+    run = vx.evaluate_concepts(cross[0], leaked, model=model, settings=TINY)
+    assert run.evaluation is not None
+    assert len(run.evaluation.adding.truth) == len(test) + 2
+    said = " ".join(map(str, run.warnings))
+    assert "3 test clips have the same frames as others and were dropped" in said
+    assert "1 of 4 test clips are clips that the concepts were found in" in said
+    assert "1 of 4 test clips look almost the same as clips that the concepts were found in" in said
+
+
+def changed(clip: vx.Clip, by: int) -> vx.Clip:
+    """A copy that differs by one grey level in one pixel, as a re-encoded one does in many."""
+    frames = clip.frames.copy()
+    frames[0, 0, 0, 0] ^= by
+    return replace(clip, frames=frames, source=f"changed {clip.source}")
+
+
 def test_fewer_distinct_supervoxels_than_clusters_work(model: vx.VideoModel, videos: Videos) -> None:
-    settings = replace(TINY, segmenter=SLIC(segments=(4,)), clusterer=KMeans(clusters=5), keep=2)
-    clips = copies(videos.train["cross"][0], 6)
-    unrelated = [*videos.unrelated[:4], *copies(videos.unrelated[4], 4)]  # the second half makes the null concepts
+    settings = replace(TINY, segmenter=SLIC(segments=(4,)), clusterer=KMeans(clusters=9), keep=2)
+    clips = [changed(videos.train["cross"][0], i) for i in range(1, 7)]
+    unrelated = [*videos.unrelated[:4], *(changed(videos.unrelated[4], i) for i in range(1, 5))]
     run = vx.explain_concepts(model, clips, random=unrelated, target="cross", settings=settings)
-    count = run.supervoxels[0].count
-    assert 1 <= len(run.bank) == count < 5
-    assert (run.bank.sizes == 6).all()
+    assert 1 <= len(run.bank) <= 9
+    assert run.bank.sizes.max() == 6, "all but the changed supervoxel have the same features in every clip"
     assert np.isfinite([row.score for row in run.rows()]).all()
 
 
@@ -190,7 +235,7 @@ def test_clusters_of_single_supervoxels_are_refused_in_one_sentence(model: vx.Vi
 def test_too_few_unrelated_videos_are_refused_before_any_work(
     model: vx.VideoModel, videos: Videos, tmp_path: Path, count: int
 ) -> None:
-    with pytest.raises(vx.DataError, match=f"at least 4 unrelated videos, got {count}") as caught:
+    with pytest.raises(vx.DataError, match=f"at least 4 different unrelated videos, got {count}") as caught:
         vx.explain_concepts(
             model,
             videos.train["cross"],
@@ -207,7 +252,7 @@ def test_an_unrelated_video_of_the_class_is_refused(model: vx.VideoModel, videos
     leaking = [*videos.unrelated, videos.train["cross"][1]]
     with pytest.raises(vx.DataError, match="same frames as") as caught:
         vx.explain_concepts(model, videos.train["cross"], random=leaking, target="cross", settings=TINY)
-    assert "take it out of the random folder" in one_sentence(caught.value)
+    assert "take it out of the unrelated videos" in one_sentence(caught.value)
 
 
 def state(net: nn.Module) -> tuple[object, ...]:
@@ -278,12 +323,13 @@ def test_pooled_features_bring_the_gradient_of_the_same_forward(model: vx.VideoM
     clip = videos.train["cross"][0]
     parts = TINY.segmenter(clip)
     ids = np.arange(parts.count)
-    found = Embed(clip, parts.labels, ids, PooledFeatures(), (model.class_index("cross"), "log_odds"))(model)
-    alone = Embed(clip, parts.labels, ids, PooledFeatures())(model)
-    gradient = ClassGradient(clip, model.class_index("cross"), "log_odds")(model)["gradient"]
-    assert set(found) == {"values", "own", "gradient"}
-    assert set(alone) == {"values", "own"}
+    wanted = (model.class_index("cross"), "log_odds")
+    found = EmbedSupervoxels(clip, parts.labels, ids, PooledFeatures(), wanted).compute(model)
+    alone = EmbedSupervoxels(clip, parts.labels, ids, PooledFeatures()).compute(model)
+    gradient = ClassGradient(clip, *wanted).compute(model)["gradient"]
+    assert set(found) == {"values", "layer_values", "gradient"}
+    assert set(alone) == {"values", "layer_values"}
     np.testing.assert_array_equal(found["gradient"], gradient)
     np.testing.assert_allclose(found["values"], alone["values"], atol=1e-5)
-    np.testing.assert_allclose(found["own"], alone["own"], atol=1e-5)
+    np.testing.assert_allclose(found["layer_values"], alone["layer_values"], atol=1e-5)
     assert np.abs(gradient).max() > 0

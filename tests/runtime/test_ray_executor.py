@@ -64,7 +64,9 @@ def test_an_error_of_the_work_arrives_as_it_is(pool: object) -> None:
     import voxplain as vx
 
     class Wrong:
-        def __call__(self, model: vx.VideoModel) -> None:
+        uses_network = True
+
+        def compute(self, model: vx.VideoModel) -> None:
             raise DataError("expected sense, got none; correct it")
 
     with pytest.raises(DataError, match="expected sense"):

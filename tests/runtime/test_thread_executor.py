@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,15 @@ import torch
 
 import voxplain as vx
 from voxplain.runtime import ThreadExecutor, cores, thread_executor
+
+
+class Call:
+    """A task that calls a function with the network."""
+
+    uses_network: ClassVar[bool] = True
+
+    def __init__(self, function: Callable[[vx.VideoModel], Any]) -> None:
+        self.compute = function
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,7 @@ def test_each_thread_has_modules_of_its_own_and_the_same_weights(model: vx.Video
 
     before = torch.get_num_threads()
     with ThreadPoolExecutor(3) as pool:
-        nets, weights, threads = zip(*pool.map(lambda _: place(look), range(3)), strict=True)
+        nets, weights, threads = zip(*pool.map(lambda _: place(Call(look)), range(3)), strict=True)
     assert len({*nets, id(model.net)}) == 4
     assert set(weights) == {tuple(p.data_ptr() for p in model.net.parameters())}
     assert set(threads) == {1}
@@ -36,10 +46,10 @@ def test_each_thread_has_modules_of_its_own_and_the_same_weights(model: vx.Video
 
 def test_many_threads_see_what_one_sees(model: vx.VideoModel) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (12, *model.grid, 3)).astype(np.uint8)
-    alone = [ThreadExecutor(model, 1)(lambda own, f=f: own.embed(f[None]).numpy()) for f in frames]
+    alone = [ThreadExecutor(model, 1)(Call(lambda own, f=f: own.embed(f[None]).numpy())) for f in frames]
     place = ThreadExecutor(model, 4)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda f: place(lambda own: own.embed(f[None]).numpy()), frames))
+        found = list(pool.map(lambda f: place(Call(lambda own: own.embed(f[None]).numpy())), frames))
     np.testing.assert_array_equal(found, alone)
 
 
@@ -49,9 +59,9 @@ def test_few_pieces_at_once_use_a_device(model: vx.VideoModel, monkeypatch: pyte
     place, busy, most, lock = ThreadExecutor(model, 8), 0, 0, threading.Lock()
 
     class Piece:
-        network: ClassVar[bool] = True
+        uses_network: ClassVar[bool] = True
 
-        def __call__(self, own: vx.VideoModel) -> None:
+        def compute(self, own: vx.VideoModel) -> None:
             nonlocal busy, most
             with lock:
                 busy += 1
@@ -61,7 +71,7 @@ def test_few_pieces_at_once_use_a_device(model: vx.VideoModel, monkeypatch: pyte
                 busy -= 1
 
     class Segmenting(Piece):
-        network = False
+        uses_network = False
 
     def at_once(piece: Piece) -> int:
         nonlocal most
@@ -85,4 +95,4 @@ def test_a_network_that_cannot_be_copied_is_used_by_one_thread(model: vx.VideoMo
     place = ThreadExecutor(own, 4)
     assert place.workers == 1
     frames = np.zeros((3, 2, 4, 4, 3), np.uint8)
-    assert place(lambda m: m.net is net and m.embed(frames).shape == (3, 3))
+    assert place(Call(lambda m: m.net is net and m.embed(frames).shape == (3, 3)))

@@ -105,9 +105,8 @@ def benchmark_command(
         model, cases, asked, needs, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
     )
     if part is not None:
-        console.print(
-            f"shard {shard_}: {sum(part.owns(c.clip.frames) for c in cases)} of {len(cases)} videos done; run without --shard for the tables"
-        )
+        done = sum(part.owns(case.clip.frames) for case in cases)
+        console.print(f"shard {part}: {done} of {len(cases)} videos done; run without --shard for the tables")
         return
     found = compare(judged, needs)
     pairs, agreement = paired(judged, needs, references), ranks_agreement(judged, needs)
