@@ -1,4 +1,4 @@
-"""How supervoxels get their features, by name."""
+"""Embedders by name."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The maps over time and space that a network makes on the way to its feature layer, all in one forward.
+"""Feature maps over time and space of the layers before the feature layer, from one forward pass.
 
 Letters: N clips, C channels, t×h×w a map's grid, T×H×W the network's input.
 """
@@ -20,7 +20,7 @@ __all__ = ["FeatureMaps", "feature_maps"]
 
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """What one forward gives: ``maps`` float32 [N,C,t,h,w] by layer.
+    """Feature maps of one forward pass: ``maps`` float32 [N,C,t,h,w] by layer.
 
     ``feature`` is the map whose mean over all places is the model's feature; None where that is no mean of a map.
     """
@@ -35,7 +35,7 @@ def feature_maps(
 ) -> FeatureMaps:
     """The maps of clips uint8 [N,T,H,W,3] at ``layers``; without any, the last map of every resolution but the finest.
 
-    ``run`` is called with the frames and shows them to the network once, for what else it wants of that forward.
+    ``run`` is called with the frames and must run the network on them once, for other results of the same pass.
     Resolutions are those below the input's, before the model's layer: the ends of a convolutional network's stages.
     Raises ModelError for an unknown layer and for one that gives no map over time and space, such as tokens.
     """
@@ -48,7 +48,7 @@ def feature_maps(
         out = _tensor(output)
         here = None if out is None or out.ndim != 5 else channels_second(out, model.channel_axis)
         if id(module) in names:
-            chosen[names[id(module)]] = _refuse_no_map(names[id(module)], out, here, found).clone()
+            chosen[names[id(module)]] = _require_map(names[id(module)], out, here, found).clone()
         if here is not None and not feature and _is_map(here) and here.shape[3] < model.grid[1]:
             found.pop(tuple(here.shape[2:]), None)
             found[tuple(here.shape[2:])] = (name, here)
@@ -86,7 +86,7 @@ def _is_mean(feature: list[Tensor], values: Tensor) -> bool:
 def _tensor(output: Any) -> Tensor | None:
     try:
         return first_tensor(output)
-    except ModelError:  # a module that hands on something else
+    except ModelError:  # a module with another kind of output
         return None
 
 
@@ -94,7 +94,7 @@ def _is_map(x: Tensor) -> bool:
     return x.ndim == 5 and x.shape[2:].numel() > 1
 
 
-def _refuse_no_map(name: str, out: Tensor | None, here: Tensor | None, found: dict[Any, tuple[str, Tensor]]) -> Tensor:
+def _require_map(name: str, out: Tensor | None, here: Tensor | None, found: dict[Any, tuple[str, Tensor]]) -> Tensor:
     if here is None or not _is_map(here):
         near = ", ".join(repr(other) for other, _ in found.values()) or "a convolution's"
         raise ModelError(

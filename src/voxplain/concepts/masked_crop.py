@@ -1,8 +1,8 @@
-"""One supervoxel alone on a fill, cut out and resized into a place that waits for it.
+"""Masked, cropped and resized supervoxel.
 
-Letters: T×H×W the clip, t×h×w the network's grid. Everything is written into arrays made once a clip: a fresh array a
-crop would cost as much as the resize. The resize is torch's: integers only, Pillow's scheme, so its bytes do not depend
-on the processor (a loop compiled by numba gave the same bytes and was slower).
+Letters: T×H×W the clip, t×h×w the network's grid. Everything is written into arrays allocated once a clip: a new array
+a crop would cost as much as the resize. The resize is torch's, in integers by Pillow's scheme, so its bytes do not
+depend on the processor (a loop compiled by numba gave the same bytes and was slower).
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ Crop = Callable[[np.ndarray, np.ndarray, torch.Tensor], None]
 
 
 def box_crop(shown: np.ndarray, box: np.ndarray, out: torch.Tensor) -> None:
-    """Cut the segment's fixed box out of every frame and resize it (bicubic) into ``out``: the papers' way.
+    """Crop the supervoxel's bounding box from every frame and resize it (bicubic) into ``out``, as in the papers.
 
-    One box for all frames (spec: min and max over the segment), so the object's motion inside the box stays.
+    One box for all frames (the extremes over the supervoxel), so that motion inside the box is kept.
     Frames ``shown`` uint8 [t,H,W,3]; box of t0, t1, y0, y1, x0, x1; ``out`` uint8 [t,h,w,3].
     """
     _, _, y0, y1, x0, x1 = box
@@ -29,7 +29,7 @@ def box_crop(shown: np.ndarray, box: np.ndarray, out: torch.Tensor) -> None:
 
 
 def in_place(shown: np.ndarray, box: np.ndarray, out: torch.Tensor) -> None:
-    """Leave the segment where it is and as large as it is beside the frame, everything else filled."""
+    """Resize the whole masked frame into ``out``: the supervoxel keeps its position and relative size."""
     height, width = shown.shape[1:3]
     box_crop(shown, np.array([*box[:2], 0, height, 0, width]), out)
 

@@ -1,4 +1,4 @@
-"""The stories told top to bottom: `explain_concepts` and `evaluate_concepts`, and `explain_clip`."""
+"""The explanations from videos to results: concepts of a class and their evaluation, own concepts, and one clip."""
 
 from voxplain.explain.attribution import explain_clip, methods_by_name
 from voxplain.explain.budget import Budget, explain_within_budget

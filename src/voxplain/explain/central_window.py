@@ -1,4 +1,4 @@
-"""Clips cut to the network's length around their middle, where the network decides, with what is known of them."""
+"""The central window of a clip, of the network's length, with its supervoxels and their concepts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +14,13 @@ __all__ = ["central_window", "fit_grid", "some_frames"]
 
 
 def central_window(model: VideoModel, clip: Clip) -> Clip:
-    """The middle window of a clip; a clip of the network's length stays as it is. VideoError when it is too short."""
+    """The central window of a clip; itself where it has the network's length. VideoError when it is too short."""
     start, stop = _window(model, clip)
     return replace(clip, frames=clip.frames[start:stop], seconds=clip.seconds[start:stop])
 
 
 def _window(model: VideoModel, clip: Clip) -> tuple[int, int]:
-    """First frame and the one after the last of the middle window."""
+    """First frame of the central window and the one after its last."""
     if len(clip.frames) < model.grid[0]:
         raise VideoError(
             f"expected a clip of at least {model.grid[0]} frames, got {len(clip.frames)} of {clip.source}; "
@@ -31,16 +31,16 @@ def _window(model: VideoModel, clip: Clip) -> tuple[int, int]:
 
 
 def fit_grid(
-    model: VideoModel, clip: Clip, parts: Supervoxels, assigned: np.ndarray
+    model: VideoModel, clip: Clip, supervoxels: Supervoxels, assigned: np.ndarray
 ) -> tuple[Clip, Supervoxels, np.ndarray]:
-    """A clip, its supervoxels and their concepts within the middle window."""
+    """A clip, its supervoxels and their concepts within the central window."""
     start, stop = _window(model, clip)
-    labels = parts.labels[:, start:stop]
+    labels = supervoxels.labels[:, start:stop]
     kept = np.concatenate([np.unique(level[level >= 0]) for level in labels])
     return central_window(model, clip), Supervoxels.from_levels(list(labels)), assigned[kept]
 
 
 def some_frames(model: VideoModel, clips: Sequence[Clip], most: int) -> np.ndarray:
-    """Middle windows of at most ``most`` clips, spread over all, uint8 [n,T,H,W,3]."""
+    """Central windows of at most ``most`` clips, spread over all, uint8 [n,T,H,W,3]."""
     places = np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int))
     return np.stack([central_window(model, clips[int(i)]).frames for i in places])

@@ -1,4 +1,4 @@
-"""Concepts that a user gives: folders of example clips, tested with CAVs against unrelated clips (plain TCAV)."""
+"""TCAV of a user's own concepts, given as example clips (Kim et al. 2018)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,22 @@ __all__ = ["OwnConcepts", "score_own_concepts"]
 
 @dataclass(frozen=True, eq=False)
 class OwnConcepts:
-    """TCAV of named concepts: ``scores`` in the order of ``names``; ``similarity`` [K,K] between their CAVs.
+    """TCAV of named concepts.
 
-    ``profile`` [M,K]: inner product of each class clip's feature with each concept's mean CAV.
+    Parameters
+    ----------
+    names : tuple of str
+        The K concepts.
+    target : str
+        The class.
+    cavs : CAVs
+        One CAV a concept and random set.
+    scores : ConceptScores
+        In the order of ``names``.
+    similarity : ndarray [K,K]
+        Mean cosine between the concepts' CAVs.
+    profile : ndarray [M,K]
+        Inner product of each class clip's feature with each concept's mean CAV.
     """
 
     names: tuple[str, ...]
@@ -59,10 +72,41 @@ def score_own_concepts(
     nulls: int = 30,
     progress: Progress = quiet,
 ) -> OwnConcepts:
-    """Does the class rest on the concepts that these example clips show? Kim et al. 2018.
+    """Score the user's own concepts for a class by TCAV.
 
-    CAVs of whole clips against random sets of one half of the unrelated clips; the null are ``nulls`` random draws of
-    the other half, which vary as concepts of fresh unrelated clips would. Raises DataError for too few clips.
+    CAVs separate whole clips of a concept from random sets of one half of the unrelated clips. The null distribution
+    comes from ``nulls`` random draws of the other half, which vary as concepts of new unrelated clips would.
+
+    Parameters
+    ----------
+    model : VideoModel
+    concepts : mapping of str to sequence of Clip
+        Example clips by the concept's name, 3 or more each.
+    clips : sequence of Clip
+        Clips of the class, whose gradients are taken.
+    random : sequence of Clip
+        Unrelated clips, 8 or more.
+    target : str or int
+        The class.
+    settings : ConceptSettings, optional
+        Classifier, objective, score, test and random sets.
+    nulls : int
+        Null concepts.
+    progress : callable
+        Progress display.
+
+    Returns
+    -------
+    OwnConcepts
+
+    Raises
+    ------
+    DataError
+        For too few clips.
+
+    References
+    ----------
+    Kim et al. 2018, arXiv 1711.11279.
     """
     s = settings or ConceptSettings()
     few = [repr(name) for name, own in concepts.items() if len(own) < 3] + ["the concepts"] * (not concepts)
@@ -73,7 +117,7 @@ def score_own_concepts(
             f"for {', '.join(few)}; give more example videos"
         )
     y = model.class_index(target)
-    with progress("features of given concepts", len(concepts) + 2) as advance:
+    with progress("features of own concepts", len(concepts) + 2) as advance:
         rows = {name: _rows(model, own, s, advance) for name, own in concepts.items()}
         spare, own = _rows(model, random, s, advance), _rows(model, clips, s, advance)
     rng = np.random.default_rng((s.seed, 11))

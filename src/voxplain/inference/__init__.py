@@ -1,4 +1,4 @@
-"""A trained network made fast: batch norm folded, lower precision where it is checked, one copy a thread."""
+"""Faster inference: batch norm folded, lower precision after a check, one replica a thread."""
 
 from voxplain.inference.fast import PRECISIONS, Accelerated, Inference
 from voxplain.inference.fidelity import Fidelity, fidelity, sample_outputs

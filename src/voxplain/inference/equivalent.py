@@ -31,7 +31,7 @@ class Candidate:
     """A copy under construction, its outputs for the sample, and the rewrite that made it; None: the model as given."""
 
     model: VideoModel
-    look: SampleOutputs
+    sample: SampleOutputs
     rewrite: Rewrite | None = None
 
 
@@ -84,13 +84,13 @@ def equivalent_copy(
     for rewrite in tried:
         try:
             fast = rewrite.make()
-            seen = sample_outputs(fast, frames, truth.target)
+            found = sample_outputs(fast, frames, truth.target)
         except Exception as error:  # whatever a network raises that wants its own layers or memory order
             notes.append(f"{rewrite.words} the network does not run ({first_line(error)})")
             continue
-        gap = largest_gap(truth.seen, seen.seen)
+        gap = largest_gap(truth.outputs, found.outputs)
         if gap <= limit:
-            return Candidate(fast, seen, rewrite)
+            return Candidate(fast, found, rewrite)
         notes.append(f"{rewrite.words} outputs change by {gap:.2g} of the largest, more than rounding")
     notes.append("the network runs as it was")
     return Candidate(model, truth)

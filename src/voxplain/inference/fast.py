@@ -64,7 +64,7 @@ class Inference:
     sample: int = 8  # clips compared
 
     def __post_init__(self) -> None:
-        """Refuse what nothing stands for."""
+        """Check the fields."""
         if self.precision not in PRECISIONS or not -1 <= self.min_cosine <= 1 or self.sample < FEWEST:
             raise ModelError(
                 f"expected precision as one of {', '.join(PRECISIONS)}, min_cosine from -1 to 1 and sample of {FEWEST} "
@@ -73,22 +73,22 @@ class Inference:
 
     def __call__(self, model: VideoModel, frames: Frames) -> Accelerated:
         """The fast copy. Raises ModelError where the model itself cannot see the frames."""
-        model.prepare(frames[:1])  # refuses what is no clip of this model before it is indexed
+        model.prepare(frames[:1])  # raises for what is no clip of this model before it is indexed
         frames = frames[np.linspace(0, len(frames) - 1, min(len(frames), self.sample)).round().astype(int)]
         truth, notes = sample_outputs(model, frames), list[str]()
         with Count() as count:  # of the pass that looks for what can be folded
             tried = rewrites(model, frames, notes)
         operations = count.operations if tried and not notes else flops(model)
-        refused = self._refused(model, truth.seen, operations)
-        if refused:
-            made, why = equivalent_copy(model, frames, truth, tried, notes), f"{_name(model.dtype)}: {refused}"
+        obstacle = self._obstacle(model, truth.outputs, operations)
+        if obstacle:
+            made, why = equivalent_copy(model, frames, truth, tried, notes), f"{_name(model.dtype)}: {obstacle}"
         else:
             made, why = self._fastest(model, frames, truth, tried, notes)
         return Accelerated(
             model=_with_batch(made.model, at_once(model, operations)),
             precision=_name(made.model.dtype),
             reason="; ".join([why, *notes]),
-            fidelity=fidelity(truth, made.look),
+            fidelity=fidelity(truth, made.sample),
             folded=made.rewrite.folded if made.rewrite else (),
             channels_last=made.model.channels_last,
         )
@@ -108,7 +108,7 @@ class Inference:
         half, why = self._half(lambda: made.model, made.rewrite, frames, truth)
         return half or made, why
 
-    def _refused(self, model: VideoModel, truth: ModelOutput, operations: int) -> str | None:
+    def _obstacle(self, model: VideoModel, truth: ModelOutput, operations: int) -> str | None:
         """Why bfloat16 is not even tried; None: it is."""
         if self.precision == "fp32":
             return "fp32 was asked for"
@@ -132,10 +132,10 @@ class Inference:
             made = Candidate(half, sample_outputs(half, frames, truth.target), rewrite)
         except Exception as error:  # whatever a network raises that mixes number types
             return None, f"fp32: the network does not run in bf16 ({first_line(error)})"
-        found = fidelity(truth, made.look)
+        found = fidelity(truth, made.sample)
         figures = f"lowest centred cosine of the features of {found.clips} clips {found.centred_cosine:.4f}"
         if not found.centred_cosine >= self.min_cosine:  # also when it is no number
-            return None, f"fp32: bf16 has a {figures}, below {self.min_cosine:g}{_alike(truth.seen)}"
+            return None, f"fp32: bf16 has a {figures}, below {self.min_cosine:g}{_alike(truth.outputs)}"
         if found.gradient_cosine is not None and not found.gradient_cosine >= self.min_cosine:
             return None, f"fp32: bf16 has gradients of cosine {found.gradient_cosine:.4f}, below {self.min_cosine:g}"
         return made, f"bf16: {figures}"

@@ -1,4 +1,4 @@
-"""How close a fast copy of a network comes to the network: features, logits and gradients of the same clips.
+"""Agreement of a fast copy of a network with the network: features, logits and gradients of the same clips.
 
 Letters: N clips, D feature dimensions, K classes.
 """
@@ -14,15 +14,15 @@ from voxplain.model import Frames, ModelOutput, Objective, VideoModel
 __all__ = ["Fidelity", "SampleOutputs", "fidelity", "largest_gap", "lowest_cosine", "sample_outputs"]
 
 _GRADIENT_CLIPS = 2  # where the layer is an early one, a gradient costs more than the pass
-_OBJECTIVE: Objective = "log_odds"  # where the head is linear the logit's gradient is its weights, whatever is seen
+_OBJECTIVE: Objective = "log_odds"  # where the head is linear the logit's gradient is its weights, for every clip
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A fast copy beside the network it was made from, over the clips of a sample.
+    """Agreement of a fast copy with the network it was made from, over the clips of a sample.
 
-    Cosines are the lowest of any clip. Centred: each network's own mean feature is taken away first, because concepts
-    are differences between features, and a part that all clips share hides how well those are kept.
+    Cosines are the lowest of any clip. Centred: each network's own mean feature is subtracted first, because concepts
+    are differences between features, and a component that all clips share would hide an error in those.
     """
 
     cosine: float  # of features
@@ -54,21 +54,21 @@ def largest_gap(a: ModelOutput, b: ModelOutput) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SampleOutputs:
-    """What a network makes of the clips of a sample: all seen, and of the first few the gradient of a class."""
+    """Outputs of a network for the clips of a sample, and for the first few the gradient of a class."""
 
-    seen: ModelOutput
+    outputs: ModelOutput
     target: int
     gradient: Tensor | None  # [n,D], n ≤ N; None: the layer gets none
 
 
 def sample_outputs(model: VideoModel, frames: Frames, target: int | None = None) -> SampleOutputs:
-    """Show clips uint8 [N,T,H,W,3] to a network once; ``target``: the class, None: the first clip's."""
+    """Run a network once on clips uint8 [N,T,H,W,3]; ``target``: the class, None: that predicted for the first clip."""
     few = frames[: min(_GRADIENT_CLIPS, model.batch_size)]
     try:
         y, first, gradient = model.outputs_and_gradient(few, target, objective=_OBJECTIVE)
     except ModelError:  # a layer that the logits do not depend on has features all the same
-        seen = model.outputs(frames)
-        return SampleOutputs(seen, int(seen.logits[0].argmax()) if target is None else target, None)
+        found = model.outputs(frames)
+        return SampleOutputs(found, int(found.logits[0].argmax()) if target is None else target, None)
     if len(frames) > len(few):
         rest = model.outputs(frames[len(few) :])
         first = ModelOutput(torch.cat([first.logits, rest.logits]), torch.cat([first.features, rest.features]))
@@ -76,10 +76,10 @@ def sample_outputs(model: VideoModel, frames: Frames, target: int | None = None)
 
 
 def fidelity(truth: SampleOutputs, fast: SampleOutputs) -> Fidelity:
-    """Compare a network and a fast copy of it, looking at the same clips and class."""
-    a, b = truth.seen.features, fast.seen.features
-    gap = float((truth.seen.logits - fast.seen.logits).abs().max())
-    spread = float(truth.seen.logits.std(correction=0))
+    """Compare a network with a fast copy of it on the same clips and class."""
+    a, b = truth.outputs.features, fast.outputs.features
+    gap = float((truth.outputs.logits - fast.outputs.logits).abs().max())
+    spread = float(truth.outputs.logits.std(correction=0))
     both = truth.gradient is not None and fast.gradient is not None
     return Fidelity(
         cosine=lowest_cosine(a, b),

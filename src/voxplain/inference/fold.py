@@ -1,7 +1,8 @@
 """Fold batch norm into the convolution or linear layer before it, in any network.
 
 In evaluation batch norm is one multiplication and one addition a channel, which the layer before it can do with other
-weights: y = (w·x + b − m)·g/√(v + ε) + β = w'·x + b'. What may be folded is seen in one pass, not read from code.
+weights: y = (w·x + b − m)·g/√(v + ε) + β = w'·x + b'. Which layers may be folded is
+observed in one pass, not read from code.
 """
 
 import copy
@@ -31,13 +32,13 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 def copied(net: nn.Module) -> nn.Module:
     """A deep copy of a network, in evaluation mode, whose weights take no gradient. ModelError when it has none."""
     try:
-        twin = copy.deepcopy(net)
+        duplicate = copy.deepcopy(net)
     except Exception as error:  # whatever a network's own parts raise
         raise ModelError(
             f"expected a network that can be copied, got {type(error).__name__} from copy.deepcopy: {error}; "
             "keep open files, locks and computed tensors out of it"
         ) from None
-    return twin.eval().requires_grad_(False)
+    return duplicate.eval().requires_grad_(False)
 
 
 @dataclass(eq=False)
@@ -111,7 +112,7 @@ def _changed_from_outside(module: nn.Module) -> bool:
 
 
 def _foldable(seen: _Pass, linear: nn.Module, norm: nn.Module, layer: nn.Module, owners: Counter[int]) -> bool:
-    """Whether nothing but the batch norm ever meets the layer's output, and nothing but the layer its weights."""
+    """Whether only the batch norm reads the layer's output, and only the layer its weights."""
     value = seen.took[norm]
     own = [*linear.parameters(), *norm.parameters(), *norm.buffers()]
     return (
@@ -129,7 +130,7 @@ def _foldable(seen: _Pass, linear: nn.Module, norm: nn.Module, layer: nn.Module,
 
 @torch.no_grad()
 def _fold_pair(linear: Any, norm: Any) -> None:
-    """Give the linear layer the weights that do both; computed in float64, so that only the last digit is new."""
+    """Set the linear layer's weights to those of both; computed in float64, so that only the last digit changes."""
     scale = torch.rsqrt(norm.running_var.double() + norm.eps)
     scale = scale * norm.weight.double() if norm.weight is not None else scale
     shift = norm.bias.double() if norm.bias is not None else torch.zeros_like(scale)
@@ -146,7 +147,7 @@ def fold_batch_norm(net: nn.Module, x: Tensor, layer: nn.Module) -> list[str]:
     ``x`` is one prepared clip, ``layer`` the module that is watched; neither it nor the layer before it is touched. A
     pair is left alone when either is called more than once, shares weights, has hooks, or when anything else reads
     what lies between them (a residual sum, the network's own output). What Python does with a tensor outside of torch
-    is not seen: compare the outputs.
+    is not observed: compare the outputs.
     """
     touched = {m for m in net.modules() if _changed_from_outside(m)}
     seen = _observe(net, x, layer)

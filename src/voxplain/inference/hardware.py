@@ -1,4 +1,4 @@
-"""Whether a device multiplies bfloat16 faster than float32: asked of its flags, not of a clock."""
+"""Whether a device multiplies bfloat16 faster than float32, by its flags and not by a measurement."""
 
 import torch
 
@@ -18,7 +18,7 @@ def bfloat16_hardware(device: torch.device) -> str | None:
     """None where bfloat16 is fast, otherwise why not, in words.
 
     On a CPU: AVX512-BF16 or AMX instructions, and torch with oneDNN; other processors emulate, slower than float32. On
-    CUDA: the device's own word, emulation not counted. Elsewhere: not known, so no.
+    CUDA: what the device reports, without emulation. Elsewhere: not known, so a reason is returned.
     """
     if device.type == "cuda":
         return None if torch.cuda.is_bf16_supported(including_emulation=False) else "this GPU has no bfloat16 units"

@@ -1,4 +1,4 @@
-"""What a network's forward passes cost while something runs: clips, seconds and operations a second."""
+"""Cost of a network's forward passes inside a block: clips, seconds and operations a second."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""SampleOutputs at every operation of a pass, below modules and functions."""
+"""Observation of every torch operation of a pass, below modules and functions."""
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -6,7 +6,7 @@ __all__ = ["OperationObserver"]
 
 
 class OperationObserver(TorchDispatchMode):
-    """A base for classes whose ``__torch_dispatch__`` is called with every operation inside a ``with`` block."""
+    """Base class whose ``__torch_dispatch__`` is called with every operation inside a ``with`` block."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -1,4 +1,4 @@
-"""How much a network computes, and how fast this machine can compute at best."""
+"""Operations of a network, and the largest rate at which this machine computes."""
 
 import time
 from collections.abc import Callable

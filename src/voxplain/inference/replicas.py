@@ -1,4 +1,4 @@
-"""The same network several times over: modules of their own, one set of weights."""
+"""Replicas of a network: modules of their own, one set of weights."""
 
 import copy
 from dataclasses import replace
@@ -12,8 +12,9 @@ __all__ = ["replicas"]
 def replicas(model: VideoModel, count: int) -> list[VideoModel]:
     """``count`` models for as many threads, which share every parameter and buffer with ``model``.
 
-    A layer is watched by a hook on its module, and hooks of one thread must not be seen by another: so each has module
-    objects of its own. A change of the weights is seen by all. Raises ModelError when the network cannot be copied.
+    A layer's output is captured by a hook on its module, and a hook of one thread must not run in another: so each
+    replica has module objects of its own. A change of the weights changes all. Raises ModelError when the network
+    cannot be copied.
     """
     if count < 1:
         raise ModelError(f"expected at least one replica, got {count}; give a positive whole number")

@@ -1,4 +1,4 @@
-"""Torch on one thread in a worker thread, with the caller's setting as it was.
+"""One torch thread inside a worker thread, without changing the setting of the caller.
 
 What holds: where torch is built with OpenMP, `torch.set_num_threads` sets the calling thread, and what every thread
 that first uses torch later starts with; threads that have used torch keep theirs. Other builds have one number for
@@ -34,14 +34,14 @@ def _set_own(count: int) -> None:
 
 
 def stay_on_one_thread() -> None:
-    """From now on torch computes what this thread asks for on this thread alone: to begin a worker thread with."""
+    """Limit torch to the calling thread from now on; the initialiser of worker threads."""
     if torch.get_num_threads() != 1:
         _set_own(1)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, torch computes what this thread asks for on this thread alone; other threads keep their own number."""
+    """Limit torch to the calling thread inside the block; other threads keep their own number."""
     before = torch.get_num_threads()
     if before == 1:
         yield

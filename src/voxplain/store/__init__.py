@@ -1,4 +1,4 @@
-"""Results on disk as plain open files, found by everything that made them."""
+"""Results on disk as plain open files, found by keys made of all that they depend on."""
 
 from voxplain.store.disk import Entry, Store, gather, remove_abandoned, write_csv, write_whole
 from voxplain.store.keys import content_hash, key

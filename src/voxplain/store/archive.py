@@ -141,7 +141,7 @@ class _Writer:
         return {"$dict": [[self.tree(name, where), item] for name, item in items.items()]}
 
     def array(self, value: NDArray[Any], where: str) -> str:
-        content = content_hash(value)  # refuses objects and masked arrays
+        content = content_hash(value)  # raises for objects and masked arrays
         if content not in self.names:
             name, number = where or "value", 1
             while name in self.taken:  # names of dicts may spell the same path twice

@@ -1,4 +1,4 @@
-"""Names for results: a hash of everything that made them."""
+"""Keys of results: a hash of everything that they depend on."""
 
 import dataclasses
 import hashlib
