@@ -182,7 +182,7 @@ def test_the_network_is_left_as_found(fails):
         net.head = Fails()
     before, random = state(net), torch.get_rng_state()
     m = VideoModel(net=net, layer="conv1", grid=GRID)
-    for call in (m.see, m.logits, m.embed, lambda f: m.gradient(f, 1)):
+    for call in (m.outputs, m.logits, m.embed, lambda f: m.gradient(f, 1)):
         if fails:
             with pytest.raises(RuntimeError, match="broken inside"):
                 call(clips(2))

@@ -228,7 +228,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
         ((*quick, "--set", "grad_cam.layer=["), "a value in YAML"),
         ((*quick, "--against", "step"), "of this benchmark (random, grad_cam), got step"),
         ((*quick, "--against", "random:grad_cam,step"), "got step"),
-        ((*quick, "--shard", "3"), "expected a shard as 2/8, got '3'"),
+        ((*quick, "--shard", "3"), "expected a shard such as 2/8, got '3'"),
         ((*quick, "--shard", "3/2"), "from 1/2 to 2/2, got 3/2"),
         ((*quick, "--shard", "0/2"), "got 0/2"),
         ((*quick, "--limit", "0"), "a limit of 1 or more"),

@@ -41,7 +41,7 @@ def test_files_tables_and_words(done):
     output, told = done
     assert told.code == 0, told.err
     made = {n for n in contents(output) if not n.startswith("store/")}
-    twins = {f"twins/{n}-0{end}.safetensors" for n in ("sibling", "shuffled") for end in ("", "-weights")}
+    twins = {f"twins/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
     assert made == TABLES | twins
     text = (output / "retrained.md").read_text()
     assert text in told.out

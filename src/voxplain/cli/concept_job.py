@@ -17,6 +17,7 @@ from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
+from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.errors import DataError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within_budget
@@ -112,11 +113,13 @@ class _Course:
             "random": random.clips,
             "target": name,
             "settings": s,
-            "preset": job.preset,
+            "preset": job.preset if job.preset in PRESETS else None,
             **self.tools,
             "skipped": [(str(x.path), x.reason) for x in (*clips.skipped, *random.skipped)],
         }
         run = self.explained(model, clips, left, options)
+        if job.preset not in PRESETS:  # the setting of an experiment
+            run = replace(run, preset=job.preset)
         if self.held_out is None:
             return run
         test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
