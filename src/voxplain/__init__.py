@@ -19,7 +19,7 @@ from voxplain.doctor import examine
 from voxplain.errors import DataError, MissingExtra, ModelError, VideoError, VoxplainError
 from voxplain.explain import evaluate_concepts, explain_clip, explain_concepts, score_own_concepts
 from voxplain.metrics import Deletion, EnergyInside, Insertion, PointingGame
-from voxplain.model import VideoModel
+from voxplain.model import Prediction, VideoModel
 from voxplain.report import table_csv, table_json, table_text, write_attribution_report, write_report
 from voxplain.segment import SLIC, Deduplicate, Grid, Supervoxels
 from voxplain.store import Store, load_run, save_run
@@ -60,6 +60,7 @@ __all__ = [
     "Uniform",
     "VideoError",
     "VideoModel",
+    "Prediction",
     "VideoSet",
     "VoxplainError",
     "Windows",
