@@ -23,6 +23,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from voxplain.concepts.lloyd import kmeans
 
+__all__ = ["NMF", "Clusterer", "KMeans", "MiniBatchKMeans"]
+
 Clustering = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 

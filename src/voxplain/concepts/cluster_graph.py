@@ -10,6 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from voxplain.concepts.cluster import Clustering, count_distinct, one_cluster, steady, with_medoids
 from voxplain.errors import DataError
 
+__all__ = ["DBSCAN", "AffinityPropagation", "Agglomerative", "MeanShift", "Spectral"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agglomerative:
