@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
@@ -74,6 +73,8 @@ def to_original(values: np.ndarray, geometry: Geometry, height: int, width: int)
 
     What the crop left out, the network did not see: 0.
     """
+    from PIL import Image
+
     top, left = geometry.centre
     h, w = geometry.crop
     full = np.zeros((len(values), *geometry.resize), np.float32)
