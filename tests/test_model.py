@@ -300,4 +300,7 @@ def test_networks_that_cannot_be_used():
 
 
 def test_repr_names_the_layer_and_holds_no_weights():
-    assert repr(model(ConvNet(), "pool", name="mine")) == "VideoModel(mine, layer='pool', grid=(4, 8, 8), layout='BCTHW', classes=0)"
+    assert (
+        repr(model(ConvNet(), "pool", name="mine"))
+        == "VideoModel(mine, layer='pool', grid=(4, 8, 8), layout='BCTHW', classes=0)"
+    )
