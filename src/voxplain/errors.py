@@ -1,5 +1,7 @@
 """The errors voxplain raises on bad input: one sentence that says what was expected, what came, what to do."""
 
+__all__ = ["DataError", "MissingExtra", "ModelError", "VideoError", "VoxplainError"]
+
 
 class VoxplainError(ValueError):
     """Base of every error caused by input: the command line prints its text without a traceback."""

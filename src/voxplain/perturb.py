@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from voxplain.errors import DataError
 
@@ -37,6 +36,8 @@ def black(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
 
 def blur(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
     """Each frame blurred by itself with a Gaussian of 20 pixels at a height of 112, edges reflected."""
+    from scipy import ndimage
+
     sigma = BLUR_SIGMA * frames.shape[1]
     smooth = ndimage.gaussian_filter(frames.astype(np.float32), (0, sigma, sigma, 0), mode="reflect")
     return np.asarray(np.rint(smooth).clip(0, 255), dtype=np.uint8)

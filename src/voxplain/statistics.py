@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from voxplain.errors import DataError
 
@@ -99,6 +98,8 @@ def bootstrap_interval(
 
     Reference: Efron 1987, Better bootstrap confidence intervals.
     """
+    from scipy import stats
+
     data = np.asarray(values, float)
     if data.ndim != 1:
         raise DataError(f"a bootstrap interval needs values [n], got {data.shape}")
@@ -121,5 +122,7 @@ def bootstrap_interval(
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rank correlation with mid-ranks for ties; 0 when either is constant."""
+    from scipy import stats
+
     x, y = stats.rankdata(a), stats.rankdata(b)
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0

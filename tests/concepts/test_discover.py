@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
-from voxplain.concepts.discover import CLUSTERERS, ConceptBank, KMeans, Spectral, discover
+from voxplain.concepts.discover import CLUSTERERS, ConceptBank, KMeans, Spectral, discover, fit_concepts
+from voxplain.concepts.features import Features
 from voxplain.errors import DataError
 
 NONE = CLUSTER_FILTERS["none"]
@@ -203,3 +205,59 @@ def test_no_warning_escapes_with_fewer_distinct_rows_than_clusters():
         bank = discover(values, np.arange(50), cluster_filter=NONE)
     assert len(bank) == 5
     assert set(bank.sizes) == {10}
+
+
+# --- discovery alone ---
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy, lambda v: v.tolist()])
+def test_fit_concepts_is_discover_on_a_table_of_ones_own(form):
+    values, _, clips = blobs()
+    bank = fit_concepts(form(values), clips=clips, clusterer=KMeans(clusters=4), keep=7, seed=3)
+    truth = discover(values, clips, clusterer=KMeans(clusters=4), keep=7, cluster_filter=NONE, seed=3)
+    assert np.array_equal(bank.centers, truth.centers)
+    assert all(map(np.array_equal, bank.members, truth.members))
+    assert bank.popularity.tolist() == truth.popularity.tolist()
+
+
+def test_the_clips_of_a_table_are_its_origin_or_one_for_each_row():
+    values, _, clips = blobs()
+    table = Features(values, np.stack([clips, np.arange(len(clips))], axis=1))
+    assert fit_concepts(table, clusterer=KMeans(clusters=4)).popularity.max() <= len(set(clips))
+    alone = fit_concepts(values, clusterer=KMeans(clusters=4))
+    assert alone.popularity.tolist() == alone.sizes.tolist() == [30] * 4
+    with pytest.raises(DataError, match="should qualify as a concept"):
+        fit_concepts(values[:8], clusterer=KMeans(clusters=4), cluster_filter="small")
+
+
+def test_encode_finds_the_planted_blob_of_new_rows_and_decode_its_centre():
+    values, truth, _ = blobs()
+    bank = fit_concepts(values, clusterer=KMeans(clusters=4))
+    new, kinds, _ = blobs(seed=5)
+    codes = bank.encode(new)
+    of_blob = {kind: bank.encode(values[truth == kind][:1])[0] for kind in range(4)}
+    assert len(set(of_blob.values())) == 4
+    assert codes.tolist() == [of_blob[kind] for kind in kinds]
+    assert codes.dtype == np.int64
+    assert np.array_equal(bank.decode(codes), bank.centers[codes])
+    assert np.array_equal(bank.encode(bank.decode(np.arange(4))), np.arange(4))
+    distance = np.linalg.norm(new[:, None].astype(np.float64) - bank.centers, axis=2)
+    assert np.array_equal(codes, distance.argmin(1))
+
+
+def test_what_fit_encode_and_decode_do_not_take():
+    values, _, _ = blobs()
+    bank = fit_concepts(values, clusterer=KMeans(clusters=4))
+    for call, message in (
+        (lambda: fit_concepts(values, clusterer="k-means"), "one of kmeans, .*got 'k-means'"),
+        (lambda: fit_concepts(values, cluster_filter="strict"), "one of video, .*got 'strict'"),
+        (lambda: fit_concepts(values[:0]), "N, D ≥ 1"),
+        (lambda: bank.encode(values[:, :5]), r"features \[N,12\] of the bank's layer, got \(120, 5\)"),
+        (lambda: bank.encode(np.full((2, 12), np.nan)), "finite features"),
+        (lambda: bank.encode(values[0]), "N, D ≥ 1"),
+        (lambda: bank.decode([4]), "0 to 3"),
+        (lambda: bank.decode([-1]), "0 to 3"),
+        (lambda: bank.decode([0.5]), "0 to 3, got float64"),
+    ):
+        with pytest.raises(DataError, match=message):
+            call()

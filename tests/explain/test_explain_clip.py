@@ -87,3 +87,35 @@ def test_unknown_methods_and_wrong_sizes_are_one_sentence(model, path):
         )
     with pytest.raises(VideoError):
         explain_clip(model, path.with_name("none.mp4"), methods_by_name("gradient"), target=0)
+
+
+def test_methods_and_metrics_by_name_and_the_predicted_class(model, path):
+    truth = explain_clip(model, path, methods_by_name("gradient,grad_cam"), target="cross")
+    clip = model.read(path)
+    predicted = explain_clip(model, path, ["gradient", "grad_cam"])
+    assert predicted.target == model.predict(clip).classes[0] == "cross"
+    single = {"insertion": METRICS["insertion"]()}
+    for run in (
+        predicted,
+        explain_clip(model, clip, ("gradient", "grad_cam"), metrics=["insertion"]),
+        explain_clip(model, clip.frames, "gradient, grad_cam", metrics="insertion"),
+        explain_clip(model, clip, methods_by_name(["gradient", "grad_cam"]), metrics=single),
+    ):
+        assert list(run.maps) == list(truth.maps)
+        for name, values in truth.maps.items():
+            np.testing.assert_array_equal(run.maps[name], values)
+    assert run.measured == explain_clip(model, clip, "gradient,grad_cam", metrics="insertion").measured
+    assert set(run.measured["gradient"]) == {"insertion"}
+    with pytest.raises(DataError, match="got gradcam"):
+        explain_clip(model, clip, ["gradcam"])
+    with pytest.raises(DataError, match=r"metrics among insertion.*got pointing_game"):
+        explain_clip(model, clip, "gradient", metrics="pointing_game")
+    with pytest.raises(ModelError, match="expected one video, got 2 clips"):
+        explain_clip(model, np.stack([clip, clip]), "gradient")
+
+
+def test_a_bare_network_is_wrapped(model, path):
+    frames = np.random.default_rng(0).integers(0, 256, (16, 112, 112, 3), dtype=np.uint8)
+    run = explain_clip(model.net, frames, "gradient")
+    truth = ATTRIBUTIONS["gradient"]()(vx.VideoModel(model.net), vx.Clip.from_array(frames), run.target_index)
+    np.testing.assert_array_equal(run.maps["gradient"], truth.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,67 @@ def test_one_generator_gives_different_clips_in_turn(noise_video: Path) -> None:
 def test_bad_flip() -> None:
     with pytest.raises(DataError, match="probability"):
         ClipReader(flip=2)
+
+
+# --- an array, a picture, a file ---
+
+
+def moving(count: int = 12, height: int = 30, width: int = 40) -> Clip:
+    """A bright square that moves to the right on a dark slope of colours, 10 frames a second."""
+    frames = np.zeros((count, height, width, 3), np.uint8) + np.arange(width, dtype=np.uint8)[:, None]
+    for i in range(count):
+        frames[i, 8:20, 2 * i : 2 * i + 12] = (250, 200, 40)
+    return Clip.from_array(frames, fps=10, source="<moving>")
+
+
+def test_numpy_reads_a_clip_without_a_copy() -> None:
+    clip = moving()
+    assert np.shares_memory(np.asarray(clip), clip.frames)
+    assert not np.shares_memory(np.array(clip), clip.frames)
+    assert np.asarray(clip, np.float32).dtype == np.float32
+    assert np.stack([clip, clip]).shape == (2, 12, 30, 40, 3)
+    assert np.asarray(clip)[3, 10, 8].tolist() == [250, 200, 40]
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".npy", 0), (".gif", 12), (".MP4", 12)])
+def test_a_saved_clip_is_read_again(tmp_path: Path, suffix: str, most: int) -> None:
+    clip = moving()
+    again = read_video(clip.save(tmp_path / f"clip{suffix}"))
+    assert again.frames.shape == clip.frames.shape
+    assert np.abs(again.frames.astype(int) - clip.frames).mean() <= most / 2
+    if suffix != ".npy":  # an array carries no times
+        np.testing.assert_allclose(again.seconds, clip.seconds, atol=1e-6)
+    assert [p.name for p in tmp_path.iterdir()] == [f"clip{suffix}"]
+
+
+def test_a_clip_is_not_saved_under_an_unknown_ending(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"ends in \.mp4, \.gif or \.npy, got 'clip\.avi'"):
+        moving().save(tmp_path / "clip.avi")
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_a_second() -> None:
+    assert moving().fps == pytest.approx(10)
+    assert moving(1).fps == 25
+
+
+def test_a_notebook_shows_a_small_animation(tmp_path: Path) -> None:
+    html = moving(100, 500, 600)._repr_html_()
+    assert "source=&#x27;&lt;moving&gt;&#x27;" in html
+    assert "<moving>" not in html
+    (tmp_path / "shown.gif").write_bytes(base64.b64decode(html.split("base64,")[1].split("'")[0]))
+    shown = read_video(tmp_path / "shown.gif")
+    assert shown.frames.shape == (48, 167, 200, 3)
+    assert shown.seconds[-1] == pytest.approx(10, rel=0.1)
+
+
+def test_elsewhere_a_window_shows_eight_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.use("Agg")
+    titles: list[list[str]] = []
+    monkeypatch.setattr(plt, "show", lambda: titles.append([a.get_title() for a in plt.gcf().axes]))
+    moving().show()
+    assert titles == [["0.00 s", "0.20 s", "0.30 s", "0.50 s", "0.60 s", "0.80 s", "0.90 s", "1.10 s"]]
+    assert not plt.get_fignums()

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import sklearn.cluster
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
-from sklearn.decomposition import NMF as SklearnNMF
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from voxplain.concepts.lloyd import kmeans
+
+__all__ = ["NMF", "Clusterer", "KMeans", "MiniBatchKMeans"]
 
 Clustering = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -72,6 +69,8 @@ class MiniBatchKMeans:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        import sklearn.cluster
+
         k = count_distinct(values, self.clusters)
         method = sklearn.cluster.MiniBatchKMeans(k, batch_size=self.batch, n_init=self.inits, random_state=seed)
         with steady():
@@ -96,6 +95,8 @@ class NMF:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        from sklearn.decomposition import NMF as SklearnNMF
+
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         lifted = values - np.minimum(values.min(axis=0), 0)
@@ -115,6 +116,9 @@ def steady() -> Iterator[None]:
     float32 sums, and so the clusters, would depend on the number of threads; two on a busy machine were
     16 × slower.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", message="All samples have mutually equal similarities")
@@ -154,6 +158,8 @@ def with_means(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clus
 
 def with_medoids(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clustering:
     """Add the medoid of each cluster: the member with the smallest sum of distances to the others."""
+    from scipy.spatial.distance import cdist
+
     labels = _contiguous(labels)
     centers = np.empty((labels.max() + 1, values.shape[1]), np.float32)
     for k in range(len(centers)):

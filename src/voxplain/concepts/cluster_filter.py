@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+__all__ = ["CLUSTER_FILTERS", "ClusterFilter"]
+
 _SLACK = 1e-9  # the shares are decimal fractions: 0.1 · 30 must not come out above 3
 
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import sklearn.cluster
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from voxplain.concepts.cluster import Clustering, count_distinct, one_cluster, steady, with_medoids
 from voxplain.errors import DataError
+
+__all__ = ["DBSCAN", "AffinityPropagation", "Agglomerative", "MeanShift", "Spectral"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,8 @@ class Agglomerative:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        import sklearn.cluster
+
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         k = count_distinct(values, self.clusters)
@@ -45,6 +47,8 @@ class AffinityPropagation:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes; `DataError` where the messages do not raise_if_missing."""
+        import sklearn.cluster
+
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         method = sklearn.cluster.AffinityPropagation(damping=self.damping, max_iter=self.iterations, random_state=seed)
@@ -72,6 +76,8 @@ class MeanShift:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        import sklearn.cluster
+
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         with steady():
@@ -98,6 +104,8 @@ class Spectral:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        import sklearn.cluster
+
         k = min(self.clusters, len(values) // 2)
         if k < 2 or count_distinct(values, 2) == 1:
             return one_cluster(values)
@@ -123,6 +131,9 @@ class DBSCAN:
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
+        import sklearn.cluster
+        from sklearn.neighbors import NearestNeighbors
+
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         radius = self.radius

@@ -7,7 +7,6 @@ Letters: M clips, K concepts, B time bins, G×G cells of the picture. Numbers on
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
@@ -71,6 +70,8 @@ def _change(frames: np.ndarray) -> np.ndarray:
 
 
 def _of_clip(mask: np.ndarray, change: np.ndarray) -> ConceptDescription:
+    from PIL import Image
+
     t, h, w = mask.shape
     covered = mask.mean((1, 2))
     when = np.interp((np.arange(BINS) + 0.5) / BINS, (np.arange(t) + 0.5) / t, covered).astype(np.float32)

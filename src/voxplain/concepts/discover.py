@@ -1,18 +1,26 @@
 """Concept discovery: clusters of supervoxel features that many clips share.
 
-Letters: N supervoxels (rows), D features a row, K concepts.
+Letters: N supervoxels (rows), D features a row, K concepts. `fit_concepts` makes a `ConceptBank`, which encodes rows
+as indices of concepts and decodes indices as centres.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from voxplain.concepts.cluster import NMF, Clusterer, KMeans, MiniBatchKMeans
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS
 from voxplain.concepts.cluster_graph import DBSCAN, AffinityPropagation, Agglomerative, MeanShift, Spectral
+from voxplain.concepts.features import Features
 from voxplain.errors import DataError
+
+__all__ = ["CLUSTERERS", "ConceptBank", "discover", "fit_concepts", "nearest_centre"]
+
+T = TypeVar("T")
 
 CLUSTERERS: dict[str, Clusterer] = {
     "kmeans": KMeans(),
@@ -32,20 +40,34 @@ class ConceptBank:
     """The concepts of one class: cluster centres and the supervoxels nearest each.
 
     K ≥ 1 concepts, in the clusterer's label order. Distances are Euclidean, in feature units.
+
+    Parameters
+    ----------
+    centers : float32 [K,D]
+        Centre of the full cluster, its medoid where the method has no centre.
+    members : tuple of int64 arrays
+        For each concept, rows of the feature table, nearest the centre first.
+    distance : tuple of float32 arrays
+        For each concept, the members' distances to the centre.
+    sizes : int64 [K]
+        Rows in the full cluster.
+    popularity : int64 [K]
+        Distinct clips in the full cluster.
+    method : str
+        The clusterer and its parameters.
+
+    Raises
+    ------
+    DataError
+        Fields that do not describe the same K concepts.
     """
 
     centers: NDArray[np.float32]
-    """float32 [K,D]; centre of the FULL cluster, its medoid where the method has no centre."""
     members: tuple[NDArray[np.int64], ...]
-    """per concept, rows of the feature table, nearest the centre first."""
     distance: tuple[NDArray[np.float32], ...]
-    """per concept, the members' distances to the centre."""
     sizes: NDArray[np.int64]
-    """int64 [K]; rows in the full cluster."""
     popularity: NDArray[np.int64]
-    """int64 [K]; distinct clips in the full cluster."""
     method: str
-    """the clusterer and its parameters, in words."""
 
     def __post_init__(self) -> None:
         """Check that all fields describe the same K concepts."""
@@ -75,6 +97,125 @@ class ConceptBank:
             f"{min(kept)} to {max(kept)} members kept, {self.method})"
         )
 
+    def encode(self, features: ArrayLike | Features) -> NDArray[np.int64]:
+        """Index of the nearest concept of each row.
+
+        Parameters
+        ----------
+        features : array, tensor or Features [N,D]
+            Of the layer that the bank was fitted on.
+
+        Returns
+        -------
+        int64 [N]
+            0 to K − 1, also for rows far from every centre.
+
+        Raises
+        ------
+        DataError
+            Another number of features, or values that are not finite.
+
+        Examples
+        --------
+        >>> bank = fit_concepts([[0.0], [0.2], [5.0]], clusterer=KMeans(clusters=2))
+        >>> codes = bank.encode([[0.1], [4.0], [0.0]])
+        >>> codes[0] == codes[2] != codes[1]
+        np.True_
+        """
+        values = _rows(features)
+        _check(values, np.zeros(len(values), np.int64), keep=1)
+        if values.shape[1] != self.centers.shape[1]:
+            raise DataError(f"expected features [N,{self.centers.shape[1]}] of the bank's layer, got {values.shape}")
+        return nearest_centre(values, self.centers)
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
+        """Centres of concepts.
+
+        Parameters
+        ----------
+        codes : int [N]
+            Indices of concepts, as `encode` gives them.
+
+        Returns
+        -------
+        float32 [N,D]
+
+        Raises
+        ------
+        DataError
+            Indices that are not whole numbers from 0 to K − 1.
+
+        Examples
+        --------
+        >>> bank = fit_concepts([[0.0], [5.0]], clusterer=KMeans(clusters=2))
+        >>> sorted(bank.decode([0, 1]).ravel().tolist())
+        [0.0, 5.0]
+        """
+        index = np.asarray(codes)
+        if index.dtype.kind not in "iu" or index.ndim != 1 or (index < 0).any() or (index >= len(self)).any():
+            raise DataError(f"expected indices [N] of concepts, 0 to {len(self) - 1}, got {index.dtype} {index.shape}")
+        return self.centers[index]
+
+
+def fit_concepts(
+    features: ArrayLike | Features,
+    *,
+    clips: ArrayLike | None = None,
+    clusterer: Clusterer | str = "kmeans",
+    keep: int = 40,
+    cluster_filter: Callable[[int, int, int], bool] | str = "none",
+    seed: int = 0,
+) -> ConceptBank:
+    """Concepts of a feature table, without a network, videos or a store.
+
+    Parameters
+    ----------
+    features : array, tensor or Features [N,D]
+        One row for each supervoxel, or for whatever else is to be grouped.
+    clips : int [N], optional
+        The clip of each row; by default that of the `Features`, and for a plain table one clip for each row.
+    clusterer : Clusterer or str
+        A method or its name in `CLUSTERERS`.
+    keep : int
+        Rows nearest a centre that are a concept's members; 40 in STCE.
+    cluster_filter : callable or str
+        Which clusters are concepts, or a name in `CLUSTER_FILTERS`; "none" accepts every cluster, while a concept run
+        uses "video".
+    seed : int
+        The same seed gives the same bank.
+
+    Returns
+    -------
+    ConceptBank
+
+    Raises
+    ------
+    DataError
+        An unknown name, a table that is empty or not finite, or no cluster that is a concept.
+
+    References
+    ----------
+    Ji, Wang and Kato, Spatial-temporal concept based explanation of 3D ConvNets, CVPR 2023.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(60, 8))
+    >>> bank = fit_concepts(rows, clusterer=KMeans(clusters=3), keep=5)
+    >>> len(bank), bank.encode(rows).shape, bank.decode([0, 2]).shape
+    (3, (60,), (2, 8))
+    """
+    if clips is None:
+        clips = features.origin[:, 0] if isinstance(features, Features) else np.arange(len(features))  # type: ignore[arg-type]
+    filters: Mapping[str, Callable[[int, int, int], bool]] = CLUSTER_FILTERS
+    return discover(
+        _rows(features),
+        np.asarray(clips, np.int64),
+        clusterer=_named(CLUSTERERS, clusterer),
+        keep=keep,
+        cluster_filter=_named(filters, cluster_filter),
+        seed=seed,
+    )
+
 
 def discover(
     values: NDArray[np.float32],
@@ -88,14 +229,35 @@ def discover(
 ) -> ConceptBank:
     """Cluster the supervoxels of one class and keep the clusters that qualify as concepts.
 
-    `values` float32 [N,D], `clips` int64 [N] the clip of each row. Every accepted cluster becomes a
-    concept, in the clusterer's label order, represented by the `keep` rows nearest the centre of the full
-    cluster (40 in STCE). `cluster_filter` is called with a cluster's size, its distinct clips and the number of
-    clips `searched`, by default the distinct values of `clips`; name it where some clip gave no supervoxel.
+    Every accepted cluster becomes a concept, in the clusterer's label order, represented by the rows nearest the
+    centre of the full cluster. `fit_concepts` is the same for users' own tables.
 
-    Raises `DataError` where the table is empty or not finite, or where no cluster qualifies.
+    Parameters
+    ----------
+    values : float32 [N,D]
+    clips : int64 [N]
+        The clip of each row.
+    clusterer : Clusterer
+    keep : int
+        Members of a concept; 40 in STCE.
+    cluster_filter : callable
+        Called with a cluster's size, its distinct clips and the number of clips searched.
+    searched : int, optional
+        Clips searched, where some gave no supervoxel; by default the distinct values of ``clips``.
+    seed : int
 
-    Reference: Ji, Wang and Kato, Spatial-temporal concept based explanation of 3D ConvNets, CVPR 2023.
+    Returns
+    -------
+    ConceptBank
+
+    Raises
+    ------
+    DataError
+        A table that is empty or not finite, or no cluster that qualifies.
+
+    References
+    ----------
+    Ji, Wang and Kato, Spatial-temporal concept based explanation of 3D ConvNets, CVPR 2023.
     """
     values = np.ascontiguousarray(values, dtype=np.float32)
     clips = np.asarray(clips, dtype=np.int64)
@@ -127,6 +289,20 @@ def nearest_centre(values: NDArray[np.float32], centers: NDArray[np.float32]) ->
     """Index of the nearest concept centre of each row, [N,D] and [K,D] to int64 [N] (Euclidean)."""
     x, c = values.astype(np.float64), centers.astype(np.float64)
     return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)
+
+
+def _rows(features: ArrayLike | Features) -> NDArray[np.float32]:
+    values = features.values if isinstance(features, Features) else features
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, np.float32)
+
+
+def _named(registry: Mapping[str, T], given: T | str) -> T:
+    """The entry of a registry with a name; what is not a name is returned as it is."""
+    if not isinstance(given, str):
+        return given
+    if given not in registry:
+        raise DataError(f"expected a method or one of {', '.join(registry)}, got {given!r}; choose one")
+    return registry[given]
 
 
 def _check(values: NDArray[np.float32], clips: NDArray[np.int64], keep: int) -> None:

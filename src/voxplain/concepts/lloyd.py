@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from sklearn.utils.extmath import randomized_svd
 
 __all__ = ["kmeans"]
 
@@ -54,6 +52,8 @@ def kmeans(values: Rows, k: int, *, inits: int, directions: int, seed: int) -> L
 
 def _principal(centred: Rows, directions: int, seed: int) -> Rows:
     """Coordinates float32 [N,directions] of centred rows along the directions of their largest variance."""
+    from sklearn.utils.extmath import randomized_svd
+
     left, size, _ = randomized_svd(
         centred, directions, n_iter=2, power_iteration_normalizer="QR", random_state=seed
     )  # two passes: the span is what counts here, not each direction
@@ -135,6 +135,8 @@ def _changes(values: Rows, labels: Labels, old: Labels, k: int) -> tuple[NDArray
 
     Near the end few rows do, and float64 forgets nothing on the way.
     """
+    from scipy.sparse import csr_array
+
     starts = labels.shape[1]
     sums, counts = np.zeros((starts * k, values.shape[1])), np.zeros(starts * k)
     rows = np.flatnonzero((labels != old).any(axis=1))

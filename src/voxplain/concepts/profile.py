@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from voxplain.concepts.cav import CAVs
 from voxplain.errors import DataError
 
+__all__ = ["concept_profile", "profile_similarity"]
+
 
 def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
     """Inner products float32 [N,K,R] of N inputs' features [N,D] with the unit CAVs, in feature units.

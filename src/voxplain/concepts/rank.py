@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import softmax
 
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.significance import effect_size, independent_t, interval, null_t_test, null_test, paired_t
@@ -116,6 +114,9 @@ def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> flo
     the rises of the C − 1 others (C − 2 degrees of freedom). NaN where there are fewer than 3 classes: then there is
     nothing to compare with.
     """
+    from scipy import stats
+    from scipy.special import softmax
+
     rise = softmax(own.astype(np.float64), axis=1).mean(0) - softmax(unrelated.astype(np.float64), axis=1).mean(0)
     others = np.delete(rise, target)
     n = len(others)

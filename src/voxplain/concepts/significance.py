@@ -10,7 +10,6 @@ therefore asks how often a random concept, fitted against the same negatives, sc
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from voxplain.errors import DataError
 from voxplain.statistics import Floats, Side
@@ -101,6 +100,8 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]
     Says how well R random sets pin the mean score of THIS set of members down; not how much another sample
     of members would move it. NaN for fewer than 2 values.
     """
+    from scipy import stats
+
     data = np.asarray(values, float)
     count = data.shape[-1]
     mean = data.mean(axis=-1)
@@ -127,6 +128,8 @@ def _means(scores: ArrayLike, null: ArrayLike) -> tuple[Floats, Floats]:
 
 def _t_to_p(away: Floats, error: Floats, freedom: int, side: Side, *, equal: float) -> Floats:
     """P-value of t = away/error; where both are zero, `equal`; infinite t gives 0, or 1 on the wrong side."""
+    from scipy import stats
+
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.asarray(away / error)
     p = {

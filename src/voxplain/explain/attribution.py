@@ -1,20 +1,21 @@
-"""From one video to maps that say where and when the network looked: windows → methods → merged maps → metrics."""
+"""One video explained by several attribution methods: windows → maps of each → one map over the video → metrics."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import Sliding, merge, slide
-from voxplain.metrics import MapMetric
-from voxplain.model import VideoModel
+from voxplain.metrics import METRICS, MapMetric
+from voxplain.model import ClipLike, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
@@ -25,28 +26,68 @@ __all__ = ["explain_clip", "methods_by_name"]
 
 
 def explain_clip(
-    model: VideoModel,
-    video: Path | str | Clip,
-    methods: Mapping[str, AttributionMethod],
+    model: VideoModel | nn.Module,
+    video: Path | str | ClipLike,
+    methods: str | Iterable[str] | Mapping[str, AttributionMethod],
     *,
-    target: str | int,
-    metrics: Mapping[str, MapMetric] | None = None,
+    target: str | int | None = None,
+    metrics: str | Iterable[str] | Mapping[str, MapMetric] | None = None,
     overlap: float = 0.5,
     progress: Progress = quiet,
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
 
-    A video longer than the network's clip is explained in windows that overlap by ``overlap``, and the maps are merged;
-    ``metrics`` judge each map on the middle window. A `Clip` must already have the size of the network's picture. A
-    method that cannot explain this network is skipped with its reason; ModelError when none can. Raises VideoError for
-    a video that cannot be read.
+    A video longer than the network's clip is cut into overlapping windows; each is explained, and the maps are merged.
+
+    Parameters
+    ----------
+    model : VideoModel or nn.Module
+    video : path, Clip or uint8 frames [T,H,W,3]
+        Frames must have the height and width of the network's input.
+    methods : str, list of str or mapping
+        Names in `ATTRIBUTIONS` (one, several, or one text with commas; "all" for every method), or methods by the
+        name that the result has them under.
+    target : str or int, optional
+        Class; by default the class predicted for the middle window.
+    metrics : str, list of str or mapping, optional
+        Metrics of a single map, which evaluate each map on the middle window: names in `METRICS`, or metrics by name.
+    overlap : float
+        Share of a window that the next one repeats, 0 up to below 1.
+    progress : callable
+        Called with a description and the number of methods, as `voxplain.progress.progress_bar`.
+
+    Returns
+    -------
+    AttributionRun
+        A method that cannot explain the network is listed in ``skipped`` with the reason.
+
+    Raises
+    ------
+    DataError
+        Unknown names, or no method.
+    ModelError
+        No method that can explain the network, or frames of another size.
+    VideoError
+        A video that cannot be read.
+
+    Examples
+    --------
+    >>> import voxplain as vx
+    >>> model = vx.load_model("planted")
+    >>> frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
+    >>> run = explain_clip(model, frames, ["gradient", "grad_cam"])
+    >>> list(run.maps), run.maps["gradient"].shape
+    (['gradient', 'grad_cam'], (20, 64, 64))
     """
+    model = as_model(model)
+    methods = dict(methods) if isinstance(methods, Mapping) else methods_by_name(methods)
+    metrics = dict(metrics) if isinstance(metrics, Mapping) else _metrics_by_name(() if metrics is None else metrics)
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
-    y = model.class_index(target)
     sliding = _windows(model, video, overlap)
     windows = list(sliding)
     shown = windows[sliding.middle]
+    (y,) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, skipped = {}, {}, {}, []
     with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
@@ -61,7 +102,7 @@ def explain_clip(
             seconds[name] = (time.perf_counter() - start) / len(windows)
             maps[name] = merge([a.values for a in found], sliding.index, len(sliding.clip))
             details[name] = _plain(found[sliding.middle].details)
-            measured[name] = _measured(model, shown, found[sliding.middle], metrics or {})
+            measured[name] = _measured(model, shown, found[sliding.middle], metrics)
             advance()
     if not maps:
         raise ModelError(f"expected a method that can explain {model.name}, got none that can: {skipped[0][1]}")
@@ -83,29 +124,68 @@ def explain_clip(
     )
 
 
-def methods_by_name(names: str) -> dict[str, AttributionMethod]:
-    """Methods with their defaults from names joined by commas; "all" is every one. DataError names what is known."""
-    wanted = list(ATTRIBUTIONS) if names == "all" else [n.strip() for n in names.split(",") if n.strip()]
+def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
+    """Attribution methods with their defaults.
+
+    Parameters
+    ----------
+    names : str or iterable of str
+        Names in `ATTRIBUTIONS`; one text may hold several, joined by commas, or be "all".
+
+    Returns
+    -------
+    dict
+        Methods by name, in order.
+
+    Raises
+    ------
+    DataError
+        A name that is not in `ATTRIBUTIONS`, or no name.
+
+    Examples
+    --------
+    >>> list(methods_by_name("gradient,rise"))
+    ['gradient', 'rise']
+    """
+    wanted = list(ATTRIBUTIONS) if names == "all" else _split(names)
     unknown = [n for n in wanted if n not in ATTRIBUTIONS]
     if unknown or not wanted:
         raise DataError(
-            f"expected methods among {', '.join(ATTRIBUTIONS)} (or all), got {', '.join(unknown) or 'none'}; "
+            f"expected methods among {', '.join(ATTRIBUTIONS)} (or all), got {', '.join(map(str, unknown)) or 'none'}; "
             "join several with commas"
         )
     return {name: ATTRIBUTIONS[name]() for name in wanted}
 
 
-def _windows(model: VideoModel, video: Path | str | Clip, overlap: float) -> Sliding:
+def _metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
+    """Metrics of a single map with their defaults; DataError on another name."""
+    known = {name: make() for name, make in METRICS.items()}
+    fit = [name for name, metric in known.items() if getattr(metric, "needs", None) == "map"]
+    wanted = _split(names)
+    if unknown := [n for n in wanted if n not in fit]:
+        raise DataError(f"expected metrics among {', '.join(fit)}, got {', '.join(map(str, unknown))}; choose others")
+    return {name: known[name] for name in wanted}
+
+
+def _split(names: str | Iterable[str]) -> list[str]:
+    return [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
+
+
+def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float) -> Sliding:
     reader = model.reader()
-    if not isinstance(video, Clip):
+    if isinstance(video, Path | str):
         return slide(model, read_video(video, geometry=reader.geometry), reader.geometry, overlap=overlap)
-    if video.frames.shape[1:3] != tuple(model.grid[1:]):
+    given = as_clips(video)
+    if len(given) != 1:
+        raise ModelError(f"expected one video, got {len(given)} clips; call explain_clip for each")
+    clip, size = given[0], tuple(model.grid[1:])
+    if clip.frames.shape[1:3] != size:
+        height, width = clip.frames.shape[1:3]
         raise ModelError(
-            f"expected frames of {model.grid[1]}×{model.grid[2]}, got {video.frames.shape[1]}×{video.frames.shape[2]} "
-            f"of {video.source}; read it with the model's reader, or give the path"
+            f"expected frames of {size[0]}×{size[1]}, got {height}×{width} of {clip.source}; "
+            "read it with the model's reader, or give the path"
         )
-    whole = type(reader.geometry).squash(*model.grid[1:])
-    return slide(model, video, whole, overlap=overlap)
+    return slide(model, clip, type(reader.geometry).squash(*size), overlap=overlap)
 
 
 def _measured(

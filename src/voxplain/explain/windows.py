@@ -1,13 +1,12 @@
 """A video longer than the network's clip: overlapping windows, and their maps merged to the original time and size.
 
-Letters: F frames of the video, W windows of T frames, h×w the network's picture, H×W the video's.
+Letters: F frames of the video, W windows of T frames, h×w the network's input, H×W the video's frames.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
@@ -18,7 +17,15 @@ __all__ = ["Sliding", "merge", "slide", "to_original"]
 
 @dataclass(frozen=True, eq=False)
 class Sliding:
-    """A video cut into windows: ``frames`` uint8 [F,h,w,3] as the network sees them, ``index`` int64 [W,T]."""
+    """A video cut into windows; iterates over them as clips.
+
+    Parameters
+    ----------
+    clip : Clip
+        The whole video, its frames of the size of the network's input.
+    index : int64 [W,T]
+        Frames of each window.
+    """
 
     clip: Clip
     index: np.ndarray
@@ -35,9 +42,27 @@ class Sliding:
 
 
 def slide(model: VideoModel, resized: Clip, geometry: Geometry, *, overlap: float = 0.5) -> Sliding:
-    """Windows over a video whose frames already have the size of ``geometry.resize``; the last ends with the video.
+    """Overlapping windows of a video; the last one ends with the video.
 
-    ``overlap`` share of a window that the next repeats, 0 up to below 1. Raises DataError on another.
+    Parameters
+    ----------
+    model : VideoModel
+        Gives the length of a window and the stride of its frames.
+    resized : Clip
+        Frames of the size of ``geometry.resize``.
+    geometry : Geometry
+        Its crop is applied.
+    overlap : float
+        Share of a window that the next one repeats, 0 up to below 1.
+
+    Returns
+    -------
+    Sliding
+
+    Raises
+    ------
+    DataError
+        An overlap out of range.
     """
     if not 0 <= overlap < 1:
         raise DataError(f"expected an overlap from 0 up to below 1, got {overlap}")
@@ -48,9 +73,25 @@ def slide(model: VideoModel, resized: Clip, geometry: Geometry, *, overlap: floa
 
 
 def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndarray:
-    """Maps [T,h,w] of W windows as one, float32 [F,h,w]: the mean over windows, least weight at a window's ends.
+    """Merge the maps of windows: the weighted mean over windows, with the least weight at a window's ends.
 
-    Frames that a stride leaves out take the value between their neighbours in time.
+    Parameters
+    ----------
+    maps : W arrays [T,h,w]
+    index : int64 [W,T]
+        Frames of each window.
+    frames : int
+        Frames of the video, F.
+
+    Returns
+    -------
+    float32 [F,h,w]
+        Frames that a stride leaves out get the value between their neighbours in time.
+
+    Examples
+    --------
+    >>> merge([np.ones((3, 1, 1)), np.zeros((3, 1, 1))], np.array([[0, 1, 2], [2, 3, 4]]), 5).ravel().tolist()
+    [1.0, 1.0, 0.5, 0.0, 0.0]
     """
     t = index.shape[1]
     weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
@@ -70,10 +111,23 @@ def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndar
 
 
 def to_original(values: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
-    """Maps [F,h,w] put back where the crop was, and resized to the video's H×W, float32 [F,H,W].
+    """Maps of the cropped frames on the frames of the video.
 
-    What the crop left out, the network did not see: 0.
+    Parameters
+    ----------
+    values : float32 [F,h,w]
+    geometry : Geometry
+        What cropped and resized the frames.
+    height, width : int
+        Of the video's frames.
+
+    Returns
+    -------
+    float32 [F,H,W]
+        0 outside the crop, which the network does not get.
     """
+    from PIL import Image
+
     top, left = geometry.centre
     h, w = geometry.crop
     full = np.zeros((len(values), *geometry.resize), np.float32)

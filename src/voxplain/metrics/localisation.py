@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from voxplain.attribution.record import Attribution
 from voxplain.errors import DataError
@@ -40,6 +39,8 @@ class PointingGame:
 
     def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
         """Measure one clip. Raises DataError when map and mask differ in shape or type."""
+        from scipy import ndimage
+
         if self.over not in ("frames", "volume") or self.tolerance < 0:
             raise DataError(f"expected over frames or volume, and a tolerance of 0 or more, got {self}; correct them")
         values, inside = _counted(attribution, mask, known)

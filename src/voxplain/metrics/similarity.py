@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
-from skimage.metrics import structural_similarity
 
 from voxplain.attribution.record import Attribution
 from voxplain.attribution.reduce import display
@@ -19,12 +17,16 @@ Similarity = Literal["spearman", "absolute_spearman", "kendall", "ssim"]
 
 def kendall(a: np.ndarray, b: np.ndarray) -> float:
     """Kendall's τ-b over voxels; 0 when either map is constant."""
+    from scipy import stats
+
     found = float(stats.kendalltau(a.ravel(), b.ravel()).statistic)
     return found if np.isfinite(found) else 0.0
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
     """Structural similarity of the maps as displayed, mean over frames; windows of 7×7 pixels or what fits."""
+    from skimage.metrics import structural_similarity
+
     side = min(7, *a.shape[1:])
     side -= 1 - side % 2
     if side < 3:

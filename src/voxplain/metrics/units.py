@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from voxplain.curves import ranks
 from voxplain.errors import DataError
@@ -76,6 +75,8 @@ def unit_values(values: np.ndarray, labels: np.ndarray, importance: Importance) 
 
 def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
     """Each frame of a map [T,H,W] blurred by a Gaussian of ``sigma`` frame heights; 0: as it is."""
+    from scipy import ndimage
+
     if sigma < 0:
         raise DataError(f"expected a sigma of 0 or more frame heights, got {sigma}; correct it")
     pixels = sigma * values.shape[1]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from voxplain.errors import DataError
 from voxplain.segment.supervoxels import Supervoxels
@@ -79,6 +78,8 @@ def joint_jaccard(supervoxels: Supervoxels, level: int, earlier: int) -> Pairs:
 
     Counted from the joint labels, with no mask made, so the cost is that of reading the two volumes once.
     """
+    from scipy import sparse
+
     count = supervoxels.count
     # Dropped voxels count as one more supervoxel, `count`, and are left out below.
     planes = [supervoxels.labels[i].ravel().astype(np.int32) for i in (level, earlier)]

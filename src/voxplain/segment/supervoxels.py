@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from voxplain.errors import DataError
 
@@ -105,6 +104,8 @@ class Supervoxels:
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """The box of each supervoxel, int64 [N,6]: t0, t1, y0, y1, x0, x1; upper bounds are exclusive."""
+        from scipy import ndimage
+
         boxes = np.zeros((self.count, 6), dtype=np.int64)
         for plane in self.labels:
             # find_objects wants labels from 1; 0 is its background.

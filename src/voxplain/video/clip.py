@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import os
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import VideoError
+from voxplain.files import write_whole
+from voxplain.video.encode import encode_gif, encode_video
+
+__all__ = ["Clip"]
+
+PREVIEW_FRAMES, PREVIEW_PIXELS = 48, 224  # limits of a picture in a notebook, so that notebooks stay small
+SHEET_FRAMES = 8  # side by side in a window
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Clip:
     """Frames of a video with the time of each.
 
-    Raises VideoError when a field has another type or shape than named below.
+    Parameters
+    ----------
+    frames : uint8 [T,H,W,3]
+        RGB; ``np.asarray(clip)`` is this array.
+    seconds : float64 [T]
+        Presentation times, non-decreasing.
+    source : str
+        The file, or a word for what is not a file.
+    label : int, optional
+        Index of the class.
+    damaged : int
+        Packets, or pictures of a frame folder, that could not be decoded and were skipped.
+
+    Raises
+    ------
+    VideoError
+        A field of another type or shape.
+
+    Examples
+    --------
+    >>> clip = Clip.from_array(np.zeros((16, 64, 64, 3), np.uint8), fps=8)
+    >>> clip, len(clip), np.asarray(clip).shape
+    (Clip(16×64×64, 0.00-1.88 s, source='array'), 16, (16, 64, 64, 3))
     """
 
-    frames: NDArray[np.uint8]  # [T,H,W,3] RGB
-    seconds: NDArray[np.float64]  # [T] presentation times, non-decreasing
-    source: str  # the file, or a word for what is not a file
-    label: int | None = None  # index of the class, None = not known
-    damaged: int = 0  # packets (or pictures of a frame folder) that could not be decoded and were skipped
+    frames: NDArray[np.uint8]
+    seconds: NDArray[np.float64]
+    source: str
+    label: int | None = None
+    damaged: int = 0
 
     def __post_init__(self) -> None:
         """Check types and shapes."""
@@ -54,6 +89,84 @@ class Clip:
         """Number of frames."""
         return len(self.frames)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The frames, for NumPy; without a copy where none is asked for."""
+        if copy or (dtype is not None and np.dtype(dtype) != self.frames.dtype):
+            return np.array(self.frames, dtype)
+        return self.frames
+
+    @property
+    def fps(self) -> float:
+        """Frames a second by the times of the first and the last frame; 25 where they are equal."""
+        span = float(self.seconds[-1] - self.seconds[0])
+        return (len(self) - 1) / span if span > 0 else 25.0
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the frames to a file, whose ending gives the format.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.mp4`` (lossy), ``.gif`` (256 colours a frame) or ``.npy`` (exact); `read_video` reads all three.
+
+        Returns
+        -------
+        Path
+            The file, which appears whole or not at all.
+
+        Raises
+        ------
+        VideoError
+            Another ending.
+        VoxplainError
+            A folder or disk that cannot be written.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix == ".mp4":
+            data = encode_video(self.frames, fps=max(1, round(self.fps)))
+        elif suffix == ".gif":
+            data = encode_gif(self.frames, fps=self.fps)
+        elif suffix == ".npy":
+            buffer = io.BytesIO()
+            np.save(buffer, self.frames, allow_pickle=False)
+            data = buffer.getvalue()
+        else:
+            raise VideoError(f"expected a file that ends in .mp4, .gif or .npy, got {path.name!r}; change the ending")
+        write_whole(path, data)
+        return path
+
+    def show(self) -> None:
+        """Display the clip: in a notebook as an animation, elsewhere eight frames in a window of Matplotlib."""
+        try:
+            from IPython import get_ipython  # type: ignore[import-not-found, unused-ignore]
+            from IPython.display import HTML, display  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            get_ipython = None
+        if get_ipython is not None and get_ipython() is not None:
+            display(HTML(self._repr_html_()))
+            return
+        from matplotlib import pyplot as plt
+
+        places = _spread(len(self), SHEET_FRAMES)
+        figure, axes = plt.subplots(1, len(places), figsize=(1.6 * len(places), 2), squeeze=False)
+        for place, axis in zip(places, axes[0], strict=True):
+            axis.imshow(self.frames[place])
+            axis.set(title=f"{self.seconds[place]:.2f} s", xticks=[], yticks=[])
+        plt.show()
+        plt.close(figure)
+
+    def _repr_html_(self) -> str:
+        """Animation and caption for a notebook: at most 48 frames of at most about 224 pixels."""
+        step = -(-max(self.frames.shape[1:3]) // PREVIEW_PIXELS)
+        places = _spread(len(self), PREVIEW_FRAMES)
+        animation = encode_gif(self.frames[places, ::step, ::step], fps=self.fps * len(places) / len(self))
+        caption = escape(repr(self))
+        return (
+            f"<figure style='margin:0'><img alt='{caption}' src='data:image/gif;base64,"
+            f"{base64.b64encode(animation).decode('ascii')}'><figcaption>{caption}</figcaption></figure>"
+        )
+
     @classmethod
     def from_array(
         cls, frames: NDArray[np.uint8], fps: float = 25.0, source: str = "array", label: int | None = None
@@ -62,12 +175,28 @@ class Clip:
 
         Parameters
         ----------
-        frames : uint8 [T,H,W,3] RGB, or [T,H,W] grey (repeated to three channels).
-        fps : frames a second; frame i gets the time i / fps.
+        frames : uint8 [T,H,W,3] or [T,H,W]
+            RGB, or grey (repeated to three channels).
+        fps : float
+            Frames a second; frame i gets the time i / fps.
+        source : str
+            What stands for the file in reports.
+        label : int, optional
+            Index of the class.
+
+        Returns
+        -------
+        Clip
 
         Raises
         ------
-        VideoError : another type (floats are never rescaled by a guess) or shape.
+        VideoError
+            Another type (floats are never rescaled by a guess) or shape.
+
+        Examples
+        --------
+        >>> Clip.from_array(np.zeros((2, 8, 8), np.uint8)).frames.shape
+        (2, 8, 8, 3)
         """
         frames = np.asarray(frames)
         if np.issubdtype(frames.dtype, np.floating):
@@ -91,6 +220,11 @@ class Clip:
             raise VideoError(f"{source}: fps must be a positive number, got {fps}.")
         count = frames.shape[0] if frames.ndim else 0
         return cls(np.ascontiguousarray(frames), np.arange(count, dtype=np.float64) / fps, source, label)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most ``most`` indices of ``count`` frames, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def _describe(value: object) -> str:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from voxplain.errors import VideoError
 from voxplain.video.clip import Clip
 from voxplain.video.geometry import Geometry, resize_frame
-from voxplain.video.sources import open_source
 from voxplain.video.stream import Source
 
 Span = tuple[int, int]  # part of a video: its first frame counted from 0, and one past its last
@@ -43,6 +42,8 @@ def read_video(
     ------
     VideoError : missing, empty, unreadable, not a video, without a frame, or larger than `max_pixels`.
     """
+    from voxplain.video.sources import open_source
+
     path = Path(path)
     if span is not None:
         choose = in_span(lambda count: np.arange(count, dtype=np.int64)[None], span)
@@ -65,6 +66,8 @@ def read_windows(
     (damage, odd files); the video is then read a second time with the true count, so `choose` must give the
     same answer to the same count.
     """
+    from voxplain.video.sources import open_source
+
     path = Path(path)
     source = open_source(path)
     guess, sure = source.claimed, False

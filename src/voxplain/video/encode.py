@@ -1,14 +1,13 @@
-"""Frames to a video file (or bytes): H.264 where the wheel has x264, VP9 otherwise."""
+"""Frames to a video file (or bytes): MP4 of H.264 where the wheel has x264, of VP9 otherwise, or GIF."""
 
 import io
 from pathlib import Path
 
-import av
 import numpy as np
 
 from voxplain.errors import VideoError
 
-__all__ = ["encode_video", "video_type", "write_video"]
+__all__ = ["encode_gif", "encode_video", "video_type", "write_video"]
 
 
 def video_type() -> str:
@@ -21,11 +20,9 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
 
     ``crf`` is the constant rate factor of the codec (0 lossless … 51 worst). Raises VideoError on other shapes.
     """
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
-        raise VideoError(
-            f"expected frames as uint8 [T,H,W,3], got {frames.dtype} {frames.shape}; "
-            "convert them to 8-bit RGB before writing a video"
-        )
+    import av
+
+    _check(frames)
     # 4:2:0 chroma needs even sides; the last row or column is repeated.
     pad = (frames.shape[1] % 2, frames.shape[2] % 2)
     if any(pad):
@@ -44,6 +41,30 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def encode_gif(frames: np.ndarray, *, fps: float = 25) -> bytes:
+    """Encode frames uint8 [T,H,W,3] as a GIF that repeats; same frames, same bytes.
+
+    GIF counts in hundredths of a second: 25 frames a second are exact, others rounded, and more than 50 become 50.
+    Raises VideoError on other shapes.
+    """
+    from PIL import Image
+
+    _check(frames)
+    first, *rest = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
+    buffer = io.BytesIO()
+    duration = 10 * max(2, round(100 / fps))
+    first.save(buffer, format="gif", save_all=True, append_images=rest, duration=duration, loop=0)
+    return buffer.getvalue()
+
+
+def _check(frames: np.ndarray) -> None:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise VideoError(
+            f"expected frames as uint8 [T,H,W,3], got {frames.dtype} {frames.shape}; "
+            "convert them to 8-bit RGB before writing a video"
+        )
 
 
 def write_video(path: Path | str, frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from voxplain.errors import DataError
 
@@ -83,6 +82,8 @@ class Geometry:
 
 def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """One frame uint8 [H,W,3] to uint8 [*size,3], Pillow's antialiased bilinear filter."""
+    from PIL import Image
+
     if frame.shape[:2] == tuple(size):
         return frame
     picture = Image.fromarray(np.ascontiguousarray(frame))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from voxplain.attribution.record import Batch, Target, attribute
@@ -93,6 +92,8 @@ class MotionEnergy:
         return torch.stack([torch.from_numpy(self._one(clip.frames)) for clip in batch.clips])
 
     def _one(self, frames: np.ndarray) -> np.ndarray:
+        from scipy import ndimage
+
         width = self.sigma * frames.shape[1]
         return np.asarray(ndimage.gaussian_filter(motion(frames), (0, width, width), mode="reflect"))
 

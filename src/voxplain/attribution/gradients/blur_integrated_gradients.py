@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from voxplain.attribution.gradients.path import completeness_gaps, gradients_along
@@ -30,6 +29,8 @@ Blur = Literal["frame", "volume"]
 
 def _gaussian(length: int, sigma: float, like: Tensor) -> Tensor:
     """A Gaussian blur of one axis as a matrix [length,length], edges reflected."""
+    from scipy.ndimage import gaussian_filter1d
+
     identity = np.eye(length)
     smooth = gaussian_filter1d(identity, sigma, axis=0, mode="reflect") if sigma > 0 else identity
     return torch.from_numpy(smooth).to(like)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from voxplain.attribution.passes import gradient
@@ -46,6 +45,8 @@ class SWAG:
         return attribute(self, "swag_v", self._maps, model, clip, target)
 
     def _maps(self, batch: Batch) -> Tensor:
+        from scipy import ndimage
+
         g = over_channels(gradient(batch.model, batch.x, batch.targets, self.objective), self.channels)
         width = [s * n for s, n in zip(self.sigma, batch.model.grid, strict=True)]
         maps = []

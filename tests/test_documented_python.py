@@ -1,0 +1,74 @@
+"""The Python of README.md and docs/coming_from.md runs as it is written, on planted clips."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import voxplain as vx
+
+ROOT = Path(__file__).parents[1]
+
+
+def python_of(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small_set: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder with the planted videos as data/, and one of them as clip.mp4."""
+    (tmp_path / "data").symlink_to(small_set)
+    shutil.copy(small_set / "test" / "cross" / "0.mp4", tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, own_net, discovery = python_of("README.md")
+    names: dict[str, object] = {}
+    exec(whole, names)
+    assert capsys.readouterr().out.startswith("cross")
+    assert {p.name for p in folder.glob("*.html")} == {"clip.html", "cross.html"}
+    run = names["run"]
+    assert isinstance(run, vx.ConceptRun)
+    assert run.evaluation is not None
+
+    names["net"], names["names"] = names["model"].net, names["model"].classes  # type: ignore[attr-defined]
+    names["clip"] = vx.Clip.from_array(np.zeros((16, 112, 112, 3), np.uint8))
+    exec(own_net.replace("cuda", "cpu"), names)
+    assert isinstance(logits := names["logits"], torch.Tensor)
+    assert logits.shape == (1, 7)
+
+    rng = np.random.default_rng(0)
+    names |= {"features": torch.from_numpy(rng.normal(size=(300, 6)).astype(np.float32))}
+    names |= {"unrelated": torch.from_numpy(rng.normal(size=(4, 20, 6)).astype(np.float32))}
+    exec(discovery, names)
+    assert isinstance(cavs := names["cavs"], vx.CAVs)
+    assert cavs.vectors.shape == (10, 4, 6)
+
+
+def test_coming_from_other_libraries(folder: Path) -> None:
+    (code,) = python_of("docs/coming_from.md")
+    net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 5))
+    names: dict[str, object] = {"my_net": net}
+    exec(code, names)
+    assert isinstance(heat := names["heat"], vx.Attribution)
+    assert heat.values.shape == (16, 112, 112)
+
+
+def test_what_the_tables_name_exists_and_can_be_made() -> None:
+    page = (ROOT / "docs" / "coming_from.md").read_text()
+    calls = re.findall(r"`(vx\.[^`]*?)(?=`)", page)
+    assert len(calls) > 40
+    for call in calls:
+        if "(" in call and not re.search(r"\.\.\.|…|\(net|model, clip|weights=", call):
+            eval(call, {"vx": vx})
+        else:
+            eval(call.split("(")[0], {"vx": vx})
+    known = {type(make()).__name__ for make in vx.ATTRIBUTIONS.values()}
+    named = {call.split("(")[0].removeprefix("vx.") for call in calls}
+    assert {"GradCAM", "KernelSHAP", "LRP", "IntegratedGradients"} <= named & known
