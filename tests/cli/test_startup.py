@@ -1,14 +1,25 @@
 """Answers that need no computing import nothing heavy, in processes of their own; old names of commands."""
 
+import io
+import itertools
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from command_line import voxplain
+from rich.console import Console
 
+from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli import RENAMED, settings_as_options
 from voxplain.cli.app import app
+from voxplain.concepts.modes import MODES
+from voxplain.concepts.settings import PRESETS
+from voxplain.datasets.ground_truth import TRUTHS
+from voxplain.datasets.planted import DESIGNS
+from voxplain.metrics import METRICS
+from voxplain.nets import NETS
 from voxplain.version import __version__
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "skimage", "matplotlib", "av", "numba", "PIL", "jinja2", "ray")
@@ -79,4 +90,30 @@ def test_settings_are_options_of_concepts_alone() -> None:
     ]
     for words in (["evaluate", "d", "--keep", "3"], ["benchmark", "d", "-o", "out", "--keep", "3"]):
         assert settings_as_options(words) == words
-        assert '"--keep"' in voxplain(*words).sentence
+        assert voxplain(*words).sentence.startswith("Unknown option: --keep")
+
+
+# The help is plain text, because the registries import torch; so this compares them.
+LISTED = {
+    ("concepts", "--net"): set(NETS) | {"planted"},
+    ("train", "--net"): set(NETS),
+    ("concepts", "--preset"): set(PRESETS),
+    ("concepts", "--mode"): set(MODES),
+    ("benchmark", "--truth"): set(TRUTHS),
+    ("planted", "--design"): set(DESIGNS),
+    ("roar", "--metrics"): {name for name, make in METRICS.items() if make().needs in ("training", "networks")},
+    ("attribute", "--method"): {"grad_cam", "integrated_gradients", "occlusion"} & set(ATTRIBUTIONS),
+}
+
+
+@pytest.mark.parametrize(("command", "option"), LISTED)
+def test_the_help_lists_the_names_of_the_registries(command: str, option: str) -> None:
+    console = Console(file=io.StringIO(), width=400, color_system=None)
+    app.help_print([command], console=console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    start = next(line for line in text.splitlines() if re.match(rf"│ [* ]+{option} ", line))
+    lines = text.partition(start)[2].splitlines()
+    more = list(itertools.takewhile(lambda line: re.match(r"│ {20}", line), lines[1:]))
+    shown = set(re.findall(r"[\w-]+", " ".join([start, *more])))
+    assert LISTED[command, option] <= shown

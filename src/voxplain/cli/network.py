@@ -51,13 +51,13 @@ def user_code_errors(expected: str) -> Iterator[None]:
     except VoxplainError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        syntax = isinstance(error, SyntaxError)
-        file, line = (error.filename, error.lineno) if syntax else (last.filename, last.lineno)
-        message = str(error.msg if syntax else error).strip().split("\n")[0]
+        place: traceback.FrameSummary | SyntaxError = traceback.extract_tb(error.__traceback__)[-1]
+        message = str(error)
+        if isinstance(error, SyntaxError):
+            place, message = error, error.msg
         raise ModelError(
-            f"expected {expected}, got {type(error).__name__}: {message} ({file}, line {line}); correct it there, or "
-            "see `voxplain doctor`"
+            f"expected {expected}, got {type(error).__name__}: {message.strip().partition(chr(10))[0]} "
+            f"({place.filename}, line {place.lineno}); correct it there, or see `voxplain doctor`"
         ) from error
 
 
