@@ -41,8 +41,8 @@ def test_files_tables_and_words(done):
     output, told = done
     assert told.code == 0, told.err
     made = {n for n in contents(output) if not n.startswith("store/")}
-    twins = {f"twins/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
-    assert made == TABLES | twins
+    networks = {f"label_pair/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
+    assert made == TABLES | networks
     text = (output / "retrained.md").read_text()
     assert text in told.out
     assert "| accuracy %: method | roar 0.3 ↓ | kar 0.3 ↑ |" in text
@@ -55,12 +55,12 @@ def test_files_tables_and_words(done):
     record = json.loads((output / "retrained.json").read_text())
     assert record["recipe"]["epochs"] == 1
     assert {len(t["right"]) for t in record["trainings"]} == {4}
-    assert set(record["twins"]["similarity"]) == {"random", "gradient"}
-    assert [len(v) for v in record["twins"]["similarity"].values()] == [2, 2]
+    assert set(record["label_pair"]["similarity"]) == {"random", "gradient"}
+    assert [len(v) for v in record["label_pair"]["similarity"].values()] == [2, 2]
 
 
-def test_the_twins_weights_can_be_opened(done):
-    model = load_model("tiny", weights=done[0] / "twins/shuffled-0-weights.safetensors", device="cpu")
+def test_the_weights_of_the_pair_can_be_opened(done):
+    model = load_model("tiny", weights=done[0] / "label_pair/shuffled-0-weights.safetensors", device="cpu")
     assert model.classes == load_model("planted", device="cpu").classes
 
 

@@ -105,7 +105,7 @@ def roar_command(
         )
         results.add_accuracies(trainings, retrained, 1 / len({c.label for c in train}), output)
     for metric in (m for m in training_metrics.values() if isinstance(m, LabelRandomisation)):
-        pair = train_label_pair(model, networks, train, recipe, folder=output / "twins", progress=progress_bar)
+        pair = train_label_pair(model, networks, train, recipe, folder=output / "label_pair", progress=progress_bar)
         compared = evenly(test, maps)
         similarity, without = compare_label_pair(
             model, pair, compared, chosen, metric, store=store, progress=progress_bar

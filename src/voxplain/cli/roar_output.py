@@ -97,11 +97,11 @@ class RetrainingResults:
         clips, percent = max(map(len, similarity.values()), default=0), [f"{100 * a:.1f} %" for a in accuracy]
         self.text += [
             twin_markdown(rows),
-            f"Accuracy on the training labels: shuffled {percent[0]}, sibling {percent[1]}; {clips} clips compared.\n",
+            f"Accuracy on the training labels: shuffled {percent[0]}, true {percent[1]}; {clips} clips compared.\n",
         ]
-        self.record["twins"] = {
+        self.record["label_pair"] = {
             "rows": rows,
-            "learnt": {"shuffled": accuracy[0], "sibling": accuracy[1]},
+            "accuracy": {"shuffled": accuracy[0], "true": accuracy[1]},
             "similarity": similarity,
         }
 
