@@ -24,7 +24,7 @@ __all__ = ["app"]
 app = App(
     name="voxplain",
     version=__version__,
-    help_format="plaintext",
+    help_format="markdown",
     suppress_keyboard_interrupt=False,  # main prints how to continue
     help="Explains video classifiers: which objects and motions a network relies on for a class, with tests.",
 )

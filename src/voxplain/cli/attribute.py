@@ -38,6 +38,7 @@ def attribute_command(
     are explained in overlapping windows.
 
     Examples:
+
         voxplain attribute clip.mp4 --net planted -o out
         voxplain attribute clip.mp4 --net r3d --weights r3d.pt --method grad_cam,step --target bend -o out
         voxplain attribute data/test/bend/*.avi --net r3d --weights r3d.pt --target truth --format gif -o out

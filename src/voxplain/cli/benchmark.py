@@ -34,6 +34,7 @@ def benchmark_command(
     --shard writes the tables.
 
     Examples:
+
         voxplain benchmark data --net planted --truth planted -o runs/benchmark
         voxplain benchmark jhmdb --dataset jhmdb --truth jhmdb --net compact --weights w.safetensors -o runs/jhmdb
         voxplain benchmark data --net planted --methods grad_cam,step --set step.iterations=400 -o runs/b --shard 1/4

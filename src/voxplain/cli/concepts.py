@@ -44,6 +44,7 @@ def concepts_command(
     --clusterer.clusters 15, --ranking tcav; `voxplain methods` lists them all.
 
     Examples:
+
         voxplain concepts data --class bend --net r3d --weights r3d.safetensors --random unrelated -o runs/bend
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
         voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
@@ -130,6 +131,7 @@ def evaluate_command(
     Uses the run's own settings and stored results, and writes the report again with the curves.
 
     Examples:
+
         voxplain evaluate runs/bend
         voxplain evaluate runs/bend --test data/held_out
 

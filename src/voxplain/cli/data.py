@@ -14,6 +14,7 @@ def data_command(name: str | None = None, *, check: Path | None = None, read: bo
     The exit code is 1 when something is missing. A folder that holds a part of a data set can be used, too.
 
     Examples:
+
         voxplain data
         voxplain data jhmdb
         voxplain data jhmdb --check data/jhmdb --read

@@ -33,6 +33,7 @@ def demo_command(*, output: Output = Path("demo-run"), class_: Classes = ("cross
     a report.
 
     Examples:
+
         voxplain demo
         voxplain demo --class cross -o runs/demo
 

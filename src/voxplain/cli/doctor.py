@@ -16,6 +16,7 @@ def doctor_command(
     """List a network's layers, suggest where to explain it, and warn of properties that spoil explanations.
 
     Examples:
+
         voxplain doctor --net planted
         voxplain doctor --model mypkg.nets:build --grid 16 112 112 --layout BTCHW
 

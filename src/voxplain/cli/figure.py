@@ -36,6 +36,7 @@ def figure_command(
     concepts are in a test clip, and the log-odds lost when each is hidden.
 
     Examples:
+
         voxplain figure runs/bend --kind concepts -o concepts.pdf
         voxplain figure runs/bend --kind curves --width 8.5 -o curves.pdf
         voxplain figure runs/bend --kind adding --class bend --clip 1 --frames 2 8 14 -o adding.png

@@ -27,6 +27,7 @@ def merge_command(
     holds are computed.
 
     Examples:
+
         voxplain merge runs/shard1 runs/shard2 -o runs/bend
         voxplain merge runs/shard1 runs/shard2 -o runs/bend --evaluate
 

@@ -6,7 +6,8 @@ __all__ = ["methods_command"]
 def methods_command() -> None:
     """List every method with its parameters and their defaults, and the settings that the presets change.
 
-    Examples:
+    For example:
+
         voxplain methods
     """
     from rich.console import Console

@@ -24,6 +24,7 @@ def own_concepts_command(
     """Compute TCAV scores of your own concepts, each given by example videos, for one class.
 
     Examples:
+
         voxplain own-concepts data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated
 
     Parameters

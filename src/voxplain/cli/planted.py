@@ -25,6 +25,7 @@ def planted_command(
     camera shake are independent of the class.
 
     Examples:
+
         voxplain planted data/planted
         voxplain planted data/trap --shortcut orbit --shortcut-rate 0.95
 

@@ -19,6 +19,7 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
     """Write the report page of a run again from the run's files; needs neither network nor videos.
 
     Examples:
+
         voxplain report runs/bend
         voxplain report runs/bend/bend -o bend.html
         voxplain report runs/bend --name bend:3="bending trunk" bend:0=wall

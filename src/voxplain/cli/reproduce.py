@@ -24,6 +24,7 @@ def reproduce_command(
     same command continues an interrupted run.
 
     Examples:
+
         voxplain reproduce planted --quick
         voxplain reproduce weizmann --data videos -o runs/weizmann
         voxplain reproduce my_experiment.yaml --data videos

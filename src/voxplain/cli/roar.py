@@ -43,6 +43,7 @@ def roar_command(
     and runs with other methods may write into one output folder at once; the last with all methods writes the tables.
 
     Examples:
+
         voxplain roar data --net tiny --weights w.safetensors --methods gradient,grad_cam,random --seeds 2 -o runs/r
         voxplain roar data --net tiny --weights w.safetensors --methods step,random --metrics kar -o runs/r
 

@@ -30,9 +30,11 @@ def train_command(
     per_class.csv into the output folder.
 
     On several GPUs, or CPU processes with --device cpu, with the extra `train`:
+
         torchrun --nproc_per_node 2 -m voxplain train data --net r3d -o runs/r3d
 
     Examples:
+
         voxplain train data --net r3d -o runs/r3d
         voxplain train weizmann --net tiny --hold-out ido lena moshe --epochs 60 --lr 0.05 --lr-step 45 -o runs/w
 
