@@ -72,7 +72,7 @@ def make(case: Case, work: Path, *, per_class: int = 200, tell: bool = False) ->
             if tell:
                 print(f"{case.name} epoch {log.epoch}: loss {log.loss:.3f}, train {log.train_accuracy:.3f}", flush=True)
 
-        train(model, data, geometry=geometry, recipe=recipe, checkpoint=home / "net.safetensors", tell=say)
+        train(model, data, geometry=geometry, recipe=recipe, checkpoint=home / "net.safetensors", on_epoch=say)
     model.net.eval()
     matrix = accuracy(model, test, geometry)
     return model, planted, float(np.trace(matrix) / matrix.sum())

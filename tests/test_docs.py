@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 import voxplain
-from voxplain.cli import app, settings_as_options
+from voxplain.cli import settings_as_options
+from voxplain.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
@@ -30,11 +31,11 @@ COMMANDS = (
     "figure",
     "merge",
     "methods",
+    "own-concepts",
     "planted",
     "report",
     "reproduce",
-    "retrain",
-    "tcav",
+    "roar",
     "train",
 )
 
@@ -60,7 +61,7 @@ def parse(line: str) -> None:
     assert program == "voxplain"
     command, _, _ = app.parse_args(settings_as_options(words), exit_on_error=False, print_error=False)
     if not {"--help", "--version"} & set(words):
-        assert command.__name__ == f"{words[0]}_command"
+        assert command.__name__ == f"{words[0].replace('-', '_')}_command"
 
 
 SHOWN = [(path.relative_to(ROOT).as_posix(), line) for path in PAGES for line in command_lines(path.read_text())]
@@ -91,7 +92,7 @@ def help_of(*words: str) -> str:
 
 
 def test_every_command_is_known_here() -> None:
-    listed = re.findall(r"^│ (\w+)  ", help_of(), re.MULTILINE)
+    listed = re.findall(r"^│ (\w[\w-]*)  ", help_of(), re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from voxplain.progress import progress_bar, quiet, span
+from voxplain.progress import duration, progress_bar, quiet
 
 
 class Terminal(io.StringIO):
@@ -87,4 +87,4 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     ("seconds", "words"), [(0.44, "0.4 s"), (3.0, "3 s"), (95.2, "95 s"), (420, "7 min"), (12600, "3.5 h")]
 )
 def test_a_time_in_words(seconds: float, words: str) -> None:
-    assert span(seconds) == words
+    assert duration(seconds) == words

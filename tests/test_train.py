@@ -286,7 +286,7 @@ def test_a_run_killed_within_an_epoch_goes_on_from_its_start(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     told = []
     resumed, whole = model(small_net(seed=1)), model()
-    logs = run(resumed, checkpoint=path, tell=told.append)
+    logs = run(resumed, checkpoint=path, on_epoch=told.append)
     assert [log.epoch for log in told] == [3, 4]
     assert logs == run(whole)
     assert state(resumed) == state(whole)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from voxplain.cli import app, settings_as_options
+from voxplain.cli import settings_as_options
+from voxplain.cli.app import app
 from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.errors import DataError
 

@@ -1,30 +1,51 @@
-"""How far a long step has come, on stderr: a moving bar in a terminal, two plain lines anywhere else."""
+"""Progress of a long step on stderr: a bar in a terminal, two lines of text elsewhere."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class Advance(Protocol):
-    """Tell how many more items are done."""
+    """A function that counts finished items."""
 
     def __call__(self, items: int = 1, /) -> None:
-        """Add ``items``, 1 if not told."""
+        """Add ``items``, by default 1."""
+
+
+ShowProgress = Callable[[str, int | None], AbstractContextManager[Advance]]
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None, *, stream: TextIO | None = None) -> Iterator[Advance]:
-    """Show one step while it runs; call what it yields after each item.
+    """Show the progress of one step while it runs.
 
-    ``total`` is the number of items, or None where it is not known; ``stream`` is sys.stderr if not told.
-    In a terminal a bar moves and leaves its last line with the time taken. Elsewhere (files, CI) one line
-    says that the step began and one that it is done, or stopped by an error, after how many seconds. Errors
-    pass through.
+    In a terminal this is a bar, whose last state stays with the time taken. Elsewhere (files, CI) one line is printed
+    at the start, and one at the end, or at an error, with the seconds.
+
+    Parameters
+    ----------
+    description : str
+        The step.
+    total : int or None
+        Number of items; None where it is not known.
+    stream : text stream, optional
+        Where to print; default: sys.stderr.
+
+    Yields
+    ------
+    Advance
+        Call it after each item.
+
+    Examples
+    --------
+    >>> with progress_bar("reading videos", 2) as advance:
+    ...     for video in ("a.mp4", "b.mp4"):
+    ...         advance()
     """
     stream = sys.stderr if stream is None else stream
     if stream.isatty():
@@ -52,8 +73,21 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
         print(f"{description}: {ending} after {took} ({done} items)", file=stream, flush=True)
 
 
-def timed(show: Callable[..., AbstractContextManager[Advance]], seconds: dict[str, float]) -> Callable[..., Any]:
-    """The same as ``show``, adding the seconds of each step to ``seconds`` under its description."""
+def timed(show: ShowProgress, seconds: dict[str, float]) -> ShowProgress:
+    """The same as ``show``, which also measures the time of each step.
+
+    Parameters
+    ----------
+    show : callable
+        `progress_bar` or `quiet`.
+    seconds : dict of str to float
+        Gets the seconds of each step, added up by its description.
+
+    Returns
+    -------
+    callable
+        To use in place of ``show``.
+    """
 
     @contextmanager
     def step(description: str, total: int | None) -> Iterator[Advance]:
@@ -69,12 +103,18 @@ def timed(show: Callable[..., AbstractContextManager[Advance]], seconds: dict[st
 
 @contextmanager
 def quiet(description: str, total: int | None) -> Iterator[Advance]:
-    """The same as ``progress_bar``, showing nothing."""
+    """The same as `progress_bar` without any output."""
     yield lambda items=1, /: None
 
 
-def span(seconds: float) -> str:
-    """A time in plain words: 0.4 s, 95 s, 7 min, 3.5 h."""
+def duration(seconds: float) -> str:
+    """A time as text, in seconds, minutes or hours.
+
+    Examples
+    --------
+    >>> [duration(s) for s in (0.4, 95, 420, 12600)]
+    ['0.4 s', '95 s', '7 min', '3.5 h']
+    """
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 and seconds != round(seconds) else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

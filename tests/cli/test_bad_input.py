@@ -446,7 +446,7 @@ def test_an_interrupted_run(small_set: Path, tmp_path: Path, whole: Path, monkey
     monkeypatch.setattr("voxplain.explain.class_steps.directional_derivatives", interrupt)
     stopped = concepts(small_set, tmp_path / "run", "--random", small_set / "unrelated")
     assert stopped.code == 130
-    assert stopped.sentence == "interrupted; run the same command again to go on"
+    assert stopped.sentence == "interrupted; run the same command again to continue"
     left = contents(tmp_path / "run")
     assert len(left) > 10
     assert set(left.items()) < set(contents(whole).items())

@@ -219,7 +219,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
     for words, said in (
         (("--methods", "random,gradcam"), "got gradcam"),
         (("--metrics", "insertion,inertion"), "got inertion"),
-        (("--metrics", "roar,insertion"), "got roar, which train or compare networks; see `voxplain retrain`"),
+        (("--metrics", "roar,insertion"), "got roar, which train or compare networks; see `voxplain roar`"),
         ((*quick, "--set", "grad_cam.pool=channel"), "a field of grad_cam (layer, pooling, objective)"),
         ((*quick, "--set", "rise.samples=5"), "a method or metric of this benchmark, got 'rise.samples=5'"),
         ((*quick, "--set", "grad_cam"), "got 'grad_cam'"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from voxplain.cli import app, settings_as_options
-from voxplain.cli import concepts as concepts_module
-from voxplain.cli.demo import DEMO
+from voxplain.cli import concept_job, settings_as_options
+from voxplain.cli.app import app
+from voxplain.cli.demo import demo_settings
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
@@ -20,7 +20,7 @@ from voxplain.concepts.settings import PRESETS, override
 def asked(monkeypatch):
     """Runs a command line up to its job, which is what this gives."""
     jobs = []
-    monkeypatch.setattr(concepts_module, "run_job", lambda job, evaluate, execution: jobs.append(job))
+    monkeypatch.setattr(concept_job, "run_job", lambda job, evaluate, execution: jobs.append(job))
 
     def ask(line: str) -> Job:
         words = shlex.split(line)
@@ -34,7 +34,7 @@ def asked(monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
-        DEMO,
+        demo_settings(),
         PRESETS["paper-small"],
         override(override(PRESETS["default"], "segmenter", "grid"), "keep", 7),
         override(override(PRESETS["paper"], "evaluation.fill", "blur"), "segmenter.segments", [15, 30]),

@@ -109,8 +109,8 @@ def test_a_dry_run_writes_nothing(small_set: Path, tmp_path: Path) -> None:
     assert contents(small_set) == before
 
 
-def test_tcav_of_given_concepts(small_set: Path, tmp_path: Path) -> None:
-    asked = ("tcav", small_set, small_set / "train", "--class", "cross", "--net", "planted")
+def test_scores_of_own_concepts(small_set: Path, tmp_path: Path) -> None:
+    asked = ("own-concepts", small_set, small_set / "train", "--class", "cross", "--net", "planted")
     told = voxplain(*asked, "--random", small_set / "unrelated", "-o", tmp_path / "t.csv")
     assert told.code == 0, told.err
     with (tmp_path / "t.csv").open() as file:
@@ -127,7 +127,7 @@ def test_tcav_of_given_concepts(small_set: Path, tmp_path: Path) -> None:
 def settings_of(small_set: Path, run: Path, *words: object) -> object:
     """The settings of a run as its job.json keeps them; the run itself ends at the first step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voxplain.cli.concepts.run_job", lambda job, evaluate, execution: None)
+        patch.setattr("voxplain.cli.concept_job.run_job", lambda job, evaluate, execution: None)
         done = voxplain("concepts", small_set, "--class", "cross", "--net", "planted", "-o", run, *words)
     assert done.code == 0, done.err
     return read_job(run).settings
@@ -153,8 +153,8 @@ def test_settings_are_options_too(small_set: Path, tmp_path: Path) -> None:
     got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated", "--seed", 3)
     assert got.segmenter.segments == (15, 30, 60)  # type: ignore[attr-defined]
     assert (got.keep, got.unrelated_crops, got.effect.fill, got.seed) == (9, 4, "grey", 3)  # type: ignore[attr-defined]
-    assert settings_as_options(["x", "--segmenter.segments", "15", "30", "--class", "a", "b"]) == [
-        "x",
+    assert settings_as_options(["concepts", "--segmenter.segments", "15", "30", "--class", "a", "b"]) == [
+        "concepts",
         "--set",
         "segmenter.segments=[15, 30]",
         "--class",

@@ -12,7 +12,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from report_runs import make_evaluated_run, make_run
-
 from voxplain.report import report_page
 from voxplain.store import load_run, save_run
 

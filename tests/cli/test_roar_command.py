@@ -1,4 +1,4 @@
-"""`voxplain retrain`: networks trained anew on a small planted set; tables, twins, what is found again, wrong words."""
+"""`voxplain roar` on a small planted set: tables, pairs of networks, stored results, wrong options."""
 
 import csv
 import json
@@ -27,22 +27,22 @@ QUICK = (
 TABLES = {"retrained.md", "retrained.csv", "retrained.json"}
 
 
-def retrain(data: Path, output: Path, *words: object) -> Outcome:
-    return voxplain("retrain", data, "--net", "planted", "--device", "cpu", "-o", output, *words)
+def roar(data: Path, output: Path, *words: object) -> Outcome:
+    return voxplain("roar", data, "--net", "planted", "--device", "cpu", "-o", output, *words)
 
 
 @pytest.fixture(scope="module")
 def done(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     output = tmp_path_factory.mktemp("retrained") / "out"
-    return output, retrain(small_set, output, *QUICK)
+    return output, roar(small_set, output, *QUICK)
 
 
 def test_files_tables_and_words(done):
     output, told = done
     assert told.code == 0, told.err
     made = {n for n in contents(output) if not n.startswith("store/")}
-    twins = {f"twins/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
-    assert made == TABLES | twins
+    networks = {f"label_pair/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
+    assert made == TABLES | networks
     text = (output / "retrained.md").read_text()
     assert text in told.out
     assert "| accuracy %: method | roar 0.3 ↓ | kar 0.3 ↑ |" in text
@@ -55,12 +55,12 @@ def test_files_tables_and_words(done):
     record = json.loads((output / "retrained.json").read_text())
     assert record["recipe"]["epochs"] == 1
     assert {len(t["right"]) for t in record["trainings"]} == {4}
-    assert set(record["twins"]["similarity"]) == {"random", "gradient"}
-    assert [len(v) for v in record["twins"]["similarity"].values()] == [2, 2]
+    assert set(record["label_pair"]["similarity"]) == {"random", "gradient"}
+    assert [len(v) for v in record["label_pair"]["similarity"].values()] == [2, 2]
 
 
-def test_the_twins_weights_can_be_opened(done):
-    model = load_model("tiny", weights=done[0] / "twins/shuffled-0-weights.safetensors", device="cpu")
+def test_the_weights_of_the_pair_can_be_opened(done):
+    model = load_model("tiny", weights=done[0] / "label_pair/shuffled-0-weights.safetensors", device="cpu")
     assert model.classes == load_model("planted", device="cpu").classes
 
 
@@ -68,7 +68,7 @@ def test_again_nothing_is_trained_and_the_tables_are_the_same_bytes(done, small_
     output, _ = done
     before = contents(output)
     monkeypatch.setattr(Retrain, "right", None)
-    assert retrain(small_set, output, *QUICK).code == 0
+    assert roar(small_set, output, *QUICK).code == 0
     assert contents(output) == before
 
 
@@ -85,10 +85,10 @@ def test_wrong_words_are_one_sentence_and_write_nothing(small_set, tmp_path):
         (("--methods", "random", "--stride", 2), "stride 1 for clips that are already cut, got 2"),
         (("--methods", "random", "--seeds", 0), "1 seed or more, got 0"),
     ):
-        told = retrain(small_set, out, *words)
+        told = roar(small_set, out, *words)
         assert told.code == 2, words
         assert said in told.sentence, (words, told.sentence)
         assert not TABLES & set(contents(tmp_path))
-    none = retrain(small_set / "train", out, "--methods", "random")
+    none = roar(small_set / "train", out, "--methods", "random")
     assert none.code == 2
     assert "got no test videos; give --hold-out" in none.sentence

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from known_nets import colour_model, logits, noise, two_levels
 
+from known_nets import colour_model, logits, noise, two_levels
 from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.errors import DataError
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_nets import GRID, noise, quarters
 
+from known_nets import GRID, noise, quarters
 from voxplain.concepts.cav import CAVs
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.discover import ConceptBank

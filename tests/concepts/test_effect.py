@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, two_levels
 from scipy.special import logsumexp
 
+from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, two_levels
 from voxplain.concepts.effect import Effects, HideConcepts, concept_mask, join_effects
 from voxplain.errors import DataError
 from voxplain.model import logits_of

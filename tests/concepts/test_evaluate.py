@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, quarters, two_levels
 from scipy.special import logsumexp
 
+from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, quarters, two_levels
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves, join, margins, orders
 from voxplain.concepts.order_tests import order_test
 from voxplain.errors import DataError

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from known_nets import GRID, colour_model, conv_model, feature, noise, plain, two_levels
 from PIL import Image
 from torch import nn
 
+from known_nets import GRID, colour_model, conv_model, feature, noise, plain, two_levels
 from voxplain.concepts.features import CROPS, Features, MaskedCrops, box_crop, embed_clip
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel

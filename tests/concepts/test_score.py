@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from known_nets import CLASSES, WEIGHTS, colour_model, conv_model, feature, plain
 
+from known_nets import CLASSES, WEIGHTS, colour_model, conv_model, feature, plain
 from voxplain.concepts.cav import CAVs
 from voxplain.concepts.score import SCORES, directional_derivatives, is_linear_above, magnitude, sign_count
 from voxplain.model import stack

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_nets import WEIGHTS, colour_model, feature
 from scipy import stats
 
+from known_nets import WEIGHTS, colour_model, feature
 from voxplain.datasets.planted import PlantedDesign, PlantedSet, draw_scene, render, without
 from voxplain.datasets.planted.reliance import Reliance, concept_coverage, reliance, spearman, true_scores
 from voxplain.errors import DataError

@@ -9,7 +9,7 @@ import pytest
 
 import voxplain as vx
 from voxplain.cli.concept_job import run_job
-from voxplain.cli.execution import read_span
+from voxplain.cli.execution import read_duration
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
 from voxplain.concepts.cluster import KMeans
@@ -102,13 +102,13 @@ def test_the_same_concept_is_the_same_voxels(clips: dict[str, list[vx.Clip]], tm
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400)])
 def test_spans(text: str, seconds: float) -> None:
-    assert read_span(text) == seconds
+    assert read_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["5", "m", "0s", "-3m", "5 min", ""])
 def test_wrong_spans(text: str) -> None:
     with pytest.raises(DataError, match="expected a time such as 90s, 5m or 2h"):
-        read_span(text)
+        read_duration(text)
 
 
 def test_wrong_budgets() -> None:

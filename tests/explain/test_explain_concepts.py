@@ -15,7 +15,8 @@ from PIL import Image
 from torch import nn
 
 import voxplain as vx
-from voxplain.cli import app, settings_as_options
+from voxplain.cli import settings_as_options
+from voxplain.cli.app import app
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.pooled import PooledFeatures

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from report_runs import make_evaluation
 
+from report_runs import make_evaluation
 from voxplain.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, against_count, against_coverage, sparkline
 from voxplain.report.tables import mean_curves
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_runs import make_evaluated_run, make_run
 
+from report_runs import make_evaluated_run, make_run
 from voxplain.concepts.description import BINS, CELLS, ConceptDescription
 from voxplain.report.checks import background_share, reader_checks
 from voxplain.report.sentences import answer_words

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_runs import GRID, make_run
 
+from report_runs import GRID, make_run
 from voxplain.errors import DataError
 from voxplain.report.draw import GAP, choose_examples, enlarge, highlight, montage, scale_of, stacked
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
-from report_runs import CLASSES, GRID, VIDEOS, make_evaluated_run, make_evaluation, make_run
 from scipy.special import log_softmax
 
+from report_runs import CLASSES, GRID, VIDEOS, make_evaluated_run, make_evaluation, make_run
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
 
+from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
 from voxplain import files
 from voxplain.errors import DataError, VoxplainError
 from voxplain.report.cards import short_name

@@ -1,8 +1,8 @@
 import matplotlib
 import numpy as np
 import pytest
-from report_runs import DRAWS, STEPS, make_evaluation, make_run
 
+from report_runs import DRAWS, STEPS, make_evaluation, make_run
 from voxplain.report.plots import DARK, LIGHT, curves, score_bars
 
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_runs import VIDEOS, make_evaluation, make_run
 
+from report_runs import VIDEOS, make_evaluation, make_run
 from voxplain.report.sentences import axis_label, evaluation_words, found_words, meaning, order_test_sentence
 
 CLAIMED, UNCLEAR, AGAINST = make_evaluation().order_tests

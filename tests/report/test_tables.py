@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from report_runs import NASTY, make_evaluated_run, make_run
 from rich.console import Console
 
+from report_runs import NASTY, make_evaluated_run, make_run
 from voxplain.concepts.concept_run import ConceptRow
 from voxplain.report.tables import mean_curves, number, places_for, table_csv, table_json, table_text
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-from report_runs import CLASSES, NASTY, make_evaluated_run, make_run
-
 import voxplain as vx
+from report_runs import CLASSES, NASTY, make_evaluated_run, make_run
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError

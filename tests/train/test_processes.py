@@ -80,7 +80,7 @@ def test_started_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert launched() is ALONE
     assert ALONE.first
-    assert ALONE.share([4, 5, 6]).tolist() == [4, 5, 6]
+    assert ALONE.part([4, 5, 6]).tolist() == [4, 5, 6]
     values = [torch.ones(2)]
     assert ALONE.total(values)[0] is values[0]
 
@@ -94,6 +94,6 @@ def test_several_processes_need_accelerate(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_shares_are_all_and_even(count: int) -> None:
-    parts = [Processes(rank, count).share(np.arange(10)) for rank in range(count)]
+    parts = [Processes(rank, count).part(np.arange(10)) for rank in range(count)]
     assert np.concatenate(parts).tolist() == list(range(10))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

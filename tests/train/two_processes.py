@@ -41,7 +41,7 @@ def run(output: Path) -> None:
         test=videos(7),
         processes=processes,
         checkpoint=output / "state.safetensors",
-        tell=lambda log: print(f"epoch {log.epoch} of {processes.count}", flush=True),
+        on_epoch=lambda log: print(f"epoch {log.epoch} of {processes.count}", flush=True),
     )
     save_file(net.state_dict(), output / f"rank{processes.rank}.safetensors")
     (output / f"rank{processes.rank}.json").write_text(json.dumps([asdict(log) for log in logs]))

@@ -1,32 +1,64 @@
-"""The methods and metrics that a command needs by, with the fields that --set changes, and the clips they judge."""
+"""The methods, the metrics and the clips that the options of `voxplain benchmark` and `voxplain roar` name."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from rich.console import Console
 
 from voxplain.attribution import AttributionMethod
+from voxplain.benchmark.run import BenchmarkClip
 from voxplain.concepts.settings import override
 from voxplain.datasets import ClipSet, VideoSet, read_clips
+from voxplain.datasets.ground_truth import TRUTHS, truth_mask
 from voxplain.errors import DataError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
 from voxplain.video import Clip
 
-__all__ = ["choose_metrics", "configured", "skipped", "spread_clips"]
+__all__ = [
+    "benchmark_clips",
+    "choose_metrics",
+    "configured",
+    "print_skipped",
+    "reference_methods",
+    "repeat_on",
+    "spread_clips",
+]
 
 
-def choose_metrics(names: str, judging: Sequence[str], elsewhere: str) -> dict[str, Any]:
-    """The metrics named, or all of those that judge what ``judging`` says; others are refused, with a hint."""
+def choose_metrics(names: str, kinds: Sequence[str], elsewhere: str) -> dict[str, Any]:
+    """Make metrics by name, joined by commas, or all of some kinds.
+
+    Parameters
+    ----------
+    names : str
+        Keys of `METRICS` joined by commas, or "all".
+    kinds : sequence of str
+        What the metrics may need: "map", "mask", "time", "method", "training", "networks".
+    elsewhere : str
+        The error for metrics of other kinds, with {} for their names.
+
+    Returns
+    -------
+    dict of str to metric
+        Metrics with their defaults.
+
+    Raises
+    ------
+    DataError
+        For unknown names and for metrics of other kinds.
+    """
     known = {n: make() for n, make in METRICS.items()}
-    wanted = [n for n, m in known.items() if m.needs in judging] if names == "all" else names.split(",")
+    wanted = [n for n, m in known.items() if m.needs in kinds] if names == "all" else names.split(",")
     wanted = [n.strip() for n in wanted if n.strip()]
     if unknown := [n for n in wanted if n not in known]:
         raise DataError(f"expected metrics among {', '.join(known)} or all, got {', '.join(unknown)}; choose others")
-    if other := [n for n in wanted if known[n].needs not in judging]:
+    if other := [n for n in wanted if known[n].needs not in kinds]:
         raise DataError(elsewhere.format(", ".join(other)))
     return {n: known[n] for n in wanted}
 
@@ -34,38 +66,139 @@ def choose_metrics(names: str, judging: Sequence[str], elsewhere: str) -> dict[s
 def configured(
     methods: dict[str, AttributionMethod], metrics: dict[str, Any], assignments: Sequence[str]
 ) -> tuple[dict[str, AttributionMethod], dict[str, Any]]:
-    """Methods and metrics with the fields that --set changes."""
+    """Change fields of methods and metrics by "name.field=value"; DataError for names and values that do not fit."""
     for text in assignments:
         place, equals, value = text.partition("=")
         name, dot, field = place.partition(".")
-        home: dict[str, Any] = methods if name in methods else metrics
-        known = [f.name for f in fields(home[name])] if name in home else []
+        group: dict[str, Any] = methods if name in methods else metrics
+        known = [f.name for f in fields(group[name])] if name in group else []
         if not equals or not dot or field.partition(".")[0] not in known:
             what = f"a field of {name} ({', '.join(known)})" if known else "a method or metric of this benchmark"
             raise DataError(f"expected --set name.field=value with {what}, got {text!r}; correct it")
-        home[name] = _changed(home[name], field, value)
+        group[name] = _changed(group[name], field, value)
     return methods, metrics
 
 
 def _changed(method: Any, field: str, text: str) -> Any:
     if "." in field or getattr(method, field) is not None:
         return override(method, field, text)
-    try:  # a field without a value tells nothing of the kind it takes
+    try:  # where the default is None, the type is unknown
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise DataError(f"expected {field} to be a value in YAML, got {text!r}; correct it") from None
     return replace(method, **{field: tuple(value) if isinstance(value, list) else value})
 
 
+def reference_methods(against: Sequence[str], methods: dict[str, AttributionMethod]) -> dict[str, tuple[str, ...]]:
+    """The methods tested against each reference of "METHOD" or "METHOD:OTHER,OTHER"; an empty tuple is all of them.
+
+    Raises DataError for names that are not among ``methods``.
+    """
+    references: dict[str, tuple[str, ...]] = {}
+    for word in against:
+        name, _, others = word.partition(":")
+        references[name] = (*references.get(name, ()), *(n.strip() for n in others.split(",") if n.strip()))
+    if lost := [n for name, others in references.items() for n in (name, *others) if n not in methods]:
+        raise DataError(
+            f"expected --against METHOD or METHOD:OTHER,OTHER of this benchmark ({', '.join(methods)}), got "
+            f"{', '.join(lost)}; correct it"
+        )
+    return references
+
+
+def benchmark_clips(
+    model: VideoModel,
+    videos: VideoSet,
+    only: Sequence[str],
+    truth: str | None,
+    root: Path,
+    limit: int,
+    console: Console,
+) -> list[BenchmarkClip]:
+    """Read clips spread over the classes, with true masks, each with the next clip of another class beside it.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The network, whose input size the clips get.
+    videos : VideoSet
+        The videos.
+    only : sequence of str
+        Classes; empty: all.
+    truth : str or None
+        A key of `TRUTHS`; None: no masks.
+    root : Path
+        The data folder, in which the masks lie.
+    limit : int
+        Videos, spread evenly over the classes.
+    console : Console
+        Prints videos that cannot be read or have no mask, which are left out.
+
+    Returns
+    -------
+    list of BenchmarkClip
+
+    Raises
+    ------
+    DataError
+        For an unknown truth or class, and where no clip is left.
+    """
+    if truth is not None and truth not in TRUTHS:
+        raise DataError(f"expected --truth {', '.join(TRUTHS)}, got {truth!r}; choose one, or leave it out")
+    reader, read = model.reader(), spread_clips(model, videos, only, limit, console)
+    cases = []
+    for i, (name, clip) in enumerate(read):
+        mask = None
+        if truth is not None:
+            try:
+                mask = truth_mask(truth, root, Path(clip.source), name, reader)
+            except DataError as error:
+                print_skipped(console, str(error))
+                continue
+            mask = mask if mask.any() else None
+        others = [c for n, c in read[i + 1 :] + read[:i] if n != name]
+        cases.append(BenchmarkClip(clip, model.class_index(name), mask, others[0] if others else None))
+    if not cases:
+        raise DataError(f"expected videos with a truth in {root}, got none; name another --truth or leave it out")
+    return cases
+
+
+def repeat_on(count: int, cases: Sequence[BenchmarkClip]) -> list[BenchmarkClip]:
+    """Mark ``count`` cases, spread evenly, on which metrics may call a method again: the same ones in every shard."""
+    chosen = set(np.linspace(0, len(cases) - 1, min(max(count, 0), len(cases))).round().astype(int).tolist())
+    return [replace(case, again=i in chosen) for i, case in enumerate(cases)]
+
+
 def spread_clips(
     model: VideoModel, videos: VideoSet, only: Sequence[str], limit: int | None, console: Console
 ) -> list[tuple[str, Clip]]:
-    """At most ``limit`` clips spread evenly over the classes (all, or ``only``), each with its class.
+    """Read clips spread evenly over the classes.
 
-    Labels are the network's. Videos that cannot be read are told and left out.
+    Parameters
+    ----------
+    model : VideoModel
+        The network, whose input size and class numbers the clips get.
+    videos : VideoSet
+        The videos.
+    only : sequence of str
+        Classes; empty: all that the network has.
+    limit : int or None
+        The most clips; None: all.
+    console : Console
+        Prints videos that cannot be read, which are left out.
+
+    Returns
+    -------
+    list of (str, Clip)
+        The class and the clip.
+
+    Raises
+    ------
+    DataError
+        For an unknown class, no classes, or a limit below 1.
     """
     for name in only:
-        videos.of_class(name)  # says which classes there are
+        videos.of_class(name)  # its error lists the classes there are
     classes = [c for c in videos.classes if (c in only if only else c in model.classes or not model.classes)]
     if not classes or (limit is not None and limit < 1):
         raise DataError(
@@ -77,14 +210,14 @@ def spread_clips(
     with progress_bar("reading videos", len(classes)) as advance:
         for i, name in enumerate(classes):
             count = None if each is None else each + (i < rest)
-            found = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
-            for lost in found.skipped:
-                skipped(console, lost.reason)
-            read += [(name, replace(clip, label=model.class_index(name))) for clip in found]
+            clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
+            for lost in clips.skipped:
+                print_skipped(console, lost.reason)
+            read += [(name, replace(clip, label=model.class_index(name))) for clip in clips]
             advance()
     return read
 
 
-def skipped(console: Console, reason: str) -> None:
-    """Tell what is left out."""
+def print_skipped(console: Console, reason: str) -> None:
+    """Print what is left out, and why."""
     console.print(f"skipped: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)

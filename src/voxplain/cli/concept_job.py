@@ -1,4 +1,4 @@
-"""A job from its videos to its report: what `concepts`, `evaluate` and `demo` share."""
+"""Run a job from its videos to its report, for `concepts`, `evaluate`, `demo` and `reproduce`."""
 
 import json
 import time
@@ -30,38 +30,55 @@ from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_w
 
 __all__ = ["run_job"]
 
-HERE = Execution()
+THREADS = Execution()
 
 
-def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[ConceptRun]:
-    """Explain every class at every layer, write the results, print the tables; returns the runs.
+def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list[ConceptRun]:
+    """Explain every class at every layer, write the results and print the tables.
 
-    Raises MissingShards, once every class has been taken as far as it goes, where results of other shards are missing.
+    Parameters
+    ----------
+    job : Job
+        What is computed.
+    evaluate : bool
+        Whether to evaluate the ranking on the test videos, too.
+    execution : Execution, optional
+        Where it is computed; default: on threads.
+
+    Returns
+    -------
+    list of ConceptRun
+        A run for each layer and class.
+
+    Raises
+    ------
+    MissingShards
+        Where results of other shards are missing, once everything else of this shard is computed.
     """
     console, seconds = Console(), dict[str, float]()
-    videos, rest = split_videos(job.data, job.held)
+    videos, held_out = split_videos(job.data, job.held)
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
-    course = _Course(
+    runner = _JobRunner(
         job,
         videos,
-        _test_videos(job, rest) if evaluate else None,
+        _test_videos(job, held_out) if evaluate else None,
         console,
         {"store": store, "progress": timed(progress_bar, seconds), **execution.options()},
         None if job.budget is None else time.monotonic() + job.budget,
     )
     runs: list[ConceptRun] = []
-    waits: list[MissingShards] = []
+    missing: list[MissingShards] = []
     layers = job.network.layer or (None,)
     for place, layer in enumerate(layers):
         model = open_model(job.network, videos.classes, layer=layer)
         with metered(model.net) if execution.profile else nullcontext() as meter:
-            found, missing = course.layer(model, len(layers) - place - 1)
-        runs, waits = [*runs, *found], [*waits, *missing]
+            own, own_missing = runner.explain_layer(model, len(layers) - place - 1)
+        runs, missing = [*runs, *own], [*missing, *own_missing]
         if meter is not None:
             print_profile(console, seconds, meter, model, execution.workers or cores())
-    if waits:
-        raise waits[-1]
+    if missing:
+        raise missing[-1]
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate), seconds)
     write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
@@ -71,42 +88,42 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = HERE) -> list[Co
 
 
 @dataclass(frozen=True, eq=False)
-class _Course:
-    """A job under way: its videos, those it is proved on if it is, where it tells, works and ends."""
+class _JobRunner:
+    """The classes of a job, explained layer by layer."""
 
     job: Job
     videos: VideoSet
-    held_out: VideoSet | None
+    held_out: VideoSet | None  # None: not evaluated
     console: Console
-    tools: dict[str, Any]  # store, progress and place of computing of `explain_concepts`
-    end: float | None
+    tools: dict[str, Any]  # store, progress and executor of `explain_concepts`
+    end: float | None  # of the budget, by time.monotonic
 
-    def layer(self, model: VideoModel, more: int) -> tuple[list[ConceptRun], list[MissingShards]]:
-        """Every class at one layer, ``more`` layers to come, and what other shares have not done yet."""
+    def explain_layer(self, model: VideoModel, more: int) -> tuple[list[ConceptRun], list[MissingShards]]:
+        """Runs of every class at one layer, with ``more`` layers to follow, and what other shards lack."""
         job = self.job
         random = _read(
             model, scan_folder(job.random), job, job.settings.unrelated_videos, "unrelated videos", self.console
         )
         own: list[ConceptRun] = []
-        waits: list[MissingShards] = []
+        missing: list[MissingShards] = []
         for place, name in enumerate(job.classes):
             try:
-                run = self.one(model, name, random, len(job.classes) * (more + 1) - place)
+                run = self.explain_class(model, name, random, len(job.classes) * (more + 1) - place)
             except MissingShards as error:
-                waits.append(error)
+                missing.append(error)
                 continue
-            write_run(self.job.output / name / self.below(model), run)
-            _tell(self.console, run)
+            write_run(self.job.output / name / self.layer_folder(model), run)
+            _print_run(self.console, run)
             own.append(run)
-        if self.held_out is not None and len(own) > 1 and not waits:
+        if self.held_out is not None and len(own) > 1 and not missing:
             together = combined_evaluation(own)
-            write_evaluation(self.job.output / self.below(model), together)
+            write_evaluation(self.job.output / self.layer_folder(model), together)
             self.console.print(f"{len(own)} classes together:")
-            _tell_evaluation(self.console, together)
-        return own, waits
+            _print_evaluation(self.console, together)
+        return own, missing
 
-    def one(self, model: VideoModel, name: str, random: ClipSet, left: int) -> ConceptRun:
-        """One class explained, and proved where the job asks for it; ``left`` classes share the time."""
+    def explain_class(self, model: VideoModel, name: str, random: ClipSet, left: int) -> ConceptRun:
+        """The run of one class, evaluated if the job is; ``left`` classes share the time that is left."""
         job, s = self.job, self.job.settings
         clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console)
         options = {
@@ -117,7 +134,7 @@ class _Course:
             **self.tools,
             "skipped": [(str(x.path), x.reason) for x in (*clips.skipped, *random.skipped)],
         }
-        run = self.explained(model, clips, left, options)
+        run = self.explain_clips(model, clips, left, options)
         if job.preset not in PRESETS:  # the setting of an experiment
             run = replace(run, preset=job.preset)
         if self.held_out is None:
@@ -125,39 +142,39 @@ class _Course:
         test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
         return evaluate_concepts(run, test.clips, model=model, settings=s, **self.tools)
 
-    def explained(self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any]) -> ConceptRun:
+    def explain_clips(self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any]) -> ConceptRun:
         """A class explained by all its clips, or by as many as the time allows."""
         if self.end is None:
             return explain_concepts(model, clips.clips, **options)
-        folder = self.job.output / options["target"] / self.below(model)
+        folder = self.job.output / options["target"] / self.layer_folder(model)
         if self.held_out is not None and (folder / RUN_FILES[-1]).is_file():
-            return load_run(folder)  # what a clock decided cannot be decided again
+            return load_run(folder)  # computed again, another number of videos would fit into the time
         return explain_within_budget(
             Budget(max(self.end - time.monotonic(), 1.0) / left), model, clips.clips, **options
         )
 
-    def below(self, model: VideoModel) -> str:
+    def layer_folder(self, model: VideoModel) -> str:
         """The folder of a layer below that of a class, where there are several layers."""
         return model.layer if len(self.job.network.layer) > 1 else ""
 
 
-def _tell(console: Console, run: ConceptRun) -> None:
+def _print_run(console: Console, run: ConceptRun) -> None:
     console.print(table_text(run))
     console.print(run.sentence(), markup=False, highlight=False)
     for warning in run.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
     if run.evaluation is not None:
-        _tell_evaluation(console, run.evaluation)
+        _print_evaluation(console, run.evaluation)
 
 
-def _tell_evaluation(console: Console, evaluation: EvaluationRun) -> None:
-    shown = [c for c in evaluation.order_tests if c.measure == "accuracy"]  # the report has those of the margin, too
+def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
+    shown = [c for c in evaluation.order_tests if c.measure == "accuracy"]  # the report has those of the log-odds, too
     for words in (*evaluation_words(evaluation), *map(order_test_sentence, shown)):
         console.print(f"  {words}", markup=False, highlight=False)
 
 
 def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console) -> ClipSet:
-    """Clips of the network's length, or whole videos; what was skipped is said."""
+    """Clips of the network's length, or whole videos; prints what was skipped."""
     reader = model.reader()
     if job.whole:
         reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
@@ -171,7 +188,7 @@ def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what
 
 @dataclass(frozen=True)
 class _Whole:
-    """Every ``stride``-th frame of the video; shorter ones are looped to the network's length."""
+    """Sampler of every ``stride``-th frame of the video; shorter ones are looped to the network's length."""
 
     frames: int
     stride: int
@@ -180,12 +197,12 @@ class _Whole:
         return np.arange(0, max(count, self.frames * self.stride), self.stride, dtype=np.int64)[None] % count
 
 
-def _test_videos(job: Job, rest: VideoSet | None) -> VideoSet:
+def _test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:
     if job.test is not None:
         return scan_folder(job.test)
-    if rest is None:
+    if held_out is None:
         raise DataError(
             f"expected test videos beside those explained, got none in {job.data}; give some with --test DIR, or hold "
             "some out with `voxplain concepts --hold-out`"
         )
-    return rest
+    return held_out

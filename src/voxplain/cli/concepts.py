@@ -3,22 +3,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from voxplain.cli.concept_job import run_job
-from voxplain.cli.estimate import estimate
-from voxplain.cli.execution import Execution, read_span
-from voxplain.cli.held_out import HeldOut, split_videos
-from voxplain.cli.job import Job, configured, job_record, read_job
-from voxplain.cli.network import Network, open_model
-from voxplain.concepts.modes import mode_settings
-from voxplain.concepts.settings import PRESETS, override
+from voxplain.cli.execution import Execution, read_duration
+from voxplain.cli.held_out import HeldOut
+from voxplain.cli.network import Network
+from voxplain.cli.options import Classes, Output
 from voxplain.errors import DataError
-from voxplain.runtime import MissingShards
-from voxplain.store import write_whole
+
+if TYPE_CHECKING:
+    from voxplain.cli.job import Job
 
 __all__ = ["concepts_command", "evaluate_command"]
 
@@ -26,11 +22,11 @@ __all__ = ["concepts_command", "evaluate_command"]
 def concepts_command(
     data: Path,
     *,
-    class_: Annotated[tuple[str, ...], Parameter(name="--class", consume_multiple=True, negative="")] = (),
+    class_: Classes = (),
     network: Network = Network(),  # noqa: B008 - frozen
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     random: Path | None = None,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     preset: str = "default",
     mode: str = "exact",
     budget: str | None = None,
@@ -41,13 +37,14 @@ def concepts_command(
     dry_run: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
-    """Find the concepts a network relies on for a class, and test how much.
+    """Find the concepts that a network relies on for a class, and test how much.
 
-    Writes a report page, a table (CSV, JSON) and a picture of each concept. A command that was interrupted goes on
-    where it was. Any setting can be given as an option: --keep 30, --segmenter.segments 15 30 60,
+    Writes a report page, a table (CSV, JSON) and a picture of each concept. The same command continues an interrupted
+    run. Any setting can be given as an option: --keep 30, --segmenter.segments 15 30 60,
     --clusterer.clusters 15, --ranking tcav; `voxplain methods` lists them all.
 
     Examples:
+
         voxplain concepts data --class bend --net r3d --weights r3d.safetensors --random unrelated -o runs/bend
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
         voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
@@ -68,11 +65,11 @@ def concepts_command(
     preset
         default, paper, paper-small or reference-code.
     mode
-        exact, medium, small, tiny, two-stage or pooled: less work for other concepts; docs/performance.md has what is
-        lost.
+        exact, medium, small, tiny, two-stage or pooled: less computation and other concepts; docs/performance.md has
+        the figures.
     budget
-        Stop when the ranking stands or after this time for all classes together, such as 90s, 5m or 2h. Videos are
-        added in seeded order; the report says why it stopped and what more time would buy.
+        Stop when the ranking is stable or after this time for all classes together, such as 90s, 5m or 2h. Videos are
+        added in seeded order; the report has the reason of the stop and an estimate of what more time would change.
     config
         A YAML file of settings.
     set_
@@ -82,35 +79,45 @@ def concepts_command(
     whole
         Explain whole videos instead of their middle clip (features are means over windows).
     dry_run
-        Say what would be done and about how long it takes, and do nothing.
+        Print the work of the run and an estimate of its time, and write nothing.
     """
+    from voxplain.cli.estimate import print_estimate
+    from voxplain.cli.held_out import split_videos
+    from voxplain.cli.job import Job, job_record, read_assignments
+    from voxplain.cli.network import open_model
+    from voxplain.concepts.modes import mode_settings
+    from voxplain.concepts.settings import PRESETS, override
+    from voxplain.store import write_whole
+
     if preset not in PRESETS:
         raise DataError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}; choose one")
-    seconds = None if budget is None else read_span(budget)
+    seconds = None if budget is None else read_duration(budget)
     if seconds is not None and execution.shard is not None:
-        raise DataError("expected either --budget or --shard, got both; shares have to explain the same videos")
-    pool = random or data / "unrelated"
-    if not pool.is_dir():
-        raise DataError(f"expected a folder of unrelated videos, got {pool}, which is none; give one with --random DIR")
+        raise DataError("expected either --budget or --shard, got both; shards have to explain the same videos")
+    unrelated = random or data / "unrelated"
+    if not unrelated.is_dir():
+        raise DataError(
+            f"expected a folder of unrelated videos, got {unrelated}, which is none; give one with --random DIR"
+        )
     videos, _ = split_videos(data, held)
-    chosen = tuple(class_) or videos.classes
-    for name in chosen:
-        videos.of_class(name)  # an unknown class is an error before any work
-    # Wrong layers and classes that the network lacks are errors before any work, too.
+    classes = tuple(class_) or videos.classes
+    # Unknown classes, wrong layers and classes that the network lacks are errors before any work.
+    for name in classes:
+        videos.of_class(name)
     for layer in reversed(network.layer or (None,)):
         model = open_model(network, videos.classes, layer=layer)
-    for name in chosen:
+    for name in classes:
         model.class_index(name)
     settings = replace(PRESETS[preset], seed=seed)
-    changes = [*mode_settings(settings, mode, model.grid[1]), *configured(config, set_)]
+    changes = [*mode_settings(settings, mode, model.grid[1]), *read_assignments(config, set_)]
     for name, value in changes:
         settings = override(settings, name, value)
-    job = Job(data, pool, output, chosen, network, settings, preset, held, whole=whole, budget=seconds)
+    job = Job(data, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds)
     if dry_run:
-        estimate(job, model, videos, execution.workers)
+        print_estimate(job, model, videos, execution.workers)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    run_concepts(job, evaluate=False, execution=execution)
+    _run(job, evaluate=False, execution=execution)
 
 
 def evaluate_command(
@@ -119,11 +126,12 @@ def evaluate_command(
     test: Path | None = None,
     execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
-    """Prove a run's ranking: add and remove its concepts in held-out test videos.
+    """Evaluate a run's ranking: add and remove its concepts in held-out test videos.
 
-    Takes up the run's own settings and whatever it has computed, and writes the report again with the curves.
+    Uses the run's own settings and stored results, and writes the report again with the curves.
 
     Examples:
+
         voxplain evaluate runs/bend
         voxplain evaluate runs/bend --test data/held_out
 
@@ -134,13 +142,20 @@ def evaluate_command(
     test
         Folder of class folders of test videos; default: what the run held out, or DATA/test.
     """
+    from voxplain.cli.job import read_job
+
     job = read_job(run)
-    run_concepts(replace(job, test=test or job.test), evaluate=True, execution=execution)
+    _run(replace(job, test=test or job.test), evaluate=True, execution=execution)
 
 
-def run_concepts(job: Job, *, evaluate: bool, execution: Execution) -> None:
-    """Run a job; where it is one share of it, say how far that goes instead of calling it an error."""
+def _run(job: "Job", *, evaluate: bool, execution: Execution) -> None:
+    """Run a job; for one shard, print what is missing instead of raising an error."""
+    from rich.console import Console
+
+    from voxplain.cli.concept_job import run_job
+    from voxplain.runtime import MissingShards
+
     try:
         run_job(job, evaluate=evaluate, execution=execution)
-    except MissingShards as waits:
-        Console().print(f"share {execution.shard}: {waits}", markup=False, highlight=False, soft_wrap=True)
+    except MissingShards as missing:
+        Console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)

@@ -1,9 +1,9 @@
-"""What `voxplain concepts --dry-run` says: forwards, minutes and disk of a run, from a few seconds of calibration."""
+"""The estimate of `voxplain concepts --dry-run`: forwards, time and disk, from a few seconds of calibration."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -13,24 +13,42 @@ from voxplain.concepts.features import MaskedCrops
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
-from voxplain.progress import span
+from voxplain.progress import duration
 from voxplain.runtime import cores
 
-__all__ = ["Calibration", "calibrate", "estimate", "forwards_of"]
+__all__ = ["Calibration", "calibrate", "forwards_of", "print_estimate"]
 
-PROBED = 8  # crops of one clip that are timed
+CROPS = 8  # of one clip that are timed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One clip of this data on one core of this machine: seconds, supervoxels, and bytes it leaves on disk."""
+    """Measurements on one clip of the data on one core of this machine.
+
+    Parameters
+    ----------
+    segment : float
+        Seconds of segmenting the clip.
+    forward : float
+        Seconds of one forward at the network's own input size.
+    embed : float
+        Seconds of embedding one supervoxel, or one clip for pooled features.
+    supervoxels : int
+        Supervoxels of the clip.
+    features : int
+        Length D of a feature vector.
+    clip_bytes : int
+        Bytes of the clip's labels and features on disk.
+    """
 
     segment: float
-    forward: float  # at the network's own size
-    embed: float  # a supervoxel, as the settings embed it
+    forward: float
+    embed: float
     supervoxels: int
-    features: int  # D
-    clip_bytes: int  # labels and features
+    features: int
+    clip_bytes: int
 
 
 def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
@@ -39,65 +57,65 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     clip = read_clips(videos, model.reader(), limit=1, seed=s.seed).clips[0]
     with one_thread():
         s.segmenter(clip)  # compiles on its first call
-        parts, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
-        ids = np.arange(parts.count)[:PROBED]
-        fast = s.inference(model, MaskedCrops().shown(model, clip, parts, ids)).model
-        crops = np.repeat(clip.frames[None, : model.grid[0]], min(PROBED, model.batch_size), 0)
+        supervoxels, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
+        ids = np.arange(supervoxels.count)[:CROPS]
+        fast = s.inference(model, MaskedCrops().shown(model, clip, supervoxels, ids)).model
+        crops = np.repeat(clip.frames[None, : model.grid[0]], min(CROPS, model.batch_size), 0)
         fast.logits(crops[:1])
         _, forward = _timed(lambda: fast.logits(crops))
-        rows, embed = _timed(lambda: s.embedder(fast, clip, parts, ids=ids))
-    labels = int(parts.labels.nbytes / 24)  # packed: 44 KiB of three levels of 16×112×112
+        rows, embed = _timed(lambda: s.embedder(fast, clip, supervoxels, ids=ids))
+    labels = int(supervoxels.labels.nbytes / 24)  # packed: 44 KiB of three levels of 16×112×112
     per_row = embed / (1 if _pooled(job) else max(len(ids), 1))
-    return Calibration(
-        segment, forward / len(crops), per_row, parts.count, rows.shape[1], labels + parts.count * rows.shape[1] * 4
-    )
+    features = rows.shape[1]
+    disk = labels + supervoxels.count * features * 4
+    return Calibration(segment, forward / len(crops), per_row, supervoxels.count, features, disk)
 
 
-def forwards_of(job: Job, seen: Calibration, clips: int, unrelated: int) -> dict[str, tuple[float, float]]:
-    """(forwards, seconds of one core) of each part of explaining a class of so many clips."""
+def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> dict[str, tuple[float, float]]:
+    """(forwards, seconds of one core) of each step of explaining a class of ``clips`` clips."""
     s = job.settings
     clusters = getattr(s.clusterer, "clusters", 25)
-    drawn = min(s.unrelated_crops, seen.supervoxels)
-    rows, others = (clips, unrelated) if _pooled(job) else (clips * seen.supervoxels, unrelated * drawn)
+    drawn = min(s.unrelated_crops, measured.supervoxels)
+    rows, others = (clips, unrelated) if _pooled(job) else (clips * measured.supervoxels, unrelated * drawn)
     kept = 0
-    if s.cav_embedder is not None:  # members of concepts and of null concepts, and negatives, once more in full
-        kept = 2 * min(clusters * s.keep, clips * seen.supervoxels) + unrelated * drawn // 2
+    if s.cav_embedder is not None:  # members of concepts and of null concepts, and unrelated crops, at full size
+        kept = 2 * min(clusters * s.keep, clips * measured.supervoxels) + unrelated * drawn // 2
         others = others // 2
     scored = min(clips, s.score_videos)
     derived = 0 if _pooled(job) else scored  # their gradients come with the features
     hidden = min(clips, s.effect_videos) * (2 + clusters * (2 + s.effect.controls))
     return {
-        "supervoxels": (0, (clips + unrelated) * seen.segment),
-        "features": (rows + others, (rows + others) * seen.embed),
-        "features for CAVs": (kept, kept * seen.forward),
-        "gradients and logits": (derived + unrelated, (derived + unrelated) * seen.forward),
-        "direct effects": (hidden, hidden * seen.forward),
+        "supervoxels": (0, (clips + unrelated) * measured.segment),
+        "features": (rows + others, (rows + others) * measured.embed),
+        "features for CAVs": (kept, kept * measured.forward),
+        "gradients and logits": (derived + unrelated, (derived + unrelated) * measured.forward),
+        "direct effects": (hidden, hidden * measured.forward),
     }
 
 
-def estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
-    """Say how many forwards a run needs, about how long they take here, and the disk that it fills."""
+def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
+    """Print the forwards that a run needs, an estimate of their time on this machine, and of the disk it fills."""
     console, workers = Console(highlight=False), workers or cores()
     unrelated = min(job.settings.unrelated_videos, len(scan_folder(job.random)))
     total, disk = 0.0, 0
     for place, name in enumerate(job.classes):
         own = videos.of_class(name)
-        seen = calibrate(job, model, own)
+        measured = calibrate(job, model, own)
         clips = min(job.settings.videos, len(own))
-        # The unrelated videos are the same for every class: only the first pays for them.
-        parts = forwards_of(job, seen, clips, unrelated if place == 0 else 0)
-        seconds = sum(took for _, took in parts.values()) / workers
-        count = sum(forwards for forwards, _ in parts.values())
-        total, disk = total + seconds, disk + seen.clip_bytes * (clips + (unrelated if place == 0 else 0))
+        # The unrelated videos are the same for every class: only the first computes them.
+        steps = forwards_of(job, measured, clips, unrelated if place == 0 else 0)
+        seconds = sum(took for _, took in steps.values()) / workers
+        count = sum(forwards for forwards, _ in steps.values())
+        total, disk = total + seconds, disk + measured.clip_bytes * (clips + (unrelated if place == 0 else 0))
         console.print(
-            f"“{name}”: {clips} videos, about {clips * seen.supervoxels} supervoxels, {count:.0f} forwards, "
-            f"about {span(seconds)} on {model.device} with {workers} workers",
+            f"“{name}”: {clips} videos, about {clips * measured.supervoxels} supervoxels, {count:.0f} forwards, "
+            f"about {duration(seconds)} on {model.device} with {workers} workers",
             markup=False,
         )
-        shares = ", ".join(f"{part} {span(took / workers)}" for part, (_, took) in parts.items() if took)
-        console.print(f"  {shares}", markup=False)
+        times = ", ".join(f"{step} {duration(took / workers)}" for step, (_, took) in steps.items() if took)
+        console.print(f"  {times}", markup=False)
     console.print(
-        f"all classes: about {span(total)} and {disk / 1e6:.0f} MB of disk; "
+        f"all classes: about {duration(total)} and {disk / 1e6:.0f} MB of disk; "
         f"with N machines like this and --shard about a N-th of the time"
     )
     console.print("nothing was written: this was a dry run")
@@ -107,7 +125,7 @@ def _pooled(job: Job) -> bool:
     return not isinstance(job.settings.embedder, MaskedCrops)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
-    done = work()
-    return done, time.perf_counter() - start
+    result = work()
+    return result, time.perf_counter() - start

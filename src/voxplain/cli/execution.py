@@ -1,4 +1,4 @@
-"""How a run is carried out: options that change where and how fast it is computed, never what comes out."""
+"""Options that change where and how fast a run is computed, and not its results."""
 
 import re
 from dataclasses import dataclass
@@ -8,38 +8,71 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from voxplain.errors import DataError
-from voxplain.runtime import ThreadExecutor, read_shard
 
-__all__ = ["Execution", "read_span"]
+__all__ = ["Execution", "read_duration"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def read_span(text: str) -> float:
-    """Seconds of a time such as 90s, 5m or 1.5h. Raises DataError for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found or float(found[1]) <= 0:
+def read_duration(text: str) -> float:
+    """Seconds of a time.
+
+    Parameters
+    ----------
+    text : str
+        A number and s, m or h: 90s, 5m, 1.5h.
+
+    Returns
+    -------
+    float
+        Seconds, above 0.
+
+    Raises
+    ------
+    DataError
+        For any other text.
+
+    Examples
+    --------
+    >>> read_duration("1.5h")
+    5400.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or float(match[1]) <= 0:
         raise DataError(f"expected a time such as 90s, 5m or 2h, got {text!r}; write a number and s, m or h")
-    return float(found[1]) * _UNITS[found[2]]
+    return float(match[1]) * _UNITS[match[2]]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Execution:
-    """Threads, a share of an array job, or a Ray cluster."""
+    """Threads, one shard of an array job, or a Ray cluster."""
 
     workers: int | None = None
-    "Clips worked on at once, each on one core. Default: one a core, as far as there are 2 GiB of memory for each."
+    "Clips computed at the same time, each on one core. Default: one a core, as far as each has 2 GiB of memory."
     shard: str | None = None
-    "Do one share of the clips, such as 2/8: for array jobs; see docs/performance.md."
+    "Compute one shard of the clips, such as 2/8: for array jobs; see docs/performance.md."
     ray: Annotated[str | None, Parameter(negative="")] = None
-    "Work on a Ray cluster: its address, or local to start one here; needs the extra `ray`."
+    "Compute on a Ray cluster: its address, or local to start one on this machine; needs the extra `ray`."
 
     profile: bool = False
-    "Say at the end where the time went, and how near the forwards came to the fastest this machine computes."
+    "Print at the end the seconds of each step, and the speed of the forwards beside the fastest that was measured."
 
     def options(self) -> dict[str, Any]:
-        """``executor`` and ``shard`` of `explain_concepts`. Raises DataError for options that contradict each other."""
+        """Return the keyword arguments ``executor`` and ``shard`` of `explain_concepts`.
+
+        Returns
+        -------
+        dict
+            "executor", which makes an executor for a model, and "shard", a `Shard` or None.
+
+        Raises
+        ------
+        DataError
+            For options that exclude each other or have no meaning.
+        """
+        from voxplain.runtime import ThreadExecutor, read_shard
+
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
         if self.ray is not None and self.shard is not None:

@@ -1,27 +1,24 @@
 """`voxplain figure`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from voxplain.cli.report import read_runs
-from voxplain.concepts.concept_run import ConceptRun
+from voxplain.cli.options import Output
 from voxplain.errors import DataError
-from voxplain.report.figures import FigureOptions, figure_file
-from voxplain.store import write_whole
+
+if TYPE_CHECKING:
+    from voxplain.concepts.concept_run import ConceptRun
 
 __all__ = ["figure_command"]
-
-_Frames = Annotated[tuple[int, ...], Parameter(name=["--frames", "--frame"], consume_multiple=True, negative="")]
 
 
 def figure_command(
     run: Path,
     *,
     kind: Literal["concepts", "curves", "adding", "removing", "map"],
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     class_: Annotated[str | None, Parameter(name="--class")] = None,
     layer: str | None = None,
     concepts: int = 5,
@@ -31,14 +28,15 @@ def figure_command(
     ] = (),
     width: float = 17.0,
 ) -> None:
-    """Draw a figure for a paper from what a run left: no network and no video is needed.
+    """Draw a figure for a paper from a run's files; needs neither network nor videos.
 
-    The file's ending chooses the form: .pdf (fonts embedded), .png (300 dpi), .gif or .mp4 (moving, at half speed;
+    The file's suffix chooses the format: .pdf (fonts embedded), .png (300 dpi), .gif or .mp4 (moving, at half speed;
     not for curves). concepts: members of each concept, highlighted, above the frames. curves: accuracy while concepts
     are added and removed. adding, removing: a test clip step by step, with the class's probability. map: where the
     concepts are in a test clip, and the log-odds lost when each is hidden.
 
     Examples:
+
         voxplain figure runs/bend --kind concepts -o concepts.pdf
         voxplain figure runs/bend --kind curves --width 8.5 -o curves.pdf
         voxplain figure runs/bend --kind adding --class bend --clip 1 --frames 2 8 14 -o adding.png
@@ -59,12 +57,18 @@ def figure_command(
     concepts
         How many concepts, best first; adding and removing show as many as were measured.
     clip
-        Which of the test clips taken apart: 0 is the best recognised.
+        Which of the explored test clips: 0 has the highest log-odds of its class.
     frames
-        The frames of the clip to show; default: evenly spread ones.
+        The frames of the clip to show; default: evenly spread.
     width
         Width in cm: 17 fills two columns of a page, 8.5 one.
     """
+    from rich.console import Console
+
+    from voxplain.cli.report import read_runs
+    from voxplain.report.figures import FigureOptions, figure_file
+    from voxplain.store import write_whole
+
     options = FigureOptions(concepts, clip, frames, width)
     chosen = _chosen(read_runs(run), class_, layer, together=kind == "curves")
     if output.is_dir():
@@ -73,8 +77,8 @@ def figure_command(
     Console().print(f"figure: {output}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _chosen(runs: list[ConceptRun], class_: str | None, layer: str | None, *, together: bool) -> list[ConceptRun]:
-    """The one run of a class at a layer; of all classes where they can stand ``together``."""
+def _chosen(runs: "list[ConceptRun]", class_: str | None, layer: str | None, *, together: bool) -> "list[ConceptRun]":
+    """The one run of a class at a layer; of all classes where the figure shows them ``together``."""
     layers, classes = (list(dict.fromkeys(names)) for names in ([r.layer for r in runs], [r.target for r in runs]))
     for what, names, name, several in (("layer", layers, layer, False), ("class", classes, class_, together)):
         if name not in names and not (name is None and (several or len(names) == 1)):

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import numpy as np
 from cyclopts import Parameter
 
-from voxplain.datasets import VideoSet, load_named, scan_folder
+from voxplain.cli.options import Words
 from voxplain.errors import DataError
+
+if TYPE_CHECKING:
+    from voxplain.datasets import VideoSet
 
 __all__ = ["HeldOut", "split_videos"]
 
@@ -16,24 +18,45 @@ __all__ = ["HeldOut", "split_videos"]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class HeldOut:
-    """How a folder without train/ and test/ is divided."""
+    """How a folder without train/ and test/ is divided into training and test videos."""
 
     split: Path | None = None
     'A split file: one relative path a line, or "name 1" (train) and "name 2" (test).'
-    hold_out: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "The test videos are those whose file names contain one of these words, as persons of Weizmann."
+    hold_out: Words = ()
+    "The test videos are those whose file names contain one of these words, for example persons of Weizmann."
     dataset: str | None = None
-    "A published data set in the layout and with the split it comes with; `voxplain data` lists them."
+    "A published data set, read in its own layout and with its official split; `voxplain data` lists them."
     fold: int = 1
     "Which of the data set's official splits."
 
 
-def split_videos(data: Path, held: HeldOut) -> tuple[VideoSet, VideoSet | None]:
-    """Training and test videos: as a named data set, by split file, by held-out names, by folders, or all training."""
+def split_videos(data: Path, held: HeldOut) -> "tuple[VideoSet, VideoSet | None]":
+    """List the training and the test videos of a folder.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of class folders, or one with train/ and test/, or a published data set as downloaded.
+    held : HeldOut
+        How the folder is divided; by default by its folders train/ and test/.
+
+    Returns
+    -------
+    tuple of VideoSet and (VideoSet or None)
+        Training videos and test videos; None where there is no test part.
+
+    Raises
+    ------
+    DataError
+        For options that exclude each other, words of ``hold_out`` that match no file or all files, and folders that
+        cannot be read.
+    """
+    from voxplain.datasets import load_named, scan_folder
+
     given = {"--dataset": held.dataset, "--split": held.split, "--hold-out": held.hold_out}
-    ways = [option for option, value in given.items() if value]
-    if len(ways) > 1:
-        raise DataError(f"expected {ways[0]} or {ways[1]}, got both; leave one out")
+    used = [option for option, value in given.items() if value]
+    if len(used) > 1:
+        raise DataError(f"expected {used[0]} or {used[1]}, got both; leave one out")
     if held.dataset is not None:
         return load_named(held.dataset, data, fold=held.fold)
     if held.fold != 1:
@@ -42,11 +65,12 @@ def split_videos(data: Path, held: HeldOut) -> tuple[VideoSet, VideoSet | None]:
         return scan_folder(data, split=held.split, part="train"), scan_folder(data, split=held.split, part="test")
     videos = scan_folder(data, part="train")
     if held.hold_out:
-        out = np.array([any(word in path.name for word in held.hold_out) for path in videos.paths])
-        if out.all() or not out.any():
+        is_test = [any(word in path.name for word in held.hold_out) for path in videos.paths]
+        if all(is_test) or not any(is_test):
             raise DataError(
-                f"expected --hold-out {' '.join(held.hold_out)} to name some of the {len(out)} videos, "
-                f"got {int(out.sum())}; give words that are part of some file names"
+                f"expected --hold-out {' '.join(held.hold_out)} to name some of the {len(is_test)} videos, "
+                f"got {sum(is_test)}; give words that are part of some file names"
             )
-        return videos.select(np.flatnonzero(~out)), videos.select(np.flatnonzero(out))
+        rows = range(len(is_test))
+        return videos.select([i for i in rows if not is_test[i]]), videos.select([i for i in rows if is_test[i]])
     return videos, scan_folder(data, part="test") if (data / "test").is_dir() else None

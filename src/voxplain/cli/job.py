@@ -13,12 +13,36 @@ from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError, VoxplainError
 
-__all__ = ["Job", "configured", "job_record", "read_job"]
+__all__ = ["Job", "job_record", "read_assignments", "read_job"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a run of `voxplain concepts` depends on, as it stands in RUN/job.json."""
+    """Everything that a run of `voxplain concepts` depends on; RUN/job.json holds it.
+
+    Parameters
+    ----------
+    data, random, output : Path
+        Folders of the videos, of the unrelated videos, and for the results.
+    classes : tuple of str
+        The classes to explain.
+    network : Network
+        The network and its layers.
+    settings : ConceptSettings
+        The settings, changes included.
+    preset : str
+        The name of the preset that ``settings`` started from.
+    held : HeldOut
+        How ``data`` is divided into training and test videos.
+    test : Path, optional
+        A separate folder of test videos; default: the part of ``data`` that is held out.
+    whole : bool
+        Whole videos instead of their middle clip.
+    store : Path, optional
+        Folder for intermediate results; default: store in ``output``.
+    budget : float, optional
+        Seconds for all classes together; default: no limit.
+    """
 
     data: Path
     random: Path
@@ -28,37 +52,60 @@ class Job:
     settings: ConceptSettings
     preset: str
     held: HeldOut = HeldOut()  # noqa: RUF009 - frozen
-    test: Path | None = None  # a folder of its own; otherwise the part of `data` that is held out
+    test: Path | None = None
     whole: bool = False
-    store: Path | None = None  # where results are kept; default: below the output
-    budget: float | None = None  # seconds for all classes together; None: all videos, whatever it takes
+    store: Path | None = None
+    budget: float | None = None
 
 
-def configured(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
-    """Settings of the YAML file, then of the command line, which wins."""
-    found: list[tuple[str, Any]] = []
+def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
+    """Read settings from a YAML file and from the command line.
+
+    Parameters
+    ----------
+    config : Path or None
+        A YAML file of names and values.
+    assignments : sequence of str
+        "name=value", the value in YAML.
+
+    Returns
+    -------
+    list of (str, Any)
+        Names and values; those of the command line come last and so take precedence.
+
+    Raises
+    ------
+    DataError
+        For a file or a value that is no YAML, and an assignment without a value.
+
+    Examples
+    --------
+    >>> read_assignments(None, ["keep=30", "segmenter.segments=[15, 50]"])
+    [('keep', 30), ('segmenter.segments', [15, 50])]
+    """
+    settings: list[tuple[str, Any]] = []
     if config is not None:
         try:
             record = yaml.safe_load(config.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            said = " ".join(str(getattr(error, "strerror", None) or error).split())
-            raise DataError(f"expected a YAML file of settings, got {config}: {said}; correct it") from None
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+            raise DataError(f"expected a YAML file of settings, got {config}: {reason}; correct it") from None
         if not isinstance(record, dict) or not all(isinstance(name, str) for name in record):
             raise DataError(f"expected names and values in {config}, got {str(record)[:60]!r}; write `keep: 30`")
-        found += list(record.items())
+        settings += list(record.items())
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise DataError(f"expected --set name=value, got {assignment!r}; for example --set keep=30")
         try:
-            found.append((name.strip(), yaml.safe_load(value)))
+            settings.append((name.strip(), yaml.safe_load(value)))
         except yaml.YAMLError:
             raise DataError(f"expected {name} to be a value in YAML, got {value!r}; correct it") from None
-    return found
+    return settings
 
 
 def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The job as plain JSON; settings are written as the preset and ``changes``, names and values."""
+    """The job as plain JSON, with its settings as the preset and ``changes``, pairs of a name and a value."""
     network = asdict(job.network)
     return {
         "data": str(job.data.resolve()),
@@ -78,7 +125,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_job(folder: Path) -> Job:
-    """The job of a run's folder. Raises DataError where there is none or a broken one."""
+    """Read job.json of a run's folder. Raises DataError where it is missing or damaged."""
     try:
         return _job(folder, json.loads((folder / "job.json").read_text()))
     except VoxplainError:
@@ -93,10 +140,9 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)
-    facts = record["network"]
-    network = Network(
-        **{**facts, "layer": tuple(facts["layer"]), "weights": facts["weights"] and Path(facts["weights"])}
-    )
+    options = record["network"]
+    weights = options["weights"] and Path(options["weights"])
+    network = Network(**{**options, "layer": tuple(options["layer"]), "weights": weights})
     split = record.get("split")
     held = HeldOut(
         split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1)

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from voxplain.cli.concept_job import run_job
 from voxplain.cli.execution import Execution
-from voxplain.cli.job import read_job
+from voxplain.cli.options import Output
 from voxplain.errors import DataError
-from voxplain.store import Store, gather, write_whole
 
 __all__ = ["merge_command"]
 
@@ -20,40 +17,47 @@ __all__ = ["merge_command"]
 def merge_command(
     runs: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")],
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     evaluate: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
-    """Put the shares of a run together and finish it: the same bytes as one process gives.
+    """Merge the shards of a run and finish it: the same bytes as of one process.
 
-    Each share is the output folder of the same `voxplain concepts` command with a --shard of its own. Whatever no share
-    has done is computed here.
+    Each shard is the output folder of the same `voxplain concepts` command with its own --shard. Results that no shard
+    holds are computed.
 
     Examples:
-        voxplain merge runs/share1 runs/share2 -o runs/bend
-        voxplain merge runs/share1 runs/share2 -o runs/bend --evaluate
+
+        voxplain merge runs/shard1 runs/shard2 -o runs/bend
+        voxplain merge runs/shard1 runs/shard2 -o runs/bend --evaluate
 
     Parameters
     ----------
     runs
-        The output folders of the shares.
+        The output folders of the shards.
     output
-        Folder for results; may be one of the shares.
+        Folder for results; may be one of the shards.
     evaluate
-        Prove the ranking on the held-out videos, too.
+        Evaluate the ranking on the held-out videos, too.
     """
+    from rich.console import Console
+
+    from voxplain.cli.concept_job import run_job
+    from voxplain.cli.job import read_job
+    from voxplain.store import Store, gather, write_whole
+
     if not runs:
-        raise DataError("expected the output folders of one share or more, got none; name them before -o")
+        raise DataError("expected the output folders of one shard or more, got none; name them before -o")
     first = read_job(runs[0])
-    said = [json.loads((run / "job.json").read_text()) for run in runs if read_job(run)]
-    for run, other in zip(runs, said, strict=True):
-        if other != said[0]:
-            differs = ", ".join(sorted(k for k in {*other, *said[0]} if other.get(k) != said[0].get(k)))
+    records = [json.loads((run / "job.json").read_text()) for run in runs if read_job(run)]
+    for run, record in zip(runs, records, strict=True):
+        if record != records[0]:
+            differs = ", ".join(sorted(k for k in {*record, *records[0]} if record.get(k) != records[0].get(k)))
             raise DataError(
-                f"expected shares of one run, got {run} and {runs[0]} with different {differs}; merge what one command "
-                "made"
+                f"expected shards of one run, got {run} and {runs[0]} with different {differs}; merge the shards of "
+                "one command"
             )
     copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
-    Console().print(f"{copied} results of {len(runs)} shares put together", highlight=False)
+    Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
     write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
     run_job(replace(first, output=output), evaluate=evaluate, execution=execution)

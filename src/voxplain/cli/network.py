@@ -1,19 +1,19 @@
-"""The network options that several commands share."""
+"""The options that name a network, and the model that they give."""
 
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import numpy as np
 from cyclopts import Parameter
 
+from voxplain.cli.options import Words
 from voxplain.errors import ModelError, VoxplainError
-from voxplain.model import VideoModel
-from voxplain.nets.checkpoint import read_checkpoint
-from voxplain.zoo.load import load_model, model_from_function
+
+if TYPE_CHECKING:
+    from voxplain.model import VideoModel
 
 __all__ = ["Network", "open_model", "user_code_errors"]
 
@@ -24,59 +24,84 @@ class Network:
     """Which network is explained, and at which layer."""
 
     net: str | None = None
-    "A network built here: tiny, compact, c3d, r3d, i3d, or planted (tiny, trained on planted videos)."
+    "A network of voxplain: tiny, compact, c3d, r3d, i3d, or planted (tiny, trained on planted videos)."
     weights: Path | None = None
-    "Its weights: .safetensors or a torch file (never a pickle)."
+    "Its weights: .safetensors or a torch file of tensors only (pickled objects are not read)."
     model: str | None = None
     "Your own network instead: package.module:function, called without arguments."
-    layer: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    layer: Words = ()
     "Dotted names of the layers to explain at; `voxplain doctor` lists them. Default: the network's feature layer."
     device: str | None = None
-    "cpu, cuda, cuda:1 …; default: cuda when there is one."
+    "cpu, cuda, cuda:1 …; default: cuda where there is a GPU."
     batch_size: int = 32
-    "Clips at once; bounds memory, never the result."
-
-
-def _device(network: Network) -> str:
-    import torch
-
-    return network.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    "Clips in one forward; bounds memory and does not change results."
 
 
 @contextmanager
 def user_code_errors(expected: str) -> Iterator[None]:
-    """Turn whatever a user's own code raises into one sentence with the place; our own errors pass."""
+    """Turn an exception of a user's own code into a ModelError of one sentence with its file and line.
+
+    Parameters
+    ----------
+    expected : str
+        What the code is expected to do, as the error says it: "mypkg.nets:build to build a network".
+    """
     try:
         yield
     except VoxplainError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        file, line = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (last.filename, last.lineno)
-        said = str(error.msg if isinstance(error, SyntaxError) else error).strip().split("\n")[0]
+        place: traceback.FrameSummary | SyntaxError = traceback.extract_tb(error.__traceback__)[-1]
+        message = str(error)
+        if isinstance(error, SyntaxError):
+            place, message = error, error.msg
         raise ModelError(
-            f"expected {expected}, got {type(error).__name__}: {said} ({file}, line {line}); correct it there, or see "
-            "`voxplain doctor`"
+            f"expected {expected}, got {type(error).__name__}: {message.strip().partition(chr(10))[0]} "
+            f"({place.filename}, line {place.lineno}); correct it there, or see `voxplain doctor`"
         ) from error
 
 
-def open_model(network: Network, classes: Sequence[str] | None = None, *, layer: str | None = None) -> VideoModel:
-    """The model that the options name, its classes named by its weights or else by ``classes``.
+def open_model(network: Network, classes: Sequence[str] | None = None, *, layer: str | None = None) -> "VideoModel":
+    """Load the model that the options name.
 
-    Raises ModelError when the options name no network or two.
+    Parameters
+    ----------
+    network : Network
+        The options.
+    classes : sequence of str, optional
+        Names of the classes where the weights do not hold them.
+    layer : str, optional
+        The layer to explain at; default: the network's feature layer.
+
+    Returns
+    -------
+    VideoModel
+        The model on its device, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        When the options name no network or two, or the network cannot be built or run.
     """
+    import numpy as np
+    import torch
+
+    from voxplain.nets.checkpoint import read_checkpoint
+    from voxplain.zoo.load import load_model, model_from_function
+
     if (network.net is None) == (network.model is None):
         raise ModelError(
             "expected either --net or --model, got both or none; give --net r3d --weights FILE, "
             "or --model package.module:function"
         )
+    device = network.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if network.model is not None:
         with user_code_errors(f"{network.model} to build a network"):
             model = model_from_function(network.model, layer=layer, batch_size=network.batch_size)
-        with user_code_errors(f"{network.model} to run on {_device(network)!r}"):
-            model.net.to(_device(network))
+        with user_code_errors(f"{network.model} to run on {device!r}"):
+            model.net.to(device)
             model = model if model.classes or not classes else replace(model, classes=tuple(classes))
-            model.logits(np.zeros((1, *model.grid, 3), np.uint8))  # a network that cannot run says so before any work
+            model.logits(np.zeros((1, *model.grid, 3), np.uint8))  # a network that cannot run fails before any work
         return model
     assert network.net is not None
     if network.net != "planted" and network.weights is None:
@@ -89,6 +114,6 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         weights=network.weights,
         classes=None if named else classes,
         layer=layer,
-        device=_device(network),
+        device=device,
         batch_size=network.batch_size,
     )

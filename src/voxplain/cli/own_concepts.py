@@ -1,37 +1,31 @@
-"""`voxplain tcav`."""
+"""`voxplain own-concepts`."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from voxplain.cli.network import Network, open_model
-from voxplain.concepts.settings import ConceptSettings
-from voxplain.datasets import read_clips, scan_folder
-from voxplain.explain import score_own_concepts
-from voxplain.progress import progress_bar
-from voxplain.store import write_csv
+from voxplain.cli.network import Network
+from voxplain.cli.options import OutputFile
 
-__all__ = ["tcav_command"]
-
-_NONE = Network()
+__all__ = ["own_concepts_command"]
 
 
-def tcav_command(
+def own_concepts_command(
     data: Path,
     concepts: Path,
     *,
     class_: Annotated[str, Parameter(name="--class")],
-    network: Network = _NONE,
+    network: Network = Network(),  # noqa: B008 - frozen
     random: Path,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: OutputFile = None,
     seed: int = 0,
 ) -> None:
-    """Test concepts of your own: does a class rest on what the clips in these folders show?
+    """Compute TCAV scores of your own concepts, each given by example videos, for one class.
 
     Examples:
-        voxplain tcav data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated
+
+        voxplain own-concepts data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated
 
     Parameters
     ----------
@@ -48,28 +42,37 @@ def tcav_command(
     seed
         The same seed gives the same figures.
     """
+    from rich.console import Console
+
+    from voxplain.cli.network import open_model
+    from voxplain.concepts.settings import ConceptSettings
+    from voxplain.datasets import read_clips, scan_folder
+    from voxplain.explain import score_own_concepts
+    from voxplain.progress import progress_bar
+    from voxplain.store import write_csv
+
     videos = scan_folder(data, part="train")
     model = open_model(network, videos.classes, layer=network.layer[0] if network.layer else None)
     reader, settings = model.reader(), ConceptSettings(seed=seed)
-    given = scan_folder(concepts)
-    examples = {name: read_clips(given.of_class(name), reader).clips for name in given.classes}
+    folders = scan_folder(concepts)
+    examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
     clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
-    pool = read_clips(random, reader, limit=settings.unrelated_videos, seed=seed).clips
-    found = score_own_concepts(
-        model, examples, clips, random=pool, target=class_, settings=settings, progress=progress_bar
+    unrelated = read_clips(random, reader, limit=settings.unrelated_videos, seed=seed).clips
+    result = score_own_concepts(
+        model, examples, clips, random=unrelated, target=class_, settings=settings, progress=progress_bar
     )
-    Console().print(found.table(), markup=False, highlight=False, soft_wrap=True)
+    Console().print(result.table(), markup=False, highlight=False, soft_wrap=True)
     if output is not None:
-        s = found.scores
+        s = result.scores
         rows = [
             {
-                "concept": found.names[k],
+                "concept": result.names[k],
                 "score": float(s.value[k]),
                 "low": float(s.interval[k, 0]),
                 "high": float(s.interval[k, 1]),
                 "p": float(s.p_value[k]),
                 "q": float(s.q_value[k]),
-                "cav_accuracy": float(found.cavs.accuracy[k].mean()),
+                "cav_accuracy": float(result.cavs.accuracy[k].mean()),
             }
             for k in s.rank
         ]

@@ -3,11 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from voxplain.datasets.planted import DESIGNS, write_planted
 from voxplain.errors import DataError
-from voxplain.progress import progress_bar
 
 __all__ = ["planted_command"]
 
@@ -23,19 +19,20 @@ def planted_command(
     shortcut_rate: float = 0.95,
     seed: int = 0,
 ) -> None:
-    """Write planted videos: clips in which we know what matters, with object masks and a manifest.
+    """Write planted videos: drawn clips with a known cause of each class, with object masks and a manifest.
 
     Some classes are decided by an object's shape, some only by its movement; backgrounds, distractors, noise and
-    camera shake say nothing of the class.
+    camera shake are independent of the class.
 
     Examples:
+
         voxplain planted data/planted
         voxplain planted data/trap --shortcut orbit --shortcut-rate 0.95
 
     Parameters
     ----------
     folder
-        Where to write; an interrupted command goes on where it was.
+        Where to write; the same command continues an interrupted one.
     design
         standard, or held-out (other shapes and motions).
     train
@@ -47,16 +44,21 @@ def planted_command(
     shortcut
         A class whose clips carry a checkerboard patch.
     shortcut_rate
-        Share of its clips that do; the other classes' clips carry it at 1 − this rate.
+        Part of its clips that carry it; clips of the other classes carry it at 1 − this rate.
     seed
         The same seed gives the same bytes.
     """
+    from rich.console import Console
+
+    from voxplain.datasets.planted import DESIGNS, write_planted
+    from voxplain.progress import progress_bar
+
     if design not in DESIGNS:
         raise DataError(f"expected a design of {sorted(DESIGNS)}, got {design!r}; choose one")
     chosen = replace(DESIGNS[design], shortcut=shortcut, shortcut_rate=shortcut_rate)
     total = (train + test) * len(chosen.classes) + unrelated
     with progress_bar("drawing videos", total) as advance:
-        made = write_planted(
+        written = write_planted(
             folder, design=chosen, train=train, test=test, unrelated=unrelated, seed=seed, advance=advance
         )
-    Console().print(f"{len(made.scenes)} videos of {len(chosen.classes)} classes: {folder}", highlight=False)
+    Console().print(f"{len(written.scenes)} videos of {len(chosen.classes)} classes: {folder}", highlight=False)

@@ -1,4 +1,4 @@
-"""Where a run's time went, for people: seconds a step, and the forwards beside what the machine can do."""
+"""The table of `--profile`: seconds of each step, and the speed of the forwards beside the measured peak."""
 
 from collections.abc import Mapping
 
@@ -14,15 +14,31 @@ __all__ = ["print_profile"]
 def print_profile(
     console: Console, seconds: Mapping[str, float], meter: Meter, model: VideoModel, threads: int
 ) -> None:
-    """Print the seconds of each step and the rates of the forwards on ``threads`` threads; measures the machine."""
-    table, total = Table(box=None, title="where the time went", title_justify="left"), sum(seconds.values())
+    """Print the seconds of each step and the speed of the forwards.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print.
+    seconds : mapping of str to float
+        Seconds by step.
+    meter : Meter
+        The forwards that were counted.
+    model : VideoModel
+        The network, for measuring the peak.
+    threads : int
+        Threads that computed forwards at the same time.
+    """
+    table, total = Table(box=None, title="seconds of each step", title_justify="left"), sum(seconds.values())
     for column in ("step", "seconds", "share"):
         table.add_column(column, justify="left" if column == "step" else "right")
     for step, took in seconds.items():
         table.add_row(step, f"{took:.1f}", f"{100 * took / total:.0f} %")
     console.print(table)
     if not meter.clips:
-        console.print("no forwards in this process: all results were there, or Ray's actors made them", highlight=False)
+        console.print(
+            "no forwards in this process: all results were stored, or Ray's actors computed them", highlight=False
+        )
     for rate in rates(meter, model, threads):
         shape = "×".join(map(str, rate.kind.shape))
         console.print(

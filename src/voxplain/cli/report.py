@@ -3,29 +3,23 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-from rich.console import Console
-
-from voxplain.concepts.concept_run import ConceptRun
+from voxplain.cli.options import OutputFile, Words
 from voxplain.errors import DataError
-from voxplain.report import Origin, attribution_page, report_page
-from voxplain.store import find_runs, is_attribution, load_attribution, load_run, write_whole
+
+if TYPE_CHECKING:
+    from voxplain.concepts.concept_run import ConceptRun
+    from voxplain.report import Origin
 
 __all__ = ["read_runs", "report_command"]
 
 
-def report_command(
-    run: Path,
-    *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    name: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    limit: float = 15.0,
-) -> None:
-    """Write the report page of a run again, from what the run left: no network and no video is needed.
+def report_command(run: Path, *, output: OutputFile = None, name: Words = (), limit: float = 15.0) -> None:
+    """Write the report page of a run again from the run's files; needs neither network nor videos.
 
     Examples:
+
         voxplain report runs/bend
         voxplain report runs/bend/bend -o bend.html
         voxplain report runs/bend --name bend:3="bending trunk" bend:0=wall
@@ -38,24 +32,29 @@ def report_command(
     output
         The HTML file; default: report.html in RUN.
     name
-        Words of your own for concepts, as CLASS:CONCEPT=WORDS.
+        Your own names of concepts, as CLASS:CONCEPT=WORDS.
     limit
-        Megabytes of pictures and clips a class; the first examples of each concept are always shown.
+        Megabytes of images and clips a class; the first examples of each concept are always shown.
     """
-    found = find_runs(run)
+    from rich.console import Console
+
+    from voxplain.report import attribution_page, report_page
+    from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
+
+    folders = find_runs(run)
     path = output or run / "report.html"
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
-    if all(is_attribution(place) for place in found):
-        page = attribution_page([load_attribution(place) for place in found], origin=_origin(run))
+    if all(is_attribution(folder) for folder in folders):
+        page = attribution_page([load_attribution(folder) for folder in folders], origin=_origin(run))
     else:
         runs = read_runs(run)
-        page = report_page(runs, names=_named(runs, name), limit=int(limit * 1e6), origin=_origin(run))
+        page = report_page(runs, names=_concept_names(runs, name), limit=int(limit * 1e6), origin=_origin(run))
     write_whole(path, page)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _named(runs: Sequence[ConceptRun], given: Sequence[str]) -> dict[str, dict[int, str]]:
+def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[str, dict[int, str]]:
     """--name CLASS:CONCEPT=WORDS by class and concept."""
     names: dict[str, dict[int, str]] = {run.target: {} for run in runs}
     counts = {run.target: len(run.bank) for run in runs}
@@ -73,8 +72,10 @@ def _named(runs: Sequence[ConceptRun], given: Sequence[str]) -> dict[str, dict[i
     return names
 
 
-def _origin(folder: Path) -> Origin | None:
-    """The command and the seconds that the job left in origin.json, in its folder or above a class's."""
+def _origin(folder: Path) -> "Origin | None":
+    """The command and the seconds in a job's origin.json, in ``folder`` or above the folder of a class."""
+    from voxplain.report import Origin
+
     for place in (folder, *folder.absolute().parents[:2]):
         try:
             record = json.loads((place / "origin.json").read_text())
@@ -86,19 +87,33 @@ def _origin(folder: Path) -> Origin | None:
     return None
 
 
-def read_runs(folder: Path) -> list[ConceptRun]:
-    """All runs of a job's folder, in its order. Raises DataError where there is none, or not of one job."""
+def read_runs(folder: Path) -> "list[ConceptRun]":
+    """Read all concept runs of a job.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder of a job, or the folder of one class.
+
+    Returns
+    -------
+    list of ConceptRun
+        The runs in the order of the job.
+
+    Raises
+    ------
+    DataError
+        Where there is no run, or the runs are of several jobs.
+    """
+    from voxplain.store import find_runs, load_run
+
     runs = [load_run(place) for place in find_runs(folder)]
-    _refuse_several_jobs(folder, runs)
-    return runs
-
-
-def _refuse_several_jobs(folder: Path, runs: Sequence[ConceptRun]) -> None:
-    seen: set[tuple[str, str]] = set()
+    known: set[tuple[str, str]] = set()
     for run in runs:
-        if (run.target, run.layer) in seen:
+        if (run.target, run.layer) in known:
             raise DataError(
                 f"expected the runs of one job in {folder}, got “{run.target}” at layer {run.layer} more than once; "
                 "name one of the folders in it"
             )
-        seen.add((run.target, run.layer))
+        known.add((run.target, run.layer))
+    return runs

@@ -1,4 +1,4 @@
-"""The command that makes a job's run again, as a person would type it."""
+"""The command line that repeats a job."""
 
 import json
 import shlex
@@ -13,7 +13,20 @@ __all__ = ["command_of"]
 
 
 def command_of(job: Job, *, evaluate: bool) -> str:
-    """One line, or two where the ranking was proved on videos; only what differs from the preset is named."""
+    """Return the command line of a job; of its settings only those that differ from the preset.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    evaluate : bool
+        Whether to add a line with `voxplain evaluate`.
+
+    Returns
+    -------
+    str
+        One line or two, quoted for a shell.
+    """
     preset = job.preset if job.preset in PRESETS else "default"
     words = ["voxplain", "concepts", job.data, "--class", *job.classes]
     for field in fields(job.network):
@@ -34,8 +47,8 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     line = shlex.join(map(str, [*words, "-o", job.output.name]))
     if not evaluate:
         return line
-    proof = ["voxplain", "evaluate", job.output.name, *(["--test", job.test] if job.test else [])]
-    return f"{line}\n{shlex.join(map(str, proof))}"
+    evaluation = ["voxplain", "evaluate", job.output.name, *(["--test", job.test] if job.test else [])]
+    return f"{line}\n{shlex.join(map(str, evaluation))}"
 
 
 def _changes(old: Any, new: Any, prefix: str = "") -> Iterator[Any]:

@@ -19,7 +19,7 @@ from voxplain.errors import DataError
 from voxplain.explain.concepts import explain_concepts
 from voxplain.lazy import pick
 from voxplain.model import VideoModel
-from voxplain.progress import span
+from voxplain.progress import duration
 from voxplain.store import Store
 from voxplain.video import Clip
 
@@ -133,12 +133,15 @@ def _sentence(budget: Budget, rounds: Sequence[Round], total: int, more: float) 
     firm = (
         f"the same concept on top in {100 * last.top:.0f} % of bootstrap draws, rank correlation {last.correlation:.2f}"
     )
-    used = f"{last.videos} of {total} videos in {span(last.seconds)}"
+    used = f"{last.videos} of {total} videos in {duration(last.seconds)}"
     if last.videos == total:
-        return f"all {total} videos were used within the time given ({span(last.seconds)}; {firm})"
+        return f"all {total} videos were used within the time given ({duration(last.seconds)}; {firm})"
     narrower = 1 - (last.videos / total) ** 0.5
-    buys = f"all {total} would take about {span(more)} more and narrow the intervals by about {100 * narrower:.0f} %"
+    buys = (
+        f"all {total} would take about {duration(more)} more and narrow the intervals by about {100 * narrower:.0f} %"
+    )
     if budget.stands(rounds):
         return f"stopped early: the ranking stands after {used} ({firm}); {buys}"
     over = " (the smallest round takes longer than that)" if last.seconds > budget.seconds and len(rounds) == 1 else ""
-    return f"the time of {span(budget.seconds)} is spent{over} after {used}, before the ranking stands ({firm}); {buys}"
+    spent = f"the time of {duration(budget.seconds)} is spent{over} after {used}"
+    return f"{spent}, before the ranking stands ({firm}); {buys}"

@@ -211,5 +211,5 @@ def train_on_frames(
         )
     learner = replace(model, net=net.to(model.device))
     geometry = Geometry.squash(*model.grid[1:])  # clips have the network's size: masks must not be resampled
-    train(learner, videos, geometry=geometry, recipe=recipe, checkpoint=checkpoint, advance=advance, record=record)
+    train(learner, videos, geometry=geometry, recipe=recipe, checkpoint=checkpoint, advance=advance, on_log=record)
     return learner

@@ -1,4 +1,4 @@
-"""Networks built here, one file each, and what each expects of its input."""
+"""The networks of voxplain, one file each, with the layers to explain and the input they are trained on."""
 
 import difflib
 from collections.abc import Callable
@@ -35,29 +35,46 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class NetSpec:
-    """One network: how to build it, where to look, and the input it is trained on here.
+    """A network: how to build it, which layers to explain, and the input it is trained on.
 
-    Input = (frame / scale - mean) / std, channels RGB, after resizing to `resize` and cropping to `crop`.
+    Input = (frame / scale - mean) / std, channels RGB, after resizing to ``resize`` and cropping to ``crop``.
+
+    Parameters
+    ----------
+    build : callable
+        From the number of classes to a network with random weights.
+    feature_layer : str
+        The layer whose output vector is the feature space of concepts.
+    cam_layer : str
+        The last layer whose output has time and space.
+    mean, std : tuple of float
+        Of the channels, for values 0–1.
+    resize, crop : tuple of int
+        Height and width.
+    frames : int
+        Frames of a clip.
+    scale : float
+        The pixel value that becomes 1.0.
     """
 
-    build: Callable[[int], nn.Module]  # number of classes → network with fresh weights
-    feature_layer: str  # the vector that concepts live in
-    cam_layer: str  # the last map with time and space
-    mean: RGB  # of channel values in 0–1
-    std: RGB  # of channel values in 0–1
-    resize: tuple[int, int] = (128, 171)  # H, W
-    crop: tuple[int, int] = (112, 112)  # H, W
+    build: Callable[[int], nn.Module]
+    feature_layer: str
+    cam_layer: str
+    mean: RGB
+    std: RGB
+    resize: tuple[int, int] = (128, 171)
+    crop: tuple[int, int] = (112, 112)
     frames: int = 16
-    scale: float = 255.0  # what 1.0 is in the frames
+    scale: float = 255.0
 
 
 NETS: dict[str, NetSpec] = {
     "tiny": NetSpec(
         tiny, "pool", "block4", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=(64, 64), crop=(64, 64)
     ),
-    # Trains from scratch in minutes, on small data too: larger clips than tiny's, room for random crops.
+    # Trains from scratch in minutes, also on small data; its clips are larger than tiny's and randomly cropped.
     "compact": NetSpec(compact, "avgpool", "layer3", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=(128, 160)),
-    # The paper is silent; these are the statistics in the STCE reference code, (99.9, 92.1, 82.6) and
+    # The paper gives none; these are the statistics in the STCE reference code, (99.9, 92.1, 82.6) and
     # (65.8, 62.3, 60.3) of 255, RGB. Nets here train from scratch, so unit variance at the input matters more
     # than the convention of old files. Public C3D files expect something else: c3d.pickle is fed raw RGB in
     # 0–255 (mean 0, std 1/255); c3d-pretrained.pth BGR in 0–255 minus (90, 98, 102), which for RGB frames is
@@ -73,9 +90,29 @@ NETS: dict[str, NetSpec] = {
 
 
 def build_net(name: str, classes: int) -> nn.Module:
-    """The network called `name` (a key of NETS) with fresh weights and a head of `classes` classes.
+    """Build a network with random weights, which depend on torch's global seed.
 
-    Raises ModelError for an unknown name or fewer than two classes. Weights depend on torch's global seed.
+    Parameters
+    ----------
+    name : str
+        A key of `NETS`.
+    classes : int
+        Number of classes, 2 or more.
+
+    Returns
+    -------
+    Module
+        The network, in training mode.
+
+    Raises
+    ------
+    ModelError
+        For an unknown name or fewer than two classes.
+
+    Examples
+    --------
+    >>> build_net("tiny", 5).head
+    Linear(in_features=96, out_features=5, bias=True)
     """
     if name not in NETS:
         near = difflib.get_close_matches(name.lower(), NETS, n=1)

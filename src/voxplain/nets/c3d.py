@@ -17,12 +17,19 @@ def _conv(inputs: int, outputs: int) -> nn.Conv3d:
 
 
 class C3D(nn.Module):
-    """The C3D network; logits [B, K] from clips [B, 3, 16, 112, 112].
+    """The C3D network; logits [B, K] of clips [B, 3, 16, 112, 112].
 
-    Layers to look at: `relu5b` (512×2×7×7, last activation map) and `relu7` (4096, the paper's feature).
-    Every ReLU is its own module and none works in place, so that hooks see true values.
+    Layers to explain: ``relu5b`` (512×2×7×7, last activation map) and ``relu7`` (4096, the paper's feature).
+    Every ReLU is its own module and none works in place, so that hooks get the values of their layer.
 
-    Reference: Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015.
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
+
+    References
+    ----------
+    Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015.
     """
 
     def __init__(self, classes: int) -> None:
@@ -64,11 +71,11 @@ class C3D(nn.Module):
 
 
 def c3d(classes: int) -> C3D:
-    """C3D with fresh weights for `classes` classes (77,995,776 + 4,097·classes parameters).
+    """Build C3D with random weights for ``classes`` classes (77,995,776 + 4,097·classes parameters).
 
-    Convolutions and dense layers start Kaiming-normal, biases at zero: without batch norm the default
+    Convolutions and dense layers are initialised Kaiming-normal, biases with zero: without batch norm the default
     initialisation shrinks the signal by an order of magnitude a few layers in and training stalls. The last
-    layer starts small (std 0.01), so that the first loss is close to log(classes).
+    layer is initialised with std 0.01, so that the first loss is close to log(classes).
     """
     net = C3D(classes)
     for layer in net.modules():

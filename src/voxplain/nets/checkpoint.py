@@ -1,4 +1,4 @@
-"""Files of weights → flat state dicts of tensors under the names of the networks here, and back.
+"""Files of weights: flat state dicts of tensors under the names of the networks here, read and written.
 
 | naming | file | maps to |
 |---|---|---|
@@ -6,7 +6,7 @@
 | c3d-sequential | c3d-pretrained.pth: `features.N`, `classifier.N`, last layer absent | conv1 … fc8 |
 | i3d-lower | kinetics400_rgb_i3d.pth: `mixed_3b.branch_1.0.batch3d` … | `Mixed_3b.b1a.bn` … |
 
-Nothing here unpickles objects: `torch.load` runs with `weights_only=True`, everything else is refused.
+Nothing here unpickles objects: `torch.load` runs with ``weights_only=True``, and other pickles raise an error.
 """
 
 import json
@@ -26,7 +26,7 @@ from voxplain.errors import ModelError
 
 TORCH_SUFFIXES = (".pt", ".pth", ".pickle", ".pkl", ".bin", ".ckpt", ".tar")
 NESTED_UNDER = ("state_dict", "model_state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.")  # left behind by DataParallel and torch.compile
+PREFIXES = ("module.", "_orig_mod.")  # added by DataParallel and torch.compile
 
 C3D_FEATURES = {0: "1", 3: "2", 6: "3a", 8: "3b", 11: "4a", 13: "4b", 16: "5a", 18: "5b"}
 C3D_CLASSIFIER = {0: "fc6", 3: "fc7", 6: "fc8"}
@@ -53,7 +53,7 @@ def _i3d_lower(name: str) -> str:
     return re.sub(r"^conv3d_(\w\w_\dx\d)\.", r"Conv3d_\1.", name)
 
 
-# Source name → name here; names a naming does not know pass through.
+# Source name → name here; other names are unchanged.
 NAMINGS: dict[str, Callable[[str], str]] = {
     "exact": lambda name: name,
     "c3d-sequential": _c3d_sequential,
@@ -85,7 +85,7 @@ def _read_torch(path: Path) -> Any:
     except Exception as error:  # torch raises a dozen types on files that are not its own
         raise ModelError(
             f"{path} cannot be read as tensors only ({type(error).__name__}): it is damaged, or a pickle of "
-            "other objects, refused because opening one runs its code; if you trust the file, load it in "
+            "other objects, which is not read because opening one runs its code; if you trust the file, load it in "
             "Python yourself and write it again with torch.save(net.state_dict(), ...)"
         ) from error
 
@@ -110,10 +110,23 @@ def _unwrap(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state dict in a file under the file's own names, and the file's metadata (.safetensors only).
+    """Read the state dict of a file under the file's own names.
 
-    Raises ModelError where there is no such file, it has another suffix, is damaged, holds objects other than
-    tensors, or no state dict.
+    Parameters
+    ----------
+    path : Path
+        A .safetensors or torch file.
+
+    Returns
+    -------
+    tuple of dict
+        Tensors by name, and the file's metadata (empty for torch files).
+
+    Raises
+    ------
+    ModelError
+        Where there is no such file, it has another suffix, is damaged, holds objects other than tensors, or no state
+        dict.
     """
     if not path.is_file():
         raise ModelError(f"no weights file at {path}; check the path")
@@ -129,12 +142,25 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write named tensors and metadata as .safetensors: whole or not at all, same bytes each time.
 
-    Written under a temporary name in the same folder, synced, renamed. Raises ModelError for another suffix
-    or a place that cannot be written.
+    Written under a temporary name in the same folder, synced, renamed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    tensors : mapping of str to Tensor
+        On any device.
+    metadata : mapping of str to str
+        Written into the header, sorted by name.
+
+    Raises
+    ------
+    ModelError
+        For another suffix and a path that cannot be written.
     """
     if path.suffix != ".safetensors":
         raise ModelError(f"weights are written as .safetensors, got {path.name!r}; change the file's suffix")
-    # Copies, because the format refuses tensors that share memory (tied weights).
+    # Copies, because the format does not allow tensors that share memory (tied weights).
     blob = safetensors.torch.save({k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()})
     end = 8 + int.from_bytes(blob[:8], "little")
     # The library writes metadata in an order that changes from run to run; this header always sorts it.

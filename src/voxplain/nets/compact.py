@@ -11,14 +11,19 @@ __all__ = ["Compact", "compact"]
 
 
 class Compact(nn.Module):
-    """Input float [B,3,T,H,W], trained at 16×112×112; output logits [B,K]; features ``avgpool`` [B,128].
+    """The compact network; logits [B,K] of clips [B,3,T,H,W], trained at 16×112×112.
 
-    The last map, ``layer3``, is 128×T/4×H/16×W/16. The stem looks at whole neighbourhoods and keeps every fourth
-    place, because most of a 3D network's cost lies at full size.
+    Layers to explain: ``layer3`` (128×T/4×H/16×W/16, last activation map) and ``avgpool`` (128). The stem has a spatial
+    stride of 4, because most of the cost of a 3D network is at full size.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
     """
 
     def __init__(self, classes: int) -> None:
-        """Build with fresh weights for ``classes`` classes."""
+        """Build with random weights."""
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv3d(3, 24, (3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3), bias=False), nn.BatchNorm3d(24), nn.ReLU()
@@ -39,7 +44,7 @@ class Compact(nn.Module):
 
 
 def compact(classes: int) -> Compact:
-    """Build the compact net for ``classes`` classes; convolutions start Kaiming-normal (fan out)."""
+    """Build the compact net with random weights for ``classes`` classes; convolutions are Kaiming-normal (fan out)."""
     net = Compact(classes)
     for layer in net.modules():
         if isinstance(layer, nn.Conv3d):

@@ -29,7 +29,7 @@ WIDTHS: dict[str, tuple[int, int, int, int, int, int]] = {
 def pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
     """Pad [B, C, T, H, W] with zeros so that a valid window gives ceil(size / stride) outputs on each axis.
 
-    TensorFlow's "same" rule: the total depends on the input size, and the odd voxel goes behind. The weights
+    TensorFlow's "same" rule: the total depends on the input size, and an odd voxel is added at the end. The weights
     were trained that way; torch's symmetric padding shifts the whole map by a voxel at even sizes.
     """
     sides: list[int] = []
@@ -99,15 +99,22 @@ def _mixed(names: Sequence[str], inputs: int) -> "OrderedDict[str, nn.Module]":
 
 
 class I3D(nn.Sequential):
-    """The I3D network; logits [B, K] from clips [B, 3, T, H, W] of any size (published at 64×224×224).
+    """The I3D network; logits [B, K] of clips [B, 3, T, H, W] of any size (published at 64×224×224).
 
-    Layers to look at: `Mixed_5c` (1024×T/8×H/32×W/32, last activation map) and `avgpool` (1024, the paper's
-    feature). Every ReLU is its own module and none works in place, so that hooks see true values.
+    Layers to explain: ``Mixed_5c`` (1024×T/8×H/32×W/32, last activation map) and ``avgpool`` (1024, the paper's
+    feature). Every ReLU is its own module and none works in place, so that hooks get the values of their layer.
 
     The head is an adaptive average pool: the published AvgPool3d(2, 7, 7) raises at 112×112. The two agree at
-    16×224×224; on longer clips the published head slides two steps wide and so counts the ends a little less.
+    16×224×224; on longer clips the published head averages windows of two steps, which gives the ends less weight.
 
-    Reference: Carreira and Zisserman, Quo Vadis, Action Recognition? CVPR 2017.
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
+
+    References
+    ----------
+    Carreira and Zisserman, Quo Vadis, Action Recognition? CVPR 2017.
     """
 
     def __init__(self, classes: int) -> None:
@@ -130,10 +137,10 @@ class I3D(nn.Sequential):
 
 
 def i3d(classes: int) -> I3D:
-    """I3D with fresh weights for `classes` classes (12,287,264 + 1,025·classes parameters).
+    """Build I3D with random weights for ``classes`` classes (12,287,264 + 1,025·classes parameters).
 
-    Convolutions start Kaiming-normal, the last layer small (std 0.01), so that the first loss is
-    close to log(classes).
+    Convolutions are initialised Kaiming-normal, the last layer with std 0.01, so that the first loss is close to
+    log(classes).
     """
     net = I3D(classes)
     for layer in net.modules():

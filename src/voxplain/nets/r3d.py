@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Add(nn.Module):
-    """The sum of a residual block as a module: relevance methods hook it to split what flows back."""
+    """The sum of a residual block as a module, on which relevance methods put hooks."""
 
     def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
-        """`branch + shortcut`, same shape."""
+        """``branch + shortcut``, same shape."""
         return branch + shortcut
 
 
@@ -38,12 +38,19 @@ class Block(nn.Module):
 
 
 class R3D(nn.Module):
-    """The R3D-18 network; logits [B, K] from clips [B, 3, T, H, W] of any size (trained at 16×112×112).
+    """The R3D-18 network; logits [B, K] of clips [B, 3, T, H, W] of any size (trained at 16×112×112).
 
-    Layers to look at: `layer4` (512×T/8×H/16×W/16, last activation map) and `avgpool` (512, the paper's
-    feature). Every ReLU is its own module and none works in place, so that hooks see true values.
+    Layers to explain: ``layer4`` (512×T/8×H/16×W/16, last activation map) and ``avgpool`` (512, the paper's
+    feature). Every ReLU is its own module and none works in place, so that hooks get the values of their layer.
 
-    Reference: Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018.
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
+
+    References
+    ----------
+    Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018.
     """
 
     def __init__(self, classes: int) -> None:
@@ -67,9 +74,9 @@ class R3D(nn.Module):
 
 
 def r3d(classes: int) -> R3D:
-    """R3D-18 with fresh weights for `classes` classes (33,166,272 + 513·classes parameters).
+    """Build R3D-18 with random weights for ``classes`` classes (33,166,272 + 513·classes parameters).
 
-    Convolutions start Kaiming-normal (fan out, as for ResNets), the last layer small (std 0.01).
+    Convolutions are initialised Kaiming-normal (fan out, as for ResNets), the last layer with std 0.01.
     """
     net = R3D(classes)
     for layer in net.modules():

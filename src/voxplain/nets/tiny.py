@@ -20,10 +20,18 @@ def _block(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: tupl
 
 
 class Tiny(nn.Module):
-    """Input float [B,3,T,H,W] of any T ≥ 8 and H, W ≥ 16; output logits [B,classes]; features ``pool`` [B,96]."""
+    """The tiny network; logits [B,classes] of clips [B,3,T,H,W] of any T ≥ 8 and H, W ≥ 16.
+
+    Layers to explain: ``block4`` (last activation map) and ``pool`` (96).
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes.
+    """
 
     def __init__(self, classes: int) -> None:
-        """Build with fresh weights for ``classes`` classes."""
+        """Build with random weights."""
         super().__init__()
         self.block1 = _block(3, 16, (3, 5, 5), (1, 2, 2))
         self.block2 = _block(16, 32, (3, 3, 3), (2, 2, 2))
@@ -40,6 +48,6 @@ class Tiny(nn.Module):
         return logits
 
 
-def tiny(classes: int) -> nn.Module:
-    """Build the tiny net for ``classes`` classes."""
+def tiny(classes: int) -> Tiny:
+    """Build the tiny net with random weights for ``classes`` classes."""
     return Tiny(classes)

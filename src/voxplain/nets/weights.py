@@ -1,4 +1,4 @@
-"""Weights into networks and out of them: load a file, save a file, fingerprint what a network holds."""
+"""Load weights from files into networks, save them, and hash them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,24 +15,55 @@ from voxplain.nets.checkpoint import NAMINGS, read_checkpoint, some, write_check
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What `load_weights` did: from where, under which naming, what it loaded and what stayed fresh."""
+    """What `load_weights` loaded.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    naming : str
+        The naming of its tensors, a key of `NAMINGS`.
+    loaded : int
+        Number of tensors loaded.
+    fresh : tuple of str
+        Tensors of the network that kept their values.
+    metadata : dict of str to str
+        Of a .safetensors file.
+    """
 
     path: Path
-    naming: str  # key of NAMINGS
-    loaded: int  # number of tensors
-    fresh: tuple[str, ...] = ()  # tensors of the network that kept their values
-    metadata: dict[str, str] = field(default_factory=dict)  # of a .safetensors file
+    naming: str
+    loaded: int
+    fresh: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def load_weights(net: nn.Module, path: str | Path, *, head: Literal["load", "drop"] = "load") -> WeightsReport:
-    """Load a file's weights into the network, in place, whichever public naming the file has.
+    """Load a file's weights into the network, in place, under any of the public namings.
 
-    Reads .safetensors and torch files: flat or nested under "state_dict", "model_state_dict" or "model", with
-    or without "module." prefix. `head="drop"` leaves the last layer as it is, for other classes than the
-    file's. Nothing changes unless everything fits. Raises ModelError for files that cannot be read safely,
-    missing, unexpected or mis-shaped tensors, another class count, and weights that are not finite.
+    Reads .safetensors and torch files, flat or nested under "state_dict", "model_state_dict" or "model", with or
+    without the prefix "module.". The network does not change unless everything fits. Files differ in the colours that
+    they expect: see `NETS`, and `reverse_input_channels` for files trained on BGR.
 
-    The colours a file expects are its own: see NETS, and `reverse_input_channels` for files trained on BGR.
+    Parameters
+    ----------
+    net : Module
+        The network.
+    path : str or Path
+        The file.
+    head : {"load", "drop"}
+        "drop" leaves the last layer as it is, for other classes than the file's.
+
+    Returns
+    -------
+    WeightsReport
+        What was loaded.
+
+    Raises
+    ------
+    ModelError
+        For files that cannot be read safely, missing, unexpected or mis-shaped tensors, another number of classes, and
+        weights that are not finite.
     """
     path = Path(path)
     state, metadata = read_checkpoint(path)
@@ -107,7 +138,19 @@ def _check_values(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 def save_weights(net: nn.Module, path: str | Path, metadata: Mapping[str, str]) -> None:
     """Write the network's weights and metadata as .safetensors: whole or not at all, same bytes each time.
 
-    Raises ModelError for another suffix or a place that cannot be written.
+    Parameters
+    ----------
+    net : Module
+        The network.
+    path : str or Path
+        The file, ending in .safetensors.
+    metadata : mapping of str to str
+        Kept in the file.
+
+    Raises
+    ------
+    ModelError
+        For another suffix and a path that cannot be written.
     """
     write_checkpoint(Path(path), net.state_dict(), metadata)
 
@@ -122,9 +165,17 @@ def weights_digest(net: nn.Module) -> str:
 
 
 def reverse_input_channels(net: nn.Module) -> None:
-    """Turn a network trained on BGR frames into one for RGB, or back: flips the first layer in place.
+    """Turn a network trained on BGR frames into one for RGB, or back, by flipping its first layer in place.
 
-    Raises ModelError where the first convolution does not take 3 channels.
+    Parameters
+    ----------
+    net : Module
+        The network, whose first `Conv3d` must have 3 input channels.
+
+    Raises
+    ------
+    ModelError
+        Where it has not.
     """
     first = next((m for m in net.modules() if isinstance(m, nn.Conv3d)), None)
     if first is None or first.weight.shape[1] != 3:

@@ -4,11 +4,15 @@ The defaults are those of the STCE paper (Kinetics): 150 epochs of batch 64, lea
 50 epochs, momentum 0.9.
 """
 
-from voxplain.train.clips import TrainingVideos, check_classes_filled, load_videos
-from voxplain.train.loop import train
-from voxplain.train.measure import accuracy, per_class
-from voxplain.train.processes import ALONE, Processes, launched
-from voxplain.train.recipe import EpochLog, Recipe
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxplain.train.clips import TrainingVideos, check_classes_filled, load_videos
+    from voxplain.train.loop import train
+    from voxplain.train.measure import accuracy, per_class
+    from voxplain.train.processes import ALONE, Processes, launched
+    from voxplain.train.recipe import EpochLog, Recipe
 
 __all__ = [
     "ALONE",
@@ -23,3 +27,23 @@ __all__ = [
     "per_class",
     "train",
 ]
+
+# Loaded when they are asked for: the command line reads the options of Recipe and must not import torch for it.
+_MODULES = {
+    "clips": ("TrainingVideos", "check_classes_filled", "load_videos"),
+    "loop": ("train",),
+    "measure": ("accuracy", "per_class"),
+    "processes": ("ALONE", "Processes", "launched"),
+    "recipe": ("EpochLog", "Recipe"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""The state of a training run in one file: weights, momenta, log, and what the run is made of."""
+"""The state of a training run in one file: weights, momenta, log, and the facts that identify the run."""
 
 import hashlib
 import json
@@ -22,8 +22,27 @@ __all__ = ["read_state", "run_facts", "write_state"]
 def run_facts(
     model: VideoModel, lengths: np.ndarray, labels: np.ndarray, geometry: Geometry, recipe: Recipe
 ) -> dict[str, str]:
-    """What a run is made of, as a checkpoint says it; ``lengths`` int64 [N], frames of each video."""
-    # The labels and lengths stand for the videos: hashing all frames would cost more than an epoch saves.
+    """Facts that identify a run in its checkpoint: recipe, classes, input, videos.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The network.
+    lengths : ndarray
+        Frames of each video, int64 [N].
+    labels : ndarray
+        Class of each video, int64 [N].
+    geometry : Geometry
+        Resize and crop.
+    recipe : Recipe
+        Parameters of the run.
+
+    Returns
+    -------
+    dict of str to str
+        JSON, and for the videos a hash of labels and lengths.
+    """
+    # Labels and lengths identify the videos: hashing all frames would cost more than an epoch saves.
     return {
         "recipe": json.dumps(asdict(recipe)),
         "classes": json.dumps(list(model.classes)),
@@ -35,7 +54,7 @@ def run_facts(
 def write_state(
     path: Path, net: nn.Module, optimiser: torch.optim.SGD, logs: list[EpochLog], facts: Mapping[str, str]
 ) -> None:
-    """Weights, momenta and log in one file, whole or absent; the same run gives the same bytes."""
+    """Write weights, momenta and log to one file, whole or absent; the same run gives the same bytes."""
     tensors: dict[str, Tensor] = {f"net.{k}": v for k, v in net.state_dict().items()}
     for i, p in enumerate(net.parameters()):
         if "momentum_buffer" in optimiser.state[p]:
@@ -44,13 +63,35 @@ def write_state(
 
 
 def _prolonged(stored: str, mine: str) -> tuple[object, object]:
-    """Two recipes to compare: more epochs of the same one is how a run is prolonged; older ones lack newer options."""
+    """Two recipes to compare: epochs may differ, which prolongs a run; older recipes lack newer options."""
     theirs = {f.name: f.default for f in fields(Recipe)} | json.loads(stored)
     return theirs, {**json.loads(mine), "epochs": theirs["epochs"]}
 
 
 def read_state(path: Path, net: nn.Module, optimiser: torch.optim.SGD, facts: Mapping[str, str]) -> list[EpochLog]:
-    """Load a checkpoint of the same run into net and optimiser; returns the log so far."""
+    """Load a checkpoint of the same run into network and optimiser.
+
+    Parameters
+    ----------
+    path : Path
+        A file of `write_state`.
+    net, optimiser : Module, SGD
+        Changed in place.
+    facts : mapping of str to str
+        From `run_facts`; may differ in the epochs.
+
+    Returns
+    -------
+    list of EpochLog
+        The log so far.
+
+    Raises
+    ------
+    DataError
+        When the checkpoint is of another run.
+    ModelError
+        When it is of another network.
+    """
     tensors, stored = read_checkpoint(path)
     for name, mine in facts.items():
         theirs, own = _prolonged(stored.get(name, "{}"), mine) if name == "recipe" else (stored.get(name, mine), mine)

@@ -17,7 +17,17 @@ __all__ = ["Cut", "TrainingVideos", "check_classes_filled", "draw", "load_videos
 
 @dataclass(frozen=True, eq=False)
 class TrainingVideos:
-    """Whole videos at the size before the crop: frames uint8 [T_i,H,W,3] each, labels int64 [N], what was skipped."""
+    """Whole videos at the size before the crop.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray
+        Frames of each video, uint8 [T_i,H,W,3].
+    labels : ndarray
+        Class index of each video, int64 [N].
+    skipped : tuple of (str, str)
+        Path and reason of each video that could not be read.
+    """
 
     frames: Sequence[np.ndarray]
     labels: np.ndarray
@@ -44,12 +54,37 @@ def load_videos(
     workers: int = 2,
     advance: Callable[[], object] = lambda: None,
 ) -> TrainingVideos:
-    """Decode and resize videos once, before the crop; a bad file is skipped and listed, all bad is a DataError.
+    """Decode and resize videos once, before the crop; files that cannot be read are skipped and listed.
 
-    ``cache`` is a folder where the resized frames stay, one file a video: later runs decode nothing, and the memory
-    taken does not grow with the data. Without it all frames are held in memory. Several processes may fill one
-    folder at once; ``first``, the place in the list to begin at, keeps them from decoding the same video.
-    ``spans``: the frames to keep of each video; default: all.
+    Parameters
+    ----------
+    paths : sequence of Path
+        The videos.
+    labels : sequence of int
+        Class index of each.
+    geometry : Geometry
+        The size.
+    spans : sequence of Span, optional
+        The frames to keep of each video; default: all.
+    cache : Path, optional
+        A folder for the resized frames, one file a video: later runs decode nothing, and memory does not grow with the
+        data. Several processes may fill it at once. Default: all frames are held in memory.
+    first : int
+        Index of the video to start at, so that several processes do not decode the same one.
+    workers : int
+        Threads.
+    advance : callable, optional
+        Called after each video.
+
+    Returns
+    -------
+    TrainingVideos
+        The videos that could be read, in the order of ``paths``.
+
+    Raises
+    ------
+    DataError
+        When no video can be read.
     """
     if len(labels) != len(paths):
         raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
@@ -95,7 +130,7 @@ def check_classes_filled(videos: TrainingVideos, labels: np.ndarray, classes: Se
 
 @dataclass(frozen=True)
 class Cut:
-    """Where one training clip lies: video, frames int64 [T], corner (top, left), mirrored or not."""
+    """Position of one training clip: video, frames int64 [T], corner (top, left), mirrored or not."""
 
     video: int
     index: np.ndarray

@@ -17,7 +17,7 @@ from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.train.checkpoint import read_state, run_facts, write_state
 from voxplain.train.clips import Cut, TrainingVideos, draw, train_clips
-from voxplain.train.measure import accuracy, check_labels, share
+from voxplain.train.measure import accuracy, check_labels, overall_accuracy
 from voxplain.train.processes import ALONE, Processes
 from voxplain.train.recipe import EpochLog, Recipe
 from voxplain.video import Geometry
@@ -26,7 +26,7 @@ __all__ = ["autocast_type", "train"]
 
 
 def autocast_type(device: torch.device) -> torch.dtype | None:
-    """The type that convolutions train in besides that of the weights: bfloat16 on CUDA, elsewhere none."""
+    """The type of autocast in training: bfloat16 on CUDA, elsewhere None."""
     return torch.bfloat16 if device.type == "cuda" else None
 
 
@@ -49,13 +49,13 @@ def _batches(lengths: np.ndarray, count: int, geometry: Geometry, recipe: Recipe
     ]
 
 
-def _learn(
+def _accumulate(
     model: VideoModel, videos: TrainingVideos, clips: np.ndarray, labels: np.ndarray, part: float
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradient of ``part`` of a batch; returns that part of the loss, and how many clips are right."""
+    """Add the gradient of ``part`` of a batch; returns that part of the loss, and the number of right clips."""
     truth = torch.as_tensor(labels, device=model.device)
     kind = autocast_type(model.device)
-    # Off where it is not wanted, also when the caller has switched it on.
+    # Disabled explicitly on other devices, because the caller may have enabled it.
     with torch.autocast(model.device.type if kind else "cpu", dtype=kind, enabled=kind is not None):
         z = model.net(model.prepare(clips))
         z = z if z.dtype == torch.float64 else z.float()
@@ -74,11 +74,11 @@ def _step(
     optimiser: torch.optim.SGD,
     processes: Processes,
 ) -> tuple[float, int]:
-    """One update from the next ``count`` pieces of a batch of ``total`` clips: its mean loss, how many are right."""
+    """One update from the next ``count`` pieces of a batch of ``total`` clips; returns its mean loss and hits."""
     optimiser.zero_grad(set_to_none=True)
     loss, right = torch.zeros(2, device=model.device)
     for clips, labels in islice(pieces, count):
-        more, hits = _learn(model, videos, clips, labels, len(labels) / total)
+        more, hits = _accumulate(model, videos, clips, labels, len(labels) / total)
         loss, right = loss + more, right + hits
     loss, right = processes.total_gradients(model.net, loss, right)
     if not torch.isfinite(loss):
@@ -102,9 +102,9 @@ def _epoch(
     # Dropout differs from process to process.
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1_000_003 * processes.rank)
     batches = _batches(lengths, model.grid[0], geometry, recipe, epoch)
-    own = [_parts([batch[i] for i in processes.share(np.arange(len(batch)))], recipe) for batch in batches]
+    own = [_parts([batch[i] for i in processes.part(np.arange(len(batch)))], recipe) for batch in batches]
     loss_sum, right = 0.0, 0
-    # The iterator ends with this function, also after an error: it holds a thread.
+    # Closed with this function, also after an error: the iterator holds a thread.
     with closing(train_clips(videos, [piece for parts in own for piece in parts], geometry)) as pieces:
         for batch, parts in zip(batches, own, strict=True):
             try:
@@ -123,8 +123,10 @@ def _epoch(
     return loss_sum / len(lengths), right / len(lengths)
 
 
-def _refuse(model: VideoModel, videos: TrainingVideos, test: TrainingVideos | None, geometry: Geometry) -> None:
-    """Raise on what cannot be trained, before any work is done."""
+def _check_trainable(
+    model: VideoModel, videos: TrainingVideos, test: TrainingVideos | None, geometry: Geometry
+) -> None:
+    """Raise on what cannot be trained, before any computation."""
     if geometry.crop != model.grid[1:]:
         raise DataError(f"expected a crop of the model's {model.grid[1:]}, got {geometry.crop}; set one to the other")
     if not len(videos.frames):
@@ -149,18 +151,49 @@ def train(
     checkpoint: Path | None = None,
     processes: Processes = ALONE,
     advance: Callable[[], object] = lambda: None,
-    tell: Callable[[EpochLog], object] = lambda log: None,
-    record: Callable[[list[EpochLog]], object] = lambda logs: None,
+    on_epoch: Callable[[EpochLog], object] = lambda log: None,
+    on_log: Callable[[list[EpochLog]], object] = lambda logs: None,
 ) -> list[EpochLog]:
-    """Train ``model.net`` in place and leave it in evaluation mode; returns the log of every epoch.
+    """Train ``model.net`` in place and leave it in evaluation mode.
 
-    ``geometry.crop`` must be the model's H×W. With ``checkpoint`` the state is saved after each epoch and an existing
-    file (.safetensors) is continued: the weights are those of an uninterrupted run. ``test`` is only measured, never
-    trained on. With several ``processes`` each takes its part of every batch and their gradients are summed; only the
-    first writes the checkpoint, tells each epoch's log to ``tell`` and the whole log to ``record``. Raises ModelError
-    when loss or weights are no longer finite, DataError when the checkpoint is of another run.
+    Parameters
+    ----------
+    model : VideoModel
+        The network; its weights are changed.
+    videos : TrainingVideos
+        Videos to train on, each once an epoch.
+    geometry : Geometry
+        Resize and crop; the crop must be the model's H×W.
+    recipe : Recipe
+        Epochs, batch, learning rate and the rest.
+    test : TrainingVideos, optional
+        Videos on which the accuracy is measured after each epoch.
+    checkpoint : Path, optional
+        A .safetensors file that gets the state after each epoch; where it exists, training continues from it, and the
+        weights are those of an uninterrupted run.
+    processes : Processes, optional
+        The processes that train together: each takes its part of every batch, and their gradients are summed. Only the
+        first writes the checkpoint and calls ``on_epoch`` and ``on_log``.
+    advance : callable, optional
+        Called after each step.
+    on_epoch : callable, optional
+        Called after each epoch with its log.
+    on_log : callable, optional
+        Called after each epoch with the logs of all epochs so far.
+
+    Returns
+    -------
+    list of EpochLog
+        The log of every epoch.
+
+    Raises
+    ------
+    ModelError
+        When loss or weights are no longer finite.
+    DataError
+        When the checkpoint is of another run, or the videos do not fit the model.
     """
-    _refuse(model, videos, test, geometry)
+    _check_trainable(model, videos, test, geometry)
     optimiser = torch.optim.SGD(
         model.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
@@ -174,11 +207,12 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(epoch)
             loss, right = _epoch(model, videos, lengths, geometry, recipe, epoch, optimiser, processes, advance)
-            seen = share(accuracy(model, test, geometry, stride=recipe.stride, processes=processes)) if test else None
-            logs.append(EpochLog(epoch + 1, loss, right, seen, recipe.rate(epoch)))
+            tested = accuracy(model, test, geometry, stride=recipe.stride, processes=processes) if test else None
+            test_accuracy = None if tested is None else overall_accuracy(tested)
+            logs.append(EpochLog(epoch + 1, loss, right, test_accuracy, recipe.rate(epoch)))
             if processes.first:
-                tell(logs[-1])
-                record(logs)
+                on_epoch(logs[-1])
+                on_log(logs)
                 if checkpoint:
                     write_state(checkpoint, model.net, optimiser, logs, facts)
     finally:

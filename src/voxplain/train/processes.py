@@ -1,7 +1,7 @@
 """Training in several processes, one a GPU or one a CPU, each with its part of every batch.
 
-Start them with ``torchrun --nproc_per_node 2 -m voxplain train …``; talking to each other is left to accelerate, which
-is imported only then.
+Start them with ``torchrun --nproc_per_node 2 -m voxplain train …``. accelerate, imported only then, exchanges their
+tensors.
 """
 
 import atexit
@@ -20,19 +20,34 @@ __all__ = ["ALONE", "Processes", "launched"]
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together; ``rank`` counts from 0, which alone writes and prints."""
+    """This process among those that train together.
+
+    Parameters
+    ----------
+    rank : int
+        Index of this process, from 0; only rank 0 writes and prints.
+    count : int
+        Number of processes.
+    device : torch.device, optional
+        Device of this process; None: as the caller chooses.
+
+    Examples
+    --------
+    >>> Processes(rank=1, count=2).part([10, 20, 30])
+    array([30])
+    """
 
     rank: int = 0
     count: int = 1
-    device: torch.device | None = None  # where this one is to compute; None: its own choice
+    device: torch.device | None = None
 
     @property
     def first(self) -> bool:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def share(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """This process's part of a list, int64; the parts differ by at most one item."""
+    def part(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """This process's part of a list of integers, int64 [n]; the parts differ by at most one item."""
         return np.array_split(np.asarray(numbers, np.int64), self.count)[self.rank]
 
     def total(self, values: Sequence[Tensor]) -> list[Tensor]:
@@ -56,12 +71,12 @@ class Processes:
         return sums[len(used) :]
 
     def same_start(self, net: nn.Module) -> None:
-        """Give every process the weights of the first."""
+        """Copy the weights and buffers of the first process to all."""
         if self.count > 1:
             self._replace(net, [v if self.first else torch.zeros_like(v) for v in net.state_dict().values()])
 
     def average_statistics(self, net: nn.Module) -> None:
-        """Average what BatchNorm has seen, which each process counts over its own clips only."""
+        """Average BatchNorm's running statistics, which each process computes over its own clips only."""
         own = [b for b in net.buffers() if b.is_floating_point()]
         if self.count > 1:
             for b, mean in zip(own, self.total([b / self.count for b in own]), strict=True):
@@ -77,9 +92,22 @@ ALONE = Processes()
 
 
 def launched(device: str | None = None) -> Processes:
-    """The processes that a launcher such as torchrun started, or `ALONE`; ``device`` as in the command, e.g. cpu.
+    """Find the processes that a launcher such as torchrun started.
 
-    Raises MissingExtra when several were started and accelerate is not installed.
+    Parameters
+    ----------
+    device : str, optional
+        "cpu" for training on processors; default: GPUs where there are some.
+
+    Returns
+    -------
+    Processes
+        `ALONE` where no launcher was used.
+
+    Raises
+    ------
+    MissingExtra
+        When several processes were started and accelerate is not installed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return ALONE

@@ -1,4 +1,4 @@
-"""`Recipe`: the numbers of a training run, and the line that each epoch adds to its log."""
+"""The parameters of a training run, and the log of an epoch."""
 
 from dataclasses import dataclass, fields
 
@@ -9,24 +9,59 @@ __all__ = ["EpochLog", "Recipe"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The numbers of a training run; the defaults are the STCE paper's."""
+    """Parameters of a training run; the defaults are the STCE paper's.
+
+    Parameters
+    ----------
+    epochs
+        Passes through the training videos.
+    batch
+        Clips a step, over all processes.
+    micro_batch
+        Clips in memory at once, whose gradients add up to the batch. Default: the whole batch. BatchNorm then takes
+        its statistics over the micro batch, so only networks without it train the same as with the whole batch.
+    lr
+        Learning rate of the first epochs.
+    lr_step
+        Epochs between two changes of the learning rate.
+    lr_factor
+        What the learning rate is multiplied by after each ``lr_step`` epochs.
+    momentum
+        Momentum of SGD.
+    weight_decay
+        Weight decay of SGD; the paper gives none.
+    stride
+        Frames of the video from one frame of the clip to the next.
+    flip
+        Probability of a mirrored clip, 0–1; 0 where left and right are different classes.
+    seed
+        The same seed gives the same weights.
+
+    Raises
+    ------
+    DataError
+        For counts below 1 and a probability outside 0–1.
+
+    Examples
+    --------
+    >>> Recipe(lr_step=50).rate(epoch=50)
+    0.001
+    """
 
     epochs: int = 150
-    batch: int = 64  # clips a step, over all processes
+    batch: int = 64
     micro_batch: int | None = None
-    """Clips in memory at once, gradients adding up to the batch. Default: the whole batch. BatchNorm then takes its
-    statistics over the micro batch, so only networks without it train the same as with the batch in one piece."""
     lr: float = 0.01
-    lr_step: int = 50  # epochs between divisions of the learning rate
+    lr_step: int = 50
     lr_factor: float = 0.1
     momentum: float = 0.9
-    weight_decay: float = 0.0  # the paper is silent
-    stride: int = 1  # frames of the video from one frame of the clip to the next
-    flip: float = 0.5  # probability of a mirrored clip; 0 where left and right are different classes
+    weight_decay: float = 0.0
+    stride: int = 1
+    flip: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check that what is counted is at least 1."""
+        """Check the ranges."""
         for field in fields(self):
             value = getattr(self, field.name)
             if (
@@ -45,7 +80,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class EpochLog:
-    """One line of the training log; ``loss`` is the mean cross-entropy of the epoch's steps, in nats."""
+    """One line of the training log.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    loss : float
+        Mean cross-entropy of the epoch's clips, in nats.
+    train_accuracy, test_accuracy : float
+        0–1; the test accuracy is None without test videos.
+    lr : float
+        Learning rate of the epoch.
+    """
 
     epoch: int
     loss: float

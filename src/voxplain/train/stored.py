@@ -1,4 +1,4 @@
-"""Resized videos on disk, one .npy file each: decoded once, then read where they lie.
+"""Resized videos on disk, one .npy file each: decoded once, then mapped into memory.
 
 A file's name is the hash of the video's bytes and of the size asked for, so a changed video or another size is never
 mistaken for the old one. Written under a temporary name, synced, renamed: whole or absent.
@@ -25,7 +25,13 @@ _VERSION = 1  # raise when decoding or resizing gives other frames
 
 @dataclass(frozen=True)
 class StoredFrames(Sequence[np.ndarray]):
-    """Frames uint8 [T_i,H,W,3] of each video, mapped from its file when asked for; holds no file open."""
+    """Sequence of the frames of videos, uint8 [T_i,H,W,3] each, mapped from a file at each access; keeps no file open.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        A .npy file for each video.
+    """
 
     paths: tuple[Path, ...]
 
@@ -42,8 +48,8 @@ class StoredFrames(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return StoredFrames(self.paths[index])
         # Opened anew each time: thousands of open maps would run into the limits on open files.
-        found: np.ndarray = np.load(self.paths[index], mmap_mode="r", allow_pickle=False)
-        return found
+        frames: np.ndarray = np.load(self.paths[index], mmap_mode="r", allow_pickle=False)
+        return frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The videos, one open at a time."""
@@ -58,9 +64,32 @@ def store_frames(
     *,
     span: Span | None = None,
 ) -> Path:
-    """The file that holds the resized frames of a video or its ``span``, made if it is not there or damaged.
+    """Write the resized frames of a video, unless a whole file of them exists.
 
-    Raises VideoError for a video that cannot be read, VoxplainError when the disk is full.
+    Parameters
+    ----------
+    path : Path
+        The video.
+    folder : Path
+        Where to write; files are named by the hash of the video and the size.
+    geometry : Geometry
+        The size.
+    make : callable
+        Takes the path and the span, and returns uint8 [T,H,W,3].
+    span : Span, optional
+        The frames to keep; default: all.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    VideoError
+        For a video that cannot be read.
+    VoxplainError
+        When the disk is full.
     """
     file = folder / f"{_key(path, geometry, span)}.npy"
     if not _whole(file, geometry):
@@ -71,22 +100,22 @@ def store_frames(
 
 
 def _key(path: Path, geometry: Geometry, span: Span | None) -> str:
-    seen = hashlib.sha256(json.dumps([_VERSION, *geometry.resize, *(span or ())]).encode())
+    digest = hashlib.sha256(json.dumps([_VERSION, *geometry.resize, *(span or ())]).encode())
     try:
         for part in sorted(path.iterdir()) if path.is_dir() else [path]:
             if part.is_file():
-                seen.update(f"\0{part.name if path.is_dir() else part.suffix}\0".encode(errors="surrogateescape"))
+                digest.update(f"\0{part.name if path.is_dir() else part.suffix}\0".encode(errors="surrogateescape"))
                 with part.open("rb") as file:
-                    seen.update(hashlib.file_digest(file, "sha256").digest())
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise VideoError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
-    return seen.hexdigest()[:32]
+    return digest.hexdigest()[:32]
 
 
 def _whole(file: Path, geometry: Geometry) -> bool:
     """Whether a file holds frames of the size; reads its header only, and its length."""
     try:
-        frames = np.load(file, mmap_mode="r", allow_pickle=False)  # refuses a file shorter than its header says
+        frames = np.load(file, mmap_mode="r", allow_pickle=False)  # raises for a file shorter than its header says
     except (OSError, ValueError, EOFError):
         return False
     return frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[1:] == (*geometry.resize, 3)

@@ -1,0 +1,51 @@
+"""The commands by name."""
+
+from cyclopts import App
+
+from voxplain.cli.attribute import attribute_command
+from voxplain.cli.benchmark import benchmark_command
+from voxplain.cli.concepts import concepts_command, evaluate_command
+from voxplain.cli.data import data_command
+from voxplain.cli.demo import demo_command
+from voxplain.cli.doctor import doctor_command
+from voxplain.cli.figure import figure_command
+from voxplain.cli.merge import merge_command
+from voxplain.cli.methods import methods_command
+from voxplain.cli.own_concepts import own_concepts_command
+from voxplain.cli.planted import planted_command
+from voxplain.cli.report import report_command
+from voxplain.cli.reproduce import reproduce_command
+from voxplain.cli.roar import roar_command
+from voxplain.cli.train import train_command
+from voxplain.version import __version__
+
+__all__ = ["app"]
+
+app = App(
+    name="voxplain",
+    version=__version__,
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main prints how to continue
+    help="Explains video classifiers: which objects and motions a network relies on for a class, with tests.",
+)
+# The functions, not import paths: their modules are light, and the help of a command loaded by path would be replaced
+# by the line that the list of commands shows for it.
+for command in (
+    attribute_command,
+    benchmark_command,
+    concepts_command,
+    evaluate_command,
+    data_command,
+    demo_command,
+    doctor_command,
+    figure_command,
+    merge_command,
+    methods_command,
+    own_concepts_command,
+    planted_command,
+    report_command,
+    reproduce_command,
+    roar_command,
+    train_command,
+):
+    app.command(command, name=command.__name__.removesuffix("_command").replace("_", "-"))

@@ -1,0 +1,127 @@
+"""The networks, the targets and the tables of `voxplain roar`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from voxplain.attribution import AttributionMethod
+from voxplain.benchmark.retraining import FixedTarget, NetworkFactory
+from voxplain.benchmark.retraining_tables import accuracies, accuracy_markdown, accuracy_rows, twin_markdown, twin_rows
+from voxplain.cli.network import Network, open_model
+from voxplain.metrics import Retrain
+from voxplain.model import VideoModel
+from voxplain.nets import build_net
+from voxplain.report.tables import plain
+from voxplain.store import write_csv, write_whole
+from voxplain.train import Recipe
+from voxplain.version import __version__
+from voxplain.video import Clip
+
+__all__ = ["RetrainingResults", "evenly", "fixed_targets", "new_networks"]
+
+
+def evenly(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """``count`` clips, evenly from all, which are sorted by class."""
+    count = min(max(count, 1), len(clips))
+    return [clips[i * len(clips) // count] for i in range(count)]
+
+
+def fixed_targets(
+    model: VideoModel, methods: Mapping[str, AttributionMethod], target: str
+) -> Mapping[str, AttributionMethod]:
+    """Methods whose maps are of ``target``: "own" (the clip's label), "predicted", or one class for all clips."""
+    if target == "own":
+        return methods
+    if target != "predicted":
+        model.class_index(target)  # its error lists the classes
+    return {n: FixedTarget(m, target) for n, m in methods.items()}
+
+
+def new_networks(network: Network, model: VideoModel) -> NetworkFactory:
+    """A function from a seed to a network with new random weights, or with those that the user's function gives."""
+
+    def new_network(seed: int) -> torch.nn.Module:
+        torch.manual_seed(seed)
+        if network.model is not None:
+            return open_model(network, model.classes).net
+        return build_net(model.name, len(model.classes))
+
+    return new_network
+
+
+@dataclass
+class RetrainingResults:
+    """The results of `voxplain roar` so far, as text and as plain values.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The network that is explained.
+    methods, metrics : mapping of str to method or metric
+        What is evaluated.
+    recipe : Recipe
+        How networks are trained.
+    target : str
+        The class of the maps.
+    """
+
+    model: VideoModel
+    methods: Mapping[str, AttributionMethod]
+    metrics: Mapping[str, Any]
+    recipe: Recipe
+    target: str
+    without_maps: dict[str, str] = field(default_factory=dict)  # method → why it gave none
+    text: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def add_accuracies(
+        self, trainings: Sequence[Any], metrics: Mapping[str, Retrain], chance: float, output: Path
+    ) -> None:
+        """Add the accuracies of ``trainings``, and write them to retrained.csv."""
+        rows = accuracies(trainings, metrics, chance)
+        if rows:
+            self.text.append(accuracy_markdown(rows, metrics))
+            write_csv(output / "retrained.csv", accuracy_rows(rows))
+        self.record |= {"retrained": rows, "trainings": trainings}
+
+    def add_label_pair(
+        self, similarity: Mapping[str, Sequence[tuple[float, float]]], accuracy: tuple[float, float]
+    ) -> None:
+        """Add the similarity of maps to those of the networks with shuffled and with true labels."""
+        rows = twin_rows(similarity)
+        clips, percent = max(map(len, similarity.values()), default=0), [f"{100 * a:.1f} %" for a in accuracy]
+        self.text += [
+            twin_markdown(rows),
+            f"Accuracy on the training labels: shuffled {percent[0]}, true {percent[1]}; {clips} clips compared.\n",
+        ]
+        self.record["label_pair"] = {
+            "rows": rows,
+            "accuracy": {"shuffled": accuracy[0], "true": accuracy[1]},
+            "similarity": similarity,
+        }
+
+    def write(self, output: Path, console: Console) -> None:
+        """Write retrained.md and retrained.json, and print the tables."""
+        if self.without_maps:
+            lines = [f"- {method}: {reason}" for method, reason in self.without_maps.items()]
+            self.text.append("\n".join(["Methods without maps:", "", *lines]) + "\n")
+        text = "\n".join(self.text)
+        write_whole(output / "retrained.md", text.encode())
+        record = {
+            "voxplain": __version__,
+            "network": self.model.name,
+            "recipe": self.recipe,
+            "methods": self.methods,
+            "metrics": self.metrics,
+            "refused": self.without_maps,
+            "target": self.target,
+            **self.record,
+        }
+        write_whole(output / "retrained.json", json.dumps(plain(record), indent=1).encode())
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
