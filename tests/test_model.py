@@ -182,7 +182,7 @@ def test_the_network_is_left_as_found(fails):
         net.head = Fails()
     before, random = state(net), torch.get_rng_state()
     m = VideoModel(net=net, layer="conv1", grid=GRID)
-    for call in (m.see, m.logits, m.embed, lambda f: m.gradient(f, 1)):
+    for call in (m.outputs, m.logits, m.embed, lambda f: m.gradient(f, 1)):
         if fails:
             with pytest.raises(RuntimeError, match="broken inside"):
                 call(clips(2))
@@ -233,7 +233,6 @@ def test_errors_of_construction():
 @pytest.mark.parametrize(
     ("frames", "got"),
     [
-        (clips(20)[0], r"uint8 \(4, 8, 8, 3\)"),
         (clips(2).permute(0, 4, 1, 2, 3), r"uint8 \(2, 3, 4, 8, 8\)"),
         (clips(2, grid=(4, 8, 9)), r"\(2, 4, 8, 9, 3\)"),
         (clips(2).float(), "float32"),
@@ -301,4 +300,4 @@ def test_networks_that_cannot_be_used():
 
 
 def test_repr_names_the_layer_and_holds_no_weights():
-    assert repr(model(ConvNet(), "pool", name="mine")) == "VideoModel(mine, layer='pool', grid=(4, 8, 8), classes=0)"
+    assert repr(model(ConvNet(), "pool", name="mine")) == "VideoModel(mine, layer='pool', grid=(4, 8, 8), layout='BCTHW', classes=0)"

@@ -1,19 +1,22 @@
-"""`VideoModel`: any `torch.nn.Module` that classifies video, seen through one layer.
+"""`VideoModel`: any `torch.nn.Module` that classifies video, with its input and the layer it is explained at.
 
 Letters: N clips, T×H×W the network's grid, K classes, D feature dimensions, z the logits [N,K], y the target.
-Frames go in as uint8 [N,T,H,W,3]; the model normalises them, orders the axes, and batches.
+Clips go in as uint8 frames; the model normalises them, orders the axes, and runs them in batches.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
+from voxplain.model.input_search import GRIDS, LAYOUTS, Layout, find_input
+from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_frames
 from voxplain.model.layers import (
     channels_second,
     evaluation_mode,
@@ -24,49 +27,109 @@ from voxplain.model.layers import (
     watch,
 )
 from voxplain.model.objectives import OBJECTIVES, Objective
-from voxplain.video import ClipReader, Geometry, Middle, Sampler
+from voxplain.model.prediction import Prediction
+from voxplain.video import Clip, ClipReader, Geometry, Middle, Sampler
 
-__all__ = ["Frames", "ModelOutput", "VideoModel", "stack"]
+__all__ = ["ModelOutput", "VideoModel", "as_model", "move"]
 
-Frames = np.ndarray | Tensor
+FIND: Any = None  # default of a field that is found out when it is not given; never the value of one
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What one pass gives: ``logits`` float32 [N,K] and ``features`` float32 [N,D] at the layer."""
+    """What one pass over N clips gives.
+
+    Parameters
+    ----------
+    logits : float32 [N,K]
+    features : float32 [N,D]
+        Output of the model's layer, averaged over positions with `VideoModel.pool`, flattened without.
+    """
 
     logits: Tensor
     features: Tensor
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class VideoModel:
-    """A video classifier and the layer it is explained at; the network is left exactly as it was found.
+    """A video classifier, how it is called, and the layer it is explained at; the network is left as it was found.
 
-    Methods take uint8 frames [N,T,H,W,3] and never hold more than ``batch_size`` clips on the device. They
-    raise ModelError on a wrong shape or dtype, an unknown layer, or an output that is not finite.
+    Only the network is needed. Where ``layer`` or ``grid`` is left out, the network is run on one clip of noise in
+    both layouts and on the sizes of `input_search.GRIDS` until it gives logits; the layer is then the last vector or
+    map before its head. What is given is kept. Mean and standard deviation cannot be found out: give those that the
+    network was trained with.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Takes one float tensor and gives logits [N,K], alone, in a tuple or dict, or as ``.logits``.
+    layer : str, optional
+        Dotted name of the layer whose output is the feature.
+    mean, std : 3 floats
+        Of RGB in 0 to 1; the input is (frames / 255 − mean) / std.
+    layout : {"BCTHW", "BTCHW"}, optional
+        Axes of the network's input; BCTHW where layer and grid are given.
+    grid : (T, H, W), optional
+        Size of the network's input: frames, pixels high, pixels wide.
+    classes : tuple of str
+        Names in the order of the logits; empty for none.
+    pool : bool
+        Average the layer's map over its positions; False flattens it.
+    channel_axis : int, optional
+        Of the layer's output; by default 2 for tokens [N,S,D] and 1 for maps [N,C,…].
+    stride : int
+        Frames of a video from one frame of the input to the next.
+    geometry : Geometry, optional
+        Resize and crop of videos; by default to 128/112·H × 171/112·W, then the centre H×W.
+    channels_last : bool
+        Memory order of the input: faster, but a network that uses ``.view`` raises an error.
+    batch_size : int
+        Clips that go through the network at once; bounds memory, not the result.
+    name : str
+        For reports.
+
+    Raises
+    ------
+    ModelError
+        An unknown layer, a field out of range, or a network that runs on no candidate. Methods raise it on clips of
+        another size or type, and on outputs that are not finite logits.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2))
+    >>> model = VideoModel(net, classes=("sit", "walk"))
+    >>> model
+    VideoModel(net, layer='1', grid=(16, 112, 112), layout='BCTHW', classes=2)
+    >>> model(np.zeros((16, 112, 112, 3), np.uint8)).shape
+    torch.Size([1, 2])
     """
 
     net: nn.Module
-    layer: str  # dotted name of the layer whose output is the feature
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)  # of RGB in 0–1
-    std: tuple[float, float, float] = (0.25, 0.25, 0.25)  # of RGB in 0–1
-    layout: Literal["BCTHW", "BTCHW"] = "BCTHW"  # the axes the network takes
-    grid: tuple[int, int, int] = (16, 112, 112)  # T, H, W of the network's input
-    classes: tuple[str, ...] = ()  # names in the order of the logits; empty: unnamed
-    pool: bool = True  # average a map over its positions; False: flatten it
-    channel_axis: int | None = None  # of the layer's output; None: 2 for tokens [N,S,D], 1 for maps [N,C,…]
-    stride: int = 1  # frames of a video from one frame of the input to the next
-    geometry: Geometry | None = None  # videos to H×W; None: resize to 128/112·H × 171/112·W, crop the centre
-    channels_last: bool = False  # memory order of the input: faster, but networks that use .view refuse it
-    batch_size: int = 16  # clips at once; bounds memory, not the result
+    _: KW_ONLY
+    layer: str = FIND
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    layout: Layout = FIND
+    grid: tuple[int, int, int] = FIND
+    classes: tuple[str, ...] = ()
+    pool: bool = True
+    channel_axis: int | None = None
+    stride: int = 1
+    geometry: Geometry | None = None
+    channels_last: bool = False
+    batch_size: int = 16
     name: str = "net"
 
     def __post_init__(self) -> None:
-        """Check the fields once, before any work is done."""
-        find_layer(self.net, self.layer)
-        if self.layout not in ("BCTHW", "BTCHW"):
+        """Find what was not given, and check the fields once, before any work is done."""
+        if self.layout not in (FIND, *LAYOUTS):
             raise ModelError(f"expected layout BCTHW or BTCHW, got {self.layout!r}; choose one of the two")
+        if self.layer is not FIND:
+            find_layer(self.net, self.layer)
+        if self.layer is FIND or self.grid is FIND:
+            self._find()
+        elif self.layout is FIND:
+            object.__setattr__(self, "layout", "BCTHW")
         if len(self.grid) != 3 or min(self.grid) < 1 or min(self.batch_size, self.stride) < 1:
             raise ModelError(
                 f"expected grid (T, H, W), batch_size and stride of 1 or more, got {self.grid}, "
@@ -83,9 +146,120 @@ class VideoModel:
                 "set one to the other"
             )
 
+    def _find(self) -> None:
+        """Set layer, layout and grid where they were not given."""
+        if self.grid is not FIND:
+            grids: tuple[tuple[int, int, int], ...] = (self.grid,)
+        elif self.geometry is not None:
+            height, width = self.geometry.crop
+            grids = tuple((frames, height, width) for frames in dict.fromkeys(t for t, _, _ in GRIDS))
+        else:
+            grids = GRIDS
+        found = find_input(
+            self.net, layer=self.layer, layout=self.layout, grids=grids, classes=len(self.classes) or None
+        )
+        for name in ("layer", "layout", "grid"):
+            object.__setattr__(self, name, getattr(found, name))
+
     def __repr__(self) -> str:
-        """Name, layer and grid."""
-        return f"VideoModel({self.name}, layer={self.layer!r}, grid={self.grid}, classes={len(self.classes)})"
+        """Name, layer and input."""
+        return (
+            f"VideoModel({self.name}, layer={self.layer!r}, grid={self.grid}, layout={self.layout!r}, "
+            f"classes={len(self.classes)})"
+        )
+
+    def __call__(self, clips: ClipsLike) -> Tensor:
+        """Logits of clips.
+
+        Parameters
+        ----------
+        clips : Clip, uint8 frames [T,H,W,3] or [N,T,H,W,3], or a sequence of clips
+
+        Returns
+        -------
+        float32 tensor [N,K]
+            On the network's device.
+
+        Raises
+        ------
+        ModelError
+            Float tensors, whose normalisation would be applied twice, and frames of another size than ``grid``.
+
+        Examples
+        --------
+        >>> import voxplain as vx
+        >>> model = vx.load_model("planted")
+        >>> model(np.zeros((2, *model.grid, 3), np.uint8)).shape
+        torch.Size([2, 7])
+        """
+        return self.logits(clips)
+
+    def predict(self, clip: ClipLike) -> Prediction:
+        """Classes of one clip and their probabilities, best first.
+
+        Parameters
+        ----------
+        clip : Clip or uint8 frames [T,H,W,3]
+
+        Returns
+        -------
+        Prediction
+            Printed as a table.
+
+        Raises
+        ------
+        ModelError
+            More than one clip, or a clip that the model cannot take.
+
+        Examples
+        --------
+        >>> import voxplain as vx
+        >>> model = vx.load_model("planted")
+        >>> len(model.predict(np.zeros((*model.grid, 3), np.uint8)))
+        7
+        """
+        frames = as_frames(clip, grid=self.grid)
+        if len(frames) != 1:
+            raise ModelError(f"expected one clip, got {len(frames)}; call predict for each, or the model for logits")
+        return Prediction.from_logits(self.logits(frames)[0], self.classes)
+
+    def read(self, path: str | os.PathLike[str], *, sampler: Sampler | None = None) -> Clip:
+        """The clip of a video that the model classifies: its reader's frames, resized and cropped to the grid.
+
+        Parameters
+        ----------
+        path : str or path
+            Video file, folder of pictures or `.npy` array.
+        sampler : Sampler, optional
+            Which frames; by default the middle ones.
+
+        Returns
+        -------
+        Clip
+
+        Raises
+        ------
+        VideoError
+            A video that cannot be read.
+        """
+        return self.reader(sampler)(path)
+
+    def to(self, device: str | torch.device) -> "VideoModel":
+        """Move the network to a device, as `torch.nn.Module.to` does, and return the model itself.
+
+        Raises
+        ------
+        ModelError
+            A device that this machine does not have.
+
+        Examples
+        --------
+        >>> import voxplain as vx
+        >>> vx.load_model("planted").to("cpu").device
+        device(type='cpu')
+        """
+        move(self.net, device)
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -125,19 +299,9 @@ class VideoModel:
         near = difflib.get_close_matches(target, self.classes, n=3, cutoff=0.4) or self.classes[:5]
         raise ModelError(f"expected a class of the network, got {target!r}; did you mean {', '.join(near)}?")
 
-    def _refuse_wrong(self, frames: Frames) -> None:
-        t, h, w = self.grid
-        is_array = isinstance(frames, np.ndarray | Tensor)
-        got = f"{frames.dtype} {tuple(frames.shape)}" if is_array else type(frames).__name__
-        if not got.removeprefix("torch.").startswith("uint8 ") or tuple(frames.shape[1:]) != (t, h, w, 3):
-            raise ModelError(
-                f"expected frames as uint8 [N,{t},{h},{w},3], got {got}; read clips with the model's own "
-                "reader and stack their frames"
-            )
-
     def prepare(self, frames: Frames) -> Tensor:
         """Frames uint8 [N,T,H,W,3] to the network's normalised input, float in the type of its weights."""
-        self._refuse_wrong(frames)
+        frames = as_frames(frames, grid=self.grid)
         if isinstance(frames, np.ndarray):
             # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
             frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
@@ -183,51 +347,56 @@ class VideoModel:
                 f"expected finite logits, got NaN or infinity from {self.name}; check the weights and the input range"
             )
 
-    def _batches(self, frames: Frames) -> Iterator[Frames]:
-        self._refuse_wrong(frames)
-        _refuse_none(frames)
+    def _frames(self, clips: ClipsLike) -> Frames:
+        """Frames uint8 [N,T,H,W,3] of at least one clip."""
+        frames = as_frames(clips, grid=self.grid)
+        if not len(frames):
+            raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
+        return frames
+
+    def _batches(self, clips: ClipsLike) -> Iterator[Frames]:
+        frames = self._frames(clips)
         return (frames[i : i + self.batch_size] for i in range(0, len(frames), self.batch_size))
 
     # Not inference mode: its tensors, also those that a network caches, can take part in no later gradient.
     @torch.no_grad()
-    def outputs(self, frames: Frames) -> ModelOutput:
+    def outputs(self, clips: ClipsLike) -> ModelOutput:
         """Logits and features of clips in one pass."""
         with evaluation_mode(self.net):
             passes = [
                 (z.float(), pool_features(a.float(), self.pool, self.channel_axis))
-                for z, a in (self._forward(self.prepare(part)) for part in self._batches(frames))
+                for z, a in (self._forward(self.prepare(part)) for part in self._batches(clips))
             ]
         return ModelOutput(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
 
-    def logits(self, frames: Frames) -> Tensor:
+    def logits(self, clips: ClipsLike) -> Tensor:
         """Logits float32 [N,K]."""
-        return self.outputs(frames).logits
+        return self.outputs(clips).logits
 
-    def embed(self, frames: Frames) -> Tensor:
+    def embed(self, clips: ClipsLike) -> Tensor:
         """Features at the layer, float32 [N,D]."""
-        return self.outputs(frames).features
+        return self.outputs(clips).features
 
-    def gradient(self, frames: Frames, target: str | int, *, objective: Objective = "log_odds") -> Tensor:
+    def gradient(self, clips: ClipsLike, target: str | int, *, objective: Objective = "log_odds") -> Tensor:
         """Gradient of the objective with respect to the layer, float32 [N,D].
 
         For a pooled map it is the derivative along a change that is the same at every position: the sum of
         the map's gradient over positions. Objectives: the entries of OBJECTIVES.
         """
         y = self.class_index(target)
-        _refuse_objective(objective)
+        _check_objective(objective)
         with evaluation_mode(self.net), torch.inference_mode(False), torch.no_grad():
-            return torch.cat([self._derive(part, y, OBJECTIVES[objective])[2] for part in self._batches(frames)])
+            return torch.cat([self._derive(part, y, OBJECTIVES[objective])[2] for part in self._batches(clips)])
 
     def outputs_and_gradient(
-        self, frames: Frames, target: int | None = None, *, objective: Objective = "log_odds"
+        self, clips: ClipsLike, target: int | None = None, *, objective: Objective = "log_odds"
     ) -> tuple[int, ModelOutput, Tensor]:
-        """(class, what `see` gives, what `gradient` gives for the class) in one pass of one batch.
+        """(class, what `outputs` gives, what `gradient` gives for the class) in one pass of one batch.
 
         Without a ``target`` the class is the one with the first clip's greatest logit.
         """
-        _refuse_objective(objective)
-        self._refuse_wrong(frames)
-        _refuse_none(frames)
+        _check_objective(objective)
+        frames = self._frames(clips)
         with evaluation_mode(self.net), torch.inference_mode(False), torch.no_grad():
             return self._derive(frames, target, OBJECTIVES[objective])
 
@@ -252,16 +421,44 @@ class VideoModel:
         return y, ModelOutput(z.detach().float(), pool_features(seen, self.pool, self.channel_axis)), summed
 
 
-def _refuse_none(frames: Frames) -> None:
-    if not len(frames):
-        raise ModelError("expected at least one clip, got none; pass frames [N,T,H,W,3] with N ≥ 1")
-
-
-def _refuse_objective(objective: str) -> None:
+def _check_objective(objective: str) -> None:
     if objective not in OBJECTIVES:
         raise ModelError(f"expected an objective of {', '.join(OBJECTIVES)}, got {objective!r}; choose one")
 
 
-def stack(clips: Sequence[Any]) -> np.ndarray:
-    """The frames of clips of one shape as uint8 [N,T,H,W,3]."""
-    return np.stack([clip.frames for clip in clips])
+def move(net: nn.Module, device: str | torch.device) -> nn.Module:
+    """Move a network to a device. Raises ModelError where this machine does not have it."""
+    try:
+        return net.to(device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"expected a device of this machine, got {str(device)!r}: {first}; try 'cpu'") from error
+
+
+def as_model(model_or_net: VideoModel | nn.Module, clips: ClipsLike | None = None) -> VideoModel:
+    """A `VideoModel` as it is; a bare network wrapped as ``VideoModel(net)`` would.
+
+    Parameters
+    ----------
+    model_or_net : VideoModel or nn.Module
+    clips : whatever `as_frames` accepts, optional
+        What is to be explained: a bare network is then tried on the size of these clips alone.
+
+    Returns
+    -------
+    VideoModel
+
+    Raises
+    ------
+    ModelError
+        Something else, or a network that does not run.
+    """
+    if isinstance(model_or_net, VideoModel):
+        return model_or_net
+    if not isinstance(model_or_net, nn.Module):
+        raise ModelError(f"expected a VideoModel or a torch.nn.Module, got {type(model_or_net).__name__}; wrap it")
+    if clips is None:
+        return VideoModel(model_or_net)
+    frames = as_frames(clips)
+    t, h, w = frames.shape[1:4]
+    return VideoModel(model_or_net, grid=(t, h, w))
