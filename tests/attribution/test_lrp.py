@@ -34,9 +34,9 @@ RULES = {
     "alpha_beta": LRP("alpha_beta"),
     "alpha_beta_mild": LRP("alpha_beta", alpha=1.5, beta=0.5, head="same"),
     "z_plus": LRP("z_plus"),
-    "flat": LRP("composite", epsilon=1e-6),
-    "w_square": LRP("composite", epsilon=1e-6, input_rule="w_square"),
-    "z_box": LRP("composite", epsilon=1e-6, input_rule="z_box"),
+    "flat": LRP(epsilon=1e-6),
+    "w_square": LRP(epsilon=1e-6, input_rule="w_square"),
+    "z_box": LRP(epsilon=1e-6, input_rule="z_box"),
     "passed": LRP("z_plus", batch_norm="pass"),
 }
 
@@ -71,7 +71,7 @@ def test_relevance_is_conserved_without_bias(method: LRP, build: Callable[[], nn
 def test_the_large_networks_conserve_too(name: str) -> None:
     torch.manual_seed(0)
     model = model_of(set_running_statistics(build_net(name, 3)), NETS[name].feature_layer, (8, 32, 32))
-    found = LRP("composite", input_rule="z_box")(model, clips_of(1, model.grid)[0], 1)
+    found = LRP(input_rule="z_box")(model, clips_of(1, model.grid)[0], 1)
     assert abs(found.details["conservation_gap"]) < 1e-4
 
 
@@ -146,9 +146,9 @@ def _by_hand(net: Plain, x: torch.Tensor, target: int, first: str, conv: str, de
         (LRP("gamma", gamma=0.4), "gamma", "gamma", "gamma"),
         (LRP("alpha_beta"), "alpha_beta", "alpha_beta", "alpha_beta"),
         (LRP("z_plus"), "z_plus", "z_plus", "z_plus"),
-        (LRP("composite", epsilon=0.1), "flat", "z_plus", "epsilon"),
-        (LRP("composite", epsilon=0.1, input_rule="w_square"), "w_square", "z_plus", "epsilon"),
-        (LRP("composite", epsilon=0.1, input_rule="z_box"), "z_box", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1), "flat", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1, input_rule="w_square"), "w_square", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1, input_rule="z_box"), "z_box", "z_plus", "epsilon"),
     ],
     ids=lambda v: f"{v.rule}-{v.input_rule}" if isinstance(v, LRP) else "",
 )

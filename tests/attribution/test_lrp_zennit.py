@@ -59,11 +59,11 @@ def _first(rule: Any) -> Any:
         (LRP("z_plus", head="same", batch_norm="pass"), lambda: _same(rules.ZPlus(**EXACT), merge=False)),
         (LRP("gamma", head="same"), lambda: _same(rules.Gamma(0.25, **EXACT))),
         (LRP("alpha_beta", head="same"), lambda: _same(rules.AlphaBeta(2, 1, **EXACT))),
-        (LRP("composite", epsilon=1e-9), lambda: _first(rules.Flat(**EXACT))),
-        (LRP("composite", epsilon=1e-9, input_rule="z_box"), lambda: _first(rules.ZBox(-2.0, 2.0, **EXACT))),
+        (LRP(epsilon=1e-9), lambda: _first(rules.Flat(**EXACT))),
+        (LRP(epsilon=1e-9, input_rule="z_box"), lambda: _first(rules.ZBox(-2.0, 2.0, **EXACT))),
         # zennit squares the bias too, which Montavon et al. leave out.
         (
-            LRP("composite", epsilon=1e-9, input_rule="w_square"),
+            LRP(epsilon=1e-9, input_rule="w_square"),
             lambda: _first(rules.WSquare(**EXACT, zero_params=["bias"])),
         ),
     ],

@@ -6,8 +6,8 @@ from math import comb, factorial
 import numpy as np
 import pytest
 import torch
-from region_clips import FOUR, SIX, Quadrants, make_clips, make_model
 
+from region_clips import FOUR, SIX, Quadrants, make_clips, make_model
 from small_nets import ConvNet
 from voxplain.attribution import LIME, KernelSHAP
 from voxplain.attribution.passes import base_input, to_input

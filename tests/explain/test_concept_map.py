@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from region_clips import make_clips, make_model
 
+from region_clips import make_clips, make_model
 from small_nets import GRID, ConvNet
 from voxplain.attribution.passes import base_input, scores, to_input
 from voxplain.concepts.cav import CAVs

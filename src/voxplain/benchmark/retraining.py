@@ -12,11 +12,10 @@ import numpy as np
 from torch import nn
 
 from voxplain.attribution import AttributionMethod
-from voxplain.attribution.record import Target
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
 from voxplain.metrics import Retrain
-from voxplain.model import VideoModel, stack
+from voxplain.model import Target, VideoModel, stack
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import Store, content_hash, key

@@ -14,8 +14,8 @@ from voxplain.attribution import AttributionMethod
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
 from voxplain.metrics import MetricValue, join_in_time
-from voxplain.metrics.cost import counted
 from voxplain.model import VideoModel
+from voxplain.model.cost import counted
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import Store, content_hash, key

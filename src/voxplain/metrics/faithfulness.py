@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
 from voxplain.metrics.masked_scores import masked_scores
 from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.curves import Curve, curve, mirrored, unit_steps
 from voxplain.errors import DataError
 from voxplain.metrics.masked_scores import masked_scores

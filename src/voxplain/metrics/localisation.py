@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import ndimage
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
 from voxplain.metrics.record import MetricValue, Needs
 from voxplain.metrics.units import smoothed

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution, AttributionMethod, Target
+from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.call import AttributionMethod
 from voxplain.errors import DataError
-from voxplain.model import VideoModel
+from voxplain.model import Target, VideoModel
 from voxplain.statistics import bootstrap_interval
 from voxplain.video import Clip
 

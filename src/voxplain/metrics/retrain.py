@@ -12,7 +12,7 @@ from typing import ClassVar, overload
 import numpy as np
 from torch import nn
 
-from voxplain.attribution.record import AttributionMethod
+from voxplain.attribution.call import AttributionMethod
 from voxplain.errors import DataError
 from voxplain.metrics.record import Needs
 from voxplain.metrics.units import Importance, Unit, ranked_units

@@ -9,14 +9,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.controls.controls import CentrePrior, MotionEnergy
+from voxplain.attribution.call import AttributionMethod
+from voxplain.attribution.controls.centre_prior import CentrePrior
+from voxplain.attribution.controls.motion_energy import MotionEnergy
 from voxplain.attribution.passes import scores, to_input
-from voxplain.attribution.record import AttributionMethod, Target
 from voxplain.errors import DataError
 from voxplain.metrics.randomise import copied, redraw, weight_layers
 from voxplain.metrics.record import MetricValue, Needs, clip_rng
 from voxplain.metrics.similarity import Similarity, similarity
-from voxplain.model import Objective, VideoModel, stack
+from voxplain.model import Objective, Target, VideoModel, stack
 from voxplain.video import Clip
 
 __all__ = ["ControlAgreement", "FrameChange", "LabelRandomisation", "ParameterRandomisation"]

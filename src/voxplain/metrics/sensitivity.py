@@ -10,12 +10,13 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
+from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.call import AttributionMethod
 from voxplain.attribution.passes import scores, to_input
-from voxplain.attribution.record import Attribution, AttributionMethod, Target
 from voxplain.errors import DataError
 from voxplain.metrics.masked_scores import masked_scores
 from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
-from voxplain.model import Objective, VideoModel
+from voxplain.model import Objective, Target, VideoModel
 from voxplain.video import Clip
 
 __all__ = ["Infidelity", "Sensitivity"]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 from skimage.metrics import structural_similarity
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.attribution.reduce import display
 from voxplain.errors import DataError
 from voxplain.statistics import spearman

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
 from voxplain.metrics.record import MetricValue, Needs
 from voxplain.video import Clip
