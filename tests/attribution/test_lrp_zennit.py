@@ -62,10 +62,7 @@ def _first(rule: Any) -> Any:
         (LRP(epsilon=1e-9), lambda: _first(rules.Flat(**EXACT))),
         (LRP(epsilon=1e-9, input_rule="z_box"), lambda: _first(rules.ZBox(-2.0, 2.0, **EXACT))),
         # zennit squares the bias too, which Montavon et al. leave out.
-        (
-            LRP(epsilon=1e-9, input_rule="w_square"),
-            lambda: _first(rules.WSquare(**EXACT, zero_params=["bias"])),
-        ),
+        (LRP(epsilon=1e-9, input_rule="w_square"), lambda: _first(rules.WSquare(**EXACT, zero_params=["bias"]))),
     ],
 )
 def test_equals_zennit(ours: LRP, theirs: Any) -> None:

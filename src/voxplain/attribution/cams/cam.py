@@ -47,7 +47,7 @@ class CAM:
     Examples
     --------
     >>> CAM()(model, clip).details["head"]
-    'fc'
+    'head'
     """
 
     layer: str | None = None
