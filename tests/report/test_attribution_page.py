@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_page import Page
+from voxplain.report.overlay import scaled
 
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError
 from voxplain.report import attribution_page, overlay, strip, write_attribution_report
-from voxplain.report.overlay import scaled
 from voxplain.video import Clip
 
 NAME = '"><script>alert(1)</script>.mp4'

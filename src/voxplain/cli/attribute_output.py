@@ -13,9 +13,9 @@ from rich.table import Table
 
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.cli.attribute import Format
-from voxplain.errors import DataError
 from voxplain.explain import to_original
-from voxplain.metrics import METRICS, MapMetric
+from voxplain.explain.attribution import map_metrics_by_name
+from voxplain.metrics import MapMetric
 from voxplain.model import VideoModel
 from voxplain.report import overlay, strip
 from voxplain.store import save_run, write_whole
@@ -27,12 +27,7 @@ __all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes"
 
 def map_metrics(names: str) -> dict[str, MapMetric]:
     """Metrics by name, joined by commas, that need a map only; empty for "none". Raises DataError for others."""
-    wanted = [] if names == "none" else [n.strip() for n in names.split(",") if n.strip()]
-    metrics = {n: make() for n, make in METRICS.items()}
-    known = [n for n, m in metrics.items() if getattr(m, "needs", None) == "map"]
-    if unknown := [n for n in wanted if n not in known]:
-        raise DataError(f"expected metrics among {', '.join(known)} or none, got {', '.join(unknown)}; choose others")
-    return {n: metrics[n] for n in wanted}
+    return {} if names == "none" else map_metrics_by_name(names)
 
 
 def target_classes(model: VideoModel, path: Path, target: str) -> list[int]:

@@ -22,7 +22,7 @@ from voxplain.store import content_hash
 from voxplain.version import __version__
 from voxplain.video import Clip, read_video
 
-__all__ = ["explain_clip", "methods_by_name"]
+__all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
 
 def explain_clip(
@@ -81,7 +81,7 @@ def explain_clip(
     """
     model = as_model(model)
     methods = dict(methods) if isinstance(methods, Mapping) else methods_by_name(methods)
-    metrics = dict(metrics) if isinstance(metrics, Mapping) else _metrics_by_name(() if metrics is None else metrics)
+    metrics = dict(metrics) if isinstance(metrics, Mapping) else map_metrics_by_name(() if metrics is None else metrics)
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
     sliding = _windows(model, video, overlap)
@@ -157,13 +157,14 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
     return {name: ATTRIBUTIONS[name]() for name in wanted}
 
 
-def _metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
+def mapmap_metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
     """Metrics of a single map with their defaults; DataError on another name."""
-    known = {name: make() for name, make in METRICS.items()}
-    fit = [name for name, metric in known.items() if getattr(metric, "needs", None) == "map"]
+    known = {name: m for name, m in ((n, make()) for n, make in METRICS.items()) if m.needs == "map"}
     wanted = _split(names)
-    if unknown := [n for n in wanted if n not in fit]:
-        raise DataError(f"expected metrics among {', '.join(fit)}, got {', '.join(map(str, unknown))}; choose others")
+    if unknown := [n for n in wanted if n not in known]:
+        raise DataError(
+            f"expected metrics among {', '.join(known)} or none, got {', '.join(map(str, unknown))}; choose others"
+        )
     return {name: known[name] for name in wanted}
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.attribution.reduce import display
 from voxplain.errors import DataError
 from voxplain.statistics import spearman

@@ -4,7 +4,7 @@ Letters: x an activation of the clip, x⁰ the same activation of the reference,
 Shrikumar, Greenside, Kundaje 2017 (arXiv 1704.02685); max pools as in Lundberg and Lee 2017 (arXiv 1705.07874).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.path import completeness_gaps
 from voxplain.attribution.passes import base_input, forward, recording
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.attribution.relevance.nodes import ROUTING, before, is_live, node_name
 from voxplain.attribution.relevance.operations import ACTIVATIONS, canonical, first_argument, plain_value, put_back
 from voxplain.attribution.relevance.relevance_pass import frozen, full_precision
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel, stack
-from voxplain.video import Clip
+from voxplain.model import stack
 
 __all__ = ["DeepLIFT"]
 
@@ -153,20 +152,36 @@ def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class DeepLIFT:
-    """m·Δx with m propagated from the target's logit: Δy/Δx at activations, weights at linear operations.
+    """DeepLIFT, rescale rule: m·Δx with multipliers m that run from the target's logit to the input.
 
-    *Summation to delta*: the signed values add up to the difference of the logits of clip and reference;
-    ``details["completeness_gap"]`` is how far they are from it, relative to it: rounding only.
+    The multipliers are Δy/Δx at activations and the weights at linear operations. The signed values add up to the
+    difference of the logits of clip and reference; ``details["completeness_gap"]`` is how far they are from it,
+    relative to it: rounding only. Raises ModelError for operations without a multiplier.
+
+    Parameters
+    ----------
+    baseline : str
+        The reference, an entry of `FILLS`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "signed", their sum, keeps what adds up.
+
+    References
+    ----------
+    Shrikumar, Greenside and Kundaje 2017, Learning important features through propagating activation differences, arXiv
+        1704.02685
+    Lundberg and Lee 2017, arXiv 1705.07874 (max pools)
+
+    Examples
+    --------
+    >>> DeepLIFT()(model, clip).shape
+    (8, 32, 32)
     """
 
-    baseline: str = "black"  # the reference, a fill of voxplain.perturb; as for integrated gradients
-    channels: Channels = "signed"  # the sum over colours keeps what adds up
+    baseline: str = "black"
+    channels: Channels = "signed"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "deep_lift", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("deep_lift")
+    def __call__(self, batch: Batch) -> Maps:
         reference = base_input(batch.model, stack(batch.clips), self.baseline)
         m, rise = multipliers(batch, reference)
         values = m * (batch.x - reference).float()
