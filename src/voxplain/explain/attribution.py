@@ -157,7 +157,7 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
     return {name: ATTRIBUTIONS[name]() for name in wanted}
 
 
-def mapmap_metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
+def map_metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
     """Metrics of a single map with their defaults; DataError on another name."""
     known = {name: m for name, m in ((n, make()) for n, make in METRICS.items()) if m.needs == "map"}
     wanted = _split(names)
