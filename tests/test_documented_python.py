@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ def folder(tmp_path: Path, small_set: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vx.ATTRIBUTIONS, "step", partial(vx.STEP, iterations=8))  # not minutes
     whole, own_net, discovery = python_of("README.md")
     names: dict[str, object] = {}
     exec(whole, names)

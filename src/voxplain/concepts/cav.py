@@ -1,6 +1,7 @@
-"""Concept activation vectors: the direction in feature space from random videos towards a concept.
+"""Concept activation vectors: the direction in feature space from unrelated videos towards a concept.
 
-Letters: K concepts, R random sets, n rows a set, D features; B pairs of a concept with a random set.
+Letters: K concepts, R random sets (draws of unrelated clips), n rows a set, D features; B pairs of a concept with a
+random set.
 """
 
 from collections.abc import Sequence
@@ -21,14 +22,26 @@ _BUDGET = 2**24  # float64 numbers in the largest array held at once: 128 MiB
 
 @dataclass(frozen=True)
 class CAVs:
-    """Unit vectors pointing towards K concepts, one per random set, with their held-out accuracy."""
+    """Unit vectors towards K concepts, one for each random set, with their held-out accuracy.
+
+    Parameters
+    ----------
+    vectors : float32 [K,R,D]
+        Of Euclidean length 1.
+    accuracy : float32 [K,R]
+        Balanced accuracy on held-out rows; chance 0.5.
+    layer : str
+        The layer whose features these are.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not belong together, or vectors of another length.
+    """
 
     vectors: NDArray[np.float32]
-    """float32 [K,R,D], Euclidean length 1."""
     accuracy: NDArray[np.float32]
-    """float32 [K,R], mean over both sides of the share of held-out rows on the right side; chance 0.5."""
     layer: str
-    """the layer whose features these are."""
 
     def __post_init__(self) -> None:
         """Check shapes and lengths."""
@@ -58,19 +71,53 @@ def fit_cavs(
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> CAVs:
-    """Fit one classifier for every concept against every random set; a CAV is its unit normal.
+    """Fit one linear classifier for every concept against every random set; a CAV is its unit normal.
 
-    `concepts`: features [n_k,D] of each concept; `negatives` [R,n,D]. For each pair both sides are shuffled
-    by the seed and, with `balance`, cut to the smaller count; the share `holdout` of each side is kept for
-    the accuracy and the vector comes from the rest, as in the reference. `scaled` divides the features of a
-    pair by one number, their root mean square distance from their mean, so that a penalty means the same at
-    every layer. Solved in float64 on `device` (default: where `negatives` lie; MPS has no float64, so the
-    CPU stands in).
+    Both sides of a pair are shuffled by the seed; a share of each is held out for the accuracy, and the vector is
+    fitted to the rest. Solved in float64.
 
-    Raises `DataError` for wrong shapes, fewer than 2 rows a side, values that are not finite, and for a
-    pair without a direction, because its features are all equal.
+    Parameters
+    ----------
+    concepts : sequence of [n_k,D]
+        Features of each concept.
+    negatives : [R,n,D]
+        Features of the random sets.
+    classifier : Classifier
+        An entry of `CLASSIFIERS`, or one with other parameters.
+    layer : str
+        The layer whose features these are.
+    holdout : float
+        Share of each side that is held out, above 0 and below 1.
+    balance : bool
+        Cut both sides to the smaller count.
+    scaled : bool
+        Divide the features of a pair by their root mean square distance from their mean, so that a penalty has the
+        same effect at every layer.
+    seed : int
+    device : torch.device or str, optional
+        By default that of ``negatives``; the CPU in place of MPS, which has no float64.
 
-    Reference: Kim et al., Interpretability beyond feature attribution: TCAV, ICML 2018.
+    Returns
+    -------
+    CAVs
+        Vectors [K,R,D].
+
+    Raises
+    ------
+    DataError
+        Wrong shapes, fewer than 2 rows on a side, values that are not finite, or a pair whose features are all equal.
+
+    References
+    ----------
+    Kim et al., Interpretability beyond feature attribution: TCAV, ICML 2018.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rows, unrelated = rng.normal(2, 1, (20, 8)), rng.normal(0, 1, (3, 20, 8))
+    >>> cavs = fit_cavs([torch.from_numpy(rows)], torch.from_numpy(unrelated), layer="pool")
+    >>> cavs.vectors.shape, bool(cavs.accuracy.mean() > 0.8)
+    ((1, 3, 8), True)
     """
     concepts, negatives = [torch.as_tensor(rows) for rows in concepts], torch.as_tensor(negatives)
     _check(concepts, negatives, holdout)
@@ -113,13 +160,39 @@ def relative_cavs(
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> CAVs:
-    """Fit every concept against the union of the other concepts: what sets it apart from them.
+    """Fit every concept against the union of the other concepts: the direction that distinguishes it from them.
 
-    `concepts`: features [n_k,D] of at least two concepts. In place of random sets, `repeats` samples of the
-    other concepts' rows, without replacement, each as large as the concept or as all others together if
-    those are fewer. Returns CAVs [K,repeats,D]; the other options and errors are those of `fit_cavs`.
+    In place of random sets, samples of the other concepts' rows without replacement, each as large as the concept, or
+    as all others together if those are fewer.
 
-    Reference: relative TCAV, Kim et al. 2018, section 3.6.
+    Parameters
+    ----------
+    concepts : sequence of [n_k,D]
+        Features of at least two concepts.
+    repeats : int
+        Samples of the other concepts.
+    classifier, layer, holdout, scaled, seed, device
+        As for `fit_cavs`.
+
+    Returns
+    -------
+    CAVs
+        Vectors [K,repeats,D].
+
+    Raises
+    ------
+    DataError
+        Fewer than two concepts, and what `fit_cavs` raises.
+
+    References
+    ----------
+    Relative TCAV: Kim et al., ICML 2018, section 3.6.
+
+    Examples
+    --------
+    >>> rows = torch.eye(2).repeat_interleave(6, 0) + 0.1 * torch.randn(12, 2, generator=torch.manual_seed(0))
+    >>> relative_cavs([rows[:6], rows[6:]], repeats=4, layer="pool").vectors.shape
+    (2, 4, 2)
     """
     concepts = [torch.as_tensor(rows) for rows in concepts]
     if len(concepts) < 2 or repeats < 1:
@@ -150,16 +223,36 @@ def relative_cavs(
 
 
 def cav_similarity(cavs: CAVs) -> NDArray[np.float64]:
-    """Cosine [K,K] between two concepts' CAVs against the same random set, mean over the sets."""
+    """Cosine between two concepts' CAVs against the same random set, mean over the sets.
+
+    Parameters
+    ----------
+    cavs : CAVs
+        Vectors [K,R,D].
+
+    Returns
+    -------
+    float64 [K,K]
+    """
     vectors = cavs.vectors.astype(np.float64)
     return np.einsum("ird,jrd->ij", vectors, vectors, optimize=True) / vectors.shape[1]
 
 
 def cav_alignment(cavs: CAVs) -> float:
-    """Mean cosine between CAVs of different concepts within a random set; NaN for a single concept.
+    """Mean cosine between CAVs of different concepts within a random set.
 
-    A warning light: near 0 the concepts have directions of their own; towards 1 all CAVs have learnt the
-    same thing, most likely what sets cropped and filled supervoxels apart from whole clips.
+    Near 0 the concepts have different directions. Towards 1 all CAVs are one direction, most likely the one between
+    cropped and filled supervoxels and whole clips.
+
+    Parameters
+    ----------
+    cavs : CAVs
+        Vectors [K,R,D].
+
+    Returns
+    -------
+    float
+        −1 to 1; NaN for a single concept.
     """
     similarity = cav_similarity(cavs)
     k = len(similarity)

@@ -36,15 +36,24 @@ class KMeans:
 
     Starts are compared in the first principal directions and the best ones finished in the full space: inertia as
     low as scikit-learn's or lower in a part of its time (`benchmarks/clustering.py`).
-    Reference: Lloyd 1982; Arthur and Vassilvitskii 2007. STCE uses 25 clusters of Euclidean distance.
+
+    Parameters
+    ----------
+    clusters : int
+        Clusters; STCE, 15 in its small setting.
+    inits : int
+        Starts; scikit-learn's classic default, which the reference code ran with.
+    directions : int
+        Principal directions in which starts are compared; as many as there are features, or more: all of them.
+
+    References
+    ----------
+    Lloyd 1982; Arthur and Vassilvitskii 2007. STCE uses 25 clusters of Euclidean distance.
     """
 
     clusters: int = 25
-    """clusters; STCE, 15 in its small setting."""
     inits: int = 10
-    """starts; scikit-learn's classic default, which the reference code ran with."""
     directions: int = 50
-    """principal directions in which starts are compared; as many as there are features, or more: all of them."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
@@ -57,15 +66,23 @@ class KMeans:
 class MiniBatchKMeans:
     """k-means on small batches: for tables too large for `KMeans`; the centre is the mean of the cluster.
 
-    Reference: Sculley 2010, Web-scale k-means clustering.
+    Parameters
+    ----------
+    clusters : int
+        Clusters; as in `KMeans`.
+    batch : int
+        Rows; scikit-learn's default.
+    inits : int
+        Starts; as in `KMeans`.
+
+    References
+    ----------
+    Sculley 2010, Web-scale k-means clustering.
     """
 
     clusters: int = 25
-    """clusters; as in `KMeans`."""
     batch: int = 1024
-    """rows; scikit-learn's default."""
     inits: int = 10
-    """starts; as in `KMeans`."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
@@ -85,13 +102,20 @@ class NMF:
     the mean of the rows that joined. Features below zero are first shifted up by their column's minimum, so
     use a layer after a ReLU where you can.
 
-    Reference: Lee and Seung 1999; as concepts, Zhang et al. 2021 (ICE) and Fel et al. 2023 (CRAFT).
+    Parameters
+    ----------
+    clusters : int
+        Parts; as in `KMeans`.
+    iterations : int
+        Coordinate-descent sweeps at most; twice scikit-learn's default.
+
+    References
+    ----------
+    Lee and Seung 1999; as concepts, Zhang et al. 2021 (ICE) and Fel et al. 2023 (CRAFT).
     """
 
     clusters: int = 25
-    """parts; as in `KMeans`."""
     iterations: int = 400
-    """coordinate-descent sweeps at most; twice scikit-learn's default."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""

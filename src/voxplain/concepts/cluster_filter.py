@@ -16,12 +16,17 @@ class ClusterFilter:
 
     References: clauses of the reference implementation of STCE (video) and of ACE, Ghorbani et al. 2019
     (image).
+
+    Parameters
+    ----------
+    clauses : tuple[tuple[float, float], ...]
+        (share of the searched clips, share of the members); STCE code.
+    min_members : int
+        Members; strictly more are needed; STCE code.
     """
 
     clauses: tuple[tuple[float, float], ...] = ((0.0, 0.4), (0.1, 0.1), (0.35, 0.08))
-    """(share of the searched clips, share of the members); STCE code."""
     min_members: int = 10
-    """members; strictly more are needed; STCE code."""
 
     def __call__(self, size: int, clips: int, searched: int) -> bool:
         """Whether a cluster of `size` members from `clips` of the `searched` clips is a concept."""

@@ -15,11 +15,17 @@ __all__ = ["DBSCAN", "AffinityPropagation", "Agglomerative", "MeanShift", "Spect
 class Agglomerative:
     """Ward's bottom-up clustering; the centre is the medoid. Memory grows with N².
 
-    Reference: Ward 1963.
+    Parameters
+    ----------
+    clusters : int
+        Clusters; as in `KMeans`.
+
+    References
+    ----------
+    Ward 1963.
     """
 
     clusters: int = 25
-    """clusters; as in `KMeans`."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
@@ -37,16 +43,24 @@ class AffinityPropagation:
     """Affinity propagation: finds the number of clusters itself; the centre is the exemplar.
 
     Memory grows with N².
-    Reference: Frey and Dueck 2007.
+
+    Parameters
+    ----------
+    damping : float
+        Between 0.5 and 1; high, because the default 0.5 often oscillates.
+    iterations : int
+        Rounds at most.
+
+    References
+    ----------
+    Frey and Dueck 2007.
     """
 
     damping: float = 0.9
-    """between 0.5 and 1; high, because the default 0.5 often oscillates."""
     iterations: int = 1000
-    """rounds at most."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
-        """Cluster; see the module for shapes; `DataError` where the messages do not raise_if_missing."""
+        """Cluster; see the module for shapes; `DataError` where the messages do not converge."""
         import sklearn.cluster
 
         if count_distinct(values, 2) == 1:
@@ -56,7 +70,7 @@ class AffinityPropagation:
             found = method.fit(values)
         if (found.labels_ < 0).any():
             raise DataError(
-                f"affinity propagation should raise_if_missing within {self.iterations} rounds but did not: "
+                f"affinity propagation should converge within {self.iterations} rounds but did not: "
                 f"raise damping ({self.damping}) or iterations, or use k-means"
             )
         return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
@@ -66,13 +80,20 @@ class AffinityPropagation:
 class MeanShift:
     """Mean shift: finds the number of clusters itself; the centre is the density's mode.
 
-    Reference: Comaniciu and Meer 2002.
+    Parameters
+    ----------
+    bandwidth : float, optional
+        In feature units; None estimates it from the distances of up to 500 rows.
+    quantile : float
+        Of those distances; smaller gives more clusters.
+
+    References
+    ----------
+    Comaniciu and Meer 2002.
     """
 
     bandwidth: float | None = None
-    """in feature units; None estimates it from the distances of up to 500 rows."""
     quantile: float = 0.1
-    """of those distances; smaller gives more clusters."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
@@ -94,13 +115,22 @@ class MeanShift:
 class Spectral:
     """Spectral clustering of the nearest-neighbour graph; the centre is the medoid.
 
-    At most half as many clusters as rows. Reference: von Luxburg 2007.
+    At most half as many clusters as rows.
+
+    Parameters
+    ----------
+    clusters : int
+        Clusters; as in `KMeans`.
+    neighbours : int
+        Rows joined to each row; scikit-learn's default.
+
+    References
+    ----------
+    von Luxburg 2007.
     """
 
     clusters: int = 25
-    """clusters; as in `KMeans`."""
     neighbours: int = 10
-    """rows joined to each row; scikit-learn's default."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""
@@ -121,13 +151,21 @@ class DBSCAN:
     """Density clustering: finds the number of clusters itself and leaves sparse rows out.
 
     The centre is the medoid.
-    Reference: Ester et al. 1996.
+
+    Parameters
+    ----------
+    radius : float, optional
+        In feature units; None takes the median distance of a row to its `neighbours`-th neighbour.
+    neighbours : int
+        Rows within the radius, the row included, that make it a core row; scikit-learn's default.
+
+    References
+    ----------
+    Ester et al. 1996.
     """
 
     radius: float | None = None
-    """in feature units; None takes the median distance of a row to its `neighbours`-th neighbour."""
     neighbours: int = 5
-    """rows within the radius, the row included, that make it a core row; scikit-learn's default."""
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
         """Cluster; see the module for shapes."""

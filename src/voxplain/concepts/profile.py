@@ -1,4 +1,4 @@
-"""Concept profiles: how far each input lies along each concept's direction."""
+"""Concept profiles: the component of each input's features along each concept's direction."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,13 +10,36 @@ __all__ = ["concept_profile", "profile_similarity"]
 
 
 def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
-    """Inner products float32 [N,K,R] of N inputs' features [N,D] with the unit CAVs, in feature units.
+    """Inner products of inputs' features with the unit CAVs.
 
-    `profile.mean(axis=2)` gives one number an input and concept, as the reference's averaged profile. The
-    features must come from the CAVs' layer. Values of different concepts compare only roughly, for a CAV
-    has no origin: compare inputs within a concept.
+    A CAV has no origin, so values compare inputs within one concept, and concepts only roughly.
 
-    Reference: the STCE code; concept bottleneck by CAVs, Yuksekgonul et al. 2023.
+    Parameters
+    ----------
+    features : [N,D]
+        Of the CAVs' layer.
+    cavs : CAVs
+        Vectors [K,R,D].
+
+    Returns
+    -------
+    float32 [N,K,R]
+        In feature units; the mean over axis 2 is the reference code's averaged profile.
+
+    Raises
+    ------
+    DataError
+        Another number of features.
+
+    References
+    ----------
+    Code of STCE (Ji, Wang and Kato, CVPR 2023); Yuksekgonul et al., Post-hoc concept bottleneck models, ICLR 2023.
+
+    Examples
+    --------
+    >>> cavs = CAVs(np.eye(2, 3, dtype=np.float32)[:, None], np.ones((2, 1), np.float32), "pool")
+    >>> concept_profile([[3, 4, 5]], cavs)[0, :, 0].tolist()
+    [3.0, 4.0]
     """
     values = np.asarray(features, dtype=np.float32)
     if values.ndim != 2 or values.shape[1] != cavs.vectors.shape[2]:
@@ -27,9 +50,26 @@ def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
 
 
 def profile_similarity(profile: ArrayLike) -> NDArray[np.float64]:
-    """Cosine [N,N] between the profiles of N inputs, [N,K] or [N,K,R], over all their concepts and sets.
+    """Cosine between the profiles of inputs, over all concepts and random sets.
 
-    A profile of zeros is similar to nothing: 0.
+    Parameters
+    ----------
+    profile : [N,K] or [N,K,R]
+
+    Returns
+    -------
+    float64 [N,N]
+        0 for a profile of zeros.
+
+    Raises
+    ------
+    DataError
+        Another number of axes.
+
+    Examples
+    --------
+    >>> profile_similarity([[1, 0], [2, 0], [0, 0]]).tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
     values = np.asarray(profile, dtype=np.float64)
     if values.ndim not in (2, 3):

@@ -1,4 +1,4 @@
-"""Looks at a network before it is explained: its layers, which to choose, what is wrong."""
+"""Checks of a network before it is explained: its layers, which to choose, and what commonly goes wrong."""
 
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.doctor.examine import examine

@@ -1,4 +1,4 @@
-"""What commonly makes explanations wrong: each check yields sentences that say what is so and what to do."""
+"""What commonly makes explanations wrong: each check yields sentences with a finding and what to do about it."""
 
 from collections.abc import Iterator
 from dataclasses import replace

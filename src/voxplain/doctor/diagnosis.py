@@ -1,4 +1,4 @@
-"""`Diagnosis`: what the doctor found, and its page of plain text."""
+"""`Diagnosis`: the layers of a network, two suggested ones and warnings, and their plain text."""
 
 import textwrap
 from dataclasses import dataclass
@@ -8,24 +8,51 @@ __all__ = ["Diagnosis", "LayerRow"]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One module of the network."""
+    """One module of the network.
 
-    name: str  # dotted
+    Parameters
+    ----------
+    name : str
+        Dotted.
+    type : str
+        Its class.
+    shape : tuple of int
+        Of its last output; empty when it did not run or gave no tensor.
+    parameters : int
+        Weights, with those of its children.
+    calls : int
+        In one forward pass.
+    """
+
+    name: str
     type: str
-    shape: tuple[int, ...]  # of its output (the last call's); () when it did not run or gave no tensor
-    parameters: int  # with those of its children
-    calls: int  # in one forward pass
+    shape: tuple[int, ...]
+    parameters: int
+    calls: int
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `examine` found; ``warnings`` are sentences that say what is wrong and what to do."""
+    """What `examine` found.
+
+    Parameters
+    ----------
+    layers : tuple of LayerRow
+    feature_layer : str or None
+        Suggested for concepts: the last vector or map before the head.
+    cam_layer : str or None
+        Suggested for CAMs: the last map with time and space.
+    warnings : tuple of str
+        Sentences with what is wrong and what to do.
+    logits : tuple of int
+        Shape of the network's output.
+    """
 
     layers: tuple[LayerRow, ...]
-    feature_layer: str | None  # suggested: the last vector before the head
-    cam_layer: str | None  # suggested: the last map with time and space
+    feature_layer: str | None
+    cam_layer: str | None
     warnings: tuple[str, ...]
-    logits: tuple[int, ...]  # shape of the network's output
+    logits: tuple[int, ...]
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""

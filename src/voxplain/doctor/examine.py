@@ -19,10 +19,9 @@ from voxplain.doctor.checks import (
 )
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel
+from voxplain.model import ClipsLike, VideoModel, as_frames
 from voxplain.model.layer_choice import suggest_cam_layer, suggest_feature_layer
 from voxplain.model.trace import Trace, trace
-from voxplain.video import Clip
 
 __all__ = ["examine"]
 
@@ -32,13 +31,36 @@ def examine(
     *,
     grid: tuple[int, int, int] | None = None,
     layout: Literal["BCTHW", "BTCHW"] | None = None,
-    sample: Clip | np.ndarray | None = None,
+    sample: ClipsLike | None = None,
 ) -> Diagnosis:
     """Run a network on a few clips, list its layers, suggest two, and warn of what commonly goes wrong.
 
-    ``grid`` (T, H, W) and ``layout`` default to the model's, or to 16×112×112 and BCTHW for a bare network.
-    ``sample`` is a clip of real video (or uint8 [T,H,W,3] or [N,T,H,W,3]); without one, coloured noise is
-    used. The network is left as it was found. Raises ModelError when it does not run on such input.
+    Parameters
+    ----------
+    model_or_net : VideoModel or nn.Module
+        Left as it was found.
+    grid : (T, H, W), optional
+        By default the model's, or 16×112×112 for a bare network.
+    layout : {"BCTHW", "BTCHW"}, optional
+        By default the model's, or BCTHW.
+    sample : Clip or uint8 frames [T,H,W,3] or [N,T,H,W,3], optional
+        Real video; by default coloured noise.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    ModelError
+        A network that does not run on such input.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2))
+    >>> found = examine(net.eval(), grid=(8, 16, 16))
+    >>> found.feature_layer, found.cam_layer, found.logits
+    ('1', '0', (3, 2))
     """
     model = _as_model(model_or_net, grid, layout)
     frames = _frames(model, sample)
@@ -70,17 +92,15 @@ def _as_model(
     return VideoModel(net=given, layer=layer, grid=grid or (16, 112, 112), layout=layout or "BCTHW")
 
 
-def _frames(model: VideoModel, sample: Clip | np.ndarray | None) -> np.ndarray:
+def _frames(model: VideoModel, sample: ClipsLike | None) -> np.ndarray:
     """Three clips or more, uint8 [N,T,H,W,3], the sample's first; the rest is coloured noise in blocks."""
     t, h, w = model.grid
     coarse = np.random.default_rng(0).integers(0, 256, (3, t, -(-h // 8), -(-w // 8), 3), dtype=np.uint8)
     noise = coarse.repeat(8, axis=2).repeat(8, axis=3)[:, :, :h, :w]
     if sample is None:
         return noise
-    real = sample.frames if isinstance(sample, Clip) else np.asarray(sample)
-    real = real[None] if real.ndim == 4 else real
-    model.prepare(real[:1])  # raises where the shape is wrong
-    return np.concatenate([real[:2], noise[:2]])
+    real = as_frames(sample, grid=model.grid)
+    return np.concatenate([np.asarray(real[:2]), noise[:2]])
 
 
 def _run(model: VideoModel, frames: np.ndarray) -> Trace:

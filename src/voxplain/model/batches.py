@@ -10,7 +10,18 @@ __all__ = ["logits_of"]
 
 
 def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
-    """Logits float32 [n,C] of clips made on the fly, ``batch_size`` at a time."""
+    """Logits of clips that are made one by one.
+
+    Parameters
+    ----------
+    model : VideoModel
+    pictures : iterator of uint8 [T,H,W,3]
+        At most ``model.batch_size`` are held at a time.
+
+    Returns
+    -------
+    float32 [N,K]
+    """
     rows, batch = [], []
     for picture in pictures:
         batch.append(picture)

@@ -1,4 +1,4 @@
-"""Which layers of a traced network hold the feature vector and the last map with time and space."""
+"""Which layers of a traced network give the feature vector and the last map with time and space."""
 
 from math import prod
 
@@ -8,7 +8,7 @@ from voxplain.model.trace import Call, Trace
 
 __all__ = ["looks_channels_last", "suggest_cam_layer", "suggest_feature_layer"]
 
-# They hand on what came in, or drop no more than ones from its shape.
+# Their output is their input, or differs in no more than axes of length 1.
 PASSING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
 POOLING = (
     nn.modules.pooling._MaxPoolNd,
@@ -20,9 +20,18 @@ PER_POSITION = (nn.Linear, nn.LayerNorm)
 
 
 def suggest_feature_layer(found: Trace, classes: int) -> str | None:
-    """The last vector before the head: of the width that the final linear layer (or 1×1×1 convolution) takes.
+    """The last vector or map before the head, of the width that the final linear layer or 1×1×1 convolution takes.
 
-    Without such a head, the last [N,D] before the output; None when there is none.
+    Parameters
+    ----------
+    found : Trace
+    classes : int
+        Number of logits.
+
+    Returns
+    -------
+    str or None
+        Dotted name. Without such a head, the last [N,D] before the output; None where there is none.
     """
     head = _head(found, classes)
     before = found.calls if head is None else found.calls[:head]
@@ -38,7 +47,17 @@ def suggest_feature_layer(found: Trace, classes: int) -> str | None:
 
 
 def suggest_cam_layer(found: Trace) -> str | None:
-    """The last map [N,C,T,H,W] with T·H·W > 1 that is not a pooling; None for networks of tokens."""
+    """The last map [N,C,T,H,W] with T·H·W > 1 that is not the output of a pooling.
+
+    Parameters
+    ----------
+    found : Trace
+
+    Returns
+    -------
+    str or None
+        Dotted name; None for networks of tokens.
+    """
     norms = 0
     for call in reversed(found.calls):
         if len(call.shape) == 3 and call.shape[1] > 1 and isinstance(call.module, nn.LayerNorm):
@@ -52,7 +71,7 @@ def suggest_cam_layer(found: Trace) -> str | None:
 
 
 def looks_channels_last(found: Trace, layer: str) -> bool:
-    """Whether a layer's map seems to be [N,T,H,W,C]: a module in it works on the last axis."""
+    """Whether a layer's map seems to be [N,T,H,W,C]: a module in it is applied to the last axis."""
     own = next((call for call in reversed(found.calls) if call.name == layer), None)
     if own is None or len(own.shape) != 5:
         return False
@@ -82,7 +101,7 @@ def _channels(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _outermost(calls: list[Call], call: Call) -> str:
-    """The shortest name under which the same tensor is known, if possible of a module that runs once."""
+    """The shortest name of a module with the same output, if possible of one that runs once."""
     counts: dict[str, int] = {}
     for c in calls:
         counts[c.name] = counts.get(c.name, 0) + 1

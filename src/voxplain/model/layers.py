@@ -1,4 +1,4 @@
-"""One layer of a network: find it, see its output, start a gradient there."""
+"""One layer of a network: find it, record its output, start a gradient there."""
 
 import copy
 import difflib
@@ -15,7 +15,7 @@ __all__ = ["evaluation_mode", "find_layer", "first_tensor", "pool_features", "re
 
 
 def find_layer(net: nn.Module, name: str) -> nn.Module:
-    """The sub-module with a dotted name. Raises ModelError that suggests near names."""
+    """The sub-module with a dotted name; ModelError, with similar names, where there is none."""
     modules = dict(net.named_modules())
     if name in modules and name:
         return modules[name]
@@ -114,8 +114,8 @@ def start_gradient(activation: Tensor) -> Tensor:
 def watch(module: nn.Module, seen: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[None]:
     """Put ``take`` of the module's output into ``seen`` during the block; of several calls the last counts.
 
-    What follows the module gets a copy of that, so that an in-place ReLU after the layer, or on a tensor that
-    shares its memory, cannot overwrite what was seen, and gradients with respect to it exist.
+    The module after it gets a copy, so that an in-place ReLU, or one on a tensor that shares its memory, cannot
+    overwrite what was recorded, and gradients with respect to it exist.
     """
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Objectives: one number a clip from the logits, to be differentiated or compared.
+"""Objectives: one number for each clip from its logits, to be differentiated or compared.
 
 Letters: N clips, K classes, z the logits [N,K], y the target, p the softmax of z.
 """
@@ -26,7 +26,7 @@ def log_probability(z: Tensor, target: int) -> Tensor:
 
 
 def log_odds(z: Tensor, target: int) -> Tensor:
-    """log p_y / (1 − p_y), [N]: the class margin, whose gradient does not vanish where p_y is 1."""
+    """log p_y / (1 − p_y), [N]: the log-odds, whose gradient does not vanish where p_y is 1."""
     others = torch.cat([z[:, :target], z[:, target + 1 :]], dim=1)
     return z[:, target] - (torch.logsumexp(others, dim=1) if others.shape[1] else 0.0)
 

@@ -1,4 +1,4 @@
-"""One forward pass of a network, written down: which module ran when, what it gave, what was overwritten."""
+"""The trace of one forward pass: which modules ran in which order, their outputs, and what was overwritten."""
 
 import weakref
 from collections import Counter
@@ -16,23 +16,48 @@ __all__ = ["Call", "Trace", "trace"]
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a module; calls are listed in the order in which they end."""
+    """One call of a module.
 
-    name: str  # dotted name
+    Parameters
+    ----------
+    name : str
+        Dotted name of the module.
+    module : nn.Module
+    shape : tuple of int
+        Of the first tensor of the output; empty where there is none.
+    plain : bool
+        The output is a tensor, not a tuple or an object with tensors.
+    value : int
+        Number of the tensor; calls that return the same tensor have the same number.
+    finite : bool
+        No NaN and no infinity in the output.
+    """
+
+    name: str
     module: nn.Module
-    shape: tuple[int, ...]  # of the first tensor of the output; () where there is none
-    plain: bool  # the output is a tensor, not a tuple or an object with tensors
-    value: int  # number of the tensor: calls that hand on the very same tensor share it
+    shape: tuple[int, ...]
+    plain: bool
+    value: int
     finite: bool
 
 
 @dataclass
 class Trace:
-    """What `trace` found."""
+    """What `trace` recorded.
 
-    output: Tensor = field(default_factory=lambda: torch.empty(0))  # the logits, shape as the network gives them
+    Parameters
+    ----------
+    output : Tensor
+        The logits, in the shape that the network gives them.
+    calls : list of Call
+        In the order in which the calls end.
+    overwritten : dict
+        Names of modules whose output was overwritten in place, and of the module that did it, "" for other code.
+    """
+
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
     calls: list[Call] = field(default_factory=list)
-    overwritten: dict[str, str] = field(default_factory=dict)  # module → the module ("" = none) that did it
+    overwritten: dict[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> Counter[str]:
@@ -42,7 +67,7 @@ class Trace:
 
 @dataclass
 class _Known:
-    """A tensor that modules gave, held weakly so that a pass needs no more memory than without us."""
+    """An output of modules, referenced weakly so that a pass needs no more memory than without a trace."""
 
     tensor: weakref.ref[Tensor]
     version: int  # torch counts writes into a tensor
@@ -59,7 +84,7 @@ class _Recorder:
         self.values = 0
 
     def look(self, tensor: Tensor | None, by: str) -> _Known | None:
-        """What is known of a tensor; notes the modules whose output has been written into since."""
+        """The record of a tensor; marks the modules whose output has been written into since."""
         known = self.known.get(id(tensor))
         if tensor is None or known is None or known.tensor() is not tensor:
             return None
@@ -75,7 +100,7 @@ class _Recorder:
         self.look(_tensor([*args, *kwargs.values()]), "")
 
     def after(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Any, output: Any) -> None:
-        """Write down a call."""
+        """Record a call."""
         tensor, leaf = _tensor(output), not any(True for _ in module.children())
         # A container's own code may write too; only of a leaf is it certain that the leaf did it.
         self.look(_tensor([*args, *kwargs.values()]), name if leaf else "")
@@ -102,7 +127,25 @@ def _tensor(output: Any) -> Tensor | None:
 
 @torch.no_grad()
 def trace(net: nn.Module, x: Tensor) -> Trace:
-    """Run a network on a prepared input in evaluation mode, and write down every call."""
+    """Run a network on a prepared input in evaluation mode, and record every call.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Left as it was found.
+    x : float tensor
+        Its input.
+
+    Returns
+    -------
+    Trace
+
+    Examples
+    --------
+    >>> found = trace(nn.Sequential(nn.Linear(4, 3), nn.ReLU(inplace=True)), torch.zeros(2, 4))
+    >>> [call.name for call in found.calls], found.overwritten
+    (['0', '1'], {'0': '1'})
+    """
     recorder, handles = _Recorder(), []
     try:
         for name, module in net.named_modules():

@@ -277,13 +277,28 @@ class VideoModel:
         return next((p.dtype for p in self.net.parameters() if p.is_floating_point()), torch.float32)
 
     def reader(self, sampler: Sampler | None = None) -> ClipReader:
-        """Reads videos to the grid: the middle T frames (or what ``sampler`` chooses), through `geometry`."""
+        """The reader of videos for this model: the middle T frames, or those of ``sampler``, resized and cropped."""
         t, h, w = self.grid
         geometry = self.geometry or Geometry((round(h * 128 / 112), round(w * 171 / 112)), (h, w))
         return ClipReader(Middle(t, self.stride) if sampler is None else sampler, geometry)
 
     def class_index(self, target: str | int) -> int:
-        """The logit index of a class given by name or index. Raises ModelError with near names."""
+        """The logit index of a class.
+
+        Parameters
+        ----------
+        target : str or int
+            Name or index.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ModelError
+            A class that the network does not have; the message lists similar names.
+        """
         if isinstance(target, int | np.integer):
             if target >= 0 and (not self.classes or target < len(self.classes)):
                 return int(target)
@@ -300,7 +315,17 @@ class VideoModel:
         raise ModelError(f"expected a class of the network, got {target!r}; did you mean {', '.join(near)}?")
 
     def prepare(self, frames: Frames) -> Tensor:
-        """Frames uint8 [N,T,H,W,3] to the network's normalised input, float in the type of its weights."""
+        """The network's normalised input, in its layout and the number type of its weights.
+
+        Parameters
+        ----------
+        frames : uint8 [N,T,H,W,3]
+
+        Returns
+        -------
+        float tensor [N,3,T,H,W] or [N,T,3,H,W]
+            On the network's device.
+        """
         frames = as_frames(frames, grid=self.grid)
         if isinstance(frames, np.ndarray):
             # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
@@ -361,7 +386,21 @@ class VideoModel:
     # Not inference mode: its tensors, also those that a network caches, can take part in no later gradient.
     @torch.no_grad()
     def outputs(self, clips: ClipsLike) -> ModelOutput:
-        """Logits and features of clips in one pass."""
+        """Logits and features of clips in one pass.
+
+        Parameters
+        ----------
+        clips : Clip, uint8 frames [T,H,W,3] or [N,T,H,W,3], or a sequence of clips
+
+        Returns
+        -------
+        ModelOutput
+
+        Raises
+        ------
+        ModelError
+            Clips that the model cannot take, a layer that does not run, or outputs that are not finite logits.
+        """
         with evaluation_mode(self.net):
             passes = [
                 (z.float(), pool_features(a.float(), self.pool, self.channel_axis))
@@ -370,18 +409,35 @@ class VideoModel:
         return ModelOutput(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
 
     def logits(self, clips: ClipsLike) -> Tensor:
-        """Logits float32 [N,K]."""
+        """Logits of clips, float32 [N,K]; the same as calling the model."""
         return self.outputs(clips).logits
 
     def embed(self, clips: ClipsLike) -> Tensor:
-        """Features at the layer, float32 [N,D]."""
+        """Features of clips at the layer, float32 [N,D]."""
         return self.outputs(clips).features
 
     def gradient(self, clips: ClipsLike, target: str | int, *, objective: Objective = "log_odds") -> Tensor:
-        """Gradient of the objective with respect to the layer, float32 [N,D].
+        """Gradient of the objective with respect to the layer.
 
-        For a pooled map it is the derivative along a change that is the same at every position: the sum of
-        the map's gradient over positions. Objectives: the entries of OBJECTIVES.
+        For a pooled map it is the derivative along a change that is the same at every position: the sum of the map's
+        gradient over positions.
+
+        Parameters
+        ----------
+        clips : as for `outputs`
+        target : str or int
+            Class.
+        objective : str
+            A key of `OBJECTIVES`.
+
+        Returns
+        -------
+        float32 [N,D]
+
+        Raises
+        ------
+        ModelError
+            What `outputs` raises, an unknown class or objective, and logits that do not depend on the layer.
         """
         y = self.class_index(target)
         _check_objective(objective)
@@ -391,9 +447,21 @@ class VideoModel:
     def outputs_and_gradient(
         self, clips: ClipsLike, target: int | None = None, *, objective: Objective = "log_odds"
     ) -> tuple[int, ModelOutput, Tensor]:
-        """(class, what `outputs` gives, what `gradient` gives for the class) in one pass of one batch.
+        """Outputs and gradient of one batch in one pass.
 
-        Without a ``target`` the class is the one with the first clip's greatest logit.
+        Parameters
+        ----------
+        clips : as for `outputs`
+            At most as many as the device holds at once.
+        target : int, optional
+            Logit index; by default that of the first clip's greatest logit.
+        objective : str
+            A key of `OBJECTIVES`.
+
+        Returns
+        -------
+        tuple of int, ModelOutput and float32 [N,D]
+            The class, what `outputs` returns, and what `gradient` returns for the class.
         """
         _check_objective(objective)
         frames = self._frames(clips)

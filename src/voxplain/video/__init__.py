@@ -1,4 +1,4 @@
-"""Videos into clips: reading, choosing frames, resizing. After this room every array shares T×H×W."""
+"""Videos into clips: reading, choosing frames, resizing. Every later array of a clip shares its T×H×W."""
 
 from voxplain.video.clip import Clip
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows

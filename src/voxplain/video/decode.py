@@ -28,19 +28,28 @@ def read_video(
 ) -> Clip:
     """Read every frame of a video file, a folder of pictures (25 fps) or a `.npy` array.
 
-    Frames come in presentation order with their times; the rotation a phone notes is applied; the pixel
-    aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size
-    than the first are resized to the first.
+    Frames come in presentation order with their times. The rotation in a phone's metadata is applied, the pixel
+    aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size than the
+    first are resized to the first.
 
     Parameters
     ----------
-    max_pixels : limit on T·H·W of the frames kept, so that a wrong file cannot fill the memory.
-    geometry : resize each frame while decoding (no crop); equals `geometry.resize_frames` afterwards.
-    span : read only these frames; where the video ends before, those that are there.
+    path : str or path
+    max_pixels : int
+        Limit on T·H·W of the frames kept, so that a wrong file cannot fill the memory.
+    geometry : Geometry, optional
+        Resize each frame while decoding (no crop); equals `Geometry.resize_frames` afterwards.
+    span : (first, stop), optional
+        Read only these frames; where the video ends before, those that are there.
+
+    Returns
+    -------
+    Clip
 
     Raises
     ------
-    VideoError : missing, empty, unreadable, not a video, without a frame, or larger than `max_pixels`.
+    VideoError
+        Missing, empty, unreadable, not a video, without a frame, or larger than ``max_pixels``.
     """
     from voxplain.video.sources import open_source
 
@@ -60,11 +69,28 @@ def read_windows(
     max_pixels: int = MAX_PIXELS,
     geometry: Geometry | None = None,
 ) -> list[Clip]:
-    """Read only the frames that `choose(count) -> int64 [W,T]` asks for: W clips of T frames.
+    """Read only the frames of given windows: the same as choosing from `read_video`, in less time and memory.
 
-    Equal to picking from `read_video`, in less time and memory. The count a container claims may be wrong
-    (damage, odd files); the video is then read a second time with the true count, so `choose` must give the
-    same answer to the same count.
+    The count in a container may be wrong (damage, unusual files); the video is then read a second time with the true
+    count, so ``choose`` must give the same answer to the same count.
+
+    Parameters
+    ----------
+    path : str or path
+    choose : callable
+        Called with the number of frames; returns the frames of W windows, int64 [W,T].
+    max_pixels, geometry
+        As for `read_video`.
+
+    Returns
+    -------
+    list of Clip
+        W clips of T frames.
+
+    Raises
+    ------
+    VideoError
+        As `read_video`, and what ``choose`` raises.
     """
     from voxplain.video.sources import open_source
 

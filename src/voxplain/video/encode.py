@@ -16,9 +16,24 @@ def video_type() -> str:
 
 
 def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
-    """Encode frames uint8 [T,H,W,3] as an MP4 of H.264 (VP9 where x264 is missing); same frames, same bytes.
+    """Encode frames as an MP4 of H.264 (VP9 where x264 is missing); same frames, same bytes.
 
-    ``crf`` is the constant rate factor of the codec (0 lossless … 51 worst). Raises VideoError on other shapes.
+    Parameters
+    ----------
+    frames : uint8 [T,H,W,3]
+    fps : int
+        Frames a second.
+    crf : int
+        Constant rate factor of the codec, 0 (lossless) to 51 (worst).
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    VideoError
+        Another type or shape.
     """
     import av
 
@@ -44,10 +59,23 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
 
 
 def encode_gif(frames: np.ndarray, *, fps: float = 25) -> bytes:
-    """Encode frames uint8 [T,H,W,3] as a GIF that repeats; same frames, same bytes.
+    """Encode frames as a GIF that repeats; same frames, same bytes.
 
-    GIF counts in hundredths of a second: 25 frames a second are exact, others rounded, and more than 50 become 50.
-    Raises VideoError on other shapes.
+    Parameters
+    ----------
+    frames : uint8 [T,H,W,3]
+    fps : float
+        Frames a second; GIF counts in hundredths of a second, so that others than 25 are rounded, and more than 50
+        become 50.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    VideoError
+        Another type or shape.
     """
     from PIL import Image
 

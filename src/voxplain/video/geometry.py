@@ -14,17 +14,30 @@ from voxplain.errors import DataError
 class Geometry:
     """Resize every frame without keeping the aspect ratio, then cut out a rectangle.
 
-    The filter is Pillow's antialiased bilinear (triangle filter widened by the scale, 8-bit result).
-    The default is the papers' recipe for Kinetics: 128×171, then 112×112. KTH: `Geometry((120, 120))`.
+    The filter is Pillow's antialiased bilinear (triangle filter widened by the scale, 8-bit result). Frames that
+    already have the size of ``resize`` are not resampled, so ``geometry(geometry.resize_frames(x))`` equals
+    ``geometry(x)``.
 
-    Called with frames uint8 [T,H,W,3], returns uint8 [T,h,w,3]. Frames that already have the size of
-    `resize` are not resampled, so `geometry(geometry.resize_frames(x))` equals `geometry(x)`.
+    Parameters
+    ----------
+    resize : (height, width)
+        Pixels; the papers' 128×171 for Kinetics. For KTH they use 120×120.
+    crop : (height, width)
+        Pixels; the papers' 112×112.
 
-    Raises DataError when the crop does not fit into the resized frame.
+    Raises
+    ------
+    DataError
+        A crop that does not fit into the resized frame, or sizes that are not positive whole numbers.
+
+    Examples
+    --------
+    >>> Geometry()(np.zeros((16, 240, 320, 3), np.uint8)).shape
+    (16, 112, 112, 3)
     """
 
-    resize: tuple[int, int] = (128, 171)  # pixels, height × width [papers]
-    crop: tuple[int, int] = (112, 112)  # pixels, height × width [papers]
+    resize: tuple[int, int] = (128, 171)
+    crop: tuple[int, int] = (112, 112)
 
     def __post_init__(self) -> None:
         """Check that the crop fits."""
@@ -39,13 +52,31 @@ class Geometry:
 
     @classmethod
     def squash(cls, height: int, width: int) -> Geometry:
-        """Whole frame pressed into height × width, no crop: what the STCE reference code does (112, 112)."""
+        """The whole frame resized to height × width, no crop: what the STCE reference code does, to 112×112."""
         return cls((height, width), (height, width))
 
     def __call__(
         self, frames: NDArray[np.uint8], *, corner: tuple[int, int] | None = None, flip: bool = False
     ) -> NDArray[np.uint8]:
-        """Resize, crop at `corner` (top, left; None = centre), mirror left-right if `flip`."""
+        """Resize and crop.
+
+        Parameters
+        ----------
+        frames : uint8 [T,H,W,3]
+        corner : (top, left), optional
+            Of the crop, in pixels of the resized frame; by default the centre.
+        flip : bool
+            Mirror left and right.
+
+        Returns
+        -------
+        uint8 [T,h,w,3]
+
+        Raises
+        ------
+        DataError
+            A corner that puts the crop outside the frame.
+        """
         return self.crop_frames(self.resize_frames(frames), corner=corner, flip=flip)
 
     def resize_frames(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

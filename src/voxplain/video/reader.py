@@ -1,4 +1,4 @@
-"""`ClipReader`: from a path to the clip a network sees; the same for training, masking and prediction."""
+"""`ClipReader`: from a path to the clip that a network takes; the same for training, masking and prediction."""
 
 from __future__ import annotations
 
@@ -16,17 +16,36 @@ from voxplain.video.sample import Middle, Sampler
 
 @dataclass(frozen=True)
 class ClipReader:
-    """Choose frames, resize, crop. The default is the papers' test clip: middle 16 frames, centre 112×112.
+    """Read chosen frames of a video, resized and cropped.
 
-    Training after the papers: `ClipReader(RandomFrames(), random_crop=True, flip=0.5)`, called with an `rng`.
-    The same rng state gives the same clip. Raises VideoError for what cannot be read.
+    The default is the papers' test clip: the middle 16 frames, the centre 112×112. Their training clip is
+    ``ClipReader(RandomFrames(), random_crop=True, flip=0.5)``, called with an ``rng``; the same state of the generator
+    gives the same clip.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        Which frames.
+    geometry : Geometry
+        Resize and crop.
+    random_crop : bool
+        Draw the crop's corner instead of taking the centre.
+    flip : float
+        Probability of mirroring left and right.
+    max_pixels : int
+        Limit on T·H·W read from one video.
+
+    Raises
+    ------
+    DataError
+        A probability out of range.
     """
 
     sampler: Sampler = field(default_factory=Middle)
     geometry: Geometry = field(default_factory=Geometry)
-    random_crop: bool = False  # draw the crop's corner from rng instead of the centre [papers: training]
-    flip: float = 0.0  # probability of a left-right mirror [papers: 0.5 in training]
-    max_pixels: int = MAX_PIXELS  # limit on T·H·W read from one video
+    random_crop: bool = False
+    flip: float = 0.0
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -41,7 +60,28 @@ class ClipReader:
         rng: np.random.Generator | None = None,
         span: Span | None = None,
     ) -> Clip:
-        """The sampler's first window of a video, or of the `span` of its frames."""
+        """The sampler's first window of a video.
+
+        Parameters
+        ----------
+        path : str or path
+            Video file, folder of pictures or `.npy` array.
+        label : int, optional
+            Stored in the clip.
+        rng : numpy Generator, optional
+            For random frames, crops and mirrors; by default one with seed 0.
+        span : (first, stop), optional
+            Frames of the video to choose from, counted from 0.
+
+        Returns
+        -------
+        Clip
+
+        Raises
+        ------
+        VideoError
+            A video that cannot be read.
+        """
         return self._read(path, label, rng, span, first=True)[0]
 
     def windows(
@@ -52,7 +92,14 @@ class ClipReader:
         rng: np.random.Generator | None = None,
         span: Span | None = None,
     ) -> list[Clip]:
-        """All windows of the sampler in a video or its `span`, with one crop and one mirror for the whole video."""
+        """All windows of the sampler in a video or its ``span``, with one crop and one mirror for the whole video.
+
+        Parameters and errors are those of a call.
+
+        Returns
+        -------
+        list of Clip
+        """
         return self._read(path, label, rng, span, first=False)
 
     def _read(

@@ -31,10 +31,25 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Middle:
-    """One clip from the middle of the video: the papers' test clip."""
+    """One clip from the middle of the video: the papers' test clip.
 
-    frames: int = 16  # T [papers]
-    stride: int = 1  # frames of the video from one to the next
+    Parameters
+    ----------
+    frames : int
+        T; the papers' 16.
+    stride : int
+        Frames of the video from one to the next.
+    short : {"loop", "pad", "error"}
+        For a video shorter than the clip: start again at its first frame, repeat its last one, or raise VideoError.
+
+    Examples
+    --------
+    >>> Middle(4, stride=2)(11)
+    array([[2, 4, 6, 8]])
+    """
+
+    frames: int = 16
+    stride: int = 1
     short: Short = "loop"
 
     def __post_init__(self) -> None:
@@ -51,10 +66,16 @@ class Middle:
 
 @dataclass(frozen=True)
 class RandomFrames:
-    """One clip from a place drawn uniformly: the papers' training clip."""
+    """One clip whose first frame is drawn uniformly: the papers' training clip.
 
-    frames: int = 16  # T [papers]
-    stride: int = 1  # frames of the video from one to the next
+    Parameters
+    ----------
+    frames, stride, short
+        As for `Middle`.
+    """
+
+    frames: int = 16
+    stride: int = 1
     short: Short = "loop"
 
     def __post_init__(self) -> None:
@@ -72,9 +93,24 @@ class RandomFrames:
 
 @dataclass(frozen=True)
 class Uniform:
-    """One clip over the whole video: the middle frame of each of T equal parts (TSN, arXiv 1608.00859)."""
+    """One clip over the whole video: the middle frame of each of T equal segments.
 
-    frames: int = 16  # T = number of parts
+    Parameters
+    ----------
+    frames, short
+        As for `Middle`.
+
+    References
+    ----------
+    Wang et al., Temporal segment networks, ECCV 2016 (arXiv 1608.00859).
+
+    Examples
+    --------
+    >>> Uniform(4)(12)
+    array([[ 1,  4,  7, 10]])
+    """
+
+    frames: int = 16
     short: Short = "loop"
 
     def __post_init__(self) -> None:
@@ -90,11 +126,26 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips that slide over the whole video; the last one always ends at the last frame."""
+    """Clips that slide over the whole video; the last one always ends at the last frame.
 
-    frames: int = 16  # T [papers]
-    stride: int = 1  # frames of the video from one to the next
-    step: int = 8  # frames of the video from one clip's start to the next; 1 = every window, as the reference
+    Parameters
+    ----------
+    frames, stride, short
+        As for `Middle`.
+    step : int
+        Frames of the video from one clip's start to the next; 1, as in the reference code, gives every window.
+
+    Examples
+    --------
+    >>> Windows(4, step=3)(9)
+    array([[0, 1, 2, 3],
+           [3, 4, 5, 6],
+           [5, 6, 7, 8]])
+    """
+
+    frames: int = 16
+    stride: int = 1
+    step: int = 8
     short: Short = "loop"
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from torch import nn
 from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
+from voxplain.model.video_model import move
 from voxplain.nets import NETS, NetSpec, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
 from voxplain.video import ClipReader, Geometry, Middle, Sampler
@@ -36,14 +37,37 @@ def load_model(
     device: str | torch.device | None = None,
     batch_size: int = 16,
 ) -> VideoModel:
-    """A network of `voxplain.nets.NETS` by name, in evaluation mode, with its own input and layer.
+    """A network of voxplain by name, in evaluation mode, with its own input and layer.
 
-    ``load_model("planted")`` is the trained `tiny` network that comes with the package. ``weights`` is a file
-    that `load_weights` reads; without one the weights are fresh. ``classes``, in the order of the logits,
-    default to the list in the file's metadata, ``layer`` to the network's feature layer, ``device`` to CPU.
+    Parameters
+    ----------
+    name : str
+        A key of `NETS`, or "planted": the trained small network that comes with the package.
+    weights : str or path, optional
+        A file that `load_weights` reads; without one the weights are fresh.
+    classes : sequence of str, optional
+        In the order of the logits; by default the list in the metadata of the weights.
+    layer : str, optional
+        By default the network's feature layer.
+    device : str or torch.device, optional
+        By default the CPU.
+    batch_size : int
+        Clips at once.
 
-    Raises ModelError for an unknown name, layer or device, a file that is missing, damaged, or of another
-    network, and where the classes are not known.
+    Returns
+    -------
+    VideoModel
+
+    Raises
+    ------
+    ModelError
+        An unknown name, layer or device, a file that is missing, damaged or of another network, or classes that are
+        not given anywhere.
+
+    Examples
+    --------
+    >>> load_model("planted")
+    VideoModel(tiny, layer='pool', grid=(16, 64, 64), layout='BCTHW', classes=7)
     """
     if name == "planted":
         name, weights = "tiny", PLANTED if weights is None else weights
@@ -62,7 +86,7 @@ def load_model(
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a weights file says of itself: the classes, and how the videos were read that it was trained on."""
+    """Metadata of a weights file: the classes, and how the videos were read that it was trained on."""
 
     classes: tuple[str, ...] = ()
     resize: tuple[int, int] | None = None  # H, W before the crop; None: the network's own
@@ -70,7 +94,7 @@ class _Facts:
 
 
 def _facts(name: str, weights: str | Path | None) -> _Facts:
-    """The facts in a weights file's metadata; checks that the file is for the network of that name."""
+    """Read a weights file's metadata, and check that the file is for the network of that name."""
     if weights is None or name not in NETS:
         return _Facts()
     _, metadata = read_checkpoint(Path(weights))
@@ -109,15 +133,10 @@ def _model(
     batch_size: int,
 ) -> VideoModel:
     spec = NETS[name]
-    try:
-        net = net if device is None else net.to(device)
-    except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"expected a device of this machine, got {device!r}: {first}; try 'cpu'") from error
     part = spec.scale / 255  # a net's own scale, in the 0–1 that VideoModel normalises in
     mean, std = spec.mean, spec.std
     return VideoModel(
-        net=net,
+        net if device is None else move(net, device),
         layer=layer or spec.feature_layer,
         mean=(mean[0] * part, mean[1] * part, mean[2] * part),
         std=(std[0] * part, std[1] * part, std[2] * part),
@@ -132,9 +151,18 @@ def _model(
 
 
 def reader_for(model_or_spec: VideoModel | NetSpec, sampler: Sampler | None = None) -> ClipReader:
-    """The one reader that training, masking and prediction share: middle frames, then resize and crop.
+    """The reader that training, masking and prediction share: middle frames, then resize and crop.
 
-    For a `NetSpec` its own sizes; for a `VideoModel` the same as ``model.reader(sampler)``.
+    Parameters
+    ----------
+    model_or_spec : VideoModel or NetSpec
+        For a model the same as ``model.reader(sampler)``, for a specification its own sizes.
+    sampler : Sampler, optional
+        Which frames; by default the middle ones.
+
+    Returns
+    -------
+    ClipReader
     """
     if isinstance(model_or_spec, VideoModel):
         return model_or_spec.reader(sampler)
@@ -143,13 +171,29 @@ def reader_for(model_or_spec: VideoModel | NetSpec, sampler: Sampler | None = No
 
 
 def model_from_function(where: str, *, layer: str | None = None, **options: Any) -> VideoModel:
-    """A model from a user's function named ``package.module:function``, called without arguments.
+    """A model from a user's function, called without arguments.
 
-    The function returns a `torch.nn.Module`, wrapped here with ``layer`` and ``options`` (fields of
-    `VideoModel`), or a `VideoModel`, in which those given here replace its own. The current folder can be
-    imported from. What the function itself raises is passed on. Raises ModelError where module or function
-    is missing, the function needs arguments or returns something else, an option is unknown, or no layer is
-    named.
+    The current folder can be imported from. What the function itself raises is passed on.
+
+    Parameters
+    ----------
+    where : str
+        ``package.module:function``. The function returns an `nn.Module`, or a `VideoModel`, whose fields those given
+        here replace.
+    layer : str, optional
+        The layer to explain; needed for an `nn.Module`.
+    **options
+        Other fields of `VideoModel`.
+
+    Returns
+    -------
+    VideoModel
+
+    Raises
+    ------
+    ModelError
+        A module or function that is missing, needs arguments or returns something else, an unknown option, or no
+        layer.
     """
     known = [f.name for f in fields(VideoModel) if f.name not in ("net", "layer")]
     for option in options:
