@@ -12,6 +12,7 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.warnings import RunWarning
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -130,7 +131,7 @@ def make_run() -> ConceptRun:
         effects=effects,
         scores=scores,
         ranking="effect",
-        warnings=("few <videos>",),
+        warnings=(RunWarning("leaked", "few <videos>"),),
         skipped=((NASTY[1], "no frame <decoded>"),),
     )
 

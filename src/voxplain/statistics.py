@@ -12,10 +12,20 @@ from scipy import stats
 
 from voxplain.errors import DataError
 
-__all__ = ["Floats", "Side", "benjamini_hochberg", "bootstrap_interval", "holm", "sign_flip_test", "spearman"]
+__all__ = [
+    "SIGNIFICANT",
+    "Floats",
+    "Side",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "holm",
+    "sign_flip_test",
+    "spearman",
+]
 
 Side = Literal["two-sided", "greater", "less"]
 Floats = NDArray[np.float64]
+SIGNIFICANT = 0.05  # largest p- or q-value that is called significant
 
 
 def sign_flip_test(

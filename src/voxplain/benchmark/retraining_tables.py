@@ -13,7 +13,7 @@ from voxplain.benchmark.agreement import AgainstRandom, against_random
 from voxplain.benchmark.retraining import Trained
 from voxplain.metrics import MetricValue, mean_of
 from voxplain.report.tables import number
-from voxplain.statistics import bootstrap_interval, holm, sign_flip_test
+from voxplain.statistics import SIGNIFICANT, bootstrap_interval, holm, sign_flip_test
 
 __all__ = ["Accuracies", "TwinRow", "accuracies", "accuracy_markdown", "accuracy_rows", "twin_markdown", "twin_rows"]
 
@@ -119,7 +119,7 @@ def accuracy_markdown(rows: Sequence[Accuracies], metrics: Mapping[str, Any]) ->
 
 def _cell(row: Accuracies) -> str:
     mean, low, high = (number(100 * v, 1) for v in (row.mean.value, row.mean.details["low"], row.mean.details["high"]))
-    if row.random is not None and row.random.corrected < 0.05 and row.random.difference > 0:
+    if row.random is not None and row.random.corrected < SIGNIFICANT and row.random.difference > 0:
         mean = f"**{mean}**"
     return f"{mean} [{low}, {high}]"
 
@@ -161,7 +161,7 @@ def twin_markdown(rows: Sequence[TwinRow]) -> str:
     ]
     for r in sorted(rows, key=lambda r: -r.difference if np.isfinite(r.difference) else np.inf):
         told = number(r.difference, 2)
-        told = f"**{told}**" if r.corrected_p < 0.05 and r.difference > 0 else told
+        told = f"**{told}**" if r.corrected_p < SIGNIFICANT and r.difference > 0 else told
         both = [
             f"{number(m.value, 2)} [{number(m.details['low'], 2)}, {number(m.details['high'], 2)}]"
             for m in (r.shuffled, r.sibling)

@@ -9,7 +9,7 @@ import numpy as np
 
 from voxplain.concepts.evaluate import AddRemoveCurves, margins
 from voxplain.errors import DataError
-from voxplain.statistics import sign_flip_test
+from voxplain.statistics import SIGNIFICANT, sign_flip_test
 
 __all__ = ["OTHERS", "OrderTest", "all_order_tests", "order_test"]
 
@@ -30,6 +30,11 @@ class OrderTest:
     low: float
     high: float
     p_value: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes 0 and p < 0.05; False where there was nothing to compare."""
+        return self.p_value < SIGNIFICANT and not self.low <= 0 <= self.high
 
 
 def order_test(

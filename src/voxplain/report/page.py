@@ -21,11 +21,12 @@ from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import against_count, against_coverage
-from voxplain.report.checks import reader_checks
+from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.explorer import explorer
 from voxplain.report.frame_rows import strips
 from voxplain.report.sentences import answer_words, evaluation_words, found_words, meaning, order_test_sentence
-from voxplain.report.tables import SIGNIFICANT, number, places_for
+from voxplain.report.tables import number, places_for
+from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
 
 __all__ = ["Origin", "render", "report_page", "write_report"]
@@ -106,15 +107,14 @@ def _templates() -> Environment:
 def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) -> dict[str, Any]:
     """All that the template shows of one run."""
     found = describe_concepts(run)
-    rows = run.rows()
+    checks, rows = reader_checks(run, found), run.rows()
     return {
         "id": anchor,
         "run": run,
         "answer": answer_words(run, found, names),
         "found": found_words(run),
-        "lights": reader_checks(run, found),
-        # What a light says already is not said twice.
-        "notes": [w for w in run.warnings if not w.startswith(("only ", "CAVs ", "everything above"))],
+        "checks": checks,
+        "warnings": remaining_warnings(run, checks),
         "cards": cards(run, found, names, anchor, limit),
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],

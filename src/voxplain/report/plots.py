@@ -16,7 +16,8 @@ from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.rank import ConceptScores
 from voxplain.report.sentences import axis_label
-from voxplain.report.tables import SIGNIFICANT, mean_curves
+from voxplain.report.tables import mean_curves
+from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["DARK", "LIGHT", "Theme", "curves", "score_bars"]
 

@@ -11,12 +11,11 @@ from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.description import ConceptDescription
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
-from voxplain.report.checks import background_share
-from voxplain.report.tables import SIGNIFICANT, number, places_for
+from voxplain.concepts.warnings import FEW_VIDEOS, background_share
+from voxplain.report.tables import number, places_for
+from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["answer_words", "axis_label", "evaluation_words", "found_words", "meaning", "order_test_sentence"]
-
-FEW = 20  # test videos below which the intervals are called rough
 
 _MEANINGS = {
     "effect (drop)": (
@@ -109,7 +108,7 @@ def evaluation_words(evaluation: EvaluationRun) -> list[str]:
         f"The top {first} concepts cover {_percent(shown['top'][:, -2].mean())} of the voxels, the least {first} cover "
         f"{_percent(shown['least'][:, -2].mean())}."
     )
-    if videos < FEW:
+    if videos < FEW_VIDEOS:
         said.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
@@ -148,7 +147,7 @@ def order_test_sentence(order_test: OrderTest) -> str:
     if math.isnan(order_test.difference):
         return f"{'Adding' if adding else 'Removing'} the top concepts first cannot be compared with {rival}."
     start = f"{'Adding' if adding else 'Removing'} the top concepts first"
-    if order_test.low <= 0 <= order_test.high or order_test.p_value >= SIGNIFICANT:
+    if not order_test.is_clear:
         return f"{start} makes no clear difference to {rival}: {mean} {unit} ({tested})."
     verb, size = "keeps" if adding else "loses", number(abs(values[0]), digits)
     if order_test.difference > 0:

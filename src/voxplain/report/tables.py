@@ -18,6 +18,7 @@ from rich.text import Text
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.statistics import SIGNIFICANT
 
 __all__ = [
     "MeanCurves",
@@ -30,8 +31,6 @@ __all__ = [
     "table_json",
     "table_text",
 ]
-
-SIGNIFICANT = 0.05  # largest q-value that is called significant
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +105,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
                 "distance": run.bank.distance,
             },
             "evaluation": None if run.evaluation is None else evaluation_json(run.evaluation),
-            "warnings": run.warnings,
+            "warnings": [asdict(warning) for warning in run.warnings],
             "skipped": [{"source": source, "reason": reason} for source, reason in run.skipped],
             "parameters": run.parameters,
             "provenance": run.provenance,
