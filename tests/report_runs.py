@@ -81,7 +81,7 @@ def make_steps(kind: str) -> AddRemoveCurves:
 def make_evaluation() -> EvaluationRun:
     order_tests = (
         OrderTest("adding", "least", "accuracy", 0.125, 0.05, 0.2, 0.012),
-        OrderTest("adding", "matched", "margin", 0.4, -0.1, 0.9, 0.2),
+        OrderTest("adding", "matched", "log_odds", 0.4, -0.1, 0.9, 0.2),
         OrderTest("removing", "random", "accuracy", -0.25, -0.5, -0.125, 0.001),
     )
     return EvaluationRun(make_steps("adding"), make_steps("removing"), order_tests)

@@ -95,7 +95,7 @@ def test_members_are_the_nearest_to_the_centre_of_the_full_cluster():
         assert bank.members[k].tolist() == rows[np.argsort(far)][:7].tolist()
         assert np.allclose(bank.distance[k], np.sort(far)[:7], atol=1e-4)
         assert bank.sizes[k] == len(rows)
-        assert bank.popularity[k] == len(set(clips[rows]))
+        assert bank.clip_count[k] == len(set(clips[rows]))
     assert "KMeans(clusters=4" in bank.method
     assert "0." not in repr(bank).split("KMeans")[0]
 

@@ -11,7 +11,7 @@ from voxplain.concepts.description import BINS, CELLS, ConceptDescription
 from voxplain.concepts.warnings import RunWarning, background_share
 from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.page import report_page
-from voxplain.report.sentences import answer_words
+from voxplain.report.sentences import answer_sentences
 
 PLAIN = ConceptDescription(np.ones(BINS), np.ones((CELLS, CELLS)), motion=2.0, edge=0.2, wander=0.2)
 WALL = replace(PLAIN, motion=0.4, edge=1.5)
@@ -87,10 +87,10 @@ def test_warnings_and_checks_are_merged_by_code():
 
 def test_the_answer_claims_no_more_than_its_test():
     run = make_run()
-    assert answer_words(run, [PLAIN] * 3, {}).startswith(
+    assert answer_sentences(run, [PLAIN] * 3, {}).startswith(
         f"“{run.target}” rests mostly on concept 1: hiding it costs 2.50"
     )
     weak = replace(run.scores["effect"], q_value=np.array([0.9, 0.3, 0.9]))
-    said = answer_words(replace(run, scores={**run.scores, "effect": weak}), [PLAIN] * 3, {})
+    said = answer_sentences(replace(run, scores={**run.scores, "effect": weak}), [PLAIN] * 3, {})
     assert "seems to rest on" in said
     assert "account for 0 %" in said

@@ -15,7 +15,15 @@ from voxplain.metrics import MetricValue, mean_of
 from voxplain.report.tables import number
 from voxplain.statistics import SIGNIFICANT, bootstrap_interval, holm, sign_flip_test
 
-__all__ = ["Accuracies", "TwinRow", "accuracies", "accuracy_markdown", "accuracy_rows", "twin_markdown", "twin_rows"]
+__all__ = [
+    "Accuracies",
+    "LabelPairRow",
+    "accuracies",
+    "accuracy_markdown",
+    "accuracy_rows",
+    "label_pair_markdown",
+    "label_pair_rows",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +133,7 @@ def _cell(row: Accuracies) -> str:
 
 
 @dataclass(frozen=True)
-class TwinRow:
+class LabelPairRow:
     """Similarity of a method's maps to those of the shuffled twin and of the sibling; by how much the twin is less."""
 
     method: str
@@ -137,9 +145,9 @@ class TwinRow:
     corrected_p: float
 
 
-def twin_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[TwinRow]:
+def label_pair_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[LabelPairRow]:
     """One row a method over the clips where both are defined; tests corrected (Holm) over the methods."""
-    found: list[TwinRow] = []
+    found: list[LabelPairRow] = []
     for method, pairs in likeness.items():
         table = np.array(pairs, float).reshape(-1, 2)
         table = table[np.isfinite(table).all(1)]
@@ -148,12 +156,12 @@ def twin_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[Twi
         shuffled, sibling = (mean_of([MetricValue(float(v)) for v in column]) for column in table.T)
         mean = float(gain.mean()) if len(gain) else float("nan")
         p = sign_flip_test(gain, np.random.default_rng(0))
-        found.append(TwinRow(method, shuffled, sibling, mean, low, high, p))
+        found.append(LabelPairRow(method, shuffled, sibling, mean, low, high, p))
     corrected = holm([row.corrected_p for row in found])
     return [replace(row, corrected_p=float(p)) for row, p in zip(found, corrected, strict=True)]
 
 
-def twin_markdown(rows: Sequence[TwinRow]) -> str:
+def label_pair_markdown(rows: Sequence[LabelPairRow]) -> str:
     """A line a method, the one that tells the twins apart best first; bold: p < 0.05, corrected."""
     lines = [
         "| similarity of maps: method | to the shuffled twin ↓ | to the sibling | sibling − shuffled |",

@@ -13,7 +13,13 @@ from rich.console import Console
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.label_randomisation import compare_label_pair, train_label_pair
 from voxplain.benchmark.retraining import FixedTarget, NetworkFactory, retrain_all
-from voxplain.benchmark.retraining_tables import accuracies, accuracy_markdown, accuracy_rows, twin_markdown, twin_rows
+from voxplain.benchmark.retraining_tables import (
+    accuracies,
+    accuracy_markdown,
+    accuracy_rows,
+    label_pair_markdown,
+    label_pair_rows,
+)
 from voxplain.cli.benchmark_options import choose_metrics, configured, spread_clips
 from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.cli.network import Network, open_model
@@ -175,10 +181,10 @@ def _tell_accuracies(
 def _tell_twins(
     told: _Told, likeness: Mapping[str, Sequence[tuple[float, float]]], accuracy: tuple[float, float], output: Path
 ) -> None:
-    rows = twin_rows(likeness)
+    rows = label_pair_rows(likeness)
     shown, known = max(map(len, likeness.values()), default=0), [f"{100 * a:.1f} %" for a in accuracy]
     learnt = f"Accuracy on what they learnt: shuffled {known[0]}, sibling {known[1]}; {shown} clips compared.\n"
-    told.text += [twin_markdown(rows), learnt]
+    told.text += [label_pair_markdown(rows), learnt]
     told.record["twins"] = {
         "rows": rows,
         "learnt": {"shuffled": accuracy[0], "sibling": accuracy[1]},

@@ -122,7 +122,7 @@ class ConceptRun:
                 tcav=float(tcav.value[k]),
                 tcav_q=float(tcav.q_value[k]),
                 cav_accuracy=float(self.cavs.accuracy[k].mean()),
-                videos=int(self.bank.popularity[k]),
+                videos=int(self.bank.clip_count[k]),
                 members=len(self.bank.members[k]),
                 volume=float(self.effects.volume[:, k].mean()),
             )

@@ -282,7 +282,6 @@ def near_duplicates(found: DistinctClips, name: str) -> RunWarning | None:
     i, j = near[0]
     return RunWarning(
         "near_duplicates",
-        "near_leaked",
         f"{len({j for _, j in near})} of {len(found.clips)} {name} look almost the same as others (for instance "
         f"{found.sources[i]} and {found.sources[j]}): intervals and tests take them for independent",
     )

@@ -12,7 +12,7 @@ from voxplain.concepts import warnings
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.discover import nearest_centre
-from voxplain.concepts.evaluate import AddRemoveCurves, join, margins
+from voxplain.concepts.evaluate import AddRemoveCurves, join, log_odds_of
 from voxplain.concepts.order_tests import all_order_tests
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
@@ -178,7 +178,7 @@ def _explored(
 ) -> tuple[ExploredClip, ...]:
     """A few test clips with their concepts hidden alone and together, for the report."""
     s, colour = session.settings, session.model.mean_colour
-    chosen = s.exploration.choose(margins(adding.unmodified, adding.truth))
+    chosen = s.exploration.choose(log_odds_of(adding.unmodified, adding.truth))
 
     def one(place: int) -> ExploredClip:
         i = chosen[place]

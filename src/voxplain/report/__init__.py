@@ -5,7 +5,7 @@ from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.overlay import overlay, strip
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
-from voxplain.report.sentences import evaluation_words, found_words, meaning, order_test_sentence
+from voxplain.report.sentences import evaluation_sentences, meaning, order_test_sentence, significance_sentence
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
 from voxplain.report.training import training_curves
 
@@ -19,8 +19,7 @@ __all__ = [
     "choose_examples",
     "curves",
     "evaluation_json",
-    "evaluation_words",
-    "found_words",
+    "evaluation_sentences",
     "highlight",
     "mean_curves",
     "meaning",
@@ -29,6 +28,7 @@ __all__ = [
     "overlay",
     "report_page",
     "score_bars",
+    "significance_sentence",
     "strip",
     "table_csv",
     "table_json",

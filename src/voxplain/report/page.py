@@ -24,7 +24,13 @@ from voxplain.report.charts import against_count, against_coverage
 from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.explorer import explorer
 from voxplain.report.frame_rows import strips
-from voxplain.report.sentences import answer_words, evaluation_words, found_words, meaning, order_test_sentence
+from voxplain.report.sentences import (
+    answer_sentences,
+    evaluation_sentences,
+    meaning,
+    order_test_sentence,
+    significance_sentence,
+)
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
@@ -111,8 +117,8 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
     return {
         "id": anchor,
         "run": run,
-        "answer": answer_words(run, found, names),
-        "found": found_words(run),
+        "answer": answer_sentences(run, found, names),
+        "found": significance_sentence(run),
         "checks": checks,
         "warnings": remaining_warnings(run, checks),
         "cards": cards(run, found, names, anchor, limit),
@@ -159,7 +165,7 @@ def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
             for steps in both
         ],
         "draws": sum(name.startswith("random") for name in evaluation.adding.names),
-        "words": evaluation_words(evaluation),
+        "words": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
         "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
     }

@@ -15,7 +15,14 @@ from voxplain.concepts.warnings import FEW_VIDEOS, background_share
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT
 
-__all__ = ["answer_words", "axis_label", "evaluation_words", "found_words", "meaning", "order_test_sentence"]
+__all__ = [
+    "answer_sentences",
+    "axis_label",
+    "evaluation_sentences",
+    "meaning",
+    "order_test_sentence",
+    "significance_sentence",
+]
 
 _MEANINGS = {
     "effect (drop)": (
@@ -67,7 +74,7 @@ def meaning(score: ConceptScores) -> str:
     return _known(score)[1]
 
 
-def found_words(run: ConceptRun) -> str:
+def significance_sentence(run: ConceptRun) -> str:
     """How many concepts there are and how many are significant by the ranking score."""
     q = run.scores[run.ranking].q_value
     sure, count = int((q < SIGNIFICANT).sum()), len(run.bank)
@@ -75,7 +82,7 @@ def found_words(run: ConceptRun) -> str:
     return f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
 
 
-def answer_words(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
+def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
     """The answer to “what does the network rely on?” in one or two plain sentences."""
     best = run.rows()[0]
     called = (
@@ -95,7 +102,7 @@ def answer_words(run: ConceptRun, found: Sequence[ConceptDescription], names: Ma
     return said
 
 
-def evaluation_words(evaluation: EvaluationRun) -> list[str]:
+def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     """The end points, and how far to trust the curves."""
     adding = evaluation.adding
     videos, blank = len(adding.truth), adding.by_order(adding.right())["top"][:, 0].mean()
