@@ -179,7 +179,7 @@ def _explained(
 ) -> ConceptRun:
     s, model = session.settings, session.model
     # Everything that needs one clip and no concept comes first: shards of it can be computed without the others.
-    half = len(random) // 2  # one half gives the CAVs' negatives, the other the null concepts, which must not meet them
+    half = len(random) // 2  # one half for CAVs, the other for null concepts, which must not meet them
     embedded = session.embedded(clips, "the class", deduplicate=True, target=y)
     drawn = steps.drawn_features(session, random[half:], "unrelated videos (null)", for_cavs=False)
     examples = steps.unrelated_examples(session, random[:half])
