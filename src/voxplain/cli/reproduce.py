@@ -25,7 +25,7 @@ from voxplain.experiments import (
     NetPlan,
     Outcome,
     Setting,
-    band_figure,
+    interval_figure,
     read_experiment,
     settings_table,
     table_csv,
@@ -194,7 +194,7 @@ def _write(plan: Experiment, outcomes: Sequence[Outcome], output: Path) -> None:
     # Without them the same figure gives the same bytes.
     for suffix, unwanted in (("png", "Software"), ("pdf", "CreationDate")):
         out = io.BytesIO()
-        band_figure(outcomes).savefig(out, format=suffix, dpi=120, metadata={unwanted: None})
+        interval_figure(outcomes).savefig(out, format=suffix, dpi=120, metadata={unwanted: None})
         write_whole(output / f"curves.{suffix}", out.getvalue())
     record = {
         "experiment": asdict(plan),

@@ -19,8 +19,9 @@ from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun,
 from voxplain.concepts.description import describe_concepts
 from voxplain.errors import DataError
 from voxplain.files import write_whole
+from voxplain.report.add_remove import mean_curves
 from voxplain.report.cards import SLOWER, cards
-from voxplain.report.charts import against_count, against_coverage
+from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.explorer import explorer
 from voxplain.report.frame_rows import strips
@@ -158,13 +159,13 @@ def _strips(run: ConceptRun) -> list[dict[str, Any]]:
 def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
-    both = (evaluation.adding, evaluation.removing)
+    both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
     return {
         "charts": [
-            {"kind": steps.kind, "count": Markup(against_count(steps)), "coverage": Markup(against_coverage(steps))}
-            for steps in both
+            {"kind": c.kind, "count": Markup(curves_svg(c, "count")), "coverage": Markup(curves_svg(c, "coverage"))}
+            for c in both
         ],
-        "draws": sum(name.startswith("random") for name in evaluation.adding.names),
+        "draws": both[0].draws,
         "words": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
         "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],

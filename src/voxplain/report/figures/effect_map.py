@@ -13,8 +13,8 @@ from voxplain.concepts.evaluate import log_odds_of
 from voxplain.errors import DataError
 from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import COLOURS, GREY, INK, SMALL, TEXT, Sheet
-from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number, places_for
+from voxplain.report.theme import LIGHT
 
 __all__ = ["drops", "effect_map", "map_figure"]
 
