@@ -23,7 +23,7 @@ from voxplain.explain import explain_clip, methods_by_name, to_original
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
-from voxplain.report import Origin, attribution_page, overlay, strip
+from voxplain.report import Origin, attribution_page, frame_grid, overlay
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip, read_video
 from voxplain.video.encode import encode_video
@@ -157,7 +157,7 @@ def _write(place: Path, run: AttributionRun, model: VideoModel, whole: Clip, for
             write_whole(place / f"{name}.gif", _gif(frames, fps))
     if "png" in formats:
         sheet = io.BytesIO()
-        Image.fromarray(strip([whole.frames, *drawn.values()])).save(sheet, format="png")
+        Image.fromarray(frame_grid([whole.frames, *drawn.values()])).save(sheet, format="png")
         write_whole(place / "strip.png", sheet.getvalue())
     save_run(place, run)
 

@@ -3,7 +3,7 @@
 from voxplain.report.add_remove import MeanCurves, mean_curves
 from voxplain.report.attribution import attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
-from voxplain.report.overlay import overlay, strip
+from voxplain.report.overlay import frame_grid, overlay
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import curves, draw_curves, score_bars
 from voxplain.report.sentences import evaluation_sentences, meaning, order_test_sentence, significance_sentence
@@ -23,6 +23,7 @@ __all__ = [
     "draw_curves",
     "evaluation_json",
     "evaluation_sentences",
+    "frame_grid",
     "highlight",
     "mean_curves",
     "meaning",
@@ -32,7 +33,6 @@ __all__ = [
     "report_page",
     "score_bars",
     "significance_sentence",
-    "strip",
     "table_csv",
     "table_json",
     "table_text",

@@ -8,9 +8,9 @@ from matplotlib import colormaps
 
 from voxplain.attribution.reduce import display
 
-__all__ = ["GAP", "overlay", "scaled", "strip"]
+__all__ = ["GAP", "frame_grid", "overlay", "scaled"]
 
-GAP = 3  # white pixels between the frames of a strip
+GAP = 3  # white pixels between frames
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SEQUENTIAL, DIVERGING = "inferno", "PuOr_r"  # perceptually uniform; both told apart by colour-blind readers
 
@@ -40,7 +40,7 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) ->
     return np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255).astype(np.uint8)
 
 
-def strip(rows: list[np.ndarray], count: int = 8) -> np.ndarray:
+def frame_grid(rows: list[np.ndarray], count: int = 8) -> np.ndarray:
     """Evenly spaced frames of several clips of one grid under one another, uint8 [H',W',3] on white."""
     t, h, w, _ = rows[0].shape
     at = np.unique(np.linspace(0, t - 1, min(count, t)).round().astype(int))

@@ -1,4 +1,4 @@
-"""One HTML file that tells a run from top to bottom; it needs no network and no other file.
+"""One HTML file that shows a whole run; it needs no network and no other file.
 
 Pictures and clips are data URIs, the script and the styles are inline. Text that comes from outside (class and file
 names) is escaped by Jinja.
@@ -24,7 +24,7 @@ from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.explorer import explorer
-from voxplain.report.frame_rows import strips
+from voxplain.report.frame_rows import frame_rows
 from voxplain.report.sentences import (
     answer_sentences,
     evaluation_sentences,
@@ -43,7 +43,7 @@ LIMIT = 15_000_000  # bytes of pictures and clips a class
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run comes from, beyond what it knows itself: the command and the seconds each step took."""
+    """The command that made a run and the seconds of each step, which the run does not hold."""
 
     command: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def write_report(
 ) -> Path:
     """Write one self-contained HTML page for a run, or for several classes; returns its path.
 
-    ``names`` gives concepts words of yours, by class and concept: ``{"bend": {3: "bending trunk"}}``; ``limit`` bytes
+    ``names`` gives concepts names, by class and concept: ``{"bend": {3: "bending trunk"}}``; ``limit`` bytes
     of pictures a class. The file appears whole or not at all, and the same runs give the same bytes, as far as the
     video encoder does. Raises DataError without any run.
     """
@@ -126,7 +126,7 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
         "evaluation": _evaluation(run.evaluation),
-        "strips": _strips(run),
+        "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
         "facts": _flat({key: _brief(value) for key, value in run.provenance.items()}),
@@ -149,11 +149,11 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
     return columns
 
 
-def _strips(run: ConceptRun) -> list[dict[str, Any]]:
-    """Adding and removing shown on the best recognised of the clips that were taken apart."""
+def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
+    """Adding and removing, shown on the explored clip with the highest log-odds."""
     if run.evaluation is None or not run.evaluation.explored:
         return []
-    return strips(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
+    return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
 
 def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
@@ -166,7 +166,7 @@ def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
             for c in both
         ],
         "draws": both[0].draws,
-        "words": evaluation_sentences(evaluation),
+        "sentences": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
         "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
     }
