@@ -60,8 +60,8 @@ def scores_of(model: VideoModel, runs: dict[str, ConceptRun], y: int) -> dict[st
 
 # How CAVs are learnt, by name; the first is the default. Where there is nothing to find only the default is run.
 VARIANTS = tuple(
-    (f"{negatives} {name}", {"negatives": negatives, "classifier": CLASSIFIERS[name]})
-    for negatives in ("matched", "raw")
+    (f"{examples} {name}", {"unrelated_examples": examples, "classifier": CLASSIFIERS[name]})
+    for examples in ("matched", "raw")
     for name in ("ridge", "hinge")
 )
 

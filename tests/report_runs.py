@@ -12,6 +12,7 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.warnings import RunWarning
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -80,7 +81,7 @@ def make_steps(kind: str) -> AddRemoveCurves:
 def make_evaluation() -> EvaluationRun:
     order_tests = (
         OrderTest("adding", "least", "accuracy", 0.125, 0.05, 0.2, 0.012),
-        OrderTest("adding", "matched", "margin", 0.4, -0.1, 0.9, 0.2),
+        OrderTest("adding", "matched", "log_odds", 0.4, -0.1, 0.9, 0.2),
         OrderTest("removing", "random", "accuracy", -0.25, -0.5, -0.125, 0.001),
     )
     return EvaluationRun(make_steps("adding"), make_steps("removing"), order_tests)
@@ -130,7 +131,7 @@ def make_run() -> ConceptRun:
         effects=effects,
         scores=scores,
         ranking="effect",
-        warnings=("few <videos>",),
+        warnings=(RunWarning("leaked", "few <videos>"),),
         skipped=((NASTY[1], "no frame <decoded>"),),
     )
 

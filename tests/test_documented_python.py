@@ -28,9 +28,7 @@ def folder(tmp_path: Path, small_set: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def test_the_readme(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vx.ATTRIBUTIONS, "step", partial(vx.STEP, iterations=8))  # not minutes
     whole, own_net, discovery = python_of("README.md")
     names: dict[str, object] = {}

@@ -11,10 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from voxplain.errors import DataError
 
-__all__ = ["Floats", "Side", "benjamini_hochberg", "bootstrap_interval", "holm", "sign_flip_test", "spearman"]
+__all__ = [
+    "SIGNIFICANT",
+    "Floats",
+    "Side",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "holm",
+    "sign_flip_test",
+    "spearman",
+]
 
 Side = Literal["two-sided", "greater", "less"]
 Floats = NDArray[np.float64]
+SIGNIFICANT = 0.05  # largest p- or q-value that is called significant
 
 
 def sign_flip_test(

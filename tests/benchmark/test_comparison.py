@@ -14,7 +14,7 @@ from voxplain.benchmark.ranks_figure import ranks_figure
 from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.metrics import METRICS, MetricValue, mean_of
-from voxplain.report.plots import LIGHT
+from voxplain.report.theme import LIGHT
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from voxplain.benchmark.retraining import Trained
-from voxplain.benchmark.retraining_tables import accuracies, accuracy_markdown, accuracy_rows, twin_markdown, twin_rows
+from voxplain.benchmark.retraining_tables import (
+    accuracies,
+    accuracy_markdown,
+    accuracy_rows,
+    label_pair_markdown,
+    label_pair_rows,
+)
 from voxplain.metrics import METRICS
 from voxplain.statistics import sign_flip_test
 
@@ -61,14 +67,14 @@ def test_twins_that_differ_more_than_siblings_are_told():
         "explains": [(0.1 + b, 0.6 + 2 * b) for b in base],
         "constant": [(float("nan"), float("nan"))] * CLIPS,
     }
-    rows = {r.method: r for r in twin_rows(likeness)}
+    rows = {r.method: r for r in label_pair_rows(likeness)}
     assert rows["explains"].difference == pytest.approx(0.5 + base.mean())
     assert rows["explains"].shuffled.value == pytest.approx(0.1 + base.mean())
     assert rows["explains"].corrected_p < 0.01
     assert rows["copies"].difference == 0
     assert rows["copies"].corrected_p == 1
     assert np.isnan(rows["constant"].difference)
-    lines = twin_markdown(list(rows.values())).splitlines()
+    lines = label_pair_markdown(list(rows.values())).splitlines()
     assert [line.split(" ")[1] for line in lines[2:]] == ["explains", "copies", "constant"]
     assert "**" in lines[2]
     assert "**" not in lines[3]

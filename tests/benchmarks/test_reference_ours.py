@@ -40,7 +40,7 @@ def test_settings_are_the_references_in_every_mode(mode):
     settings = settings_of(task, mode)
     assert settings.segmenter.segments == (4, 9)
     assert (settings.clusterer.clusters, settings.keep, settings.random_sets, settings.random_size) == (7, 3, 5, 6)
-    assert (settings.negatives, settings.tcav, settings.tcav_test) == ("raw", "sign_count", "paired-t")
+    assert (settings.unrelated_examples, settings.tcav, settings.tcav_test) == ("raw", "sign_count", "paired-t")
     assert (settings.deduplicate.aligned, settings.deduplicate.min_duration) == (True, 16)
     if mode != "pooled":
         assert settings.embedder.fill == "grey"

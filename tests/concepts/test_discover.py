@@ -97,7 +97,7 @@ def test_members_are_the_nearest_to_the_centre_of_the_full_cluster():
         assert bank.members[k].tolist() == rows[np.argsort(far)][:7].tolist()
         assert np.allclose(bank.distance[k], np.sort(far)[:7], atol=1e-4)
         assert bank.sizes[k] == len(rows)
-        assert bank.popularity[k] == len(set(clips[rows]))
+        assert bank.clip_count[k] == len(set(clips[rows]))
     assert "KMeans(clusters=4" in bank.method
     assert "0." not in repr(bank).split("KMeans")[0]
 
@@ -217,15 +217,15 @@ def test_fit_concepts_is_discover_on_a_table_of_ones_own(form):
     truth = discover(values, clips, clusterer=KMeans(clusters=4), keep=7, cluster_filter=NONE, seed=3)
     assert np.array_equal(bank.centers, truth.centers)
     assert all(map(np.array_equal, bank.members, truth.members))
-    assert bank.popularity.tolist() == truth.popularity.tolist()
+    assert bank.clip_count.tolist() == truth.clip_count.tolist()
 
 
 def test_the_clips_of_a_table_are_its_origin_or_one_for_each_row():
     values, _, clips = blobs()
     table = Features(values, np.stack([clips, np.arange(len(clips))], axis=1))
-    assert fit_concepts(table, clusterer=KMeans(clusters=4)).popularity.max() <= len(set(clips))
+    assert fit_concepts(table, clusterer=KMeans(clusters=4)).clip_count.max() <= len(set(clips))
     alone = fit_concepts(values, clusterer=KMeans(clusters=4))
-    assert alone.popularity.tolist() == alone.sizes.tolist() == [30] * 4
+    assert alone.clip_count.tolist() == alone.sizes.tolist() == [30] * 4
     with pytest.raises(DataError, match="should qualify as a concept"):
         fit_concepts(values[:8], clusterer=KMeans(clusters=4), cluster_filter="small")
 

@@ -8,7 +8,7 @@ import torch
 from scipy.special import logsumexp
 
 from known_nets import BIAS, CLASSES, GRID, colour_model, conv_model, logits, noise, plain, quarters, two_levels
-from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves, join, margins, orders
+from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves, join, log_odds_of, orders
 from voxplain.concepts.order_tests import order_test
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
@@ -145,7 +145,7 @@ def test_fewer_concepts_than_steps():
 def test_margin_is_the_log_odds_of_the_true_class():
     z = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32) * 400  # far beyond float32's exp
     truth = np.array([0, 3, 1])
-    got = margins(z, truth[None, :, None])
+    got = log_odds_of(z, truth[None, :, None])
     for v, y in enumerate(truth):
         own = z[:, v].astype(float)
         expected = own[..., y] - logsumexp(np.delete(own, y, axis=-1), axis=-1)
@@ -190,7 +190,7 @@ def test_contrast_is_the_known_difference(kind, other, difference):
     assert got.difference == pytest.approx(sign * difference)
     assert got.low < got.difference < got.high
     edge = np.log(np.e**2 / 2) - np.log(1 / (np.e**2 + 1))  # margin of a hit minus that of a miss, two other classes
-    wider = order_test(steps, other, measure="margin")
+    wider = order_test(steps, other, measure="log_odds")
     assert wider.difference == pytest.approx(sign * difference * edge, rel=1e-4)
 
 
@@ -216,7 +216,7 @@ def test_contrasts_are_seeded():
     steps = planted("adding", SHARES)
     noisy = np.random.default_rng(1).normal(size=steps.logits.shape).astype(np.float32)
     first, again, other = (
-        order_test(replace(steps, logits=noisy), "least", measure="margin", seed=seed) for seed in (0, 0, 1)
+        order_test(replace(steps, logits=noisy), "least", measure="log_odds", seed=seed) for seed in (0, 0, 1)
     )
     assert first == again
     assert first.difference == other.difference
@@ -246,7 +246,7 @@ def test_accuracies():
     assert set(papers) == {"top", "least", "random"}
     np.testing.assert_allclose(papers["random"].mean(0)[1:-1], 0.45)  # the mean of both draws
     np.testing.assert_allclose(papers["top"].mean(0)[1:-1], 0.75)
-    np.testing.assert_allclose(steps.margin(), margins(steps.logits, steps.truth[:, None]))
+    np.testing.assert_allclose(steps.log_odds(), log_odds_of(steps.logits, steps.truth[:, None]))
 
 
 def test_joined_steps_keep_videos_apart():
@@ -297,12 +297,12 @@ def test_equal_coverage_compares_the_curves_where_both_are():
     others = np.arange(steps.logits.shape[-1]) != steps.truth[:, None]
     logits = np.where(others[None, :, None], -margin[..., None] / 2, margin[..., None] / 2).astype(np.float32)
     same = replace(steps, logits=logits, coverage=coverage)
-    assert order_test(same, "least", measure="margin").difference > 0.5
-    assert order_test(same, "least at equal coverage", measure="margin").difference == pytest.approx(0, abs=1e-5)
+    assert order_test(same, "least", measure="log_odds").difference > 0.5
+    assert order_test(same, "least at equal coverage", measure="log_odds").difference == pytest.approx(0, abs=1e-5)
     lifted = replace(same, logits=np.where(np.arange(len(steps.names))[:, None, None, None] == 0, 2, 1) * logits)
     end = 0.09 * (count - 2)
     expected = 10 * end * np.linspace(0, 1, 21)[1:].mean()  # twice the line less the line
-    assert order_test(lifted, "least at equal coverage", measure="margin").difference == pytest.approx(
+    assert order_test(lifted, "least at equal coverage", measure="log_odds").difference == pytest.approx(
         expected, rel=1e-4
     )
 

@@ -21,7 +21,12 @@ def test_the_paper_presets_hold_the_papers_numbers():
     paper, small, code = (PRESETS[name] for name in ("paper", "paper-small", "reference-code"))
     for s in (paper, small, code):
         assert (s.videos, s.keep, s.random_sets, s.random_size, s.evaluation.steps) == (200, 40, 50, 40, 5)
-        assert (s.tcav, s.objective, s.ranking, s.negatives) == ("sign_count", "log_probability", "tcav", "raw")
+        assert (s.tcav, s.objective, s.ranking, s.unrelated_examples) == (
+            "sign_count",
+            "log_probability",
+            "tcav",
+            "raw",
+        )
         assert s.classifier.alpha == 0.01
         assert s.cluster_filter == CLUSTER_FILTERS["video"]
         assert s.deduplicate.max_jaccard == 0.5
@@ -175,7 +180,7 @@ def test_other_refusals():
         override(replace(DEFAULT, classifier=Ridge()), "classifier.alpha", -1)
 
 
-@pytest.mark.parametrize("name", ["ranking", "negatives", "objective", "tcav", "tcav_test", "effect_kind"])
+@pytest.mark.parametrize("name", ["ranking", "unrelated_examples", "objective", "tcav", "tcav_test", "effect_kind"])
 def test_names_that_nothing_stands_for_are_refused_before_any_work(name):
     with pytest.raises(DataError, match=rf"expected {name} to be one of \(.*\), got 'nosuch'; choose one"):
         replace(DEFAULT, **{name: "nosuch"})

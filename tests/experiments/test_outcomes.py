@@ -7,7 +7,7 @@ import pytest
 from made import ADDING, REMOVING, VIDEOS, outcome
 
 from voxplain.experiments import (
-    band_figure,
+    interval_figure,
     published_rows,
     rows_of,
     settings_table,
@@ -114,8 +114,14 @@ def test_a_wrong_order_and_a_moved_end_are_told():
 
 
 def test_the_figure_shows_the_rows():
-    figure = band_figure([outcome(), outcome(setting="small")])
+    figure = interval_figure([outcome(), outcome(setting="small")])
     assert len(figure.axes) == 8
     line = next(line for line in figure.axes[0].lines if line.get_label() == "top concepts first")
-    assert line.get_ydata().tolist() == [50, 75, 90, 95, 95]
-    assert len(figure.axes[0].collections) == 4  # a band an order
+    np.testing.assert_allclose(line.get_ydata()[1:], [0.5, 0.75, 0.9, 0.95, 0.95])  # q = 1 … 5
+    row = rows_of(outcome())[0]
+    # A band an order, in two pieces each: the counted steps, and from the last of them to "all".
+    assert len(figure.axes[0].collections) == 8
+    corners = figure.axes[0].collections[0].get_paths()[0].vertices
+    for q, (low, high) in enumerate(zip(row.low, row.high, strict=True), 1):
+        at = 100 * corners[corners[:, 0] == q, 1]
+        assert (at.min(), at.max()) == (pytest.approx(low), pytest.approx(high))

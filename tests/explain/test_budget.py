@@ -56,7 +56,7 @@ def test_all_videos_when_there_is_time(clips: dict[str, list[vx.Clip]], tmp_path
     run = explained(clips, Budget(1e6, first=2, **NEVER), tmp_path, 1.0)
     assert len(run.clips) == 6
     assert [r["videos"] for r in run.parameters["budget"]["rounds"]] == [2, 4, 6]
-    assert run.warnings[-1].startswith("all 6 videos were used")
+    assert run.warnings[-1].message.startswith("all 6 videos were used")
     order = np.random.default_rng((0, 17)).permutation(6)
     assert [c.source for c in run.clips] == [clips["own"][i].source for i in order]
     whole = vx.explain_concepts(
@@ -74,12 +74,12 @@ def test_all_videos_when_there_is_time(clips: dict[str, list[vx.Clip]], tmp_path
 def test_a_spent_time_stops_it(clips: dict[str, list[vx.Clip]], tmp_path: Path) -> None:
     run = explained(clips, Budget(3.0, first=2, **NEVER), tmp_path, 1.0)
     assert len(run.clips) == 2
-    said = run.warnings[-1]
+    said = run.warnings[-1].message
     assert "the time of 3 s is spent after 2 of 6 videos" in said
     assert "all 6 would take about" in said
     assert "narrow the intervals by about 42 %" in said  # 1 − √(2/6)
     late = explained(clips, Budget(1.0, first=2, **NEVER), tmp_path, 1.0)
-    assert "(the smallest round takes longer than that)" in late.warnings[-1]
+    assert "(the smallest round takes longer than that)" in late.warnings[-1].message
 
 
 def test_a_stable_ranking_stops_it(clips: dict[str, list[vx.Clip]], tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_stable_ranking_stops_it(clips: dict[str, list[vx.Clip]], tmp_path: Pa
     assert rounds[-1]["same_top"] or rounds[-1]["videos"] == 6
     assert [r["same_top"] for r in rounds[:-1]] == [False] * (len(rounds) - 1)
     if rounds[-1]["videos"] < 6:
-        assert "stopped early: the ranking stands" in run.warnings[-1]
+        assert "stopped early: the ranking is stable" in run.warnings[-1].message
 
 
 def test_the_same_concept_is_the_same_voxels(clips: dict[str, list[vx.Clip]], tmp_path: Path) -> None:

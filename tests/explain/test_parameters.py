@@ -77,7 +77,7 @@ def test_a_preset_is_what_is_computed(model: vx.VideoModel, small_set: Path, mon
     )
     assert run.preset == "paper"
     assert run.settings == PRESETS["paper"]
-    assert (run.ranking, run.parameters["tcav"], run.parameters["negatives"]) == ("tcav", "sign_count", "raw")
+    assert (run.ranking, run.parameters["tcav"], run.parameters["unrelated_examples"]) == ("tcav", "sign_count", "raw")
     assert "sign_count, log_probability" in run.scores["tcav"].name
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_page import Page
-from voxplain.report.overlay import scaled
 
 from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.attribution.overlay import scaled
 from voxplain.errors import DataError
-from voxplain.report import attribution_page, overlay, strip, write_attribution_report
+from voxplain.report import attribution_page, frame_grid, overlay, write_attribution_report
 from voxplain.video import Clip
 
 NAME = '"><script>alert(1)</script>.mp4'
@@ -56,7 +56,7 @@ def test_page_is_well_formed_and_escaped():
     text = found.said()
     assert NAME in text
     assert "expected <x>" in text
-    assert "to which it gives 88 %" in text
+    assert "gives it a probability of 88 %" in text
     assert not any("alert(1)" in s and "querySelector" in s for s in found.scripts)
     assert [a["href"] for a in found.all("a")] == ["#a0", "#a1"]
 
@@ -103,7 +103,7 @@ def test_overlay_shows_the_frame_where_the_map_is_nothing_and_colour_where_it_is
 
 def test_strip_is_a_table_of_frames():
     rows = [np.full((10, 4, 5, 3), v, np.uint8) for v in (10, 200)]
-    sheet = strip(rows, 3)
+    sheet = frame_grid(rows, 3)
     assert sheet.shape == (2 * 4 + 3, 3 * 5 + 6, 3)
     assert (sheet[:4, :5] == 10).all()
     assert (sheet[-4:, -5:] == 200).all()

@@ -170,7 +170,7 @@ def test_pointing_at_a_supervoxel_tells_its_concept(page, run):
     for y, x in ((height // 2, width // 2), (3, 5)):
         page.mouse.move(box["x"] + (x + 0.5) * box["width"] / width, box["y"] + (y + 0.5) * box["height"] / height)
         concept = explored.assigned[labels[0, y, x]]
-        told = root.locator(".told").inner_text()
+        told = root.locator(".description").inner_text()
         assert f"concept {concept} " in told
         change = re.search(r"log-odds by ([+−])(\d+\.\d+)", told)
         assert float(change[2]) * (1 if change[1] == "+" else -1) == pytest.approx(

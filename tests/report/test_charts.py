@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from report_runs import make_evaluation
-from voxplain.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, against_count, against_coverage, sparkline
-from voxplain.report.tables import mean_curves
+from voxplain.report.add_remove import mean_curves
+from voxplain.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, curves_svg, sparkline
 
 
 def curve(svg: str, name: str) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_curves_are_the_means(kind):
     steps = getattr(make_evaluation(), kind)
     means = mean_curves(steps)
     for name in ("top", "least"):
-        by_count, by_coverage = curve(against_count(steps), name), curve(against_coverage(steps), name)
+        by_count, by_coverage = curve(curves_svg(means, "count"), name), curve(curves_svg(means, "coverage"), name)
         np.testing.assert_allclose(by_count[:, 1], means.accuracy[name], atol=1e-3)
         np.testing.assert_allclose(by_coverage[:, 1], means.accuracy[name], atol=1e-3)
         np.testing.assert_allclose(by_coverage[:, 0], means.coverage[name], atol=1e-3)
@@ -37,7 +37,7 @@ def test_curves_are_the_means(kind):
 
 def test_a_chart_is_told_in_words_and_labels_the_last_step():
     steps = make_evaluation().adding
-    svg = ElementTree.fromstring(against_count(steps))
+    svg = ElementTree.fromstring(curves_svg(mean_curves(steps), "count"))
     assert svg.get("role") == "img"
     share = 100 * mean_curves(steps).accuracy["top"][3]
     assert f"after 3 concepts: top {share:.0f} %" in svg.get("aria-label")

@@ -303,3 +303,16 @@ def test_what_cannot_be_drawn_is_said(run: ConceptRun) -> None:
     for wrong in ({"width": 2}, {"width": float("nan")}, {"concepts": 0}):
         assert "correct them" in said(lambda wrong=wrong: FigureOptions(**wrong))
     assert VIDEOS > PLACE
+
+
+def test_the_legend_of_curves_names_every_order():
+    figure = draw_figure(make_evaluated_run(), "curves", FigureOptions())
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert [label.split(" (")[0] for label in labels] == [
+        "top concepts first",
+        "least concepts first",
+        "random order",
+        "random regions of top’s volume",
+        "unmodified videos",
+        "chance",
+    ]

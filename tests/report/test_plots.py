@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from report_runs import DRAWS, STEPS, make_evaluation, make_run
-from voxplain.report.plots import DARK, LIGHT, curves, score_bars
+from voxplain.report.plots import curves, score_bars
+from voxplain.report.theme import DARK, LIGHT
 
 
 def drawn(ax, name):

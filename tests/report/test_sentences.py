@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from report_runs import VIDEOS, make_evaluation, make_run
-from voxplain.report.sentences import axis_label, evaluation_words, found_words, meaning, order_test_sentence
+from voxplain.report.sentences import (
+    axis_label,
+    evaluation_sentences,
+    meaning,
+    order_test_sentence,
+    significance_sentence,
+)
 
 CLAIMED, UNCLEAR, AGAINST = make_evaluation().order_tests
 
@@ -26,12 +32,12 @@ def test_a_contrast_says_no_more_than_its_interval():
 def test_found_words_count(q, start):
     run = make_run()
     score = replace(run.scores["effect"], q_value=np.array(q))
-    assert found_words(replace(run, scores={**run.scores, "effect": score})).startswith(start)
+    assert significance_sentence(replace(run, scores={**run.scores, "effect": score})).startswith(start)
 
 
 def test_evaluation_words_name_the_end_points():
     evaluation = make_evaluation()
-    words = " ".join(evaluation_words(evaluation))
+    words = " ".join(evaluation_sentences(evaluation))
     steps = evaluation.adding
     assert f"{VIDEOS} held-out test videos" in words
     assert f"{100 * steps.baseline():.1f} % unmodified" in words
@@ -44,10 +50,10 @@ def test_a_blank_clip_that_is_called_the_class_is_told():
     steps = evaluation.adding
     logits = steps.logits.copy()
     logits[:, :, 0] = [9, 0, 0, 0]
-    told = evaluation_words(replace(evaluation, adding=replace(steps, logits=logits)))
+    told = evaluation_sentences(replace(evaluation, adding=replace(steps, logits=logits)))
     assert any("empty clip is itself called the right class" in words for words in told)
     logits[:, :, 0] = [0, 9, 0, 0]
-    told = evaluation_words(replace(evaluation, adding=replace(steps, logits=logits)))
+    told = evaluation_sentences(replace(evaluation, adding=replace(steps, logits=logits)))
     assert not any("empty clip" in words for words in told)
 
 

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from report_runs import NASTY, make_evaluated_run, make_run
 from voxplain.concepts.concept_run import ConceptRow
-from voxplain.report.tables import mean_curves, number, places_for, table_csv, table_json, table_text
+from voxplain.report.add_remove import mean_curves
+from voxplain.report.tables import number, places_for, table_csv, table_json, table_text
 
 
 def test_csv_reads_back_equal():

@@ -214,12 +214,14 @@ def test_halves_of_two_runs_do_not_make_one(tmp_path: Path) -> None:
     assert "run.json and run.npz do not belong together" in refused(tmp_path)
 
 
-def test_formats_of_the_future_and_other_files(tmp_path: Path) -> None:
+def test_formats_of_other_versions_and_other_files(tmp_path: Path) -> None:
     save_run(tmp_path, make_run())
     path = tmp_path / "run.json"
     record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "version": 2}))
+    path.write_text(json.dumps({**record, "version": record["version"] + 1}))
     assert "update voxplain" in refused(tmp_path)
+    path.write_text(json.dumps({**record, "version": record["version"] - 1}))
+    assert "made by an earlier voxplain; make it again" in refused(tmp_path)
     for other in ({**record, "version": "1"}, {"format": "voxplain run"}, [], "x", {"format": "else", "version": 1}):
         path.write_text(json.dumps(other))
         assert "another file" in refused(tmp_path)

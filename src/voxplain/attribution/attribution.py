@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from voxplain.attribution.overlay import overlay, strip
+from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.errors import DataError
 from voxplain.video import Clip
 from voxplain.video.encode import encode_video
@@ -187,7 +187,7 @@ class Attribution:
     def _sheet(self) -> np.ndarray:
         """Frames of the clip above the same frames with the map, uint8 [H',W',3]."""
         rows = [self.overlay()] if self.clip is None else [self.clip.frames, self.overlay()]
-        return strip(rows)
+        return frame_grid(rows)
 
 
 def _gif(attribution: Attribution) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 
 from voxplain.attribution.reduce import display
 
-__all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "overlay", "scaled", "strip"]
+__all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "frame_grid", "overlay", "scaled"]
 
-GAP = 3  # white pixels between the frames of a strip
+GAP = 3  # white pixels between frames
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SEQUENTIAL, DIVERGING = "inferno", "PuOr_r"  # perceptually uniform; both distinguishable by colour-blind readers
 
@@ -70,7 +70,7 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) ->
     return np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255).astype(np.uint8)
 
 
-def strip(rows: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
+def frame_grid(rows: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
     """Arrange evenly spaced frames of several clips below one another on white.
 
     Parameters
@@ -86,7 +86,7 @@ def strip(rows: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
 
     Examples
     --------
-    >>> strip([np.zeros((4, 8, 8, 3), np.uint8)], count=2).shape
+    >>> frame_grid([np.zeros((4, 8, 8, 3), np.uint8)], count=2).shape
     (8, 19, 3)
     """
     t, h, w, _ = rows[0].shape

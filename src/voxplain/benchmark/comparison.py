@@ -17,6 +17,7 @@ from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.metrics import MetricValue, mean_of
 from voxplain.report.tables import number
+from voxplain.statistics import SIGNIFICANT
 
 __all__ = [
     "CONTROLS",
@@ -277,7 +278,7 @@ def _table(found: Comparison, kind: str) -> str:
 def _cell(found: Comparison, method: str, name: str) -> str:
     mean, test = found.means[method][name], found.random.get(name, {}).get(method)
     value = number(mean.value, 3)
-    if test is not None and test.corrected < 0.05 and test.difference > 0:
+    if test is not None and test.corrected < SIGNIFICANT and test.difference > 0:
         value = f"**{value}**"
     return f"{value} [{number(mean.details['low'], 3)}, {number(mean.details['high'], 3)}]"
 

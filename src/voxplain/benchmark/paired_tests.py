@@ -14,7 +14,7 @@ from voxplain.benchmark.comparison import CONTROLS, KINDS, mean_ranks
 from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.report.tables import number
-from voxplain.statistics import holm, spearman
+from voxplain.statistics import SIGNIFICANT, holm, spearman
 
 __all__ = ["Agreement", "Pair", "pair_rows", "paired", "pairs_markdown", "ranks_agreement"]
 
@@ -97,7 +97,7 @@ def pairs_markdown(pairs: Sequence[Pair]) -> str:
     metrics = list(dict.fromkeys(p.metric for p in pairs))
     for p in sorted(pairs, key=lambda p: (p.against, metrics.index(p.metric), -p.difference)):
         told = number(p.difference, 3)
-        told = f"**{told}**" if p.corrected < 0.05 else told
+        told = f"**{told}**" if p.corrected < SIGNIFICANT else told
         lines.append(
             f"| {p.against} | {p.metric} | {p.method} | {told} [{number(p.low, 3)}, {number(p.high, 3)}] | "
             f"{number(p.wins, 2)} | {number(p.p_value, 4)} | {number(p.corrected, 4)} | {p.clips} |"

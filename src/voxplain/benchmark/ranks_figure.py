@@ -4,7 +4,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from voxplain.benchmark.comparison import CONTROLS, Comparison
-from voxplain.report.plots import LIGHT, Theme
+from voxplain.report.theme import LIGHT, Theme
 
 __all__ = ["ranks_figure"]
 

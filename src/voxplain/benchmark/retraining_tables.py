@@ -13,9 +13,17 @@ from voxplain.benchmark.agreement import AgainstRandom, against_random
 from voxplain.benchmark.retraining import Trained
 from voxplain.metrics import MetricValue, mean_of
 from voxplain.report.tables import number
-from voxplain.statistics import bootstrap_interval, holm, sign_flip_test
+from voxplain.statistics import SIGNIFICANT, bootstrap_interval, holm, sign_flip_test
 
-__all__ = ["Accuracies", "TwinRow", "accuracies", "accuracy_markdown", "accuracy_rows", "twin_markdown", "twin_rows"]
+__all__ = [
+    "Accuracies",
+    "LabelPairRow",
+    "accuracies",
+    "accuracy_markdown",
+    "accuracy_rows",
+    "label_pair_markdown",
+    "label_pair_rows",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +127,13 @@ def accuracy_markdown(rows: Sequence[Accuracies], metrics: Mapping[str, Any]) ->
 
 def _cell(row: Accuracies) -> str:
     mean, low, high = (number(100 * v, 1) for v in (row.mean.value, row.mean.details["low"], row.mean.details["high"]))
-    if row.random is not None and row.random.corrected < 0.05 and row.random.difference > 0:
+    if row.random is not None and row.random.corrected < SIGNIFICANT and row.random.difference > 0:
         mean = f"**{mean}**"
     return f"{mean} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
-class TwinRow:
+class LabelPairRow:
     """Similarity of a method's maps to those of the shuffled twin and of the sibling; by how much the twin is less."""
 
     method: str
@@ -137,9 +145,9 @@ class TwinRow:
     corrected_p: float
 
 
-def twin_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[TwinRow]:
+def label_pair_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[LabelPairRow]:
     """One row a method over the clips where both are defined; tests corrected (Holm) over the methods."""
-    found: list[TwinRow] = []
+    found: list[LabelPairRow] = []
     for method, pairs in likeness.items():
         table = np.array(pairs, float).reshape(-1, 2)
         table = table[np.isfinite(table).all(1)]
@@ -148,12 +156,12 @@ def twin_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> list[Twi
         shuffled, sibling = (mean_of([MetricValue(float(v)) for v in column]) for column in table.T)
         mean = float(gain.mean()) if len(gain) else float("nan")
         p = sign_flip_test(gain, np.random.default_rng(0))
-        found.append(TwinRow(method, shuffled, sibling, mean, low, high, p))
+        found.append(LabelPairRow(method, shuffled, sibling, mean, low, high, p))
     corrected = holm([row.corrected_p for row in found])
     return [replace(row, corrected_p=float(p)) for row, p in zip(found, corrected, strict=True)]
 
 
-def twin_markdown(rows: Sequence[TwinRow]) -> str:
+def label_pair_markdown(rows: Sequence[LabelPairRow]) -> str:
     """A line a method, the one that tells the twins apart best first; bold: p < 0.05, corrected."""
     lines = [
         "| similarity of maps: method | to the shuffled twin ↓ | to the sibling | sibling − shuffled |",
@@ -161,7 +169,7 @@ def twin_markdown(rows: Sequence[TwinRow]) -> str:
     ]
     for r in sorted(rows, key=lambda r: -r.difference if np.isfinite(r.difference) else np.inf):
         told = number(r.difference, 2)
-        told = f"**{told}**" if r.corrected_p < 0.05 and r.difference > 0 else told
+        told = f"**{told}**" if r.corrected_p < SIGNIFICANT and r.difference > 0 else told
         both = [
             f"{number(m.value, 2)} [{number(m.details['low'], 2)}, {number(m.details['high'], 2)}]"
             for m in (r.shuffled, r.sibling)

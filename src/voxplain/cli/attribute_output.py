@@ -17,7 +17,7 @@ from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.metrics import MapMetric
 from voxplain.model import VideoModel
-from voxplain.report import overlay, strip
+from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip
 from voxplain.video.encode import encode_video
@@ -75,7 +75,7 @@ def write_attribution(
             write_whole(place / f"{name}.gif", _gif(frames, fps))
     if "png" in formats:
         sheet = io.BytesIO()
-        Image.fromarray(strip([video.frames, *overlays.values()])).save(sheet, format="png")
+        Image.fromarray(frame_grid([video.frames, *overlays.values()])).save(sheet, format="png")
         write_whole(place / "strip.png", sheet.getvalue())
     save_run(place, run)
 

@@ -24,7 +24,7 @@ from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explai
 from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
-from voxplain.report import Origin, evaluation_words, order_test_sentence, report_page, table_text
+from voxplain.report import Origin, evaluation_sentences, order_test_sentence, report_page, table_text
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
 
@@ -169,7 +169,7 @@ def _print_run(console: Console, run: ConceptRun) -> None:
 
 def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
     shown = [c for c in evaluation.order_tests if c.measure == "accuracy"]  # the report has those of the log-odds, too
-    for words in (*evaluation_words(evaluation), *map(order_test_sentence, shown)):
+    for words in (*evaluation_sentences(evaluation), *map(order_test_sentence, shown)):
         console.print(f"  {words}", markup=False, highlight=False)
 
 

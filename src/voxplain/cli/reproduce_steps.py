@@ -20,7 +20,7 @@ from voxplain.experiments import (
     NetPlan,
     Outcome,
     Setting,
-    band_figure,
+    interval_figure,
     settings_table,
     table_csv,
     table_latex,
@@ -164,7 +164,7 @@ def write_experiment(plan: Experiment, outcomes: Sequence[Outcome], output: Path
     # Without this metadata the same figure gives the same bytes.
     for suffix, unwanted in (("png", "Software"), ("pdf", "CreationDate")):
         out = io.BytesIO()
-        band_figure(outcomes).savefig(out, format=suffix, dpi=120, metadata={unwanted: None})
+        interval_figure(outcomes).savefig(out, format=suffix, dpi=120, metadata={unwanted: None})
         write_whole(output / f"curves.{suffix}", out.getvalue())
     record = {
         "experiment": asdict(plan),

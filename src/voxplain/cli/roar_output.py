@@ -11,7 +11,13 @@ from rich.console import Console
 
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.retraining import FixedTarget, NetworkFactory
-from voxplain.benchmark.retraining_tables import accuracies, accuracy_markdown, accuracy_rows, twin_markdown, twin_rows
+from voxplain.benchmark.retraining_tables import (
+    accuracies,
+    accuracy_markdown,
+    accuracy_rows,
+    label_pair_markdown,
+    label_pair_rows,
+)
 from voxplain.cli.network import Network, open_model
 from voxplain.metrics import Retrain
 from voxplain.model import VideoModel
@@ -93,10 +99,10 @@ class RetrainingResults:
         self, similarity: Mapping[str, Sequence[tuple[float, float]]], accuracy: tuple[float, float]
     ) -> None:
         """Add the similarity of maps to those of the networks with shuffled and with true labels."""
-        rows = twin_rows(similarity)
+        rows = label_pair_rows(similarity)
         clips, percent = max(map(len, similarity.values()), default=0), [f"{100 * a:.1f} %" for a in accuracy]
         self.text += [
-            twin_markdown(rows),
+            label_pair_markdown(rows),
             f"Accuracy on the training labels: shuffled {percent[0]}, true {percent[1]}; {clips} clips compared.\n",
         ]
         self.record["label_pair"] = {

@@ -14,9 +14,11 @@ from voxplain.concepts.evaluate import AddRemoveCurves, join
 from voxplain.concepts.order_tests import OrderTest, all_order_tests
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.concepts.warnings import RunWarning
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.segment import Supervoxels
+from voxplain.statistics import SIGNIFICANT
 from voxplain.video import Clip
 
 __all__ = ["ConceptRow", "ConceptRun", "EvaluationRun", "combined_evaluation"]
@@ -79,7 +81,7 @@ class ConceptRun:
     effects: Effects
     scores: dict[str, ConceptScores]
     ranking: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
     # What `evaluate_concepts` goes on with; not written to disk.
@@ -120,7 +122,7 @@ class ConceptRun:
                 tcav=float(tcav.value[k]),
                 tcav_q=float(tcav.q_value[k]),
                 cav_accuracy=float(self.cavs.accuracy[k].mean()),
-                videos=int(self.bank.popularity[k]),
+                videos=int(self.bank.clip_count[k]),
                 members=len(self.bank.members[k]),
                 volume=float(self.effects.volume[:, k].mean()),
             )
@@ -145,7 +147,7 @@ class ConceptRun:
     def sentence(self) -> str:
         """The answer in one plain sentence."""
         best = self.rows()[0]
-        sure = "significant" if best.q_value < 0.05 else "not significant"
+        sure = "significant" if best.q_value < SIGNIFICANT else "not significant"
         return (
             f"“{self.target}” rests most on concept {best.concept}: {self.ranking} {best.score:.2f} "
             f"(95 % interval {best.low:.2f} to {best.high:.2f}, q = {best.q_value:.3g}, {sure}); "

@@ -51,7 +51,7 @@ class ConceptBank:
         For each concept, the members' distances to the centre.
     sizes : int64 [K]
         Rows in the full cluster.
-    popularity : int64 [K]
+    clip_count : int64 [K]
         Distinct clips in the full cluster.
     method : str
         The clusterer and its parameters.
@@ -66,16 +66,16 @@ class ConceptBank:
     members: tuple[NDArray[np.int64], ...]
     distance: tuple[NDArray[np.float32], ...]
     sizes: NDArray[np.int64]
-    popularity: NDArray[np.int64]
+    clip_count: NDArray[np.int64]
     method: str
 
     def __post_init__(self) -> None:
         """Check that all fields describe the same K concepts."""
         count = len(self.centers)
-        lengths = [len(x) for x in (self.members, self.distance, self.sizes, self.popularity)]
+        lengths = [len(x) for x in (self.members, self.distance, self.sizes, self.clip_count)]
         if self.centers.ndim != 2 or count == 0 or set(lengths) != {count}:
             raise DataError(
-                f"a concept bank needs K ≥ 1 centres [K,D] and K members, distances, sizes and popularities, "
+                f"a concept bank needs K ≥ 1 centres [K,D] and K members, distances, sizes and clip counts, "
                 f"got centres {self.centers.shape} and lengths {lengths}"
             )
         for k, (rows, far) in enumerate(zip(self.members, self.distance, strict=True)):
@@ -280,7 +280,7 @@ def discover(
         members=tuple(rows for rows, _ in nearest),
         distance=tuple(far for _, far in nearest),
         sizes=np.array([len(found[k]) for k in chosen], dtype=np.int64),
-        popularity=np.array([counts[k] for k in chosen], dtype=np.int64),
+        clip_count=np.array([counts[k] for k in chosen], dtype=np.int64),
         method=repr(clusterer),
     )
 

@@ -17,7 +17,7 @@ from voxplain.perturb import FILLS, base_clip, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["AddRemove", "AddRemoveCurves", "join", "margins", "orders"]
+__all__ = ["AddRemove", "AddRemoveCurves", "join", "log_odds_of", "orders"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,9 @@ class AddRemoveCurves:
         """Whether each video is recognised, bool [O,V,S]."""
         return self.logits.argmax(-1) == self.truth[None, :, None]
 
-    def margin(self) -> np.ndarray:
+    def log_odds(self) -> np.ndarray:
         """Class margin log p/(1−p) of the true class, float64 [O,V,S]."""
-        return margins(self.logits, self.truth[None, :, None])
+        return log_odds_of(self.logits, self.truth[None, :, None])
 
     def baseline(self) -> float:
         """Accuracy on the unmodified videos."""
@@ -76,7 +76,7 @@ class AddRemoveCurves:
         return {**picked, "random": values[random].astype(float).mean(0)}
 
 
-def margins(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def log_odds_of(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """log p_y/(1−p_y) over the last axis; ``truth`` broadcasts against the other axes."""
     z = logits.astype(np.float64)
     own = np.arange(z.shape[-1]) == np.broadcast_to(truth, z.shape[:-1])[..., None]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxplain.concepts.evaluate import AddRemoveCurves, margins
+from voxplain.concepts.evaluate import AddRemoveCurves, log_odds_of
 from voxplain.errors import DataError
-from voxplain.statistics import sign_flip_test
+from voxplain.statistics import SIGNIFICANT, sign_flip_test
 
 __all__ = ["OTHERS", "OrderTest", "all_order_tests", "order_test"]
 
@@ -31,6 +31,11 @@ class OrderTest:
     high: float
     p_value: float
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes 0 and p < 0.05; False where there was nothing to compare."""
+        return self.p_value < SIGNIFICANT and not self.low <= 0 <= self.high
+
 
 def order_test(
     steps: AddRemoveCurves, other: str, *, measure: str = "accuracy", samples: int = 2000, seed: int = 0
@@ -42,7 +47,7 @@ def order_test(
     or margin. The p-value is two-sided and exact for few videos, where a bootstrap is too sure: n videos give at
     least 2¹⁻ⁿ.
     """
-    if other not in OTHERS or measure not in ("accuracy", "margin"):
+    if other not in OTHERS or measure not in ("accuracy", "log_odds"):
         raise DataError(
             f"expected a order_test with {', '.join(OTHERS)} of accuracy or margin, got {other!r} of {measure!r}; "
             "choose among them"
@@ -60,7 +65,7 @@ def order_test(
 
 def _gains(steps: AddRemoveCurves, other: str, measure: str) -> np.ndarray:
     """Top − other of each video, mean over the steps q = 1 … Q, [V]; NaN where there is nothing to compare."""
-    values = steps.right().astype(float) if measure == "accuracy" else steps.margin()
+    values = steps.right().astype(float) if measure == "accuracy" else steps.log_odds()
     picked = steps.by_order(values)
     if other == "least at equal coverage":
         reach = steps.by_order(steps.coverage)
@@ -72,7 +77,9 @@ def _gains(steps: AddRemoveCurves, other: str, measure: str) -> np.ndarray:
         )
     if other == "matched":
         rival = (
-            steps.matched_right.astype(float) if measure == "accuracy" else margins(steps.matched, steps.truth[:, None])
+            steps.matched_right.astype(float)
+            if measure == "accuracy"
+            else log_odds_of(steps.matched, steps.truth[:, None])
         )
     else:
         rival = picked[other]
@@ -94,5 +101,5 @@ def all_order_tests(adding: AddRemoveCurves, removing: AddRemoveCurves, *, seed:
         order_test(steps, other, measure=measure, seed=seed)
         for steps in (adding, removing)
         for other in OTHERS
-        for measure in ("accuracy", "margin")
+        for measure in ("accuracy", "log_odds")
     )

@@ -24,13 +24,13 @@ from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
 from voxplain.segment import SEGMENTERS, SLIC, SMALL, Deduplicate, Segmenter
 
-__all__ = ["CHOICES", "NEGATIVES", "PRESETS", "RANKINGS", "ConceptSettings", "override"]
+__all__ = ["CHOICES", "PRESETS", "RANKINGS", "UNRELATED_EXAMPLES", "ConceptSettings", "override"]
 
 RANKINGS = ("effect", "tcav")
-NEGATIVES = ("matched", "raw")
+UNRELATED_EXAMPLES = ("matched", "raw")
 _NAMES: dict[str, tuple[str, ...]] = {
     "ranking": RANKINGS,
-    "negatives": NEGATIVES,
+    "unrelated_examples": UNRELATED_EXAMPLES,
     "objective": tuple(OBJECTIVES),
     "tcav": tuple(SCORES),
     "tcav_test": tuple(TESTS),
@@ -43,7 +43,7 @@ class ConceptSettings:
     """The parameters of `explain_concepts`. The defaults are ours; `PRESETS` has the papers'.
 
     The four counts that one flag of the reference code mixes up are separate here: ``videos`` searched for concepts,
-    ``keep`` supervoxels a concept, ``random_size`` negatives a random set, ``score_videos`` scored.
+    ``keep`` supervoxels a concept, ``random_size`` unrelated examples a random set, ``score_videos`` scored.
     """
 
     segmenter: Segmenter = field(default_factory=SLIC)
@@ -58,7 +58,9 @@ class ConceptSettings:
     videos: int = 200  # videos of the class searched for concepts [P]
     score_videos: int = 200  # videos of the class whose gradients are taken
     effect_videos: int = 200  # videos of the class in which concepts are hidden
-    negatives: str = "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
+    unrelated_examples: str = (
+        "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
+    )
     unrelated_videos: int = 100  # unrelated videos read
     unrelated_crops: int = 30  # masked supervoxels taken of each of them
     random_sets: int = 50  # [P]
@@ -99,7 +101,7 @@ class ConceptSettings:
 
 PAPER = ConceptSettings(
     cluster_filter=CLUSTER_FILTERS["video"],
-    negatives="raw",
+    unrelated_examples="raw",
     classifier=Hinge(alpha=0.01),
     # Eq. 2 of the plain logit is 0 or 1 for every CAV at these layers (one linear map above them); the loss
     # gradient is what the authors' code takes.

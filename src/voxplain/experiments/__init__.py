@@ -1,6 +1,6 @@
 """Whole experiments of the papers and their kin: a plan in YAML, outcomes, tables, curves and verdicts."""
 
-from voxplain.experiments.figures import band_figure
+from voxplain.experiments.figures import interval_figure
 from voxplain.experiments.outcome import Outcome, Row, rows_of
 from voxplain.experiments.plan import EXPERIMENTS, Experiment, NetPlan, Setting, read_experiment
 from voxplain.experiments.published import published_rows
@@ -14,7 +14,7 @@ __all__ = [
     "Outcome",
     "Row",
     "Setting",
-    "band_figure",
+    "interval_figure",
     "published_rows",
     "read_experiment",
     "rows_of",

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxplain.concepts.concept_run import EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.report.add_remove import mean_curves
 
 __all__ = ["ORDERS", "Outcome", "Row", "rows_of"]
 
@@ -62,33 +63,12 @@ def rows_of(outcome: Outcome, *, samples: int = 2000, seed: int = 0) -> list[Row
     """The rows of both tables of an outcome: adding, then removing; top, random, least, matched."""
     rows = []
     for steps in outcome.sides:
-        right = {**steps.by_order(steps.right()), "matched": steps.matched_right.astype(float)}
-        share = steps.by_order(steps.coverage)
-        share["matched"] = share["top"]
+        means = mean_curves(steps, bands="videos", samples=samples, seed=seed)
         for order in ORDERS:
-            values = right[order][:, 1:-1]
-            low, high = _interval(values, samples, seed)
-            rows.append(
-                Row(
-                    outcome.net,
-                    outcome.setting,
-                    steps.kind,
-                    order,
-                    _percent(values.mean(0)),
-                    _percent(low),
-                    _percent(high),
-                    _percent(share[order][:, 1:-1].mean(0)),
-                )
-            )
+            values = (means.accuracy[order], *means.bands[order], means.coverage[order])
+            accuracy, low, high, coverage = (_percent(v[1:-1]) for v in values)  # q = 1 … Q
+            rows.append(Row(outcome.net, outcome.setting, steps.kind, order, accuracy, low, high, coverage))
     return rows
-
-
-def _interval(values: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """95 % percentile bootstrap over videos of the mean of [V,S]; the same videos at every step."""
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(samples, len(values)))
-    low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5], axis=0)
-    return low, high
 
 
 def _percent(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:

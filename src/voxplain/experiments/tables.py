@@ -115,5 +115,4 @@ def _area(outcome: Outcome, kind: str, other: str) -> str:
     if c.difference != c.difference:
         return "–"
     value = f"{100 * c.difference:.1f}"
-    sure = c.p_value < 0.05 and not c.low <= 0 <= c.high
-    return f"{f'**{value}**' if sure else value} [{100 * c.low:.1f}, {100 * c.high:.1f}]"
+    return f"{f'**{value}**' if c.is_clear else value} [{100 * c.low:.1f}, {100 * c.high:.1f}]"

@@ -24,8 +24,7 @@ def verdict(order_test: OrderTest) -> str:
     if order_test.difference != order_test.difference:
         return f"{asked} cannot be compared"
     low, high = factor * order_test.low, factor * order_test.high
-    sure = order_test.p_value < 0.05 and not low <= 0 <= high
-    answer = ("yes" if order_test.difference > 0 else "no, the other way round") if sure else "not clear"
+    answer = ("yes" if order_test.difference > 0 else "no, the other way round") if order_test.is_clear else "not clear"
     return (
         f"{asked} {answer}: {factor * order_test.difference:+.1f} {unit} [{low:+.1f}, {high:+.1f}], "
         f"p = {order_test.p_value:.2g}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from voxplain.concepts import warnings
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.description import ranking_stability
 from voxplain.concepts.settings import ConceptSettings
@@ -102,8 +103,17 @@ def explain_within_budget(
         before, count = run, following
     more = _cost(run, settings, count, len(order)) * spent
     told = {"seconds": budget.seconds, "rounds": [asdict(r) for r in rounds], "videos_there": len(order)}
-    said = _sentence(budget, rounds, len(order), more)
-    return replace(run, parameters={**run.parameters, "budget": told}, warnings=(*run.warnings, said))
+    stopped = warnings.budget(
+        firm,
+        videos=count,
+        total=len(order),
+        used=duration(rounds[-1].seconds),
+        limit=duration(budget.seconds),
+        more=duration(more),
+        stable=budget.stands(rounds),
+        single=len(rounds) == 1 and rounds[-1].seconds > budget.seconds,
+    )
+    return replace(run, parameters={**run.parameters, "budget": told}, warnings=(*run.warnings, stopped))
 
 
 def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> float:
@@ -125,23 +135,3 @@ def same_concept(before: ConceptRun, now: ConceptRun) -> bool:
         shared += int(volume[(a == old) & (b == new)].sum())
         either += int(volume[(a == old) | (b == new)].sum())
     return either > 0 and shared / either >= 0.5
-
-
-def _sentence(budget: Budget, rounds: Sequence[Round], total: int, more: float) -> str:
-    """Why it stopped, and what more time would buy."""
-    last = rounds[-1]
-    firm = (
-        f"the same concept on top in {100 * last.top:.0f} % of bootstrap draws, rank correlation {last.correlation:.2f}"
-    )
-    used = f"{last.videos} of {total} videos in {duration(last.seconds)}"
-    if last.videos == total:
-        return f"all {total} videos were used within the time given ({duration(last.seconds)}; {firm})"
-    narrower = 1 - (last.videos / total) ** 0.5
-    buys = (
-        f"all {total} would take about {duration(more)} more and narrow the intervals by about {100 * narrower:.0f} %"
-    )
-    if budget.stands(rounds):
-        return f"stopped early: the ranking stands after {used} ({firm}); {buys}"
-    over = " (the smallest round takes longer than that)" if last.seconds > budget.seconds and len(rounds) == 1 else ""
-    spent = f"the time of {duration(budget.seconds)} is spent{over} after {used}"
-    return f"{spent}, before the ranking stands ({firm}); {buys}"

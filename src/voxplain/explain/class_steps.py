@@ -68,8 +68,8 @@ def drawn_features(session: Session, clips: Sequence[Clip], name: str, *, for_ca
 def unrelated_examples(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:
     """Features of unrelated clips that CAVs are learnt against, one array [n,D'] a clip."""
     s = session.settings
-    if s.negatives == "matched":
-        found = drawn_features(session, clips, "unrelated videos (negatives)", for_cavs=True)
+    if s.unrelated_examples == "matched":
+        found = drawn_features(session, clips, "unrelated videos (for CAVs)", for_cavs=True)
         return found.apply(lambda rows: rows.values)
     step = s.embedder.window_step
 

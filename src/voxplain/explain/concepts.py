@@ -6,7 +6,6 @@ Every result is stored under a key made of all that it depends on, so a run that
 ends with the same bytes.
 """
 
-import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -18,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.discover import nearest_centre
-from voxplain.concepts.rank import rank_by_effect, recognition_test
+from voxplain.concepts.rank import rank_by_effect
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips
-from voxplain.datasets.duplicates import DistinctClips, distinct_clips, near_duplicates
+from voxplain.datasets.duplicates import DistinctClips, distinct_clips
 from voxplain.errors import DataError
 from voxplain.explain import class_steps as steps
 from voxplain.explain.central_window import some_frames
@@ -135,14 +135,13 @@ def explain_concepts(
     store = store if isinstance(store, Store) else Store(Path(store))
     session = open_session(model, settings, store, own.clips, **options)
     run = _explained(session, own.clips, unrelated.clips, y, label, [*skipped, *lost, *lost_random])
-    said = [*_about_copies(own, f"videos of “{run.target}”"), *_about_copies(unrelated, "unrelated videos")]
-    near = near_duplicates(own, unrelated)
-    if near:
-        i, j = near[0]
-        said.append(
-            f"{len({i for i, _ in near})} videos of “{run.target}” look almost the same as unrelated videos "
-            f"({own.sources[i]} and {unrelated.sources[j]}): the unrelated videos should not show the class"
-        )
+    said = warnings.collect(
+        warnings.duplicates(own, f"videos of “{run.target}”"),
+        warnings.near_duplicates(own, f"videos of “{run.target}”"),
+        warnings.duplicates(unrelated, "unrelated videos"),
+        warnings.near_duplicates(unrelated, "unrelated videos"),
+        warnings.like_unrelated(own, unrelated, run.target),
+    )
     provenance = _provenance(session, own, unrelated)
     return replace(
         run, provenance=provenance, warnings=(*said, *run.warnings), model=model, settings=settings, store=store.root
@@ -170,25 +169,6 @@ def check_overlap(own: DistinctClips, unrelated: DistinctClips) -> None:
             )
 
 
-def _about_copies(found: DistinctClips, name: str) -> list[str]:
-    """Warnings of identical and near-identical clips."""
-    said = []
-    if found.dropped:
-        copy, first = found.dropped[0]
-        said.append(
-            f"{len(found.dropped)} {name} have the same frames as others and were dropped (for instance {copy}, a copy "
-            f"of {first}): each counts once"
-        )
-    near = near_duplicates(found)
-    if near:
-        i, j = near[0]
-        said.append(
-            f"{len({j for _, j in near})} of {len(found.clips)} {name} look almost the same as others (for instance "
-            f"{found.sources[i]} and {found.sources[j]}): intervals and tests take them for independent"
-        )
-    return said
-
-
 def _explained(
     session: Session,
     clips: Sequence[Clip],
@@ -199,7 +179,7 @@ def _explained(
 ) -> ConceptRun:
     s, model = session.settings, session.model
     # Everything that needs one clip and no concept comes first: shards of it can be computed without the others.
-    half = len(random) // 2  # one half gives the CAVs' negatives, the other the null concepts, which must not meet them
+    half = len(random) // 2  # one half for CAVs, the other for null concepts, which must not meet them
     embedded = session.embedded(clips, "the class", deduplicate=True, target=y)
     drawn = steps.drawn_features(session, random[half:], "unrelated videos (null)", for_cavs=False)
     examples = steps.unrelated_examples(session, random[:half])
@@ -241,48 +221,10 @@ def _explained(
         ranking=s.ranking,
         skipped=tuple(skipped),
     )
-    return replace(run, warnings=tuple(warnings(session, run, unrelated_logits)))
-
-
-def warnings(session: Session, run: ConceptRun, unrelated: np.ndarray) -> list[str]:
-    """Warning lights: what a reader must know before believing the ranking."""
-    s, y = session.settings, run.target_index
-    share, said = float((run.effects.base.argmax(1) == y).mean()), []
-    if share < 0.5:
-        said.append(
-            f"the network calls only {100 * share:.0f} % of these clips “{run.target}”: "
-            "its reasons may not be the class's"
-        )
-    known = recognition_test(run.effects.base, unrelated, y)
-    if math.isnan(known):
-        said.append("with fewer than 3 classes it cannot be tested whether the network knows the class at all")
-    elif known >= 0.05:
-        said.append(
-            f"the network does not clearly tell “{run.target}” from unrelated videos (p = {known:.2g}): "
-            "no direct effect is called significant"
-        )
-    if not s.embedder.layer_space and s.cav_embedder is None:
-        said.append(
-            "TCAV scores of pooled features are not those of crops (measured in docs/performance.md): go by the direct "
-            "effect, or learn CAVs from crops with cav_embedder=crops"
-        )
-    if len(run.clips) < 20:
-        floor, count = 2.0 ** -len(run.effects.base), len(run.bank)
-        few = math.ceil(floor * count / 0.05)  # concepts that must be at the floor together, Benjamini–Hochberg
-        alone = "" if few <= 1 else f", and no concept is significant unless {few} of {count} are as clear as can be"
-        alone = ", and none of so many concepts can be significant" if few > count else alone
-        said.append(f"only {len(run.clips)} videos of the class: intervals are wide{alone}")
-    if run.alignment > 0.5:
-        said.append(
-            f"CAVs of different concepts point the same way (mean cosine {run.alignment:.2f}): they may have learnt "
-            "how crops differ from clips; use negatives=matched"
-        )
-    if run.cavs.accuracy.mean() < 0.7:
-        said.append(f"CAVs separate concepts poorly (held-out accuracy {run.cavs.accuracy.mean():.2f})")
-    degenerate = s.objective == "logit" and s.tcav == "sign_count" and len(run.clips) > 1
-    if degenerate and is_linear_above(session.model, some_frames(session.model, run.clips, 2), y):
-        said.append("everything above the layer is linear: Eq. 2 of the plain logit is 0 or 1 for each CAV")
-    return said
+    # Only this score depends on it, and it costs a backward pass.
+    sign = s.objective == "logit" and s.tcav == "sign_count" and len(clips) > 1
+    linear = sign and is_linear_above(model, some_frames(model, clips, 2), y)
+    return replace(run, warnings=warnings.of_run(run, unrelated_logits, s, linear=linear))
 
 
 def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) -> dict[str, Any]:

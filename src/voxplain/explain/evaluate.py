@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from voxplain.concepts import warnings
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.discover import nearest_centre
-from voxplain.concepts.evaluate import AddRemoveCurves, join, margins
+from voxplain.concepts.evaluate import AddRemoveCurves, join, log_odds_of
 from voxplain.concepts.order_tests import all_order_tests
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.concepts.warnings import RunWarning
 from voxplain.datasets.duplicates import distinct_clips, near_duplicates
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.central_window import central_window
@@ -31,7 +33,7 @@ from voxplain.segment import Supervoxels
 from voxplain.store import Store
 from voxplain.video import Clip
 
-__all__ = ["evaluate_concepts", "fill_brings_nothing"]
+__all__ = ["evaluate_concepts"]
 
 HELD = 64 << 20  # bytes of test clips kept in memory
 
@@ -96,33 +98,21 @@ def evaluate_concepts(
     given = distinct_clips(clips)
     session = open_session(model, settings, store, run.clips, **options)
     held = _windows(model, given.clips)
-    said = _leaks(model, run, held)
-    if given.dropped:
-        said.append(
-            f"{len(given.dropped)} test clips have the same frames as others and were dropped: each counts once"
-        )
-    near = len({j for _, j in near_duplicates(given)})
-    if near:
-        said.append(
-            f"{near} of {len(held)} test clips look almost the same as others: intervals and tests take them "
-            "for independent"
-        )
+    said = warnings.collect(
+        *_leaks(model, run, held),
+        warnings.duplicates(given, "test clips"),
+        warnings.near_duplicates(given, "test clips"),
+    )
     rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate).values()
     assigned = [nearest_centre(r, run.bank.centers) for r in rows]
     supervoxels = session.segmented(held, deduplicate=settings.test_deduplicate)
     adding, removing = _curves(session, held, supervoxels, assigned, run)
-    if fill_brings_nothing(adding):
-        said.append(
-            f"adding up to {settings.evaluation.steps} concepts to a clip of fill “{settings.evaluation.fill}” is "
-            "recognised in no order, though the whole clip is: the fill may be like nothing that the network has seen; "
-            "try another with --evaluation.fill and --effect.fill, black for videos on a black background"
-        )
     explored = _explored(session, held, supervoxels, assigned, run, adding)
     evaluation = EvaluationRun(adding, removing, all_order_tests(adding, removing, seed=settings.seed), explored)
     return replace(
         run,
         evaluation=evaluation,
-        warnings=(*run.warnings, *said),
+        warnings=(*run.warnings, *said, *warnings.collect(warnings.fill_not_recognised(adding, settings.evaluation))),
         skipped=(*run.skipped, *lost),
         model=model,
         settings=settings,
@@ -148,22 +138,14 @@ def _windows(model: VideoModel, clips: Sequence[Clip]) -> Lazy[Clip]:
     )
 
 
-def _leaks(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> list[str]:
+def _leaks(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> tuple[RunWarning | None, RunWarning | None]:
     """Warnings of test clips that are clips of the run, or look almost like one."""
     known = distinct_clips(_windows(model, run.clips))
     whole = {content_hash(clip.frames) for clip in run.clips}
     test = distinct_clips(held)
     same = {i for i, content in enumerate(test.hashes) if content in whole or content in known.hashes}
-    near = {i for i, _ in near_duplicates(test, known)} - same
-    said = []
-    if same:
-        said.append(f"{len(same)} of {len(held)} test clips are clips that the concepts were found in: not held out")
-    if near:
-        said.append(
-            f"{len(near)} of {len(held)} test clips look almost the same as clips that the concepts were found in (for "
-            f"instance {test.sources[min(near)]}): they are hardly held out"
-        )
-    return said
+    near = sorted({i for i, _ in near_duplicates(test, known)} - same)
+    return (warnings.leaked(len(same), len(held)), warnings.near_leaked([test.sources[i] for i in near], len(held)))
 
 
 def _curves(
@@ -196,7 +178,7 @@ def _explored(
 ) -> tuple[ExploredClip, ...]:
     """A few test clips with their concepts hidden alone and together, for the report."""
     s, colour = session.settings, session.model.mean_colour
-    chosen = s.exploration.choose(margins(adding.unmodified, adding.truth))
+    chosen = s.exploration.choose(log_odds_of(adding.unmodified, adding.truth))
 
     def one(place: int) -> ExploredClip:
         i = chosen[place]
@@ -206,9 +188,3 @@ def _explored(
         )
 
     return tuple(session.engine.map("exploring test videos", len(chosen), one).values())
-
-
-def fill_brings_nothing(adding: AddRemoveCurves) -> bool:
-    """Whether the partly shown clips are hardly ever recognised in any order, while the whole ones mostly are."""
-    partly = adding.right()[:, :, :-1].mean(1)  # [O,S−1]: the last step shows everything
-    return bool(adding.baseline() >= 0.5 and partly.max() <= 0.05)

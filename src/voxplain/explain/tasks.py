@@ -170,7 +170,7 @@ class DiscoverConcepts(Task[ConceptBank]):
         return {
             "centers": bank.centers,
             "sizes": bank.sizes,
-            "popularity": bank.popularity,
+            "clip_count": bank.clip_count,
             "members": np.concatenate(bank.members),
             "distance": np.concatenate(bank.distance),
             "kept": np.array([len(m) for m in bank.members], np.int64),
@@ -184,7 +184,7 @@ class DiscoverConcepts(Task[ConceptBank]):
             members=tuple(np.split(stored["members"], cuts)),
             distance=tuple(np.split(stored["distance"], cuts)),
             sizes=stored["sizes"],
-            popularity=stored["popularity"],
+            clip_count=stored["clip_count"],
             method=repr(self.clusterer),
         )
 

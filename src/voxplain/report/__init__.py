@@ -1,12 +1,14 @@
 """A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
 
-from voxplain.attribution.overlay import overlay, strip
+from voxplain.attribution.overlay import frame_grid, overlay
+from voxplain.report.add_remove import MeanCurves, mean_curves
 from voxplain.report.attribution import attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
-from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
-from voxplain.report.sentences import evaluation_words, found_words, meaning, order_test_sentence
-from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
+from voxplain.report.plots import curves, draw_curves, score_bars
+from voxplain.report.sentences import evaluation_sentences, meaning, order_test_sentence, significance_sentence
+from voxplain.report.tables import evaluation_json, table_csv, table_json, table_text
+from voxplain.report.theme import DARK, LIGHT, Theme
 from voxplain.report.training import training_curves
 
 __all__ = [
@@ -18,9 +20,10 @@ __all__ = [
     "attribution_page",
     "choose_examples",
     "curves",
+    "draw_curves",
     "evaluation_json",
-    "evaluation_words",
-    "found_words",
+    "evaluation_sentences",
+    "frame_grid",
     "highlight",
     "mean_curves",
     "meaning",
@@ -29,7 +32,7 @@ __all__ = [
     "overlay",
     "report_page",
     "score_bars",
-    "strip",
+    "significance_sentence",
     "table_csv",
     "table_json",
     "table_text",

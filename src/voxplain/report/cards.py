@@ -12,7 +12,8 @@ from voxplain.concepts.description import ConceptDescription
 from voxplain.report.charts import sparkline
 from voxplain.report.draw import Example, choose_examples, heat, stacked
 from voxplain.report.embed import clip_uri, jpeg, png, shrink
-from voxplain.report.tables import SIGNIFICANT, number, places_for
+from voxplain.report.tables import number, places_for
+from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["SLOWER", "cards", "clip_speed", "short_name"]
 

@@ -9,14 +9,12 @@ from html import escape
 
 import numpy as np
 
-from voxplain.concepts.evaluate import AddRemoveCurves
-from voxplain.report.tables import mean_curves
+from voxplain.report.add_remove import ORDERS, Across, MeanCurves
 
-__all__ = ["against_count", "against_coverage", "sparkline"]
+__all__ = ["curves_svg", "sparkline"]
 
 WIDTH, HEIGHT = 420, 262
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 40
-ORDERS = ("random", "matched", "least", "top")
 
 
 @dataclass(frozen=True)
@@ -36,29 +34,19 @@ class _Axes:
         return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
 
 
-def against_count(steps: AddRemoveCurves) -> str:
-    """Accuracy against the number of concepts added or removed, with the 95 % band of the random orders."""
-    means = mean_curves(steps)
-    n = len(means.low)
-    # One place is left empty before "all": the axis is not to scale there.
-    xs = [*range(n - 1), n]
-    axes = _Axes(0, n)
-    ticks = [(x, "all" if i == n - 1 else str(i)) for i, x in enumerate(xs)]
-    verb = "shown" if steps.kind == "adding" else "hidden"
-    parts = [_band(axes, xs, means.low, means.high)]
-    parts += [_curve(axes, xs, means.accuracy[name], name) for name in ORDERS]
-    return _chart(axes, ticks, f"concepts {verb}", parts, steps)
+def curves_svg(curves: MeanCurves, across: Across) -> str:
+    """Accuracy against the number of concepts, or against the share of voxels that they cover, with the bands.
 
-
-def against_coverage(steps: AddRemoveCurves) -> str:
-    """Accuracy against the share of voxels shown or hidden: what is ranking and what is only coverage."""
-    means = mean_curves(steps)
-    axes = _Axes(0, 1)
-    ticks = [(v, f"{100 * v:.0f}") for v in (0, 0.2, 0.4, 0.6, 0.8, 1)]
-    verb = "shown" if steps.kind == "adding" else "hidden"
-    parts = [_band(axes, means.coverage["random"].tolist(), means.low, means.high)]
-    parts += [_curve(axes, means.coverage[name].tolist(), means.accuracy[name], name) for name in ORDERS]
-    return _chart(axes, ticks, f"voxels {verb}, %", parts, steps)
+    What is ranking and what is only coverage shows in the second.
+    """
+    if across == "count":
+        axes = _Axes(0, float(curves.places[-1]))
+        ticks = list(zip(curves.places.tolist(), curves.step_names, strict=True))
+    else:
+        axes, ticks = _Axes(0, 1), [(v, f"{100 * v:.0f}") for v in (0, 0.2, 0.4, 0.6, 0.8, 1)]
+    parts = [_band(axes, curves.across(across, name).tolist(), *band) for name, band in curves.bands.items()]
+    parts += [_curve(axes, curves.across(across, name).tolist(), curves.accuracy[name], name) for name in ORDERS]
+    return _chart(axes, ticks, curves.axis_label(across), parts, curves)
 
 
 def _band(axes: _Axes, xs: Sequence[float], low: np.ndarray, high: np.ndarray) -> str:
@@ -87,7 +75,7 @@ def _mark(x: float, y: float, name: str) -> str:
     return shapes[name]
 
 
-def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[str], steps: AddRemoveCurves) -> str:
+def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[str], curves: MeanCurves) -> str:
     lines = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y(v):.1f}" y2="{axes.y(v):.1f}"/>'
         f'<text class="tick" x="{LEFT - 7}" y="{axes.y(v) + 4:.1f}" text-anchor="end">{100 * v:.0f}</text>'
@@ -97,21 +85,21 @@ def _chart(axes: _Axes, ticks: list[tuple[float, str]], label: str, parts: list[
         f'<text class="tick" x="{axes.x(x):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(text)}</text>'
         for x, text in ticks
     ]
-    for name, value in (("baseline", steps.baseline()), ("chance", 1 / steps.logits.shape[-1])):
+    for name, value in (("baseline", curves.baseline), ("chance", curves.chance)):
         y = f"{axes.y(value):.1f}"
         lines.append(f'<line class="{name}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     lines.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">{escape(label)}</text>')
-    words = escape(_words(steps, label))
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">'
+    described = escape(_described(curves, label))
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{described}">'
     return f"{head}{''.join(lines + parts)}</svg>"
 
 
-def _words(steps: AddRemoveCurves, label: str) -> str:
-    """The chart for those who do not see it."""
-    means, last = mean_curves(steps), len(mean_curves(steps).low) - 2
-    said = ", ".join(f"{name} {100 * means.accuracy[name][last]:.0f} %" for name in ("top", "least", "random"))
-    return f"Accuracy against {label}; after {last} concepts: {said}"
+def _described(curves: MeanCurves, label: str) -> str:
+    """The chart as a sentence, for screen readers."""
+    last = len(curves.places) - 2
+    values = ", ".join(f"{name} {100 * curves.accuracy[name][last]:.0f} %" for name in ("top", "least", "random"))
+    return f"Accuracy against {label}; after {last} concepts: {values}"
 
 
 def sparkline(values: np.ndarray, label: str) -> str:

@@ -1,98 +1,110 @@
-"""Warning lights: the checks a reader needs before believing a ranking, each lit or not, each with its figure."""
+"""The checks at the head of a report: each passed or not, with its measured value.
 
-import math
+What fails a check is defined in `voxplain.concepts.warnings`; here is only what a page says of a check that passed.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
-import numpy as np
-
+from voxplain.concepts import warnings
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.description import ConceptDescription, ranking_stability
-from voxplain.report.tables import SIGNIFICANT, number
+from voxplain.concepts.warnings import RunWarning, WarningCode
+from voxplain.report.tables import number
 
-__all__ = ["Check", "background_share", "reader_checks"]
-
-FEW = 20  # videos of the class below which intervals are wide
-POOR = 0.7  # CAV accuracy below which concepts are not separated
-STEADY = 0.8  # of the draws that keep the top concept, or mean rank correlation
+__all__ = ["Check", "reader_checks", "remaining_warnings"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: ``lit`` means look out; ``label`` two or three words; ``words`` one sentence with the figure."""
+    """One check of a run.
 
-    lit: bool
+    Parameters
+    ----------
+    code : WarningCode
+        The code of the warning that a failed check gives.
+    label : str
+        Two or three words.
+    message : str
+        One sentence with the measured value.
+    passed : bool
+    """
+
+    code: WarningCode
     label: str
-    words: str
-
-
-def background_share(run: ConceptRun, found: Sequence[ConceptDescription]) -> float:
-    """The share of all positive direct effects that concepts looking like background have; NaN without effects."""
-    effect = np.clip(np.nan_to_num(run.scores["effect"].value), 0, None)
-    like = np.array([c.like_background for c in found])
-    return float(effect[like].sum() / effect.sum()) if effect.sum() > 0 else math.nan
+    message: str
+    passed: bool
 
 
 def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[Check]:
-    """All checks of a run, the lit ones first."""
-    made = [_background(run, found), _shortcut(run, found), _stability(run), _cavs(run), _videos(run), _head(run)]
-    return sorted((light for light in made if light is not None), key=lambda light: not light.lit)
+    """All checks of a run, the failed ones first.
+
+    Parameters
+    ----------
+    run : ConceptRun
+    found : sequence of ConceptDescription
+        The run's concepts as `describe_concepts` gives them.
+    """
+    stability = ranking_stability(run.scores[run.ranking].scores)
+    repeats = "clips" if run.ranking == "effect" else "random sets"
+    accuracy, videos = float(run.cavs.accuracy.mean()), len(run.clips)
+    held_out = len(run.evaluation.adding.truth) if run.evaluation is not None else 0
+    share = warnings.background_share(run, found)
+    made = [
+        _check(
+            "fixed_concept",
+            "shortcut",
+            warnings.fixed_concept(run, found),
+            "no important concept is still and at one place in all videos, as a caption or logo is",
+        ),
+        _check(
+            "unstable_ranking",
+            "ranking",
+            warnings.unstable_ranking(stability, repeats),
+            f"with other draws of {repeats} the same concept comes first in {number(100 * stability.top, 0)} % of "
+            f"them; mean rank correlation {number(stability.correlation)}",
+        ),
+        _check(
+            "poor_cavs",
+            "CAV accuracy",
+            warnings.poor_cavs(accuracy),
+            f"CAVs separate concepts from unrelated examples with held-out accuracy {number(accuracy)} (chance 0.5)",
+        ),
+        _check(
+            "aligned_cavs",
+            "CAV directions",
+            warnings.aligned_cavs(run.alignment),
+            f"CAVs of different concepts have mean cosine {number(run.alignment)}",
+        ),
+        _check(
+            "few_videos",
+            "videos",
+            warnings.few_videos(videos, len(run.effects.base), len(run.bank)),
+            f"{videos} videos of the class",
+        ),
+        _check(
+            "not_evaluated",
+            "evaluation",
+            warnings.not_evaluated(held_out),
+            f"the ranking was tested on {held_out} held-out videos",
+        ),
+    ]
+    if isfinite(share):
+        passed = f"concepts that look like background hold {number(100 * share, 0)} % of the measured effect"
+        made.insert(0, _check("background", "background", warnings.background(run, found), passed))
+    return sorted(made, key=lambda check: check.passed)
 
 
-def _background(run: ConceptRun, found: Sequence[ConceptDescription]) -> Check | None:
-    share = background_share(run, found)
-    if math.isnan(share):
-        return None
-    sure = [int(k) for k in run.order if found[k].like_background and run.scores["effect"].q_value[k] < SIGNIFICANT]
-    words = (
-        "Concepts that sit at the edges of the picture and do not move more than the rest hold "
-        f"{number(100 * share, 0)} % of the measured effect"
-    )
-    if sure:
-        words += f"; significant among them: {', '.join(f'concept {k}' for k in sure[:4])}"
-    return Check(share >= 0.25 or bool(sure), "background", words + ".")
+def _check(code: WarningCode, label: str, warning: RunWarning | None, passed: str) -> Check:
+    message = passed if warning is None else warning.message
+    return Check(code, label, f"{message[0].upper()}{message[1:]}.", warning is None)
 
 
-def _shortcut(run: ConceptRun, found: Sequence[ConceptDescription]) -> Check:
-    q = run.scores[run.ranking].q_value
-    top = set(run.order[:3].tolist())
-    fixed = [int(k) for k in run.order if found[k].fixed and (q[k] < SIGNIFICANT or int(k) in top)]
-    if not fixed:
-        return Check(
-            False, "shortcut", "No important concept sits still at one place in all videos, as a caption or logo would."
-        )
-    named = ", ".join(f"concept {k}" for k in fixed[:4])
-    return Check(True, "shortcut", f"Still, and at one place in all videos, like a caption or logo: {named}.")
-
-
-def _stability(run: ConceptRun) -> Check:
-    s = ranking_stability(run.scores[run.ranking].scores)
-    what = "clips" if run.ranking == "effect" else "random sets"
-    words = (
-        f"With other draws of {what} the same concept comes first in {number(100 * s.top, 0)} % of them; mean rank "
-        f"correlation {number(s.correlation)}."
-    )
-    unsteady = s.top < STEADY or s.correlation < STEADY
-    return Check(unsteady, "unstable ranking" if unsteady else "ranking", words)
-
-
-def _cavs(run: ConceptRun) -> Check:
-    mean = float(run.cavs.accuracy.mean())
-    return Check(
-        mean < POOR or run.alignment > 0.5,
-        "separation",
-        f"CAVs tell their concept from unrelated supervoxels with accuracy {number(mean)} (chance 0.5); CAVs of "
-        f"different concepts have mean cosine {number(run.alignment)}.",
-    )
-
-
-def _videos(run: ConceptRun) -> Check:
-    count = len(run.clips)
-    held = len(run.evaluation.adding.truth) if run.evaluation is not None else 0
-    proof = f"{held} held-out videos prove the ranking" if held else "no held-out videos prove the ranking"
-    return Check(count < FEW or not held, "few videos" if count < FEW else "videos", f"{count} videos; {proof}.")
-
-
-def _head(run: ConceptRun) -> Check | None:
-    said = [w for w in run.warnings if "linear" in w]
-    return Check(True, "linear head", f"{said[0][:1].upper()}{said[0][1:]}.") if said else None
+def remaining_warnings(run: ConceptRun, checks: Sequence[Check]) -> list[RunWarning]:
+    """The run's warnings whose codes are not among the checks, one for each code with all its messages."""
+    messages: dict[WarningCode, dict[str, None]] = {}
+    for warning in run.warnings:
+        messages.setdefault(warning.code, {})[warning.message] = None
+    shown = {check.code for check in checks}
+    return [RunWarning(code, "; ".join(own)) for code, own in messages.items() if code not in shown]

@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.evaluate import margins
+from voxplain.concepts.evaluate import log_odds_of
 from voxplain.report.cards import clip_speed, short_name
 from voxplain.report.embed import run_lengths, sprite
 
@@ -41,7 +41,7 @@ def _clip(run: ConceptRun, explored: ExploredClip) -> dict[str, Any]:
     likely = softmax(explored.switched.astype(np.float64), axis=-1)
     seen = np.argsort(-likely[0], kind="stable")[:TOP]
     shown = [int(c) for c in dict.fromkeys([y, *seen.tolist()])]
-    drop = margins(explored.unmodified, np.array(y)) - margins(explored.hidden, np.array(y))
+    drop = log_odds_of(explored.unmodified, np.array(y)) - log_odds_of(explored.hidden, np.array(y))
     return {
         "name": short_name(explored.clip.source),
         "size": [t, h, w],

@@ -1,4 +1,4 @@
-"""Strips as Figs 3 and 4 of the STCE paper: one test clip as concepts are added to blank or removed from the whole."""
+"""Rows of small clips as Figs 3 and 4 of the STCE paper: one test clip while concepts are added or removed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from voxplain.report.cards import clip_speed
 from voxplain.report.draw import partly_shown
 from voxplain.report.embed import clip_uri, jpeg, shrink
 
-__all__ = ["strips", "unions"]
+__all__ = ["frame_rows", "unions"]
 
 
 def unions(explored: ExploredClip, order: np.ndarray, steps: int) -> list[np.ndarray]:
@@ -24,8 +24,10 @@ def unions(explored: ExploredClip, order: np.ndarray, steps: int) -> list[np.nda
     return masks
 
 
-def strips(evaluation: EvaluationRun, explored: ExploredClip, order: np.ndarray, target: int) -> list[dict[str, Any]]:
-    """The two strips of a test clip: at each step a small clip, the concept, and the class's probability."""
+def frame_rows(
+    evaluation: EvaluationRun, explored: ExploredClip, order: np.ndarray, target: int
+) -> list[dict[str, Any]]:
+    """Two rows of a test clip, adding and removing: at each step a small clip, the concept, the class's probability."""
     frames, base = explored.clip.frames, explored.base
     made = []
     for steps in (evaluation.adding, evaluation.removing):

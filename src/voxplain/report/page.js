@@ -46,7 +46,7 @@
     });
   });
 
-  // Okabe and Ito's colours, which colour-blind readers tell apart.
+  // Okabe and Ito's colours, which colour-blind readers describe apart.
   const COLOURS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
   const make = (tag, fields = {}, ...children) => {
@@ -93,7 +93,7 @@
   };
 
   // Decodes when the part comes near the screen, and ticks only while it can be seen.
-  const whileSeen = (root, start, fps, beat) => {
+  const whileVisible = (root, start, fps, beat) => {
     let last = 0, seen = false, started = false;
     const tick = (now) => {
       if (!seen) return;
@@ -120,8 +120,8 @@
     canvas.setAttribute("aria-label", "The test clip; point at a supervoxel to see its concept");
     canvas.setAttribute("role", "img");
     const context = canvas.getContext("2d");
-    const told = make("p", { className: "told soft" });
-    told.setAttribute("aria-live", "polite");
+    const description = make("p", { className: "description soft" });
+    description.setAttribute("aria-live", "polite");
     const playing = make("button", { type: "button" });
     const back = make("button", { type: "button", textContent: "‹", "aria-label": "One frame back" });
     const ahead = make("button", { type: "button", textContent: "›", "aria-label": "One frame on" });
@@ -164,7 +164,7 @@
     };
 
     const position = () => state.clip.switches.reduce((bits, k, i) => bits | (state.off.has(k) ? 1 << i : 0), 0);
-    const say = () => {
+    const showProbabilities = () => {
       const { clip } = state, now = clip.likely[position()], first = clip.likely[0];
       likely.replaceChildren(...clip.classes.flatMap((name, i) => {
         const inner = make("i"), bar = make("span", { className: i === 0 ? "bar sure" : "bar" }, inner);
@@ -175,22 +175,22 @@
       all.disabled = state.off.size === 0;
     };
 
-    const tell = () => {
+    const describe = () => {
       const { clip, over } = state;
       if (over === null || over === 65535) {
-        told.textContent = over === null ? "Point at the clip, or at a concept in the list." : "Not part of any supervoxel at this size.";
+        description.textContent = over === null ? "Point at the clip, or at a concept in the list." : "Not part of any supervoxel at this size.";
         return;
       }
       const k = clip.levels[state.level].concept[over], known = concepts.get(k);
       const score = known ? `rank ${known.rank}, score ${known.score}` : "not a ranked concept";
-      told.textContent = `Supervoxel ${over}: ${title(k)} (${score}). Hiding this concept here changes the log-odds by ${signed(clip.drop[k] === null ? null : -clip.drop[k])}.`;
+      description.textContent = `Supervoxel ${over}: ${title(k)} (${score}). Hiding this concept here changes the log-odds by ${signed(clip.drop[k] === null ? null : -clip.drop[k])}.`;
     };
 
     const flip = (k, on) => {
       if (on) state.off.delete(k); else state.off.add(k);
       const box = list.querySelector(`input[value="${k}"]`);
       if (box) box.checked = on;
-      say();
+      showProbabilities();
       draw();
     };
 
@@ -206,11 +206,11 @@
         if (can) label.htmlFor = id;
         const cost = make("span", { className: "cost", textContent: signed(clip.drop[k] === null ? null : -clip.drop[k]), title: "log-odds when this concept alone is hidden" });
         const line = make("li", {}, box, swatch, label, cost);
-        const light = (on) => () => { state.row = on ? k : null; draw(); };
-        line.addEventListener("pointerenter", light(true));
-        line.addEventListener("pointerleave", light(false));
-        line.addEventListener("focusin", light(true));
-        line.addEventListener("focusout", light(false));
+        const highlight = (on) => () => { state.row = on ? k : null; draw(); };
+        line.addEventListener("pointerenter", highlight(true));
+        line.addEventListener("pointerleave", highlight(false));
+        line.addEventListener("focusin", highlight(true));
+        line.addEventListener("focusout", highlight(false));
         return line;
       }));
     };
@@ -225,8 +225,8 @@
       level.replaceChildren(...clip.levels.map((l, j) => make("option", { value: String(j), textContent: `${l.concept.length} supervoxels` })));
       level.value = String(state.level);
       fill();
-      say();
-      tell();
+      showProbabilities();
+      describe();
       draw();
     };
 
@@ -243,7 +243,7 @@
     ahead.addEventListener("click", () => { run(false); step(1); });
     slider.addEventListener("input", () => { run(false); state.frame = Number(slider.value); draw(); });
     choice.addEventListener("change", () => choose(Number(choice.value)));
-    level.addEventListener("change", () => { state.level = Number(level.value); state.over = null; tell(); draw(); });
+    level.addEventListener("change", () => { state.level = Number(level.value); state.over = null; describe(); draw(); });
     tint.addEventListener("change", () => { state.tint = tint.checked; draw(); });
     all.addEventListener("click", () => [...state.off].forEach((k) => flip(k, true)));
     const under = (event) => {
@@ -253,10 +253,10 @@
       if (x < 0 || y < 0 || x >= width || y >= height) return null;
       return state.clip.ids[state.level][(state.frame * height + y) * width + x];
     };
-    const point = (event) => { state.over = under(event); tell(); draw(); };
+    const point = (event) => { state.over = under(event); describe(); draw(); };
     canvas.addEventListener("pointermove", point);
     canvas.addEventListener("pointerdown", point);
-    canvas.addEventListener("pointerleave", () => { state.over = null; tell(); draw(); });
+    canvas.addEventListener("pointerleave", () => { state.over = null; describe(); draw(); });
     canvas.addEventListener("click", (event) => {
       const over = under(event), k = over === null ? undefined : state.clip.levels[state.level].concept[over];
       if (state.clip.switches.includes(k)) flip(k, state.off.has(k));
@@ -265,11 +265,11 @@
     root.append(
       make("div", { className: "stage" }, canvas,
         make("div", { className: "controls" }, playing, back, ahead, slider, clock),
-        make("div", { className: "controls" }, choice, level, make("label", {}, tint, "colours")), told),
-      make("div", {}, make("p", { className: "small soft", textContent: "The network says" }), likely,
+        make("div", { className: "controls" }, choice, level, make("label", {}, tint, "colours")), description),
+      make("div", {}, make("p", { className: "small soft", textContent: "Predicted probability" }), likely,
         make("div", { className: "controls" }, make("span", { className: "small soft", textContent: "Concepts in this clip; change of log-odds when hidden" }), all), list));
 
-    whileSeen(root, () => choose(0), () => state.clip?.fps ?? 1, () => { if (state.playing && state.clip) step(1); });
+    whileVisible(root, () => choose(0), () => state.clip?.fps ?? 1, () => { if (state.playing && state.clip) step(1); });
     run(state.playing);
   };
   // Maps of several methods, in step, over one clip.
@@ -321,7 +321,7 @@
       for (const map of data.maps) map.pixels = await pixels(map.levels, width, frames * height);
       draw();
     };
-    whileSeen(root, load, () => data.fps, () => { if (state.playing && state.raw) step(1); });
+    whileVisible(root, load, () => data.fps, () => { if (state.playing && state.raw) step(1); });
     run(state.playing);
   };
 

@@ -1,4 +1,4 @@
-"""One HTML file that tells a run from top to bottom; it needs no network and no other file.
+"""One HTML file that shows a whole run; it needs no network and no other file.
 
 Pictures and clips are data URIs, the script and the styles are inline. Text that comes from outside (class and file
 names) is escaped by Jinja.
@@ -19,13 +19,21 @@ from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun,
 from voxplain.concepts.description import describe_concepts
 from voxplain.errors import DataError
 from voxplain.files import write_whole
+from voxplain.report.add_remove import mean_curves
 from voxplain.report.cards import SLOWER, cards
-from voxplain.report.charts import against_count, against_coverage
-from voxplain.report.checks import reader_checks
+from voxplain.report.charts import curves_svg
+from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.explorer import explorer
-from voxplain.report.frame_rows import strips
-from voxplain.report.sentences import answer_words, evaluation_words, found_words, meaning, order_test_sentence
-from voxplain.report.tables import SIGNIFICANT, number, places_for
+from voxplain.report.frame_rows import frame_rows
+from voxplain.report.sentences import (
+    answer_sentences,
+    evaluation_sentences,
+    meaning,
+    order_test_sentence,
+    significance_sentence,
+)
+from voxplain.report.tables import number, places_for
+from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
 
 __all__ = ["Origin", "render", "report_page", "write_report"]
@@ -35,7 +43,7 @@ LIMIT = 15_000_000  # bytes of pictures and clips a class
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run comes from, beyond what it knows itself: the command and the seconds each step took."""
+    """The command that made a run and the seconds of each step, which the run does not hold."""
 
     command: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -51,7 +59,7 @@ def write_report(
 ) -> Path:
     """Write one self-contained HTML page for a run, or for several classes; returns its path.
 
-    ``names`` gives concepts words of yours, by class and concept: ``{"bend": {3: "bending trunk"}}``; ``limit`` bytes
+    ``names`` gives concepts names, by class and concept: ``{"bend": {3: "bending trunk"}}``; ``limit`` bytes
     of pictures a class. The file appears whole or not at all, and the same runs give the same bytes, as far as the
     video encoder does. Raises DataError without any run.
     """
@@ -106,20 +114,19 @@ def _templates() -> Environment:
 def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) -> dict[str, Any]:
     """All that the template shows of one run."""
     found = describe_concepts(run)
-    rows = run.rows()
+    checks, rows = reader_checks(run, found), run.rows()
     return {
         "id": anchor,
         "run": run,
-        "answer": answer_words(run, found, names),
-        "found": found_words(run),
-        "lights": reader_checks(run, found),
-        # What a light says already is not said twice.
-        "notes": [w for w in run.warnings if not w.startswith(("only ", "CAVs ", "everything above"))],
+        "answer": answer_sentences(run, found, names),
+        "found": significance_sentence(run),
+        "checks": checks,
+        "warnings": remaining_warnings(run, checks),
         "cards": cards(run, found, names, anchor, limit),
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
         "evaluation": _evaluation(run.evaluation),
-        "strips": _strips(run),
+        "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
         "facts": _flat({key: _brief(value) for key, value in run.provenance.items()}),
@@ -142,24 +149,24 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
     return columns
 
 
-def _strips(run: ConceptRun) -> list[dict[str, Any]]:
-    """Adding and removing shown on the best recognised of the clips that were taken apart."""
+def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
+    """Adding and removing, shown on the explored clip with the highest log-odds."""
     if run.evaluation is None or not run.evaluation.explored:
         return []
-    return strips(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
+    return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
 
 def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
-    both = (evaluation.adding, evaluation.removing)
+    both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
     return {
         "charts": [
-            {"kind": steps.kind, "count": Markup(against_count(steps)), "coverage": Markup(against_coverage(steps))}
-            for steps in both
+            {"kind": c.kind, "count": Markup(curves_svg(c, "count")), "coverage": Markup(curves_svg(c, "coverage"))}
+            for c in both
         ],
-        "draws": sum(name.startswith("random") for name in evaluation.adding.names),
-        "words": evaluation_words(evaluation),
+        "draws": both[0].draws,
+        "sentences": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
         "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
     }

@@ -1,108 +1,94 @@
 """Figures of numbers: scores with their intervals, and accuracy while concepts are added or removed.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; every curve also has a line or marker of its own.
 Figures carry their own canvas: no pyplot, no global state.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
-from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.rank import ConceptScores
+from voxplain.report.add_remove import ORDERS, Across, MeanCurves, mean_curves
 from voxplain.report.sentences import axis_label
-from voxplain.report.tables import SIGNIFICANT, mean_curves
+from voxplain.report.theme import LIGHT, Theme
+from voxplain.statistics import SIGNIFICANT, Floats
 
-__all__ = ["DARK", "LIGHT", "Theme", "curves", "score_bars"]
+__all__ = ["PAGE", "CurveSizes", "curves", "draw_curves", "legend_entries", "score_bars"]
 
 
 @dataclass(frozen=True)
-class Theme:
-    """The colours of a figure."""
+class CurveSizes:
+    """Sizes of a plot, in points."""
 
-    paper: str
-    ink: str
-    soft: str  # axes, grid, reference lines
-    top: str
-    least: str
-    random: str
-    matched: str
-
-
-LIGHT = Theme("#ffffff", "#1f2328", "#8b949e", "#0072b2", "#d55e00", "#6e7781", "#009e73")
-DARK = Theme("#16191d", "#e6e8ea", "#757d87", "#56b4e9", "#f0894a", "#a0a8b2", "#2ec99a")
-
-_LINES = {
-    "random": ("random order", "-", ""),
-    "matched": ("random regions of top’s volume", "--", "s"),
-    "least": ("least concepts first", "-", "v"),
-    "top": ("top concepts first", "-", "o"),
-}
+    text: float = 10
+    tick: float = 9
+    line: float = 1.6
+    top: float = 2.4  # width of the top order's line
+    marker: float = 4.5
+    reference: float = 1  # width of the lines of the unmodified videos and of chance
+    frame: float = 0.8
 
 
-def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
-    """Accuracy on test videos while concepts are added (left) and removed (right).
+PAGE = CurveSizes()
 
-    Above against the number of concepts, below against the share of voxels that they show or hide, because much of a
-    curve is coverage and not ranking. The band holds 95 % of the random orders.
+
+def draw_curves(
+    ax: Axes, curves: MeanCurves, across: Across, *, theme: Theme = LIGHT, sizes: CurveSizes = PAGE
+) -> None:
+    """Draw accuracy against the number of concepts or against the share of voxels that they cover.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    curves : MeanCurves
+    across : {"count", "coverage"}
+    theme : Theme
+    sizes : CurveSizes
     """
-    figure = _figure(11, 7.4, theme)
-    axes = figure.subplots(2, 2, sharey=True)
-    for column, steps in enumerate((evaluation.adding, evaluation.removing)):
-        _against_count(axes[0, column], steps, theme)
-        _against_coverage(axes[1, column], steps, theme)
-        verb = {"adding": "Adding", "removing": "Removing"}.get(steps.kind, steps.kind)
-        axes[0, column].set_title(f"{verb} concepts", loc="left", color=theme.ink, fontsize=11, fontweight="bold")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("accuracy, %", color=theme.ink)
-    drawn = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
-    labels = [
-        label for start in ("top", "least", "random", "unmod", "chance") for label in drawn if label.startswith(start)
-    ]
-    handles = [drawn[label] for label in labels]
-    figure.legend(handles, labels, loc="upper center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
-    figure.tight_layout(rect=(0, 0, 1, 0.92), h_pad=2, w_pad=2)
-    return figure
+    for name, band in curves.bands.items():
+        _draw_band(ax, curves.across(across, name), band, getattr(theme, name), alone=len(curves.bands) == 1)
+    for name in ORDERS:
+        _draw_order(ax, curves, across, name, theme, sizes)
+    if across == "count":
+        ax.set_xticks(curves.places, curves.step_names)
+    else:
+        ax.set_xlim(-0.02, 1.02)
+        ax.xaxis.set_major_locator(MultipleLocator(0.2))
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
+    ax.set_xlabel(curves.axis_label(across), color=theme.ink, fontsize=sizes.text)
+    _draw_frame(ax, curves, theme, sizes)
 
 
-def _against_count(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
-    means = mean_curves(steps)
-    count = len(means.low)
-    # One place is left empty before "all": the axis is not to scale there.
-    x = np.array([*range(count - 1), count], float)
-    for part, alpha in ((slice(None, -1), 0.24), (slice(-2, None), 0.1)):
-        ax.fill_between(x[part], means.low[part], means.high[part], color=theme.random, alpha=alpha, linewidth=0)
-    for name in _LINES:
-        _line(ax, x, means.accuracy[name], name, theme, draws=means.draws)
-    ax.set_xticks(x, [*map(str, range(count - 1)), "all"])
-    ax.set_xlabel("concepts " + ("shown" if steps.kind == "adding" else "hidden"), color=theme.ink)
-    _references(ax, steps, theme)
+def _draw_band(ax: Axes, x: Floats, band: tuple[Floats, Floats], color: str, *, alone: bool) -> None:
+    """A range, paler from the last counted step to "all": nothing was measured between them."""
+    low, high = band
+    for part, alpha in ((slice(None, -1), 0.24 if alone else 0.14), (slice(-2, None), 0.1 if alone else 0.05)):
+        ax.fill_between(x[part], low[part], high[part], color=color, alpha=alpha, linewidth=0)
 
 
-def _against_coverage(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
-    means = mean_curves(steps)
-    for name in _LINES:
-        _line(ax, means.coverage[name], means.accuracy[name], name, theme, draws=means.draws)
-    ax.set_xlim(-0.02, 1.02)
-    ax.xaxis.set_major_locator(MultipleLocator(0.2))
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
-    ax.set_xlabel("voxels " + ("shown" if steps.kind == "adding" else "hidden") + ", %", color=theme.ink)
-    _references(ax, steps, theme)
-
-
-def _line(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, theme: Theme, *, draws: int) -> None:
-    """One order; thin from the last counted step to "all", for nothing was measured between them."""
-    label, style, marker = _LINES[name]
+def _draw_order(ax: Axes, curves: MeanCurves, across: Across, name: str, theme: Theme, sizes: CurveSizes) -> None:
+    """One order, thin from the last counted step to "all"."""
+    label, style, marker = ORDERS[name]
     if name == "random":
-        label += f" (mean of {draws}, 95 % band)"
-    color = getattr(theme, name)
-    ax.plot(x[-2:], y[-2:], style, color=color, linewidth=1, alpha=0.45, gid=f"{name}-rest")
-    ax.plot(x[-1:], y[-1:], marker=marker or "o", color=color, markersize=4, gid=f"{name}-all", clip_on=False)
+        label += f" (mean of {curves.draws}{', 95 % band' if len(curves.bands) == 1 else ''})"
+    x, y, color = curves.across(across, name), curves.accuracy[name], getattr(theme, name)
+    ax.plot(x[-2:], y[-2:], style, color=color, gid=f"{name}-rest", linewidth=0.6 * sizes.line, alpha=0.45)
+    ax.plot(
+        x[-1:],
+        y[-1:],
+        marker=marker or "o",
+        color=color,
+        markersize=0.9 * sizes.marker,
+        gid=f"{name}-all",
+        clip_on=False,
+    )
+    width = sizes.top if name == "top" else sizes.line
     ax.plot(
         x[:-1],
         y[:-1],
@@ -110,30 +96,68 @@ def _line(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, theme: Theme, *, dr
         marker=marker,
         color=color,
         label=label,
-        linewidth=2.4 if name == "top" else 1.6,
-        markersize=4.5,
+        linewidth=width,
+        markersize=sizes.marker,
         gid=name,
         clip_on=False,
     )
 
 
-def _references(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
-    """The unmodified videos, the chance level, and a frame that stays in the background."""
-    _style(ax, theme)
-    ax.axhline(steps.baseline(), color=theme.ink, linewidth=1, label="unmodified videos", gid="baseline", zorder=1.5)
-    ax.axhline(
-        1 / steps.logits.shape[-1],
-        color=theme.soft,
-        linewidth=1,
-        linestyle=":",
-        label="chance (one of the classes)",
-        gid="chance",
-        zorder=1.5,
+def _draw_frame(ax: Axes, curves: MeanCurves, theme: Theme, sizes: CurveSizes) -> None:
+    """The unmodified videos, the chance level, the vertical axis in %, and a frame that stays in the background."""
+    references = (
+        ("baseline", curves.baseline, theme.ink, "-", "unmodified videos"),
+        ("chance", curves.chance, theme.soft, ":", "chance"),
     )
+    for gid, value, color, style, label in references:
+        ax.axhline(value, color=color, linewidth=sizes.reference, linestyle=style, label=label, gid=gid, zorder=1.5)
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_locator(MultipleLocator(0.25))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
-    ax.grid(axis="y", color=theme.soft, alpha=0.25, linewidth=0.7)
+    ax.grid(axis="y", color=theme.soft, alpha=0.25, linewidth=0.7 * sizes.reference)
+    ax.set_axisbelow(True)
+    ax.set_facecolor(theme.paper)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set(color=theme.soft, linewidth=sizes.frame)
+    ax.tick_params(labelsize=sizes.tick, colors=theme.ink, color=theme.soft)
+
+
+def legend_entries(ax: Axes) -> tuple[list[Artist], list[str]]:
+    """Handles and labels of a plot's legend, the most important order first."""
+    handles, labels = ax.get_legend_handles_labels()
+    names = [*(ORDERS[name][0] for name in ("top", "least", "random", "matched")), "unmodified", "chance"]
+    places = sorted(
+        range(len(labels)), key=lambda i: next(n for n, start in enumerate(names) if labels[i].startswith(start))
+    )
+    return [handles[i] for i in places], [labels[i] for i in places]
+
+
+def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
+    """Accuracy on test videos while concepts are added (left) and removed (right).
+
+    Above against the number of concepts, below against the share of voxels that they show or hide, because much of a
+    curve is coverage and not ranking. The band holds 95 % of the random orders.
+
+    Parameters
+    ----------
+    evaluation : EvaluationRun
+    theme : Theme
+        Colours: `LIGHT` or `DARK`.
+    """
+    figure = _figure(11, 7.4, theme)
+    axes = figure.subplots(2, 2, sharey=True)
+    for column, steps in enumerate((evaluation.adding, evaluation.removing)):
+        means = mean_curves(steps)
+        draw_curves(axes[0, column], means, "count", theme=theme)
+        draw_curves(axes[1, column], means, "coverage", theme=theme)
+        title = f"{steps.kind.capitalize()} concepts"
+        axes[0, column].set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy, %", color=theme.ink)
+    entries = legend_entries(axes[0, 0])
+    figure.legend(*entries, loc="upper center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
+    figure.tight_layout(rect=(0, 0, 1, 0.92), h_pad=2, w_pad=2)
+    return figure
 
 
 def score_bars(run: ConceptRun, *, theme: Theme = LIGHT) -> Figure:

@@ -11,12 +11,18 @@ from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.description import ConceptDescription
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
-from voxplain.report.checks import background_share
-from voxplain.report.tables import SIGNIFICANT, number, places_for
+from voxplain.concepts.warnings import FEW_VIDEOS, background_share
+from voxplain.report.tables import number, places_for
+from voxplain.statistics import SIGNIFICANT
 
-__all__ = ["answer_words", "axis_label", "evaluation_words", "found_words", "meaning", "order_test_sentence"]
-
-FEW = 20  # test videos below which the intervals are called rough
+__all__ = [
+    "answer_sentences",
+    "axis_label",
+    "evaluation_sentences",
+    "meaning",
+    "order_test_sentence",
+    "significance_sentence",
+]
 
 _MEANINGS = {
     "effect (drop)": (
@@ -68,7 +74,7 @@ def meaning(score: ConceptScores) -> str:
     return _known(score)[1]
 
 
-def found_words(run: ConceptRun) -> str:
+def significance_sentence(run: ConceptRun) -> str:
     """How many concepts there are and how many are significant by the ranking score."""
     q = run.scores[run.ranking].q_value
     sure, count = int((q < SIGNIFICANT).sum()), len(run.bank)
@@ -76,7 +82,7 @@ def found_words(run: ConceptRun) -> str:
     return f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
 
 
-def answer_words(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
+def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
     """The answer to “what does the network rely on?” in one or two plain sentences."""
     best = run.rows()[0]
     called = (
@@ -96,7 +102,7 @@ def answer_words(run: ConceptRun, found: Sequence[ConceptDescription], names: Ma
     return said
 
 
-def evaluation_words(evaluation: EvaluationRun) -> list[str]:
+def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     """The end points, and how far to trust the curves."""
     adding = evaluation.adding
     videos, blank = len(adding.truth), adding.by_order(adding.right())["top"][:, 0].mean()
@@ -109,7 +115,7 @@ def evaluation_words(evaluation: EvaluationRun) -> list[str]:
         f"The top {first} concepts cover {_percent(shown['top'][:, -2].mean())} of the voxels, the least {first} cover "
         f"{_percent(shown['least'][:, -2].mean())}."
     )
-    if videos < FEW:
+    if videos < FEW_VIDEOS:
         said.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
@@ -148,7 +154,7 @@ def order_test_sentence(order_test: OrderTest) -> str:
     if math.isnan(order_test.difference):
         return f"{'Adding' if adding else 'Removing'} the top concepts first cannot be compared with {rival}."
     start = f"{'Adding' if adding else 'Removing'} the top concepts first"
-    if order_test.low <= 0 <= order_test.high or order_test.p_value >= SIGNIFICANT:
+    if not order_test.is_clear:
         return f"{start} makes no clear difference to {rival}: {mean} {unit} ({tested})."
     verb, size = "keeps" if adding else "loses", number(abs(values[0]), digits)
     if order_test.difference > 0:

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -18,46 +18,10 @@ from rich.text import Text
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.report.add_remove import mean_curves
+from voxplain.statistics import SIGNIFICANT
 
-__all__ = [
-    "MeanCurves",
-    "evaluation_json",
-    "mean_curves",
-    "number",
-    "places_for",
-    "plain",
-    "table_csv",
-    "table_json",
-    "table_text",
-]
-
-SIGNIFICANT = 0.05  # largest q-value that is called significant
-
-
-@dataclass(frozen=True, eq=False)
-class MeanCurves:
-    """Accuracy and coverage along adding or removing, means over videos, each float64 [S] by name of the order.
-
-    Names: top, least, random (mean of its draws), matched (random regions of top's volume, at top's coverage).
-    ``low`` and ``high`` float64 [S] hold 95 % of the random orders.
-    """
-
-    accuracy: dict[str, np.ndarray]
-    coverage: dict[str, np.ndarray]
-    low: np.ndarray
-    high: np.ndarray
-    draws: int
-
-
-def mean_curves(steps: AddRemoveCurves) -> MeanCurves:
-    """The curves of the papers' figures, from the logits of every video, order and step."""
-    right = steps.right()
-    accuracy = {name: value.mean(0) for name, value in steps.by_order(right).items()}
-    coverage = {name: value.mean(0) for name, value in steps.by_order(steps.coverage).items()}
-    accuracy["matched"], coverage["matched"] = steps.matched_right.mean(0, dtype=np.float64), coverage["top"]
-    drawn = [i for i, name in enumerate(steps.names) if name.startswith("random")]
-    low, high = np.percentile(right[drawn].mean(1), [2.5, 97.5], axis=0)
-    return MeanCurves(accuracy, coverage, low, high, len(drawn))
+__all__ = ["evaluation_json", "number", "places_for", "plain", "table_csv", "table_json", "table_text"]
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -106,7 +70,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
                 "distance": run.bank.distance,
             },
             "evaluation": None if run.evaluation is None else evaluation_json(run.evaluation),
-            "warnings": run.warnings,
+            "warnings": [asdict(warning) for warning in run.warnings],
             "skipped": [{"source": source, "reason": reason} for source, reason in run.skipped],
             "parameters": run.parameters,
             "provenance": run.provenance,
@@ -134,11 +98,11 @@ def _steps(steps: AddRemoveCurves) -> dict[str, Any]:
     means = mean_curves(steps)
     return {
         "videos": len(steps.truth),
-        "baseline": steps.baseline(),
+        "baseline": means.baseline,
         "steps": [*range(steps.logits.shape[2] - 1), "all"],
         "accuracy": means.accuracy,
         "coverage": means.coverage,
-        "random_band_95": [means.low, means.high],
+        "random_band_95": means.bands["random"],
         "orders": {name: row.mean(0) for name, row in zip(steps.names, steps.right(), strict=True)},
     }
 

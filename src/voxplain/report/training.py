@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from voxplain.report.plots import LIGHT, Theme
+from voxplain.report.theme import LIGHT, Theme
 from voxplain.train import EpochLog
 
 __all__ = ["training_curves"]

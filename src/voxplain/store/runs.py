@@ -17,7 +17,7 @@ from voxplain.store.archive import Damaged, pack, seal, unpack
 __all__ = ["RUN_FILES", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
 
 RUN_FILES = ("run.npz", "run.json")  # in the order of their writing
-VERSION = 1
+VERSION = 2  # 2: warnings with codes, log_odds as the second measure; records of version 1 had other names
 _AGAIN = "make it again with `voxplain concepts`, or `voxplain evaluate` where it was evaluated"
 
 
@@ -68,8 +68,13 @@ def _load(folder: Path) -> Any:
     record = _record(folder / "run.json")
     if record["version"] > VERSION:
         raise DataError(
-            f"expected a run of format {VERSION} or earlier in {folder}, got format {record['version']}, made by a "
+            f"expected a run of format {VERSION} in {folder}, got format {record['version']}, made by a "
             "later voxplain; update voxplain"
+        )
+    if record["version"] < VERSION:
+        raise DataError(
+            f"expected a run of format {VERSION} in {folder}, got format {record['version']}, made by an earlier "
+            f"voxplain; {_AGAIN}"
         )
     try:
         arrays = (folder / "run.npz").open("rb")

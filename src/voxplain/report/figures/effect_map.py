@@ -9,12 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
-from voxplain.concepts.evaluate import margins
+from voxplain.concepts.evaluate import log_odds_of
 from voxplain.errors import DataError
 from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import COLOURS, GREY, INK, SMALL, TEXT, Sheet
-from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number, places_for
+from voxplain.report.theme import LIGHT
 
 __all__ = ["drops", "effect_map", "map_figure"]
 
@@ -28,8 +28,8 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 def drops(run: ConceptRun, explored: ExploredClip) -> np.ndarray:
     """Log-odds of the class lost with each concept hidden in this clip, [K]; NaN where the clip lacks it."""
-    whole = margins(explored.unmodified, np.array(run.target_index))
-    return whole - margins(explored.hidden, np.full(len(explored.hidden), run.target_index))
+    whole = log_odds_of(explored.unmodified, np.array(run.target_index))
+    return whole - log_odds_of(explored.hidden, np.full(len(explored.hidden), run.target_index))
 
 
 def effect_map(run: ConceptRun, explored: ExploredClip) -> np.ndarray:

@@ -11,8 +11,8 @@ from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import GREY, INK, SMALL, Sheet, shorten
-from voxplain.report.plots import LIGHT
 from voxplain.report.tables import number
+from voxplain.report.theme import LIGHT
 
 __all__ = ["Step", "adding_figure", "removing_figure", "steps_length", "steps_of"]
 

@@ -1,0 +1,179 @@
+"""Warnings: each given on one side of its threshold and not on the other; every threshold in one module."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+import voxplain
+from report_runs import make_run
+from voxplain.concepts import warnings
+from voxplain.concepts.description import Stability
+from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
+from voxplain.concepts.settings import ConceptSettings, override
+from voxplain.concepts.warnings import RunWarning
+from voxplain.datasets.duplicates import distinct_clips
+from voxplain.video import Clip
+
+SETTINGS = ConceptSettings()
+SIGN = replace(SETTINGS, tcav="sign_count", objective="logit")
+POOLED = override(SETTINGS, "embedder", "pooled")
+
+
+def flat(value: int) -> Clip:
+    return Clip(np.full((4, 8, 8, 3), value, np.uint8), np.arange(4) / 25, f"{value}.mp4")
+
+
+COPIED = distinct_clips([flat(0), flat(0)])
+DISTINCT = distinct_clips([flat(90), flat(200)])
+ALIKE = distinct_clips([flat(0), flat(2), flat(200)])
+
+
+def stopped(**changes) -> RunWarning:
+    given = {"videos": 4, "total": 9, "used": "2 s", "limit": "3 s", "more": "5 s", "stable": False, "single": False}
+    return warnings.budget(Stability(0.5, 0.25), **{**given, **changes})
+
+
+def adding(right: np.ndarray) -> AddRemoveCurves:
+    """Two orders, ten videos of class 0 of 2, steps q = 0 … 3 and all; ``right`` bool [5] says what is recognised."""
+    logits = np.zeros((2, 10, 5, 2), np.float32)
+    logits[..., 1] = np.where(right, -1, 1)
+    flat = logits[0].copy()
+    return AddRemoveCurves(
+        "adding",
+        ("top", "least"),
+        logits,
+        np.zeros((2, 10, 5), np.float32),
+        flat,
+        np.zeros((10, 5), np.float32),
+        np.zeros(10, np.int64),
+        flat[:, -1],
+    )
+
+
+CASES = [
+    (
+        "class_not_predicted",
+        lambda: warnings.class_not_predicted(0.49, "a"),
+        lambda: warnings.class_not_predicted(0.5, "a"),
+    ),
+    ("too_few_classes", lambda: warnings.too_few_classes(math.nan), lambda: warnings.too_few_classes(0.9)),
+    (
+        "class_not_recognised",
+        lambda: warnings.class_not_recognised(0.05, "a"),
+        lambda: warnings.class_not_recognised(0.049, "a"),
+    ),
+    (
+        "class_not_recognised",
+        lambda: warnings.class_not_recognised(0.5, "a"),
+        lambda: warnings.class_not_recognised(math.nan, "a"),
+    ),
+    ("pooled_tcav", lambda: warnings.pooled_tcav(POOLED), lambda: warnings.pooled_tcav(SETTINGS)),
+    (
+        "pooled_tcav",
+        lambda: warnings.pooled_tcav(POOLED),
+        lambda: warnings.pooled_tcav(override(POOLED, "cav_embedder", "crops")),
+    ),
+    ("few_videos", lambda: warnings.few_videos(19, 19, 25), lambda: warnings.few_videos(20, 20, 25)),
+    ("aligned_cavs", lambda: warnings.aligned_cavs(0.51), lambda: warnings.aligned_cavs(0.5)),
+    ("poor_cavs", lambda: warnings.poor_cavs(0.69), lambda: warnings.poor_cavs(0.7)),
+    ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SIGN, False)),
+    ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SETTINGS, True)),
+    ("leaked", lambda: warnings.leaked(1, 3), lambda: warnings.leaked(0, 3)),
+    ("duplicates", lambda: warnings.duplicates(COPIED, "clips"), lambda: warnings.duplicates(DISTINCT, "clips")),
+    ("near_duplicates", lambda: warnings.near_duplicates(ALIKE, "x"), lambda: warnings.near_duplicates(DISTINCT, "x")),
+    (
+        "like_unrelated",
+        lambda: warnings.like_unrelated(COPIED, ALIKE, "a"),
+        lambda: warnings.like_unrelated(COPIED, DISTINCT, "a"),
+    ),
+    ("near_leaked", lambda: warnings.near_leaked(["a.mp4"], 3), lambda: warnings.near_leaked([], 3)),
+    (
+        "fill_not_recognised",
+        lambda: warnings.fill_not_recognised(adding(np.array([0, 0, 0, 0, 1], bool)), AddRemove()),
+        lambda: warnings.fill_not_recognised(adding(np.array([0, 0, 0, 1, 1], bool)), AddRemove()),
+    ),
+    # The network does not recognise the class at all: the fill is not to blame.
+    (
+        "fill_not_recognised",
+        lambda: warnings.fill_not_recognised(adding(np.array([0, 0, 0, 0, 1], bool)), AddRemove()),
+        lambda: warnings.fill_not_recognised(adding(np.array([0, 0, 0, 0, 0], bool)), AddRemove()),
+    ),
+    (
+        "unstable_ranking",
+        lambda: warnings.unstable_ranking(Stability(0.79, 1), "clips"),
+        lambda: warnings.unstable_ranking(Stability(0.8, 0.8), "clips"),
+    ),
+    (
+        "unstable_ranking",
+        lambda: warnings.unstable_ranking(Stability(1, 0.79), "clips"),
+        lambda: warnings.unstable_ranking(Stability(1, 1), "clips"),
+    ),
+    ("not_evaluated", lambda: warnings.not_evaluated(0), lambda: warnings.not_evaluated(1)),
+]
+
+
+@pytest.mark.parametrize(("code", "given", "absent"), CASES)
+def test_each_warning_is_given_on_one_side_of_its_threshold(code, given, absent):
+    warning = given()
+    assert warning.code == code
+    assert str(warning) == warning.message
+    assert not warning.message.endswith(".")
+    assert absent() is None
+
+
+def test_every_code_has_a_function_of_its_name():
+    assert all(callable(getattr(warnings, code)) for code in get_args(warnings.WarningCode))
+
+
+@pytest.mark.parametrize(
+    ("videos", "concepts", "said"),
+    [
+        (10, 25, "only 10 videos of the class: intervals are wide"),  # 25/1024 < 0.05: one concept alone can be
+        (8, 25, "and no concept is significant unless 2 of 25 have the smallest p-value possible"),
+        (4, 25, "and none of so many concepts can be significant"),
+    ],
+)
+def test_few_videos_say_how_many_concepts_must_be_clear(videos, concepts, said):
+    assert warnings.few_videos(videos, videos, concepts).message.endswith(said)
+
+
+def test_a_budget_says_why_it_ended():
+    assert stopped(videos=9).message.startswith("all 9 videos were used within the time given (2 s; the same concept")
+    assert stopped(stable=True).message.startswith("stopped early: the ranking is stable after 4 of 9 videos in 2 s")
+    late = stopped(single=True).message
+    assert late.startswith("the time of 3 s is spent (the smallest round takes longer than that) after 4 of 9 videos")
+    assert late.endswith("all 9 would take about 5 s more and narrow the intervals by about 33 %")
+
+
+def test_a_run_collects_its_warnings_in_order():
+    run = make_run()
+    unrelated = np.zeros((6, 4), np.float32)
+    wrong = np.zeros_like(run.effects.base)
+    wrong[:, 1] = 9
+    run = replace(run, effects=replace(run.effects, base=wrong), alignment=0.9)
+    found = warnings.of_run(run, unrelated, SIGN, linear=True)
+    codes = [w.code for w in found]
+    assert codes[:2] == ["class_not_predicted", "class_not_recognised"]
+    assert {"few_videos", "aligned_cavs", "linear_head"} <= set(codes)
+    assert len(codes) == len(set(codes))
+
+
+def test_thresholds_are_compared_with_in_one_module():
+    """No other module that warns or draws compares with a number of `warnings`, nor with 0.05."""
+    root = Path(voxplain.__file__).parent
+    values = {v for name, v in vars(warnings).items() if name.isupper() and type(v) in (int, float)} - {3, 4}
+    assert {0.05, 0.5, 0.7, 0.8, 20} <= values
+    numbers = "|".join(sorted(re.escape(f"{v:g}") for v in values))
+    pattern = re.compile(rf"(?<![<>])[<>]=? (?:{numbers})(?![\d.])")
+    places = ["explain/*.py", "report/**/*.py", "experiments/*.py", "benchmark/*.py", "concepts/concept_run.py"]
+    paths = [path for place in places for path in sorted(root.glob(place))]
+    assert len(paths) > 20
+    allowed = {"sentences.py: < 0.05", "budget.py: >= 0.5"}  # rounding of a percentage; a Jaccard index
+    code = {path: re.sub(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*', "", path.read_text()) for path in paths}
+    found = {f"{path.name}: {hit}" for path, text in code.items() for hit in pattern.findall(text)}
+    assert found <= allowed
