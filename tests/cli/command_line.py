@@ -1,4 +1,4 @@
-"""Runs commands through `voxplain.cli.main`, the function that the console script calls, and tells how they ended."""
+"""Runs commands through `voxplain.cli.main`, the function that the console script calls, and returns how they ended."""
 
 import contextlib
 import hashlib
@@ -43,12 +43,12 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The one sentence on stderr that says what went wrong; progress lines stand before it."""
-        told = [line for line in self.err.splitlines() if line.startswith("voxplain: ")]
-        assert len(told) == 1, self.err
-        assert self.err.endswith(told[0] + "\n"), f"more lines after the sentence: {self.err}"
+        """The one sentence on stderr that says what went wrong; progress lines come before it."""
+        errors = [line for line in self.err.splitlines() if line.startswith("voxplain: ")]
+        assert len(errors) == 1, self.err
+        assert self.err.endswith(errors[0] + "\n"), f"more lines after the sentence: {self.err}"
         assert "Traceback" not in self.err + self.out
-        return told[0].removeprefix("voxplain: ")
+        return errors[0].removeprefix("voxplain: ")
 
 
 def voxplain(*words: object) -> Outcome:

@@ -36,8 +36,8 @@ def done(videos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def test_files_of_one_video(done, videos):
-    output, told = done
-    assert told.code == 0, told.err
+    output, outcome = done
+    assert outcome.code == 0, outcome.err
     assert sorted(contents(output)) == sorted(
         ["origin.json", "report.html"]
         + [f"0/cross/{name}" for name in ("maps.npz", "run.json", "run.npz", "strip.png")]
@@ -68,12 +68,12 @@ def test_maps_are_those_of_the_library(done, videos):
 
 
 def test_what_is_said(done, videos):
-    output, told = done
-    assert f"{videos[0]}: cross, probability" in told.out
-    assert "note: excitation_backprop_rnn was skipped: expected a network with an RNN" in told.out
-    assert told.out.endswith(f"report: {output / 'report.html'}\n")
+    output, outcome = done
+    assert f"{videos[0]}: cross, probability" in outcome.out
+    assert "note: excitation_backprop_rnn was skipped: expected a network with an RNN" in outcome.out
+    assert outcome.out.endswith(f"report: {output / 'report.html'}\n")
     run = load_attribution(output / "0/cross")
-    assert f"{run.measured['grad_cam']['sufficiency'][0]:.3f}" in told.out
+    assert f"{run.measured['grad_cam']['sufficiency'][0]:.3f}" in outcome.out
     assert json.loads((output / "origin.json").read_text())["command"].startswith("voxplain attribute ")
 
 
@@ -90,8 +90,8 @@ def test_the_same_command_gives_the_same_files(videos, tmp_path):
 @pytest.mark.parametrize("target", ["orbit", "0", "truth", "top2"])
 def test_targets(videos, tmp_path, target):
     model = vx.load_model("planted")
-    told = attribute(tmp_path, videos[0], videos[2], "--target", target, *QUICK, "--format", "png")
-    assert told.code == 0, told.err
+    outcome = attribute(tmp_path, videos[0], videos[2], "--target", target, *QUICK, "--format", "png")
+    assert outcome.code == 0, outcome.err
     found = sorted(p.parent.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*/maps.npz"))
     if target == "top2":
         wanted = []
@@ -113,8 +113,8 @@ def test_videos_of_one_name_never_share_a_folder(videos, tmp_path):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         shutil.copy(videos[i], tmp_path / place)
     given = [tmp_path / p for p in ("a/x.mp4", "b/x.mp4", "b/x-2.mp4")]
-    told = attribute(tmp_path / "out", *given, "--target", "cross", *QUICK, "--format", "png")
-    assert told.code == 0, told.err
+    outcome = attribute(tmp_path / "out", *given, "--target", "cross", *QUICK, "--format", "png")
+    assert outcome.code == 0, outcome.err
     runs = [load_attribution(p.parent) for p in (tmp_path / "out").glob("*/cross/run.json")]
     assert sorted(r.clip.source for r in runs) == sorted(map(str, given))
 
@@ -123,12 +123,12 @@ def test_a_corrupt_video_is_skipped_and_told(videos, tmp_path):
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(videos[0].read_bytes()[:300])
     missing = tmp_path / "missing.mp4"
-    told = attribute(tmp_path / "out", bad, videos[0], missing, videos[3], *QUICK, "--target", "truth")
-    assert told.code == 0, told.err
-    assert told.out.count("skipped: ") == 2
-    assert str(bad) in told.out
-    assert str(missing) in told.out
-    assert "2 of 4 videos skipped" in told.out
+    outcome = attribute(tmp_path / "out", bad, videos[0], missing, videos[3], *QUICK, "--target", "truth")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("skipped: ") == 2
+    assert str(bad) in outcome.out
+    assert str(missing) in outcome.out
+    assert "2 of 4 videos skipped" in outcome.out
     assert {p.parent.parent.name for p in (tmp_path / "out").glob("*/*/maps.npz")} == {"0", "1"}
     alone = attribute(tmp_path / "none", bad, *QUICK)
     assert alone.code == 2
@@ -140,9 +140,9 @@ def test_brackets_in_names_are_only_text(videos, tmp_path):
     odd = tmp_path / "a[" / "bold] [red]y.mp4"
     odd.parent.mkdir()
     shutil.copy(videos[0], odd)
-    told = attribute(tmp_path / "out", odd, *QUICK, "--target", "cross")
-    assert told.code == 0, told.err
-    assert str(odd) in told.out
+    outcome = attribute(tmp_path / "out", odd, *QUICK, "--target", "cross")
+    assert outcome.code == 0, outcome.err
+    assert str(odd) in outcome.out
     assert (tmp_path / "out" / odd.stem / "cross/maps.npz").exists()
 
 
@@ -151,8 +151,8 @@ def test_a_long_video_of_another_size(videos, tmp_path):
     frames = np.concatenate([frames, frames[::-1], frames])[:41]
     frames = np.pad(frames, ((0, 0), (8, 8), (0, 32), (0, 0)))
     write_video(tmp_path / "long.mp4", frames, fps=20)
-    told = attribute(tmp_path / "out", tmp_path / "long.mp4", *QUICK, "--target", "cross", "--overlap", 0.25)
-    assert told.code == 0, told.err
+    outcome = attribute(tmp_path / "out", tmp_path / "long.mp4", *QUICK, "--target", "cross", "--overlap", 0.25)
+    assert outcome.code == 0, outcome.err
     place = tmp_path / "out/long/cross"
     run = load_attribution(place)
     assert (run.windows, len(run.clip)) == (4, 41)  # starts 0, 12, 24 and the last that fits, 25
@@ -164,7 +164,7 @@ def test_a_long_video_of_another_size(videos, tmp_path):
 
 def test_wrong_words_are_one_sentence_and_write_nothing(videos, tmp_path):
     out = tmp_path / "out"
-    for words, said in (
+    for words, expected in (
         ((videos[0], "--method", "gradient,gradcam"), "got gradcam"),
         ((videos[0], "--method", ","), "got none"),
         ((videos[0], "--metric", "insertion,inertion"), "got inertion"),
@@ -176,7 +176,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(videos, tmp_path):
         ((videos[0], "--method", "excitation_backprop_rnn"), "none that can: expected a network with an RNN"),
         ((), "clips"),
     ):
-        told = attribute(out, *words)
-        assert told.code == 2, words
-        assert said in told.sentence, (words, told.sentence)
+        outcome = attribute(out, *words)
+        assert outcome.code == 2, words
+        assert expected in outcome.sentence, (words, outcome.sentence)
         assert not out.exists(), words

@@ -242,7 +242,7 @@ def test_a_bare_network_runs_at_the_layer_that_is_named(small_set: Path, tmp_pat
     assert "dry run" in named.out
 
 
-# Videos: a bad one among good ones is told and left out, and strange names are no badness.
+# Videos: a bad one among good ones is outcome and left out, and strange names are no badness.
 
 NASTY = ("动作 é.mp4", "a'b\"c.mp4", "<script>alert(1)</script>.mp4".replace("/", "∕"), "<img src=x onerror=y>.mp4")
 
@@ -330,11 +330,11 @@ def test_bad_videos_among_good_ones_are_left_out_and_strange_names_escaped(small
     assert f"read 5 of {5 + len(BAD)} videos; {len(BAD)} skipped" in done.out.replace("\n", " ")
     found = json.loads((tmp_path / "run" / "cross" / "concepts.json").read_text())
     assert {Path(source).name for source in found["clips"]} == {*NASTY, "one_frame.mp4"}
-    told = {Path(row["source"]).name: row["reason"] for row in found["skipped"]}
-    assert set(told) == set(BAD)
+    outcome = {Path(row["source"]).name: row["reason"] for row in found["skipped"]}
+    assert set(outcome) == set(BAD)
     for name, (_, why) in BAD.items():
-        assert re.search(why, told[name]), told[name]
-        assert "\n" not in told[name]
+        assert re.search(why, outcome[name]), outcome[name]
+        assert "\n" not in outcome[name]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<script>alert" not in page
     assert "<img src=x" not in page

@@ -18,12 +18,12 @@ from voxplain.metrics import METRICS, cost
 from voxplain.store import Store
 
 METHODS = ("random", "gradient", "grad_cam", "excitation_backprop_rnn")
-JUDGES = ("sufficiency", "energy_inside", "temporal_energy", "sensitivity")
+METRIC_NAMES = ("sufficiency", "energy_inside", "temporal_energy", "sensitivity")
 QUICK = (
     "--methods",
     ",".join(METHODS),
     "--metrics",
-    ",".join(JUDGES),
+    ",".join(METRIC_NAMES),
     "--set",
     "sensitivity.draws=2",
     "--set",
@@ -63,15 +63,15 @@ def rows(output: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def test_files_and_words(done):
-    output, told = done
-    assert told.code == 0, told.err
+    output, outcome = done
+    assert outcome.code == 0, outcome.err
     assert {n for n in contents(output) if not n.startswith("store/")} == {*TABLES, "ranks.pdf"}
     table = (output / "table.md").read_text()
-    assert table in told.out
-    assert told.out.endswith(f"tables: {output}\n")
+    assert table in outcome.out
+    assert outcome.out.endswith(f"tables: {output}\n")
     assert "- excitation_backprop_rnn: expected a network with an RNN" in table
     assert {m for m, _ in rows(output)} == {"random", "gradient", "grad_cam"}
-    assert {n for _, n in rows(output)} == set(JUDGES)
+    assert {n for _, n in rows(output)} == set(METRIC_NAMES)
 
 
 def test_numbers_are_those_of_the_library(done, planted):
@@ -120,10 +120,10 @@ def test_shards_and_then_the_whole_give_the_bytes_of_one_run(done, planted, tmp_
     words = (*QUICK, "--class", "cross", "orbit", "--truth", "planted", "--sanity", 2)
     counts = []
     for i in (3, 1, 2):
-        told = benchmark(planted, tmp_path / "out", *words, "--shard", f"{i}/3")
-        assert told.code == 0, told.err
-        assert "of 6 videos done; run without --shard for the tables" in told.out
-        counts.append(int(told.out.split(f"shard {i}/3: ")[1].split()[0]))
+        outcome = benchmark(planted, tmp_path / "out", *words, "--shard", f"{i}/3")
+        assert outcome.code == 0, outcome.err
+        assert "of 6 videos done; run without --shard for the tables" in outcome.out
+        counts.append(int(outcome.out.split(f"shard {i}/3: ")[1].split()[0]))
         assert not (tmp_path / "out/table.md").exists()
     assert sum(counts) == 6
     made = []
@@ -151,8 +151,8 @@ def test_methods_against_a_chosen_one_and_the_agreement_of_ranks(planted, tmp_pa
         "--limit",
         6,
     )
-    told = benchmark(planted, tmp_path, *words, "--against", "grad_cam:gradient", "random")
-    assert told.code == 0, told.err
+    outcome = benchmark(planted, tmp_path, *words, "--against", "grad_cam:gradient", "random")
+    assert outcome.code == 0, outcome.err
     pairs = list(csv.DictReader(io.StringIO((tmp_path / "against.csv").read_text())))
     assert {(p["against"], p["method"]) for p in pairs} == {("grad_cam", "gradient")} | {
         ("random", m) for m in ("gradient", "input_x_gradient", "grad_cam")
@@ -162,13 +162,13 @@ def test_methods_against_a_chosen_one_and_the_agreement_of_ranks(planted, tmp_pa
     row = rows(tmp_path)["gradient", "energy_inside"]
     own = next(p for p in pairs if (p["against"], p["method"], p["metric"]) == ("random", "gradient", "energy_inside"))
     assert (own["difference"], own["corrected"]) == (row["minus_random"], row["corrected_p"])
-    assert (tmp_path / "against.md").read_text() in told.out
+    assert (tmp_path / "against.md").read_text() in outcome.out
     assert record["rank_agreement"]["methods"] == 3
-    assert f"Spearman {record['rank_agreement']['spearman']:.2f}" in told.out.replace("−", "-")
+    assert f"Spearman {record['rank_agreement']['spearman']:.2f}" in outcome.out.replace("−", "-")
 
 
 def test_an_empty_shard_is_no_error(planted, tmp_path):
-    told = [
+    outcome = [
         benchmark(
             planted,
             tmp_path,
@@ -185,8 +185,8 @@ def test_an_empty_shard_is_no_error(planted, tmp_path):
         )
         for i in (1, 2)
     ]
-    assert [t.code for t in told] == [0, 0], told
-    assert sorted(t.out.split(": ")[1][0] for t in told) == ["0", "1"]
+    assert [t.code for t in outcome] == [0, 0], outcome
+    assert sorted(t.out.split(": ")[1][0] for t in outcome) == ["0", "1"]
 
 
 def test_a_corrupt_video_and_one_without_truth_are_skipped_and_told(planted, tmp_path):
@@ -194,9 +194,9 @@ def test_a_corrupt_video_and_one_without_truth_are_skipped_and_told(planted, tmp
     (tmp_path / "data/test/cross/bad.mp4").write_bytes(b"no video" * 50)
     shutil.copy(planted / "test/orbit/0000.mp4", tmp_path / "data/test/orbit/unlisted.mp4")
     words = ("--methods", "random", "--metrics", "energy_inside", "--truth", "planted")
-    told = benchmark(tmp_path / "data", tmp_path / "out", *words, "--class", "cross", "orbit", "nothing")
-    assert told.code == 0, told.err
-    skipped = [line for line in told.out.splitlines() if line.startswith("skipped: ")]
+    outcome = benchmark(tmp_path / "data", tmp_path / "out", *words, "--class", "cross", "orbit", "nothing")
+    assert outcome.code == 0, outcome.err
+    skipped = [line for line in outcome.out.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 2 + 3
     assert "bad.mp4" in skipped[0]
     assert any("unlisted.mp4" in line for line in skipped)
@@ -205,10 +205,10 @@ def test_a_corrupt_video_and_one_without_truth_are_skipped_and_told(planted, tmp
 
 
 def test_without_a_truth_localisation_is_left_out(small_set, tmp_path):
-    told = benchmark(small_set, tmp_path / "out", *QUICK, "--limit", 3)
-    assert told.code == 0, told.err
+    outcome = benchmark(small_set, tmp_path / "out", *QUICK, "--limit", 3)
+    assert outcome.code == 0, outcome.err
     assert {n for _, n in rows(tmp_path / "out")} == {"sufficiency", "temporal_energy", "sensitivity"}
-    assert "localisation: method" not in told.out
+    assert "localisation: method" not in outcome.out
     assert not (tmp_path / "out/ranks.png").exists()
     assert not (tmp_path / "out/by_class.md").exists()
 
@@ -216,7 +216,7 @@ def test_without_a_truth_localisation_is_left_out(small_set, tmp_path):
 def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
     out = tmp_path / "out"
     quick = ("--methods", "random,grad_cam", "--metrics", "sufficiency")
-    for words, said in (
+    for words, expected in (
         (("--methods", "random,gradcam"), "got gradcam"),
         (("--metrics", "insertion,inertion"), "got inertion"),
         (("--metrics", "roar,insertion"), "got roar, which train or compare networks; see `voxplain roar`"),
@@ -235,9 +235,9 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
         ((*quick, "--truth", "boxes"), "planted, jhmdb, silhouette, got 'boxes'"),
         ((*quick, "--class", "cross", "crosss"), "no class 'crosss'"),
     ):
-        told = benchmark(planted, out, *words)
-        assert told.code == 2, words
-        assert said in told.sentence, (words, told.sentence)
+        outcome = benchmark(planted, out, *words)
+        assert outcome.code == 2, words
+        assert expected in outcome.sentence, (words, outcome.sentence)
         assert not out.exists(), words
     none = voxplain("benchmark", tmp_path, "--net", "planted", "-o", out)
     assert none.code == 2
@@ -246,6 +246,6 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
 
 def test_methods_that_all_refuse_are_one_sentence(planted, tmp_path):
     words = ("--methods", "excitation_backprop_rnn", "--metrics", "sufficiency", "--limit", 2)
-    told = benchmark(planted, tmp_path / "out", *words)
-    assert told.code == 2
-    assert "a method that gave maps, got none: expected a network with an RNN" in told.sentence
+    outcome = benchmark(planted, tmp_path / "out", *words)
+    assert outcome.code == 2
+    assert "a method that gave maps, got none: expected a network with an RNN" in outcome.sentence

@@ -17,18 +17,18 @@ from voxplain.concepts.settings import PRESETS, override
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def job_of(monkeypatch):
     """Runs a command line up to its job, which is what this gives."""
     jobs = []
     monkeypatch.setattr(concept_job, "run_job", lambda job, evaluate, execution: jobs.append(job))
 
-    def ask(line: str) -> Job:
+    def run(line: str) -> Job:
         words = shlex.split(line)
         assert words.pop(0) == "voxplain"
         app(settings_as_options(words), exit_on_error=False, print_error=False, result_action="return_value")
         return jobs[-1]
 
-    return ask
+    return run
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def asked(monkeypatch):
         replace(PRESETS["default"], seed=3),
     ],
 )
-def test_the_command_gives_the_job_again(asked, small_set, tmp_path, monkeypatch, settings):
+def test_the_command_gives_the_job_again(job_of, small_set, tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
     preset = next((name for name, known in PRESETS.items() if known == settings), "demo")
     job = Job(
@@ -54,6 +54,6 @@ def test_the_command_gives_the_job_again(asked, small_set, tmp_path, monkeypatch
         preset,
         HeldOut(hold_out=("1",)),
     )
-    got = asked(command_of(job, evaluate=False))
+    got = job_of(command_of(job, evaluate=False))
     assert got == replace(job, preset=got.preset)
     assert command_of(job, evaluate=True).splitlines()[1] == "voxplain evaluate 'a run'"

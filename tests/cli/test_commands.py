@@ -18,18 +18,18 @@ from voxplain.segment import SEGMENTERS, SLIC
 
 
 def test_doctor_of_the_shipped_network() -> None:
-    told = voxplain("doctor", "--net", "planted")
-    assert told.code == 0, told.err
-    assert told.err == ""
+    outcome = voxplain("doctor", "--net", "planted")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
     for layer in ("block1", "block4", "pool", "head"):
-        assert layer in told.out
-    suggested = [line for line in told.out.splitlines() if line.startswith("layer for concepts:")]
-    assert [line.split()[-1] for line in suggested] == ["pool"], told.out
+        assert layer in outcome.out
+    suggested = [line for line in outcome.out.splitlines() if line.startswith("layer for concepts:")]
+    assert [line.split()[-1] for line in suggested] == ["pool"], outcome.out
 
 
 def test_methods_lists_all_of_them() -> None:
-    told = voxplain("methods")
-    assert told.code == 0
+    outcome = voxplain("methods")
+    assert outcome.code == 0
     for name in (
         *SEGMENTERS,
         *PRESETS,
@@ -41,7 +41,7 @@ def test_methods_lists_all_of_them() -> None:
         "log_odds",
         "unrelated_crops",
     ):
-        assert name in told.out
+        assert name in outcome.out
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +101,25 @@ def test_train_resumes_and_ends_with_the_bytes_of_one_run(small_set: Path, tmp_p
 
 def test_a_dry_run_writes_nothing(small_set: Path, tmp_path: Path) -> None:
     before = contents(small_set)
-    said = concepts(small_set, tmp_path / "run", "--dry-run")
-    assert said.code == 0, said.err
-    assert "“cross”: 4 videos" in said.out
-    assert "nothing was written" in said.out
+    outcome = concepts(small_set, tmp_path / "run", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "“cross”: 4 videos" in outcome.out
+    assert "nothing was written" in outcome.out
     assert list(tmp_path.iterdir()) == []
     assert contents(small_set) == before
 
 
 def test_scores_of_own_concepts(small_set: Path, tmp_path: Path) -> None:
-    asked = ("own-concepts", small_set, small_set / "train", "--class", "cross", "--net", "planted")
-    told = voxplain(*asked, "--random", small_set / "unrelated", "-o", tmp_path / "t.csv")
-    assert told.code == 0, told.err
+    command = ("own-concepts", small_set, small_set / "train", "--class", "cross", "--net", "planted")
+    outcome = voxplain(*command, "--random", small_set / "unrelated", "-o", tmp_path / "t.csv")
+    assert outcome.code == 0, outcome.err
     with (tmp_path / "t.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["concept"] for row in rows} == {"cross", "orbit"}
     assert rows[0]["concept"] == "cross", "clips of the class itself point to the class"
     assert float(rows[0]["score"]) > float(rows[1]["score"])
-    assert all(row["concept"] in told.out for row in rows)
-    few = voxplain(*asked, "--random", small_set / "test" / "orbit")
+    assert all(row["concept"] in outcome.out for row in rows)
+    few = voxplain(*command, "--random", small_set / "test" / "orbit")
     assert few.code == 2
     assert "8 unrelated" in few.sentence
 

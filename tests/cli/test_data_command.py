@@ -28,11 +28,11 @@ def made(root: Path) -> Path:
 
 
 def test_all_are_listed_here_and_in_the_documents() -> None:
-    told = voxplain("data")
-    assert told.code == 0
+    outcome = voxplain("data")
+    assert outcome.code == 0
     page = PAGE.read_text()
     for name, known in DATASETS.items():
-        assert f"{name}: {known.what}" in told.out
+        assert f"{name}: {known.what}" in outcome.out
         assert f"| `{name}` |" in page
     one = voxplain("data", "kth")
     assert one.code == 0
@@ -41,45 +41,45 @@ def test_all_are_listed_here_and_in_the_documents() -> None:
 
 
 def test_a_whole_folder(tmp_path: Path) -> None:
-    told = voxplain("data", "weizmann", "--check", made(tmp_path))
-    assert told.code == 0, told.err
-    assert "complete, 90 of 90 videos" in told.out
-    assert "not complete" not in told.out
+    outcome = voxplain("data", "weizmann", "--check", made(tmp_path))
+    assert outcome.code == 0, outcome.err
+    assert "complete, 90 of 90 videos" in outcome.out
+    assert "not complete" not in outcome.out
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     made(tmp_path)
     for person in PERSONS[:6]:
         (tmp_path / f"run/{person}_run.avi").unlink()
-    told = voxplain("data", "weizmann", "--check", tmp_path)
-    assert told.code == 1
-    assert "not complete, 84 of 90 videos" in told.out
-    assert "6 videos missing: run/daria_run, run/denis_run" in told.out
-    assert ", and 1 more" in told.out
-    (row,) = [line.split() for line in told.out.splitlines() if line.split()[:1] == ["run"]]
+    outcome = voxplain("data", "weizmann", "--check", tmp_path)
+    assert outcome.code == 1
+    assert "not complete, 84 of 90 videos" in outcome.out
+    assert "6 videos missing: run/daria_run, run/denis_run" in outcome.out
+    assert ", and 1 more" in outcome.out
+    (row,) = [line.split() for line in outcome.out.splitlines() if line.split()[:1] == ["run"]]
     assert row == ["run", "9", "3"]
 
 
 def test_missing_lists_and_unknown_names_are_told(tmp_path: Path) -> None:
-    told = voxplain("data", "hmdb51", "--check", tmp_path)
-    assert told.code == 1
-    assert "51 lists CLASS_test_split1.txt: missing" in told.out
-    assert "not complete, 0 of 6766 videos, 3 lists missing" in told.out
-    assert "6766 more videos missing" in told.out
+    outcome = voxplain("data", "hmdb51", "--check", tmp_path)
+    assert outcome.code == 1
+    assert "51 lists CLASS_test_split1.txt: missing" in outcome.out
+    assert "not complete, 0 of 6766 videos, 3 lists missing" in outcome.out
+    assert "6766 more videos missing" in outcome.out
 
 
 def test_reading_finds_what_no_name_shows(tmp_path: Path) -> None:
-    told = voxplain("data", "weizmann", "--check", made(tmp_path), "--read")
-    assert told.code == 1
-    assert "90 videos that cannot be read whole" in told.out
-    assert "the file is empty" in told.out
+    outcome = voxplain("data", "weizmann", "--check", made(tmp_path), "--read")
+    assert outcome.code == 1
+    assert "90 videos that cannot be read whole" in outcome.out
+    assert "the file is empty" in outcome.out
 
 
 @pytest.mark.parametrize("words", [("--check", "x"), ("jhmdb", "--read"), ("jhmdb", "--check", "nowhere")])
 def test_incomplete_commands_are_one_sentence(words: tuple[str, ...]) -> None:
-    told = voxplain("data", *words)
-    assert told.code == 2
-    assert told.sentence.startswith(("expected", "nowhere"))
+    outcome = voxplain("data", *words)
+    assert outcome.code == 2
+    assert outcome.sentence.startswith(("expected", "nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_named_sets_divide_the_videos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "told"),
+    ("held", "outcome"),
     [
         (HeldOut(dataset="weizmann", hold_out=("ido",)), "--dataset or --hold-out"),
         (HeldOut(dataset="weizmann", split=Path("s.txt")), "--dataset or --split"),
@@ -111,8 +111,8 @@ def test_named_sets_divide_the_videos(tmp_path: Path) -> None:
         (HeldOut(dataset="weitzmann"), "did you mean 'weizmann'"),
     ],
 )
-def test_wrong_ways_to_divide_are_refused(tmp_path: Path, held: HeldOut, told: str) -> None:
-    with pytest.raises(DataError, match=told):
+def test_wrong_ways_to_divide_are_refused(tmp_path: Path, held: HeldOut, outcome: str) -> None:
+    with pytest.raises(DataError, match=outcome):
         split_videos(made(tmp_path), held)
 
 

@@ -96,9 +96,9 @@ def check_killed(
     runner: Runner, small_set: Path, output: Path, undisturbed: Undisturbed, targets: list[str], delays: list[float]
 ) -> None:
     """Kill at each target in turn and after each delay, then let the run end."""
-    asked, strays = words(small_set, output), 0
+    command, strays = words(small_set, output), 0
     for target in targets:
-        assert runner.run(asked, kill=target) == -signal.SIGKILL, target
+        assert runner.run(command, kill=target) == -signal.SIGKILL, target
         left = contents(output)
         assert target not in left or target == "job.json"
         strays += len(left.keys() - undisturbed.files.keys())
@@ -106,11 +106,11 @@ def check_killed(
             assert left[name] == undisturbed.files[name], name
     assert strays >= len(targets), "each kill leaves a temporary file, or it tests nothing"
     for delay in delays:
-        child = runner.start(asked, None)
+        child = runner.start(command, None)
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         assert runner.end() in (0, -signal.SIGKILL)
-    assert runner.run(asked) == 0
+    assert runner.run(command) == 0
     assert contents(output) == undisturbed.files
 
 

@@ -20,8 +20,8 @@ from voxplain.store import load_run, save_run
 def job(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One class, explained and evaluated with tiny settings."""
     folder = tmp_path_factory.mktemp("job") / "run"
-    asked = ("concepts", small_set, "--class", "cross", "--net", "planted", "--device", "cpu", *TINY)
-    assert voxplain(*asked, "--random", small_set / "unrelated", "-o", folder).code == 0
+    command = ("concepts", small_set, "--class", "cross", "--net", "planted", "--device", "cpu", *TINY)
+    assert voxplain(*command, "--random", small_set / "unrelated", "-o", folder).code == 0
     plain = load_run(folder / "cross")
     assert plain.evaluation is None
     assert voxplain("evaluate", folder).code == 0
@@ -43,9 +43,9 @@ def test_a_job_leaves_the_whole_run_and_the_page_can_be_made_again(job: Path, tm
     assert run.evaluation is not None
     assert len(run.evaluation.explored) > 0
     assert (run.target, len(run.clips)) == ("cross", 4)
-    told = voxplain("report", job, "-o", tmp_path / "deep" / "page.html")
-    assert told.code == 0, told.err
-    assert told.out == f"report: {tmp_path / 'deep' / 'page.html'}\n"
+    outcome = voxplain("report", job, "-o", tmp_path / "deep" / "page.html")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"report: {tmp_path / 'deep' / 'page.html'}\n"
     assert (tmp_path / "deep" / "page.html").read_bytes() == (job / "report.html").read_bytes()
 
 
@@ -69,12 +69,12 @@ def test_a_report_of_several_classes_has_them_all(made: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["concepts", "adding", "map"])
 def test_figures_of_a_real_run(job: Path, tmp_path: Path, kind: str) -> None:
-    asked = ("figure", job, "--kind", kind, "--width", 8, "--concepts", 2, "--frame", 4)
-    told = voxplain(*asked, "-o", tmp_path / "f.png")
-    assert told.code == 0, told.err
-    assert told.out == f"figure: {tmp_path / 'f.png'}\n"
+    command = ("figure", job, "--kind", kind, "--width", 8, "--concepts", 2, "--frame", 4)
+    outcome = voxplain(*command, "-o", tmp_path / "f.png")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"figure: {tmp_path / 'f.png'}\n"
     first = (tmp_path / "f.png").read_bytes()
-    assert voxplain(*asked, "-o", tmp_path / "g.png").code == 0
+    assert voxplain(*command, "-o", tmp_path / "g.png").code == 0
     assert (tmp_path / "g.png").read_bytes() == first
     picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
     assert 500 < picture.shape[1] < 960
@@ -83,9 +83,9 @@ def test_figures_of_a_real_run(job: Path, tmp_path: Path, kind: str) -> None:
 
 def test_options_of_a_figure_reach_it(made: Path, tmp_path: Path) -> None:
     def drawn(*words: object) -> bytes:
-        asked = ("figure", made, "--class", "bend", "--layer", "pool", "-o", tmp_path / "f.png", *words)
-        told = voxplain(*asked)
-        assert told.code == 0, told.err
+        command = ("figure", made, "--class", "bend", "--layer", "pool", "-o", tmp_path / "f.png", *words)
+        outcome = voxplain(*command)
+        assert outcome.code == 0, outcome.err
         return (tmp_path / "f.png").read_bytes()
 
     plain = drawn("--kind", "adding", "--width", 9)
@@ -97,10 +97,10 @@ def test_options_of_a_figure_reach_it(made: Path, tmp_path: Path) -> None:
 
 
 def test_curves_are_over_all_classes_of_a_layer(made: Path, tmp_path: Path) -> None:
-    asked = ("figure", made, "--kind", "curves", "--layer", "pool")
+    command = ("figure", made, "--kind", "curves", "--layer", "pool")
     for words in ((), ("--class", "bend")):
-        told = voxplain(*asked, *words, "-o", tmp_path / "c.pdf")
-        assert told.code == 0, told.err
+        outcome = voxplain(*command, *words, "-o", tmp_path / "c.pdf")
+        assert outcome.code == 0, outcome.err
         assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -114,7 +114,7 @@ def test_what_is_missing_is_said_and_nothing_is_written(job: Path, made: Path, t
         save_run(tmp_path / "settings" / name / "bend", make_run())
     (tmp_path / "empty").mkdir()
     both = ("--kind", "map", "-o", out)
-    for words, said in (
+    for words, expected in (
         (("report", tmp_path / "none"), "is no folder"),
         (("report", tmp_path / "empty"), "make one with `voxplain concepts`"),
         (("report", tmp_path / "half"), "expected run.npz beside"),
@@ -133,9 +133,9 @@ def test_what_is_missing_is_said_and_nothing_is_written(job: Path, made: Path, t
         (("figure", job, "--kind", "map", "-o", tmp_path), "name a file in it"),
         (("figure", job, "--kind", "pie", "-o", out), "Choose from"),
     ):
-        told = voxplain(*words)
-        assert told.code == 2, words
-        assert said in told.sentence
+        outcome = voxplain(*words)
+        assert outcome.code == 2, words
+        assert expected in outcome.sentence
     assert not out.exists()
     assert not list(tmp_path.glob("c.*"))
     assert not list(tmp_path.glob("**/report.html"))

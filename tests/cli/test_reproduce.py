@@ -46,7 +46,7 @@ def done(tmp_path_factory):
 
 
 def test_an_experiment_writes_tables_curves_and_verdicts(done):
-    folder, said = done
+    folder, outcome = done
     assert {f.name for f in (folder / "out").iterdir()} == {*FILES, "tiny", "verdicts.txt", "videos"}
     assert (folder / "out" / "tiny" / "a-b-c" / "report.html").exists()
     lines = (folder / "out" / "verdicts.txt").read_text().splitlines()
@@ -54,7 +54,7 @@ def test_an_experiment_writes_tables_curves_and_verdicts(done):
         "tiny, A b/c: all concepts added, and none removed, equal the unmodified clip to the last bit? yes"
     )
     for line in (*lines, "Two classes, tiny, seed 0"):
-        assert line in said.out
+        assert line in outcome.out
     record = json.loads((folder / "out" / "results.json").read_text())
     assert record["outcomes"][0]["adding"]["videos"] == 4
     assert record["experiment"]["settings"][0]["changes"]["evaluation.steps"] == 2
@@ -68,19 +68,19 @@ def test_again_gives_the_same_bytes(done):
 
 
 def test_experiments_are_listed():
-    said = voxplain("reproduce").out
-    assert [line.split()[0] for line in said.splitlines()] == list(EXPERIMENTS)
+    outcome = voxplain("reproduce").out
+    assert [line.split()[0] for line in outcome.splitlines()] == list(EXPERIMENTS)
 
 
 def test_data_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.delenv("VOXPLAIN_DATA", raising=False)
     output = ("-o", tmp_path / "out")
-    for words, told in (
+    for words, expected in (
         (("weizmann", *output), "--data DIR"),
         (("weizmann", "--data", tmp_path, *output), f"a folder of videos at {tmp_path / 'weizmann'}"),
         (("planned", *output), "planted"),
     ):
-        said = voxplain("reproduce", *words)
-        assert said.code == 2
-        assert told in said.sentence
+        outcome = voxplain("reproduce", *words)
+        assert outcome.code == 2
+        assert expected in outcome.sentence
     assert not (tmp_path / "out").exists()

@@ -38,13 +38,13 @@ def done(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def test_files_tables_and_words(done):
-    output, told = done
-    assert told.code == 0, told.err
+    output, outcome = done
+    assert outcome.code == 0, outcome.err
     made = {n for n in contents(output) if not n.startswith("store/")}
     networks = {f"label_pair/{n}-0{end}.safetensors" for n in ("true", "shuffled") for end in ("", "-weights")}
     assert made == TABLES | networks
     text = (output / "retrained.md").read_text()
-    assert text in told.out
+    assert text in outcome.out
     assert "| accuracy %: method | roar 0.3 ↓ | kar 0.3 ↑ |" in text
     assert "4 test clips, 1 seed; chance 50.0" in text
     assert "| random | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 0.00" in text
@@ -74,7 +74,7 @@ def test_again_nothing_is_trained_and_the_tables_are_the_same_bytes(done, small_
 
 def test_wrong_words_are_one_sentence_and_write_nothing(small_set, tmp_path):
     out = tmp_path / "out"
-    for words, said in (
+    for words, expected in (
         (("--methods", "gradiant"), "got gradiant"),
         (("--methods", "random", "--metrics", "insertion"), "got insertion; see `voxplain benchmark`"),
         (("--methods", "random", "--set", "roar.ratios=[0.1, 1.5]"), "ratios from 0 to 1, got (0.1, 1.5)"),
@@ -85,9 +85,9 @@ def test_wrong_words_are_one_sentence_and_write_nothing(small_set, tmp_path):
         (("--methods", "random", "--stride", 2), "stride 1 for clips that are already cut, got 2"),
         (("--methods", "random", "--seeds", 0), "1 seed or more, got 0"),
     ):
-        told = roar(small_set, out, *words)
-        assert told.code == 2, words
-        assert said in told.sentence, (words, told.sentence)
+        outcome = roar(small_set, out, *words)
+        assert outcome.code == 2, words
+        assert expected in outcome.sentence, (words, outcome.sentence)
         assert not TABLES & set(contents(tmp_path))
     none = roar(small_set / "train", out, "--methods", "random")
     assert none.code == 2
