@@ -9,11 +9,12 @@ DEV    := $(VENV)/.installed
 LINKS  := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null || true))
 
 # $(call install,WHAT): WHAT into $(VENV), with uv where it is installed, else with pip.
+# Byte code is made at the first import, of what is imported: pip would compile all of it.
 define install
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv -q --allow-existing $(VENV) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(PY) -c constraints.txt -e '$(1)'; \
 	else \
-	  python3 -m venv $(VENV) && $(PY) -m pip install -q -c constraints.txt -e '$(1)'; \
+	  python3 -m venv $(VENV) && $(PY) -m pip install -q --no-compile -c constraints.txt -e '$(1)'; \
 	fi
 endef
 
