@@ -37,6 +37,17 @@ test: $(DEV) lint
 test-slow: $(DEV)
 	$(PY) -m pytest -m slow
 
+# The lowest versions that pyproject.toml declares, in an environment of their own. What they depend on is newest, so old
+# versions may call what newer ones deprecate: that is not an error here.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -p no:cacheprovider -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning $(ARGS)
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt
+	python3 -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q uv
+	UV_FIND_LINKS="$(LINKS)" $(LOWEST)/bin/uv pip install -q -p $(LOWEST)/bin/python --resolution lowest-direct -c constraints.txt -e '.[dev]'
+	@touch $@
+
 lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -56,4 +67,4 @@ weights: $(DEV)
 	cp runs/weights/weights.safetensors src/voxplain/nets/planted.safetensors
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache dist build
