@@ -288,4 +288,4 @@ def test_undecodable_metadata_does_not_matter(tmp_path: Path) -> None:
         container.mux(stream.encode())
     assert path.read_bytes().count(b"AAAABBBB") == 1
     path.write_bytes(path.read_bytes().replace(b"AAAABBBB", b"\xff\xfe\xff\xfeBBBB"))
-    assert read_video(path).shape == (1, 48, 64, 3)
+    assert read_video(path).frames.shape == (1, 48, 64, 3)
