@@ -14,8 +14,6 @@ from voxplain.store import write_whole
 
 __all__ = ["figure_command"]
 
-_Frames = Annotated[tuple[int, ...], Parameter(name=["--frames", "--frame"], consume_multiple=True, negative="")]
-
 
 def figure_command(
     run: Path,

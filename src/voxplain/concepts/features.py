@@ -24,7 +24,6 @@ __all__ = [
     "CROPS",
     "Embedder",
     "Embedding",
-    "Features",
     "MaskedCrops",
     "box_crop",
     "check_length",
@@ -90,28 +89,6 @@ class Embedder(Protocol):
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
     ) -> np.ndarray:
         """Features float32 [N,D] of all supervoxels or of ``ids``, in their order."""
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Rows of features: ``values`` float32 [N,D]; ``origin`` int64 [N,2] = (clip, supervoxel)."""
-
-    values: np.ndarray
-    origin: np.ndarray
-
-    def __post_init__(self) -> None:
-        """Check shapes and that every value is finite."""
-        if self.values.ndim != 2 or self.origin.shape != (len(self.values), 2):
-            raise DataError(
-                f"expected values [N,D] and origin [N,2], got {self.values.shape} and {self.origin.shape}; "
-                "give one (clip, supervoxel) pair a row"
-            )
-        if not np.isfinite(self.values).all():
-            raise DataError("expected finite features, got NaN or infinity; check the network's weights and its layer")
-
-    def __repr__(self) -> str:
-        """Shapes, not data."""
-        return f"Features(values={self.values.shape}, clips={len(np.unique(self.origin[:, 0]))})"
 
 
 def _starts(extent: tuple[int, int], total: int, length: int, step: int) -> np.ndarray:

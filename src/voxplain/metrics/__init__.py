@@ -12,12 +12,12 @@ from voxplain.metrics.faithfulness import (
     Sufficiency,
 )
 from voxplain.metrics.insertion_deletion import Deletion, Insertion
-from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy, boxes_to_mask
+from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy
 from voxplain.metrics.record import MapMetric, MaskMetric, MethodMetric, MetricValue, TimeMetric, mean_of
 from voxplain.metrics.retrain import Retrain, Retrained
 from voxplain.metrics.sanity import ControlAgreement, FrameChange, LabelRandomisation, ParameterRandomisation
 from voxplain.metrics.sensitivity import Infidelity, Sensitivity
-from voxplain.metrics.similarity import SIMILARITIES, map_agreement, similarity
+from voxplain.metrics.similarity import SIMILARITIES, similarity
 from voxplain.metrics.temporal import TemporalEnergy, TemporalPointing, join_in_time
 
 # Name → a call without arguments that builds the metric with its defaults. What it is called with, its class variable
@@ -79,9 +79,7 @@ __all__ = [
     "TemporalEnergy",
     "TemporalPointing",
     "TimeMetric",
-    "boxes_to_mask",
     "join_in_time",
-    "map_agreement",
     "mean_of",
     "similarity",
 ]

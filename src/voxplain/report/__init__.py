@@ -4,13 +4,12 @@ from voxplain.report.attribution import attribution_page, write_attribution_repo
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.overlay import overlay, strip
 from voxplain.report.page import Origin, report_page, write_report
-from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
+from voxplain.report.plots import LIGHT, Theme, curves
 from voxplain.report.sentences import evaluation_words, found_words, meaning, order_test_sentence
 from voxplain.report.tables import MeanCurves, evaluation_json, mean_curves, table_csv, table_json, table_text
 from voxplain.report.training import training_curves
 
 __all__ = [
-    "DARK",
     "LIGHT",
     "MeanCurves",
     "Origin",
@@ -28,7 +27,6 @@ __all__ = [
     "order_test_sentence",
     "overlay",
     "report_page",
-    "score_bars",
     "strip",
     "table_csv",
     "table_json",

@@ -12,13 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
+from voxplain.concepts.concept_run import EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves
-from voxplain.concepts.rank import ConceptScores
-from voxplain.report.sentences import axis_label
-from voxplain.report.tables import SIGNIFICANT, mean_curves
+from voxplain.report.tables import mean_curves
 
-__all__ = ["DARK", "LIGHT", "Theme", "curves", "score_bars"]
+__all__ = ["LIGHT", "Theme", "curves"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,6 @@ class Theme:
 
 
 LIGHT = Theme("#ffffff", "#1f2328", "#8b949e", "#0072b2", "#d55e00", "#6e7781", "#009e73")
-DARK = Theme("#16191d", "#e6e8ea", "#757d87", "#56b4e9", "#f0894a", "#a0a8b2", "#2ec99a")
 
 _LINES = {
     "random": ("random order", "-", ""),
@@ -134,44 +131,6 @@ def _references(ax: Axes, steps: AddRemoveCurves, theme: Theme) -> None:
     ax.yaxis.set_major_locator(MultipleLocator(0.25))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
     ax.grid(axis="y", color=theme.soft, alpha=0.25, linewidth=0.7)
-
-
-def score_bars(run: ConceptRun, *, theme: Theme = LIGHT) -> Figure:
-    """The ranked concepts with 95 % intervals, the ranking score first; direct effect and TCAV beside each other.
-
-    A filled bar is significant by its own score's test (q < 0.05), a hollow one is not. The shaded range holds 95 %
-    of the same score for concepts without relation to the class, where such were made.
-    """
-    names = list(dict.fromkeys([run.ranking, *(n for n in ("effect", "tcav") if n in run.scores)]))
-    order = run.order
-    figure = _figure(11, 1.3 + 0.32 * len(order), theme)
-    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for ax, name in zip(axes, names, strict=True):
-        _bars(ax, run.scores[name], order, theme, color=theme.top if name == run.ranking else theme.random)
-        title = run.scores[name].name + (" — gives the ranking" if name == run.ranking else "")
-        ax.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-        ax.set_xlabel(axis_label(run.scores[name]), color=theme.ink, fontsize=9)
-    axes[0].set_yticks(range(len(order)), [f"concept {k}" for k in order])
-    axes[0].set_ylim(len(order) - 0.4, -0.6)
-    figure.tight_layout(w_pad=2)
-    return figure
-
-
-def _bars(ax: Axes, score: ConceptScores, order: np.ndarray, theme: Theme, *, color: str) -> None:
-    _style(ax, theme)
-    if len(score.null):
-        low, high = np.percentile(score.null, [2.5, 97.5])
-        ax.axvspan(low, high, color=theme.soft, alpha=0.18, linewidth=0, gid="null")
-    value, (low, high) = score.value[order], score.interval[order].T
-    places = np.arange(len(order))
-    sure = score.q_value[order] < SIGNIFICANT
-    bars = ax.barh(places, value - score.chance, left=score.chance, height=0.62, edgecolor=color, linewidth=1.3)
-    for bar, significant in zip(bars, sure, strict=True):
-        bar.set_facecolor(color if significant else "none")
-    ax.hlines(places, low, high, color=theme.ink, linewidth=1.2, gid="interval")
-    ax.axvline(score.chance, color=theme.ink, linewidth=1)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color=theme.soft, alpha=0.25, linewidth=0.7)
 
 
 def _figure(width: float, height: float, theme: Theme) -> Figure:
