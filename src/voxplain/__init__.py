@@ -11,7 +11,9 @@ vx.Insertion(steps=64)(model, clips[0], heat)
 
 from voxplain import attribution, metrics
 from voxplain.attribution import RISE, STEP, Attribution, GradCAM, Gradient, IntegratedGradients, SmoothGrad
+from voxplain.concepts.cav import relative_cavs
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.profile import concept_profile, profile_similarity
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import PlantedDesign, read_planted, write_planted
@@ -65,6 +67,7 @@ __all__ = [
     "Windows",
     "__version__",
     "attribution",
+    "concept_profile",
     "evaluate_concepts",
     "examine",
     "explain_clip",
@@ -74,9 +77,11 @@ __all__ = [
     "metrics",
     "model_from_function",
     "override",
+    "profile_similarity",
     "read_clips",
     "read_planted",
     "read_video",
+    "relative_cavs",
     "save_run",
     "scan_folder",
     "score_own_concepts",

@@ -113,13 +113,45 @@ def relative_cavs(
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> CAVs:
-    """Fit every concept against the union of the other concepts: what sets it apart from them.
+    """Relative CAVs: each concept against the union of the other concepts.
 
-    `concepts`: features [n_k,D] of at least two concepts. In place of random sets, `repeats` samples of the
-    other concepts' rows, without replacement, each as large as the concept or as all others together if
-    those are fewer. Returns CAVs [K,repeats,D]; the other options and errors are those of `fit_cavs`.
+    The classifier learns what distinguishes a concept from the others, not what all of them share.
 
-    Reference: relative TCAV, Kim et al. 2018, section 3.6.
+    Parameters
+    ----------
+    concepts
+        Features [n_k,D] of each of K ≥ 2 concepts.
+    repeats
+        CAVs fitted per concept. Each has its own negatives: rows of the other concepts drawn without replacement, as
+        many as the concept has, or all of them if there are fewer.
+    classifier, layer, holdout, scaled, seed, device
+        As in `fit_cavs`.
+
+    Returns
+    -------
+    CAVs
+        ``vectors`` [K,repeats,D] of length 1 and the held-out ``accuracy`` [K,repeats].
+
+    Raises
+    ------
+    DataError
+        For fewer than two concepts, and as `fit_cavs`.
+
+    References
+    ----------
+    Relative TCAV: Kim et al. 2018, section 3.6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import voxplain as vx
+    >>> noise = torch.Generator().manual_seed(0)
+    >>> concepts = [torch.randn(20, 8, generator=noise) + 4 * torch.eye(8)[k] for k in range(3)]
+    >>> cavs = vx.relative_cavs(concepts, repeats=5, layer="layer4")
+    >>> cavs.vectors.shape
+    (3, 5, 8)
+    >>> cavs.vectors.mean(axis=1).argmax(axis=1).tolist()
+    [0, 1, 2]
     """
     concepts = [torch.as_tensor(rows) for rows in concepts]
     if len(concepts) < 2 or repeats < 1:

@@ -8,13 +8,31 @@ from voxplain.errors import DataError
 
 
 def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
-    """Inner products float32 [N,K,R] of N inputs' features [N,D] with the unit CAVs, in feature units.
+    """Inner products of features with unit CAVs.
 
-    `profile.mean(axis=2)` gives one number an input and concept, as the reference's averaged profile. The
-    features must come from the CAVs' layer. Values of different concepts compare only roughly, for a CAV
-    has no origin: compare inputs within a concept.
+    Values of different concepts compare only roughly, because a CAV has no origin: compare inputs within a concept.
 
-    Reference: the STCE code; concept bottleneck by CAVs, Yuksekgonul et al. 2023.
+    Parameters
+    ----------
+    features
+        Features [N,D] of N inputs at the CAVs' layer.
+    cavs
+        K concepts with R CAVs each.
+
+    Returns
+    -------
+    ndarray
+        float32 [N,K,R], in the units of the features. The mean over the last axis is the averaged profile of the
+        STCE code.
+
+    Raises
+    ------
+    DataError
+        For features of another width than the CAVs.
+
+    References
+    ----------
+    The STCE code; concept bottleneck by CAVs: Yuksekgonul et al. 2023.
     """
     values = np.asarray(features, dtype=np.float32)
     if values.ndim != 2 or values.shape[1] != cavs.vectors.shape[2]:
@@ -25,9 +43,34 @@ def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
 
 
 def profile_similarity(profile: ArrayLike) -> NDArray[np.float64]:
-    """Cosine [N,N] between the profiles of N inputs, [N,K] or [N,K,R], over all their concepts and sets.
+    """Cosine similarity between the concept profiles of inputs.
 
-    A profile of zeros is similar to nothing: 0.
+    Parameters
+    ----------
+    profile
+        Profiles [N,K] or [N,K,R] of N inputs, as `concept_profile` returns them.
+
+    Returns
+    -------
+    ndarray
+        float64 [N,N], over all concepts and CAVs; 0 where a profile is zero.
+
+    Raises
+    ------
+    DataError
+        For an array of other dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import voxplain as vx
+    >>> noise = torch.Generator().manual_seed(0)
+    >>> concepts = [torch.randn(20, 8, generator=noise) + 4 * torch.eye(8)[k] for k in range(3)]
+    >>> cavs = vx.relative_cavs(concepts, repeats=5, layer="layer4")
+    >>> clips = torch.stack([concepts[0][0], concepts[0][1], concepts[1][0]])
+    >>> similarity = vx.profile_similarity(vx.concept_profile(clips, cavs))
+    >>> bool(similarity[0, 1] > 0.5 > similarity[0, 2])
+    True
     """
     values = np.asarray(profile, dtype=np.float64)
     if values.ndim not in (2, 3):
