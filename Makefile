@@ -1,46 +1,70 @@
 # voxplain: `make demo` and `make test` set everything up by themselves.
 VENV   := .venv
 PY     := $(VENV)/bin/python
-STAMP  := $(VENV)/.installed
+LOWEST := .venv-lowest
+# Two stamps: the demo needs the package only, everything else its development tools too.
+CORE   := $(VENV)/.core
+DEV    := $(VENV)/.installed
 # uv does not read pip's configuration: hand it the find-links pip is set up with.
 LINKS  := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null || true))
 
-.PHONY: demo test test-slow lint format bench weights clean
-
-$(STAMP): pyproject.toml constraints.txt
+# $(call install,WHAT): WHAT into $(VENV), with uv where it is installed, else with pip.
+# Byte code is made at the first import, of what is imported: pip would compile all of it.
+define install
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv -q --allow-existing $(VENV) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(PY) -c constraints.txt -e '.[dev]'; \
+	  uv venv -q --allow-existing $(VENV) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(PY) -c constraints.txt -e '$(1)'; \
 	else \
-	  python3 -m venv $(VENV) && $(PY) -m pip install -q -c constraints.txt -e '.[dev]'; \
+	  python3 -m venv $(VENV) && $(PY) -m pip install -q --no-compile -c constraints.txt -e '$(1)'; \
 	fi
-	@touch $(STAMP)
+endef
 
-demo: $(STAMP)
+.PHONY: demo test test-slow test-lowest lint format bench weights clean
+
+$(CORE): pyproject.toml constraints.txt
+	$(call install,.)
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $(CORE) $@
+
+demo: $(CORE)
 	$(VENV)/bin/voxplain demo
 
-test: $(STAMP) lint
+test: $(DEV) lint
 	$(PY) -m pytest
 
-test-slow: $(STAMP)
+test-slow: $(DEV)
 	$(PY) -m pytest -m slow
 
-lint: $(STAMP)
+# The lowest versions that pyproject.toml declares, in an environment of their own. What they depend on is newest, so old
+# versions may call what newer ones deprecate: that is not an error here.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -p no:cacheprovider -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning $(ARGS)
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt
+	python3 -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q uv
+	UV_FIND_LINKS="$(LINKS)" $(LOWEST)/bin/uv pip install -q -p $(LOWEST)/bin/python --resolution lowest-direct -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-format: $(STAMP)
+format: $(DEV)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(PY) benchmarks/truth.py
 
-weights: $(STAMP)
+weights: $(DEV)
 	$(VENV)/bin/voxplain planted runs/weights/videos --train 500 --test 60 --unrelated 0 --seed 1
 	$(VENV)/bin/voxplain train runs/weights/videos --net tiny --epochs 20 --lr 0.1 --lr-step 15 --batch 32 --weight-decay 0.0005 --flip 0 --seed 1 -o runs/weights
 	cp runs/weights/weights.safetensors src/voxplain/nets/planted.safetensors
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache dist build

@@ -276,3 +276,16 @@ def test_random_damage_never_escapes_as_another_error(tmp_path: Path, seed: int)
         except VideoError:
             continue
         assert clip.frames.shape == (16, 112, 112, 3)
+
+
+def test_undecodable_metadata_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "titled.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "AAAABBBB"
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    assert path.read_bytes().count(b"AAAABBBB") == 1
+    path.write_bytes(path.read_bytes().replace(b"AAAABBBB", b"\xff\xfe\xff\xfeBBBB"))
+    assert read_video(path).frames.shape == (1, 48, 64, 3)

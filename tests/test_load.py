@@ -11,8 +11,8 @@ import torch
 from small_nets import GRID, clips
 from voxplain.errors import ModelError
 from voxplain.nets import NETS, build_net, save_weights
-from voxplain.video import ClipReader, Geometry, Middle, Uniform
-from voxplain.zoo.load import PLANTED, load_model, model_from_function, reader_for
+from voxplain.video import Geometry, Middle
+from voxplain.zoo.load import PLANTED, load_model, model_from_function
 
 CLASSES = ("bend", "jump", "run")
 
@@ -128,15 +128,6 @@ def test_planted():
     m = load_model("planted")
     assert m.name == "tiny"
     assert len(m.classes) == m.logits(clips(1, grid=m.grid)).shape[1] > 1
-
-
-# --- readers ---
-
-
-def test_reader_for_a_spec_and_for_a_model(saved):
-    squash = ClipReader(Middle(16), Geometry.squash(64, 64))
-    assert reader_for(NETS["tiny"]) == squash == reader_for(load_model("tiny", classes=CLASSES))
-    assert reader_for(NETS["r3d"], Uniform(16)) == ClipReader(Uniform(16), Geometry((128, 171), (112, 112)))
 
 
 # --- a user's own function ---

@@ -70,7 +70,6 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star stands for al
     from voxplain.store import load_attribution as load_attribution
     from voxplain.store import load_run as load_run
     from voxplain.store import save_run as save_run
-    from voxplain.video import SAMPLERS as SAMPLERS
     from voxplain.video import Clip as Clip
     from voxplain.video import ClipReader as ClipReader
     from voxplain.video import Geometry as Geometry
@@ -116,7 +115,7 @@ PUBLIC = {
     "report": "table_csv table_json table_text write_attribution_report write_report",
     "segment": "Deduplicate Grid SEGMENTERS SLIC Supervoxels",
     "store": "Store load_attribution load_run save_run",
-    "video": "Clip ClipReader Geometry Middle RandomFrames SAMPLERS Uniform Windows read_video",
+    "video": "Clip ClipReader Geometry Middle RandomFrames Uniform Windows read_video",
     "zoo": "load_model model_from_function",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxplain.errors import DataError
 
-__all__ = ["Curve", "curve", "mirrored", "ranks", "step_map", "unit_steps"]
+__all__ = ["Curve", "curve", "mirrored", "ranks", "unit_steps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +56,6 @@ def unit_steps(rank: np.ndarray, steps: int) -> np.ndarray:
     if steps < 1 or steps > rank.size:
         raise DataError(f"expected from 1 to {rank.size} steps, the number of units that change, got {steps}")
     return (rank * steps // rank.size + 1).astype(np.int32)
-
-
-def step_map(values: np.ndarray, steps: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """At which of S steps each voxel changes, int32 [T,H,W] in 1…S: highest values first, equal shares a step.
-
-    ``values`` [T,H,W]; negate it to change the least relevant first. Ties: see `ranks`.
-    """
-    return unit_steps(ranks(values.ravel(), rng), steps).reshape(values.shape)
 
 
 def mirrored(when: np.ndarray, steps: int) -> np.ndarray:

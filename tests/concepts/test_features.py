@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from known_nets import GRID, colour_model, conv_model, feature, noise, plain, two_levels
-from voxplain.concepts.features import CROPS, Features, MaskedCrops, box_crop, embed_clip
+from voxplain.concepts.features import CROPS, MaskedCrops, box_crop, embed_clip
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.nets import build_net
@@ -160,17 +160,6 @@ def test_clips_shorter_than_the_networks_are_refused():
 def test_unknown_names_are_refused_at_once(options, named):
     with pytest.raises(DataError, match=f"expected a fill of mean, grey, black, blur, .*{named}.*; correct them"):
         MaskedCrops(**options)
-
-
-def test_features_check_themselves_and_print_shapes():
-    values, origin = np.zeros((3, 2), np.float32), np.array([[0, 0], [0, 1], [4, 0]])
-    assert repr(Features(values, origin)) == "Features(values=(3, 2), clips=2)"
-    for wrong in (origin[:2], origin[:, :1]):
-        with pytest.raises(DataError, match=r"values \[N,D\] and origin \[N,2\]"):
-            Features(values, wrong)
-    for bad in (np.nan, np.inf):
-        with pytest.raises(DataError, match="finite features, got NaN or infinity; check"):
-            Features(np.where(origin == 4, bad, values), origin)
 
 
 @pytest.mark.parametrize("fill", FILLS)

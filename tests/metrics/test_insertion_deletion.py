@@ -8,7 +8,7 @@ import torch
 from known_maps import TARGET, base_score, contributions, given, linear_model, noise
 
 from small_nets import ConvNet
-from voxplain.curves import Curve, curve, mirrored, ranks, step_map, unit_steps
+from voxplain.curves import Curve, curve, mirrored, ranks, unit_steps
 from voxplain.errors import DataError
 from voxplain.metrics import Deletion, Insertion
 from voxplain.metrics.masked_scores import masked_scores
@@ -185,9 +185,9 @@ def test_smoothing_joins_what_is_near():
 
 
 def test_step_maps():
-    values = np.array([[[3.0, 1.0, 2.0, 1.0, 0.0]]])
-    assert step_map(values, 5).tolist() == [[[1, 3, 2, 4, 5]]]
-    assert step_map(values, 2).tolist() == [[[1, 1, 1, 2, 2]]]
+    values = np.array([3.0, 1.0, 2.0, 1.0, 0.0])
+    assert unit_steps(ranks(values), 5).tolist() == [1, 3, 2, 4, 5]
+    assert unit_steps(ranks(values), 2).tolist() == [1, 1, 1, 2, 2]
     assert mirrored(np.array([1, 2, 5, 0]), 2).tolist() == [2, 1, 5, 0]
     values = np.random.default_rng(0).integers(0, 3, 1000).astype(float)
     assert np.argsort(ranks(values)).tolist() == sorted(range(1000), key=lambda i: (-values[i], i))

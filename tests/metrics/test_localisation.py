@@ -5,7 +5,7 @@ import pytest
 from known_maps import given
 
 from voxplain.errors import DataError
-from voxplain.metrics import EnergyInside, Overlap, PointingGame, RankAccuracy, boxes_to_mask
+from voxplain.metrics import EnergyInside, Overlap, PointingGame, RankAccuracy
 
 GRID = (4, 10, 16)
 POINT, VOLUME = PointingGame(tolerance=0), PointingGame("volume", tolerance=0)
@@ -152,17 +152,6 @@ def test_the_best_threshold_is_the_best_of_all(over):
     assert fixed.value == pytest.approx(iou(v.min() + 0.6 * float(np.ptp(v))))
     assert Overlap(over, 1.0)(given(values), mask).value == pytest.approx(iou(v.max()))
     assert fixed.details["selected"] < Overlap(over, 0.2)(given(values), mask).details["selected"]
-
-
-def test_boxes():
-    boxes = np.array([[9, 2, 15, 5], [np.nan] * 4, [-3, 8.6, 2.4, 99], [20, 2, 30, 4]])
-    mask, known = boxes_to_mask(boxes, GRID)
-    assert known.tolist() == [True, False, True, True]
-    assert np.array_equal(mask[0], box()[0])
-    assert not mask[[1, 3]].any()
-    assert np.argwhere(mask[2]).tolist() == [[9, 0], [9, 1]]
-    with pytest.raises(DataError, match=r"boxes \[4,4\]"):
-        boxes_to_mask(boxes[:2], GRID)
 
 
 def test_wrong_input_is_refused():

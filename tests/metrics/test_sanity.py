@@ -10,14 +10,7 @@ from small_nets import ConvNet, TokenNet
 from voxplain.attribution import CentrePrior, Gradient, MotionEnergy
 from voxplain.attribution.passes import to_input
 from voxplain.errors import DataError, ModelError
-from voxplain.metrics import (
-    ControlAgreement,
-    FrameChange,
-    LabelRandomisation,
-    ParameterRandomisation,
-    map_agreement,
-    similarity,
-)
+from voxplain.metrics import ControlAgreement, FrameChange, LabelRandomisation, ParameterRandomisation, similarity
 from voxplain.metrics.randomise import copied, redraw, weight_layers
 from voxplain.model import VideoModel, stack
 
@@ -200,9 +193,6 @@ def test_similarities(how):
     assert similarity(a, 2 * a + 3, how) > 0.99 or how == "absolute_spearman"
     assert similarity(a, -a, how) == pytest.approx({"absolute_spearman": 1}.get(how, -1), abs=1e-6) or how == "ssim"
     assert np.isfinite(similarity(a, np.zeros_like(a), how))
-    table = map_agreement([given(a), given(b), given(a)], how)
-    assert table[0, 2] == pytest.approx(1)
-    assert np.array_equal(table, table.T)
 
 
 def test_unlike_maps_are_refused():

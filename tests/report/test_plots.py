@@ -2,9 +2,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from report_runs import DRAWS, STEPS, make_evaluation, make_run
-from voxplain.report.plots import curves, score_bars
-from voxplain.report.theme import DARK, LIGHT
+from report_runs import DRAWS, STEPS, make_evaluation
+from voxplain.report.plots import curves
 
 
 def drawn(ax, name):
@@ -61,34 +60,10 @@ def test_axis_names_the_steps_and_all():
     assert labels == ["0", "1", "2", "3", "all"]
 
 
-def test_bars_are_ranked_and_hollow_without_significance():
-    run = make_run()
-    left, right = score_bars(run).axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["concept 1", "concept 2", "concept 0"]
-    assert [bar.get_width() for bar in left.patches] == [2.5, 1.5, 0.5]
-    assert [bar.get_facecolor()[3] for bar in left.patches] == [1, 0, 0]
-    bars = [bar for bar in right.patches if bar.get_gid() != "null"]
-    np.testing.assert_allclose([bar.get_x() + bar.get_width() for bar in bars], [1 / 3, 0.75, 0.25])
-    assert [bar.get_facecolor()[3] for bar in bars] == [0, 0, 1]
-    intervals = next(c for c in left.collections if c.get_gid() == "interval")
-    np.testing.assert_allclose(intervals.get_segments()[0][:, 0], [2.375, 2.75])
-    null = next(patch for patch in right.patches if patch.get_gid() == "null")
-    scores = run.scores["tcav"].null
-    assert (null.get_x(), null.get_x() + null.get_width()) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))
-
-
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_figures_leave_no_global_state(theme, tmp_path):
+def test_figures_leave_no_global_state(tmp_path):
     before = dict(matplotlib.rcParams)
-    figure = curves(make_evaluation(), theme=theme)
+    figure = curves(make_evaluation())
     figure.savefig(tmp_path / "a.png", dpi=40)
     assert dict(matplotlib.rcParams) == before
     assert type(figure.canvas).__name__ == "FigureCanvasAgg"
     assert matplotlib._pylab_helpers.Gcf.get_all_fig_managers() == []
-
-
-def test_no_class_name_reaches_a_figure():
-    # A font without its letters would warn, and the page says it anyway.
-    run = make_run()
-    texts = [text.get_text() for text in score_bars(run).findobj(matplotlib.text.Text)]
-    assert not any(run.target in text for text in texts)

@@ -6,7 +6,7 @@ from scipy import ndimage
 from segment_clips import random_levels, textured
 
 from voxplain.errors import DataError
-from voxplain.segment import SLIC, Grid, Supervoxels, random_voxels, volume_matched
+from voxplain.segment import SLIC, Grid, Supervoxels, volume_matched
 
 
 @pytest.mark.parametrize("volume", [0, 1, 17, 500, 1079, 1080])
@@ -17,7 +17,6 @@ def test_volume_is_exact(seed, volume):
     assert mask.shape == found.shape
     assert mask.dtype == np.bool_
     assert np.count_nonzero(mask) == volume
-    assert np.count_nonzero(random_voxels(np.random.default_rng(seed), found.shape, volume)) == volume
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -63,15 +62,11 @@ def test_same_seed_same_mask_other_seed_other_mask():
     assert (a != c).any()
 
 
-@pytest.mark.parametrize("control", ["supervoxels", "voxels"])
-def test_every_place_is_equally_likely(control):
+def test_every_place_is_equally_likely():
     found = Grid(cells=((2, 2, 2),))(np.zeros((4, 4, 4, 3), np.uint8))
     rng = np.random.default_rng(0)
     draws = 2000
-    if control == "voxels":
-        masks = (random_voxels(rng, found.shape, 16) for _ in range(draws))
-    else:
-        masks = (volume_matched(rng, found, 16) for _ in range(draws))
+    masks = (volume_matched(rng, found, 16) for _ in range(draws))
     often = sum(mask.astype(int) for mask in masks) / draws
     # 16 of 64 voxels: 0.25 each; 5 standard errors of a share are 0.05.
     np.testing.assert_allclose(often, 0.25, atol=0.05)
@@ -83,6 +78,3 @@ def test_wrong_arguments_are_refused():
         volume_matched(rng, found, -1)
     with pytest.raises(DataError, match="exclude"):
         volume_matched(rng, found, 1, exclude=np.zeros((2, 2, 2), bool))
-    for volume in (-1, 257):
-        with pytest.raises(DataError, match="from 0 to 256"):
-            random_voxels(rng, (4, 8, 8), volume)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxplain.errors import DataError, VideoError
-from voxplain.video import SAMPLERS, Middle, RandomFrames, Uniform, Windows
+from voxplain.video import Middle, RandomFrames, Uniform, Windows
 
+SAMPLERS = {"middle": Middle, "random": RandomFrames, "uniform": Uniform, "windows": Windows}
 COUNTS, FRAMES, STRIDES = st.integers(1, 400), st.integers(1, 40), st.integers(1, 7)
 
 

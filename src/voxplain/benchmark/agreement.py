@@ -14,15 +14,7 @@ from voxplain.errors import DataError
 from voxplain.metrics.record import MetricValue
 from voxplain.statistics import benjamini_hochberg, bootstrap_interval, holm, sign_flip_test
 
-__all__ = [
-    "AgainstRandom",
-    "against_random",
-    "krippendorff_alpha",
-    "method_agreement",
-    "paired_gain",
-    "rank_agreement",
-    "reliability",
-]
+__all__ = ["AgainstRandom", "against_random", "krippendorff_alpha", "paired_gain", "rank_agreement", "reliability"]
 
 
 def rank_agreement(scores: np.ndarray, how: Literal["spearman", "kendall"] = "spearman") -> np.ndarray:
@@ -42,11 +34,6 @@ def rank_agreement(scores: np.ndarray, how: Literal["spearman", "kendall"] = "sp
             tau = float(stats.kendalltau(table[i], table[j]).statistic)
             agreement[i, j] = agreement[j, i] = tau if np.isfinite(tau) else 0.0
     return agreement
-
-
-def method_agreement(scores: np.ndarray, how: Literal["spearman", "kendall"] = "spearman") -> np.ndarray:
-    """How alike two methods rank the clips, [M,M]: whether they do well on the same ones."""
-    return rank_agreement(_table(scores).T, how)
 
 
 def reliability(scores: np.ndarray, random: np.ndarray) -> MetricValue:

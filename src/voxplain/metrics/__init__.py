@@ -15,7 +15,7 @@ from voxplain.metrics.faithfulness import (
     Sufficiency,
 )
 from voxplain.metrics.insertion_deletion import Deletion, Insertion
-from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy, boxes_to_mask
+from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy
 from voxplain.metrics.record import (
     MapMetric,
     MaskMetric,
@@ -28,7 +28,7 @@ from voxplain.metrics.record import (
 from voxplain.metrics.retrain import Retrain, Retrained
 from voxplain.metrics.sanity import ControlAgreement, FrameChange, LabelRandomisation, ParameterRandomisation
 from voxplain.metrics.sensitivity import Infidelity, Sensitivity
-from voxplain.metrics.similarity import SIMILARITIES, map_agreement, similarity
+from voxplain.metrics.similarity import SIMILARITIES, similarity
 from voxplain.metrics.temporal import TemporalEnergy, TemporalPointing, join_in_time
 
 Metric = MapMetric | MaskMetric | TimeMetric | MethodMetric | NetworksMetric | Retrain
@@ -94,9 +94,7 @@ __all__ = [
     "TemporalEnergy",
     "TemporalPointing",
     "TimeMetric",
-    "boxes_to_mask",
     "join_in_time",
-    "map_agreement",
     "mean_of",
     "similarity",
 ]

@@ -15,7 +15,7 @@ from voxplain.errors import DataError
 from voxplain.metrics.record import MetricValue
 from voxplain.metrics.units import smoothed
 
-__all__ = ["EnergyInside", "Overlap", "PointingGame", "RankAccuracy", "boxes_to_mask"]
+__all__ = ["EnergyInside", "Overlap", "PointingGame", "RankAccuracy"]
 
 NOTHING = MetricValue(float("nan"), None, {"frames": 0})
 
@@ -299,20 +299,3 @@ def _counted(attribution: MapLike, mask: np.ndarray, known: np.ndarray | None) -
             f"expected known as bool [{len(v)}], a frame each, got {counts.dtype} {counts.shape}; convert it"
         )
     return v[counts], mask[counts]
-
-
-def boxes_to_mask(boxes: np.ndarray, grid: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(mask bool [T,H,W], known bool [T]) of a box a frame, [T,4]: left, top, right, bottom in pixels of the grid.
-
-    Right and bottom lie outside; corners are rounded, parts outside the frame left out. A row of NaN is a frame
-    without ground truth.
-    """
-    sides = np.asarray(boxes, np.float64)
-    if sides.shape != (grid[0], 4):
-        raise DataError(f"expected boxes [{grid[0]},4], one a frame, got {sides.shape}; give NaN where there is none")
-    known = np.asarray(np.isfinite(sides).all(1))
-    mask = np.zeros(grid, bool)
-    for t in np.flatnonzero(known):
-        left, top, right, bottom = (max(0, round(float(s))) for s in sides[t])
-        mask[t, top:bottom, left:right] = True
-    return mask, known

@@ -1,16 +1,15 @@
 """How alike two maps of one grid are; each a call from two arrays [T,H,W] to a number, 1 for equal maps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from voxplain.attribution.attribution import Attribution
 from voxplain.attribution.reduce import display
 from voxplain.errors import DataError
 from voxplain.statistics import spearman
 
-__all__ = ["SIMILARITIES", "Similarity", "map_agreement", "similarity"]
+__all__ = ["SIMILARITIES", "Similarity", "similarity"]
 
 Similarity = Literal["spearman", "absolute_spearman", "kendall", "ssim"]
 
@@ -50,12 +49,3 @@ def similarity(a: np.ndarray, b: np.ndarray, how: Similarity = "spearman") -> fl
     if a.shape != b.shape:
         raise DataError(f"expected two maps of one grid, got {a.shape} and {b.shape}")
     return SIMILARITIES[how](a, b)
-
-
-def map_agreement(maps: Sequence[Attribution], how: Similarity = "spearman") -> np.ndarray:
-    """Similarity of every two of M methods' maps of one clip, float64 [M,M] with 1 on the diagonal."""
-    table = np.eye(len(maps))
-    for i in range(len(maps)):
-        for j in range(i):
-            table[i, j] = table[j, i] = similarity(maps[i].values, maps[j].values, how)
-    return table

@@ -5,14 +5,13 @@ from voxplain.report.add_remove import MeanCurves, mean_curves
 from voxplain.report.attribution import attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
-from voxplain.report.plots import curves, draw_curves, score_bars
+from voxplain.report.plots import curves, draw_curves
 from voxplain.report.sentences import evaluation_sentences, meaning, order_test_sentence, significance_sentence
 from voxplain.report.tables import evaluation_json, table_csv, table_json, table_text
-from voxplain.report.theme import DARK, LIGHT, Theme
+from voxplain.report.theme import LIGHT, Theme
 from voxplain.report.training import training_curves
 
 __all__ = [
-    "DARK",
     "LIGHT",
     "MeanCurves",
     "Origin",
@@ -31,7 +30,6 @@ __all__ = [
     "order_test_sentence",
     "overlay",
     "report_page",
-    "score_bars",
     "significance_sentence",
     "table_csv",
     "table_json",

@@ -5,21 +5,18 @@ Figures carry their own canvas: no pyplot, no global state.
 
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
-from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.concept_run import EvaluationRun
 from voxplain.report.add_remove import ORDERS, Across, MeanCurves, mean_curves
-from voxplain.report.sentences import axis_label
 from voxplain.report.theme import LIGHT, Theme
-from voxplain.statistics import SIGNIFICANT, Floats
+from voxplain.statistics import Floats
 
-__all__ = ["PAGE", "CurveSizes", "curves", "draw_curves", "legend_entries", "score_bars"]
+__all__ = ["PAGE", "CurveSizes", "curves", "draw_curves", "legend_entries"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
     ----------
     evaluation : EvaluationRun
     theme : Theme
-        Colours: `LIGHT` or `DARK`.
+        Colours.
     """
     figure = _figure(11, 7.4, theme)
     axes = figure.subplots(2, 2, sharey=True)
@@ -158,44 +155,6 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
     figure.legend(*entries, loc="upper center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.92), h_pad=2, w_pad=2)
     return figure
-
-
-def score_bars(run: ConceptRun, *, theme: Theme = LIGHT) -> Figure:
-    """The ranked concepts with 95 % intervals, the ranking score first; direct effect and TCAV beside each other.
-
-    A filled bar is significant by its own score's test (q < 0.05), a hollow one is not. The shaded range holds 95 %
-    of the same score for concepts without relation to the class, where such were made.
-    """
-    names = list(dict.fromkeys([run.ranking, *(n for n in ("effect", "tcav") if n in run.scores)]))
-    order = run.order
-    figure = _figure(11, 1.3 + 0.32 * len(order), theme)
-    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for ax, name in zip(axes, names, strict=True):
-        _bars(ax, run.scores[name], order, theme, color=theme.top if name == run.ranking else theme.random)
-        title = run.scores[name].name + (" — gives the ranking" if name == run.ranking else "")
-        ax.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-        ax.set_xlabel(axis_label(run.scores[name]), color=theme.ink, fontsize=9)
-    axes[0].set_yticks(range(len(order)), [f"concept {k}" for k in order])
-    axes[0].set_ylim(len(order) - 0.4, -0.6)
-    figure.tight_layout(w_pad=2)
-    return figure
-
-
-def _bars(ax: Axes, score: ConceptScores, order: np.ndarray, theme: Theme, *, color: str) -> None:
-    _style(ax, theme)
-    if len(score.null):
-        low, high = np.percentile(score.null, [2.5, 97.5])
-        ax.axvspan(low, high, color=theme.soft, alpha=0.18, linewidth=0, gid="null")
-    value, (low, high) = score.value[order], score.interval[order].T
-    places = np.arange(len(order))
-    sure = score.q_value[order] < SIGNIFICANT
-    bars = ax.barh(places, value - score.chance, left=score.chance, height=0.62, edgecolor=color, linewidth=1.3)
-    for bar, significant in zip(bars, sure, strict=True):
-        bar.set_facecolor(color if significant else "none")
-    ax.hlines(places, low, high, color=theme.ink, linewidth=1.2, gid="interval")
-    ax.axvline(score.chance, color=theme.ink, linewidth=1)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color=theme.soft, alpha=0.25, linewidth=0.7)
 
 
 def _figure(width: float, height: float, theme: Theme) -> Figure:

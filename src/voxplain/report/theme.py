@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["DARK", "LIGHT", "Theme"]
+__all__ = ["LIGHT", "Theme"]
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,3 @@ class Theme:
 
 
 LIGHT = Theme("#ffffff", "#1f2328", "#8b949e", "#0072b2", "#d55e00", "#6e7781", "#009e73")
-DARK = Theme("#16191d", "#e6e8ea", "#757d87", "#56b4e9", "#f0894a", "#a0a8b2", "#2ec99a")

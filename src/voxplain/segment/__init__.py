@@ -7,7 +7,7 @@ from voxplain.segment.frames import Segmenter
 from voxplain.segment.grid import Grid
 from voxplain.segment.slic import SLIC, SMALL, STANDARD
 from voxplain.segment.supervoxels import Supervoxels
-from voxplain.segment.volume_matched import random_voxels, volume_matched
+from voxplain.segment.volume_matched import volume_matched
 
 SEGMENTERS: dict[str, Callable[..., Segmenter]] = {"slic": SLIC, "grid": Grid}
 
@@ -20,6 +20,5 @@ __all__ = [
     "Grid",
     "Segmenter",
     "Supervoxels",
-    "random_voxels",
     "volume_matched",
 ]

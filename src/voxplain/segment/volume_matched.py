@@ -41,19 +41,6 @@ def volume_matched(
     return union
 
 
-def random_voxels(rng: np.random.Generator, shape: tuple[int, int, int], volume: int) -> NDArray[np.bool_]:
-    """A mask of exactly `volume` single voxels at random places, bool `shape`.
-
-    Raises DataError when `volume` is not from 0 to the number of voxels.
-    """
-    total = int(np.prod(shape))
-    if not 0 <= volume <= total:
-        raise DataError(f"Expected a volume from 0 to {total} voxels, got {volume}.")
-    mask = np.zeros(total, dtype=bool)
-    mask[rng.choice(total, volume, replace=False, shuffle=False)] = True
-    return mask.reshape(shape)
-
-
 def _trimmed(rng: np.random.Generator, mask: NDArray[np.bool_], volume: int) -> NDArray[np.bool_]:
     """The first `volume` voxels of `mask` in raster order, seen from a random side of the clip."""
     axes = np.roll(np.arange(3), int(rng.integers(3)))

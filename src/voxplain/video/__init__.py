@@ -4,11 +4,10 @@ from voxplain.video.clip import Clip
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
 from voxplain.video.geometry import Geometry
 from voxplain.video.reader import ClipReader
-from voxplain.video.sample import SAMPLERS, Middle, RandomFrames, Sampler, Uniform, Windows
+from voxplain.video.sample import Middle, RandomFrames, Sampler, Uniform, Windows
 
 __all__ = [
     "MAX_PIXELS",
-    "SAMPLERS",
     "Clip",
     "ClipReader",
     "Geometry",

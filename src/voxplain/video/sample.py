@@ -7,9 +7,8 @@ A clip of T frames at stride s spans (T − 1)·s + 1 frames of the video.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,14 +160,6 @@ class Windows:
         if starts[-1] != last:
             starts = np.append(starts, last)
         return starts[:, None] + _steps(self.frames, self.stride)
-
-
-SAMPLERS: dict[str, Callable[..., Any]] = {
-    "middle": Middle,
-    "random": RandomFrames,
-    "uniform": Uniform,
-    "windows": Windows,
-}
 
 
 def _check(short: str, **numbers: int) -> None:

@@ -20,6 +20,9 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".gif", ".mpg", ".mpeg", ".m2v", ".vob"}
 ) | frozenset({".wmv", ".asf", ".flv", ".ogv", ".ts", ".mts", ".m2ts", ".y4m", ".h264", ".mjpeg", ".npy"})
 
+# PyAV 19 replaces undecodable metadata by itself and has no option for it; before, it raised UnicodeDecodeError.
+_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
 
 def open_source(path: Path) -> Source:
     """Find out what `path` is. VideoError when it is missing, empty, unreadable or not a video."""
@@ -53,7 +56,7 @@ def _file(path: Path) -> Source:
 def _opened(path: Path) -> Any:
     """An open container. `file:` keeps libav from reading names such as `a:b.mp4` as a protocol."""
     try:
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_METADATA)
     except PermissionError:
         raise
     except (av.FFmpegError, ValueError) as error:

@@ -19,11 +19,11 @@ from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.model.video_model import move
-from voxplain.nets import NETS, NetSpec, build_net, load_weights
+from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
-from voxplain.video import ClipReader, Geometry, Middle, Sampler
+from voxplain.video import Geometry
 
-__all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function", "reader_for"]
+__all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function"]
 
 PLANTED = Path(__file__).parents[1] / "nets" / "planted.safetensors"  # a tiny net trained on planted videos
 
@@ -148,26 +148,6 @@ def _model(
         batch_size=batch_size,
         name=name,
     )
-
-
-def reader_for(model_or_spec: VideoModel | NetSpec, sampler: Sampler | None = None) -> ClipReader:
-    """The reader that training, masking and prediction share: middle frames, then resize and crop.
-
-    Parameters
-    ----------
-    model_or_spec : VideoModel or NetSpec
-        For a model the same as ``model.reader(sampler)``, for a specification its own sizes.
-    sampler : Sampler, optional
-        Which frames; by default the middle ones.
-
-    Returns
-    -------
-    ClipReader
-    """
-    if isinstance(model_or_spec, VideoModel):
-        return model_or_spec.reader(sampler)
-    spec = model_or_spec
-    return ClipReader(Middle(spec.frames) if sampler is None else sampler, Geometry(spec.resize, spec.crop))
 
 
 def model_from_function(where: str, *, layer: str | None = None, **options: Any) -> VideoModel:
