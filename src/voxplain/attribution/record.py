@@ -54,7 +54,10 @@ class Attribution:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a method works on: N clips, their input ``x`` float [N,3,T,H,W] as the network sees it, and targets [N]."""
+    """What a method works on: N clips, their input ``x`` float [N,3,T,H,W] as the network sees it, and targets [N].
+
+    `attribute` makes batches of one clip, see there.
+    """
 
     model: VideoModel
     clips: tuple[Clip, ...]
@@ -84,10 +87,14 @@ def attribute(
     clip: Clip | Sequence[Clip],
     target: Target | Sequence[Target],
 ) -> Any:
-    """Run ``maps`` over clips, ``batch_size`` at a time: one `Attribution`, or a list of them for a sequence.
+    """Run ``maps`` over clips, one clip at a time: one `Attribution`, or a list of them for a sequence.
 
-    ``maps`` gives [N,T,H,W] for a `Batch`, alone or with a dict of details for each clip. Raises ModelError on an
-    unknown class or a clip that is not of the model's grid, DataError on a wrong number of targets.
+    ``maps`` gives [N,T,H,W] for a `Batch`, alone or with a dict of details for each clip. It is called with batches of
+    one clip, so that the map of a clip does not depend on the clips beside it: matrix products of one row and of
+    several differ in the last bit on many processors, and methods that optimise or that choose by comparing gradients
+    magnify that. Passes of the network that belong to one clip (its steps, samples or windows) still go in batches of
+    ``batch_size``. Raises ModelError on an unknown class or a clip that is not of the model's grid, DataError on a
+    wrong number of targets.
     """
     clips = (clip,) if isinstance(clip, Clip) else tuple(clip)
     if not clips:
@@ -96,21 +103,17 @@ def attribute(
     if len(named) != len(clips):
         raise DataError(f"expected one target, or one for each of {len(clips)} clips, got {len(named)}")
     targets = [model.class_index(t) for t in named]
+    _refuse_other_grid(model, clips)
     found: list[Attribution] = []
-    for start in range(0, len(clips), model.batch_size):
-        part, ys = clips[start : start + model.batch_size], targets[start : start + model.batch_size]
-        _refuse_other_grid(model, part)
+    for one, y in zip(clips, targets, strict=True):
         # Inputs made inside a caller's inference mode could take part in no gradient; what needs one switches it on.
         with torch.inference_mode(False), torch.no_grad():
-            result = maps(Batch(model, part, to_input(model, stack(part)), tuple(ys)))
-        values, details = result if isinstance(result, tuple) else (result, [{} for _ in part])
+            result = maps(Batch(model, (one,), to_input(model, stack([one])), (y,)))
+        values, details = result if isinstance(result, tuple) else (result, [{}])
         arrays = values.detach().to("cpu", torch.float32).numpy()
-        if arrays.shape != (len(part), *model.grid):
-            raise ModelError(f"expected maps {(len(part), *model.grid)} from {name}, got {arrays.shape}")
-        found += [
-            Attribution(np.ascontiguousarray(v), y, name, asdict(method), d)
-            for v, y, d in zip(arrays, ys, details, strict=True)
-        ]
+        if arrays.shape != (1, *model.grid):
+            raise ModelError(f"expected maps {(1, *model.grid)} from {name}, got {arrays.shape}")
+        found.append(Attribution(np.ascontiguousarray(arrays[0]), y, name, asdict(method), details[0]))
     return found[0] if isinstance(clip, Clip) else found
 
 
