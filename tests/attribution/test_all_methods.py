@@ -54,9 +54,6 @@ TARGETS = (1, "wave")  # of the two clips, by index and by name
 OPTIMISED = {"meaningful_perturbation", "ep_2d", "ep_3d", "step", "temporal_freeze", "temporal_reverse"}
 
 
-ROUNDING = 1e-5  # of the map's largest value: what batches of a clip's own passes may change
-
-
 def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> None:
     assert isinstance(found, Attribution)
     assert found.values.shape == model.grid
@@ -67,10 +64,11 @@ def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> No
     assert set(found.parameters) == {f.name for f in fields(cheap(name))}
 
 
-def close(a: Attribution, b: Attribution, most: float = 1e-4) -> None:
-    """The same map but for rounding, measured against its largest value."""
-    share = float(np.abs(a.values - b.values).max() / np.abs(b.values).max())
-    assert share <= most, f"{a.method}: {share:.1e} away"
+def close(a: Attribution, b: Attribution, on_average: bool = False) -> None:
+    """The same map but for rounding, measured against its largest value, or by the means of both."""
+    away, size = np.abs(a.values - b.values), np.abs(b.values)
+    share = float(away.mean() / size.mean() if on_average else away.max() / size.max())
+    assert share < (1e-3 if on_average else 1e-4), f"{a.method}: {share:.1e} away"
     assert a.target == b.target
 
 
@@ -117,7 +115,11 @@ def check_method(model: VideoModel, method: Any, name: str, targets: tuple = TAR
         assert [a.details.keys() for a in together] == [first.details.keys(), second.details.keys()]
         same(together[0], first)
         same(together[1], second)
-        close(method(replace(model, batch_size=1), one, targets[0]), first, 0 if name in OPTIMISED else ROUNDING)
+        piecewise = method(replace(model, batch_size=1), other, targets[1])
+        if name in OPTIMISED:
+            same(piecewise, second)
+        else:  # in larger networks rounding decides which of two almost equal values a max pool takes
+            close(piecewise, second, on_average=model.name in SHIPPED)
     assert state(model.net) == before
 
 
