@@ -151,8 +151,7 @@ def round_by_batch(model: VideoModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [("recurrent" if n in OPTIMISED or n in REFUSED["plain"] else "plain", n) for n in ATTRIBUTIONS],
+    ("kind", "name"), [("recurrent" if n in OPTIMISED or n in REFUSED["plain"] else "plain", n) for n in ATTRIBUTIONS]
 )
 def test_a_kernel_that_rounds_by_the_batch_changes_no_map(kind, name):
     """Fails on every machine where a map depends on the clips beside it; real kernels differ on some only."""

@@ -65,11 +65,6 @@ def noise(n: int, grid: tuple[int, int, int] = GRID, low: int = 0) -> list[Clip]
     ]
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-
-
 def share(values: np.ndarray, where: tuple[slice, ...]) -> float:
     """Part of the map inside a box, over the part of the voxels that lie there."""
     inside = np.zeros(values.shape, dtype=bool)
