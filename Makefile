@@ -5,7 +5,7 @@ STAMP  := $(VENV)/.installed
 # uv does not read pip's configuration: hand it the find-links pip is set up with.
 LINKS  := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null || true))
 
-.PHONY: demo test test-slow lint format bench weights clean
+.PHONY: demo test test-slow test-machines lint format bench weights clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -23,6 +23,9 @@ test: $(STAMP) lint
 
 test-slow: $(STAMP)
 	$(PY) -m pytest -m slow
+
+test-machines: $(STAMP)
+	$(PY) tests/machines.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
