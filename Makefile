@@ -18,7 +18,7 @@ define install
 	fi
 endef
 
-.PHONY: demo test test-slow test-lowest lint format bench weights clean
+.PHONY: demo test test-slow test-lowest test-machines lint format bench weights clean
 
 $(CORE): pyproject.toml constraints.txt
 	$(call install,.)
@@ -47,6 +47,10 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt
 	$(LOWEST)/bin/python -m pip install -q uv
 	UV_FIND_LINKS="$(LINKS)" $(LOWEST)/bin/uv pip install -q -p $(LOWEST)/bin/python --resolution lowest-direct -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Processors and numbers of threads emulated one after the other, on the tests that depend on them.
+test-machines: $(DEV)
+	$(PY) tests/machines.py
 
 lint: $(DEV)
 	$(VENV)/bin/ruff check .

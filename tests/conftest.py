@@ -1,8 +1,17 @@
-"""A small planted set on disk, drawn once for all tests that run the whole story."""
+"""What all tests share: one thread for small problems, one seed, and a small planted set on disk."""
+# ruff: noqa: E402 - the environment is set before the imports that read it
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+# Before anything loads OpenMP or OpenBLAS, for this process and those it starts: on tiny tensors several threads only
+# wait for each other, and on a busy machine for long. `make test-machines` sets other numbers.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 import pytest
+import torch
 
 from voxplain.datasets.planted import PlantedDesign
 from voxplain.datasets.planted.design import draw_scene, draw_unrelated
@@ -10,6 +19,15 @@ from voxplain.datasets.planted.scene import render
 from voxplain.video.encode import write_video
 
 TRAIN, TEST, UNRELATED = 4, 2, 8
+
+
+@pytest.fixture(autouse=True)
+def _same_start() -> Iterator[None]:
+    """Every test begins with the same seed and number of threads, whatever ran before it."""
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

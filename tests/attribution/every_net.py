@@ -179,7 +179,7 @@ def clips_for(grid: tuple[int, int, int], count: int = 2) -> list[Clip]:
         frames = np.random.default_rng(i).integers(0, 120, (*grid, 3), dtype=np.uint8)
         for f in range(t):
             top, left = (h // 3 + i, (w // 2) * f // t)
-            frames[f, top : top + h // 3, left : left + w // 3] = (250, 60 + 90 * i, 90)
+            frames[f, top : top + h // 3, left : left + w // 3] = (250, 60 + 90 * (i % 3), 90)
         found.append(Clip(frames, np.arange(t) / 25, f"box {i}"))
     return found
 

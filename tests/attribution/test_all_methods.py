@@ -51,9 +51,7 @@ BEFORE_RELU = {"grad_cam", "grad_cam_plus_plus", "xgrad_cam", "score_cam", "eige
 BLIND = {"centre_prior", "frame_constant", "deconvnet"}  # networks without max pools: the same for all clips
 CONTROLS = {"random", "centre_prior", "motion_energy", "frame_constant"}
 TARGETS = (1, "wave")  # of the two clips, by index and by name
-# These make choices by gradients: which are the smallest, which way a gradient near 0 points for Adam. Over many passes
-# of larger networks, whose sums a batch orders otherwise, rounding then moves some voxels; the map as a whole stays.
-CHOOSING = {"guided_ig", "meaningful_perturbation"}
+OPTIMISED = {"meaningful_perturbation", "ep_2d", "ep_3d", "step", "temporal_freeze", "temporal_reverse"}
 
 
 def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> None:
@@ -66,12 +64,19 @@ def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> No
     assert set(found.parameters) == {f.name for f in fields(cheap(name))}
 
 
-def close(a: Attribution, b: Attribution, rough: bool = False) -> None:
-    """The same map but for rounding, measured against its largest value; ``rough``: on average."""
+def close(a: Attribution, b: Attribution, on_average: bool = False) -> None:
+    """The same map but for rounding, measured against its largest value, or by the means of both."""
     away, size = np.abs(a.values - b.values), np.abs(b.values)
-    share = float(away.mean() / size.mean() if rough else away.max() / size.max())
-    assert share < (2e-2 if rough else 1e-4), f"{a.method}: {share:.1e} away"
+    share = float(away.mean() / size.mean() if on_average else away.max() / size.max())
+    assert share < (1e-3 if on_average else 1e-4), f"{a.method}: {share:.1e} away"
     assert a.target == b.target
+
+
+def same(a: Attribution, b: Attribution) -> None:
+    """The same bytes."""
+    np.testing.assert_array_equal(a.values, b.values)
+    assert a.target == b.target
+    assert str(a.details) == str(b.details)  # NaN equals itself
 
 
 def check_refusal(model: VideoModel, name: str, part: str) -> None:
@@ -108,10 +113,13 @@ def check_method(model: VideoModel, method: Any, name: str, targets: tuple = TAR
             assert not np.array_equal(second.values, first.values)
         together = method(model, [one, other], list(targets))
         assert [a.details.keys() for a in together] == [first.details.keys(), second.details.keys()]
-        rough = name in CHOOSING and model.name in SHIPPED
-        close(together[0], first, rough)
-        close(together[1], second, rough)
-        close(method(replace(model, batch_size=1), [one, other], list(targets))[1], second, rough)
+        same(together[0], first)
+        same(together[1], second)
+        piecewise = method(replace(model, batch_size=1), other, targets[1])
+        if name in OPTIMISED:
+            same(piecewise, second)
+        else:  # in larger networks rounding decides which of two almost equal values a max pool takes
+            close(piecewise, second, on_average=model.name in SHIPPED)
     assert state(model.net) == before
 
 
@@ -127,6 +135,38 @@ SMALL = [(kind, name) for kind in BUILD for name in ATTRIBUTIONS if name not in 
 @pytest.mark.parametrize(("kind", "name"), SMALL)
 def test_on_small_networks(kind, name):
     check_method(small_model(kind), cheap(name), name)
+
+
+def round_by_batch(model: VideoModel) -> None:
+    """Let every layer with weights round as kernels do that depend on the batch: by its size and the place in it."""
+
+    def other_last_bits(_: object, __: object, out: Any) -> None:
+        values = (out[0] if isinstance(out, tuple) else out).data  # out of autograd's sight, like a kernel's rounding
+        n = torch.arange(len(values), dtype=values.dtype) + 3 * (len(values) - 1)
+        values.mul_((1 + n * 2.0**-20).view(-1, *[1] * (values.ndim - 1)))
+
+    for module in model.net.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.Linear | torch.nn.LSTM):
+            module.register_forward_hook(other_last_bits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("recurrent" if n in OPTIMISED or n in REFUSED["plain"] else "plain", n) for n in ATTRIBUTIONS]
+)
+def test_a_kernel_that_rounds_by_the_batch_changes_no_map(kind, name):
+    """Fails on every machine where a map depends on the clips beside it; real kernels differ on some only."""
+    model, method = small_model(kind), cheap(name)
+    round_by_batch(model)
+    if name in OPTIMISED:
+        more = {"areas": (0.2, 0.4)} if name in ("ep_2d", "ep_3d", "step") else {}
+        method = replace(method, iterations=15, **more)
+    clips = clips_for(model.grid, 3)
+    alone = [method(model, clip, target) for clip, target in zip(clips, (1, 2, 0), strict=True)]
+    for found, truth in zip(method(model, clips, [1, 2, 0]), alone, strict=True):
+        same(found, truth)
+    if name in OPTIMISED:
+        for size in (1, 2, 3):
+            same(method(replace(model, batch_size=size), clips[:2], [1, 2])[1], alone[1])
 
 
 @pytest.mark.parametrize("kind", ["turned", "in_place", "tupled", "functional"])

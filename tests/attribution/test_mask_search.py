@@ -14,12 +14,6 @@ from voxplain.attribution.masks.mask_generator import MaskGenerator, SmoothMask
 from voxplain.attribution.masks.mask_losses import area_loss, core_kernel, core_loss, core_places, total_variation
 from voxplain.errors import DataError
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-
-
 # --- smooth masks ---
 
 

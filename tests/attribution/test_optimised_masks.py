@@ -65,11 +65,6 @@ def noise(n: int, grid: tuple[int, int, int] = GRID, low: int = 0) -> list[Clip]
     ]
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-
-
 def share(values: np.ndarray, where: tuple[slice, ...]) -> float:
     """Part of the map inside a box, over the part of the voxels that lie there."""
     inside = np.zeros(values.shape, dtype=bool)
@@ -228,20 +223,22 @@ def test_a_clip_gets_the_same_map_alone_in_a_batch_and_in_parts(name):
     maps = {b: method(model(net, "hidden", batch_size=b), clips, [0, 1, 4]) for b in (1, 2, 7)}
     alone = method(model(net, "hidden", batch_size=4), clips[1], 1)
     for other in maps.values():
-        np.testing.assert_allclose(other[1].values, alone.values, atol=1e-3)
+        np.testing.assert_array_equal(other[1].values, alone.values)
         for a, b in zip(other, maps[1], strict=True):
-            np.testing.assert_allclose(a.values, b.values, atol=1e-3)
+            np.testing.assert_array_equal(a.values, b.values)
+            assert a.details == b.details
     assert np.abs(maps[1][0].values - maps[1][2].values).max() > 0 or name == "temporal_reverse"
 
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [1, 3])
-def test_no_more_inputs_than_the_batch_size_go_through_the_network(name, size):
+def test_one_input_a_pass_whatever_the_batch_size(name, size):
+    """Products of one row and of several round differently, and the descent magnifies that."""
     for variant in ("preserve", "dual") if name in EXTREMAL else (None,):
         net = Reads(brightness)
         more = {"areas": (0.1, 0.3), "variant": variant} if variant else {}
         replace(ALL[name](**more), iterations=3)(model(net, batch_size=size), noise(3, low=100), 0)
-        assert net.largest == size if variant != "dual" else net.largest <= size
+        assert net.largest == 1
 
 
 @pytest.mark.parametrize("name", ALL)

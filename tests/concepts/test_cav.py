@@ -6,7 +6,6 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.svm import SVC, LinearSVC
-from threadpoolctl import threadpool_limits
 
 from voxplain.concepts import cav as cav_module
 from voxplain.concepts.cav import CAVs, _split, cav_alignment, cav_similarity, fit_cavs, relative_cavs
@@ -14,13 +13,6 @@ from voxplain.concepts.classifiers import CLASSIFIERS, Hinge, Logistic, MeanDiff
 from voxplain.errors import DataError
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small problems only: threads would wait for each other on a busy machine."""
-    with threadpool_limits(1):
-        yield
 
 
 def planted(width: int, rows: int = 40, concepts: int = 3, sets: int = 4, scale: float = 1.0, shift: float = 0.3):

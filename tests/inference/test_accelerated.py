@@ -17,15 +17,6 @@ from voxplain.nets import NETS, build_net
 SMALL = (8, 32, 48)  # not square, half as long
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def every_size(monkeypatch):
     """Hardware and size always allow bfloat16; the check remains."""

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from threading import Barrier
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from small_nets import GRID, ConvNet, clips
 from voxplain.errors import ModelError
-from voxplain.inference import Inference, one_thread, replicas, stay_on_one_thread
+from voxplain.inference import Inference, one_thread, replicas, stay_on_one_thread, threads
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 
@@ -49,7 +50,8 @@ def test_weights_are_shared_and_modules_are_not():
 def test_threads_at_once_get_the_same_bytes(name, precision):
     m, count = named(name, precision), 4
     batches = [clips(4, seed=i, grid=m.grid) for i in range(6 * count)]
-    truth = [m.embed(b) for b in batches]
+    with one_thread():  # the number of threads may change the order of sums
+        truth = [m.embed(b) for b in batches]
     twins, start = replicas(m, count), Barrier(count)
 
     def work(i: int) -> list[torch.Tensor]:
@@ -129,6 +131,36 @@ def test_one_thread_that_overlaps_and_nests(two_threads):
         inside.wait()
         assert torch.get_num_threads() == fresh() == 2
         assert [j.result() for j in jobs] == [2, 2]
+    assert torch.get_num_threads() == fresh() == 2
+
+
+@pytest.mark.parametrize("enter", [one_thread, lambda: nullcontext(stay_on_one_thread())])
+def test_a_thread_that_starts_while_another_changes_its_number(two_threads, monkeypatch, enter):
+    """The moment in which new threads would start with 1, held open until a new thread has come."""
+    real, changing, come = threads._in_fresh_thread, threading.Event(), threading.Event()
+
+    def held(task):
+        if task is not torch.get_num_threads:  # the start is about to be put back
+            changing.set()
+            come.wait(60)
+        return real(task)
+
+    def second() -> tuple[int, int]:
+        changing.wait(60)
+        threading.Timer(0.1, come.set).start()  # this thread then waits for the first, or has gone wrong
+        with enter():
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    def first() -> int:
+        with one_thread():
+            return torch.get_num_threads()
+
+    monkeypatch.setattr(threads, "_in_fresh_thread", held)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = pool.submit(first), pool.submit(second)
+        assert jobs[0].result() == 1
+        assert jobs[1].result() == (1, 2 if enter is one_thread else 1)
     assert torch.get_num_threads() == fresh() == 2
 
 

@@ -56,22 +56,26 @@ def test_many_threads_see_what_one_sees(model: vx.VideoModel) -> None:
 def test_few_pieces_at_once_use_a_device(model: vx.VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for a GPU: any device that is not the processor lets `ON_DEVICE` pieces of the network in at once."""
     monkeypatch.setattr(vx.VideoModel, "device", torch.device("meta"))
-    place, busy, most, lock = ThreadExecutor(model, 8), 0, 0, threading.Lock()
+    place, busy, most, changed = ThreadExecutor(model, 8), 0, 0, threading.Condition()
 
     class Piece:
         uses_network: ClassVar[bool] = True
+        expected: ClassVar[int] = thread_executor.ON_DEVICE
 
         def compute(self, own: vx.VideoModel) -> None:
             nonlocal busy, most
-            with lock:
+            with changed:
                 busy += 1
                 most = max(most, busy)
-            time.sleep(0.02)
-            with lock:
+                changed.notify_all()
+                changed.wait_for(lambda: most >= self.expected, timeout=60)  # however slowly the others come
+            time.sleep(0.02)  # time for one too many
+            with changed:
                 busy -= 1
 
     class Segmenting(Piece):
         uses_network = False
+        expected = thread_executor.ON_DEVICE + 1
 
     def at_once(piece: Piece) -> int:
         nonlocal most

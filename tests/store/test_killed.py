@@ -27,7 +27,7 @@ def start(root: Path, *kill: object) -> "subprocess.Popen[str]":
 
 def finish(child: "subprocess.Popen[str]") -> int | None:
     """How many results the child made, or None if it was killed."""
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
     assert child.returncode in (0, -9)
     return int(output) if child.returncode == 0 else None
 

@@ -26,7 +26,7 @@ def start(*words: object) -> str:
         [sys.executable, *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

@@ -40,7 +40,7 @@ Maps = Tensor | tuple[Tensor, list[Details]]  # [N,T,H,W], alone or with the det
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a method works on: at most ``batch_size`` clips.
+    """What a method works on: clips, of which `attribution_call` passes one at a time.
 
     Parameters
     ----------
@@ -148,7 +148,12 @@ def _attributions(
     clip: ClipLike | Sequence[ClipLike],
     target: Targets | None,
 ) -> list[Attribution]:
-    """Run ``maps`` over clips, ``batch_size`` at a time."""
+    """Run ``maps`` over clips, one at a time, so that the map of a clip does not depend on the clips beside it.
+
+    Matrix products of one row and of several differ in the last bit on many processors, and methods that optimise, or
+    that choose by comparing gradients, magnify that. Passes that belong to one clip (its steps, samples or windows)
+    still go in batches of ``batch_size``.
+    """
     clips = as_clips(clip)
     if not clips:
         raise DataError("expected at least one clip to explain, got none")
@@ -161,19 +166,15 @@ def _attributions(
             )
     targets = resolve_targets(model, clips, target)
     found: list[Attribution] = []
-    for start in range(0, len(clips), model.batch_size):
-        own, ys = clips[start : start + model.batch_size], targets[start : start + model.batch_size]
+    for one, y in zip(clips, targets, strict=True):
         # Inputs made inside a caller's inference mode could take part in no gradient; what needs one switches it on.
         with torch.inference_mode(False), torch.no_grad():
-            result = maps(Batch(model, own, to_input(model, stack(own)), ys))
-        values, details = result if isinstance(result, tuple) else (result, [{} for _ in own])
+            result = maps(Batch(model, (one,), to_input(model, stack([one])), (y,)))
+        values, details = result if isinstance(result, tuple) else (result, [{}])
         arrays = values.detach().to("cpu", torch.float32).numpy()
-        if arrays.shape != (len(own), *model.grid):
-            raise ModelError(f"expected maps {(len(own), *model.grid)} from {name}, got {arrays.shape}")
-        found += [
-            Attribution(np.ascontiguousarray(v), y, name, parameters, d, one)
-            for v, y, d, one in zip(arrays, ys, details, own, strict=True)
-        ]
+        if arrays.shape != (1, *model.grid):
+            raise ModelError(f"expected maps {(1, *model.grid)} from {name}, got {arrays.shape}")
+        found.append(Attribution(np.ascontiguousarray(arrays[0]), y, name, parameters, details[0], one))
     return found
 
 

@@ -3,6 +3,10 @@
 What holds: where torch is built with OpenMP, `torch.set_num_threads` sets the calling thread, and what every thread
 that first uses torch later starts with; threads that have used torch keep theirs. Other builds have one number for
 the process, which this changes while it runs.
+
+Torch has no call for the first without the second, so that the number that new threads start with is wrong for a
+moment before it is put back. `_LOCK` covers that moment and every first use of torch by a thread in this module: such a
+use copies the number and also writes it back, which would make the wrong one permanent.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +18,12 @@ import torch
 __all__ = ["one_thread", "stay_on_one_thread"]
 
 _LOCK = Lock()
+
+
+def _own() -> int:
+    """The calling thread's number; waits while the one that new threads start with is wrong."""
+    with _LOCK:
+        return torch.get_num_threads()
 
 
 def _in_fresh_thread(work: Callable[[], object]) -> object:
@@ -35,14 +45,14 @@ def _set_own(count: int) -> None:
 
 def stay_on_one_thread() -> None:
     """Limit torch to the calling thread from now on; the initialiser of worker threads."""
-    if torch.get_num_threads() != 1:
+    if _own() != 1:
         _set_own(1)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit torch to the calling thread inside the block; other threads keep their own number."""
-    before = torch.get_num_threads()
+    before = _own()
     if before == 1:
         yield
         return

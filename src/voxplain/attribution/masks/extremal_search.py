@@ -1,7 +1,7 @@
 """The search for extremal perturbations: masks of given areas, each found on its own, joined to one map a clip.
 
-Letters: N clips, A areas, P problems (clip, area) at once, T×H×W the network's grid, H'×W' with the margin of the mask
-generator.
+Letters: N clips, A areas, P problems (clip, area), solved one after the other, T×H×W the network's grid, H'×W' with the
+margin of the mask generator.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,6 @@ from voxplain.attribution.masks.mask_descent import (
     Descent,
     Patience,
     Variant,
-    chunks,
     descend,
     network_loss,
     refuse,
@@ -106,60 +105,54 @@ class ExtremalSearch:
         """
         batch, (frames, rows, columns) = self.batch, self.batch.model.grid
         generator = self.search.mask.generator(rows, columns)
-        problems = [(clip, area) for clip in range(len(batch.clips)) for area in areas]
-        details: list[Details] = [{"areas": list(areas)} for _ in batch.clips]
+        maps, details = [], []
         with recording(batch.model.net):
             x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            total = torch.zeros(len(x), frames, rows, columns, device=x.device)
-            for chunk in chunks(len(problems), batch.model.batch_size // (2 if self.variant == "dual" else 1)):
-                masks, facts = self._chunk(x, [problems[i] for i in chunk], generator)
-                for i, mask in zip(chunk, masks, strict=True):
-                    total[problems[i][0]] += mask
-                for name, values in facts.items():
-                    for i, value in zip(chunk, values, strict=True):
-                        details[problems[i][0]].setdefault(name, []).append(value)
-            return scaled(gaussian_blur(total, pixels(self.search.smooth, rows))), details
+            for clip, target in zip(x.split(1), batch.targets, strict=True):
+                perturb = perturbation(clip, self.perturbation, self.search.levels, self.search.blur)
+                total = torch.zeros(1, frames, rows, columns, device=x.device)
+                facts: dict[str, Any] = {"areas": list(areas)}
+                for area in areas:
+                    mask, own = self._one(perturb, target, area, generator)
+                    total += mask
+                    for name, value in own.items():
+                        facts.setdefault(name, []).append(value)
+                maps.append(scaled(gaussian_blur(total, pixels(self.search.smooth, rows))))
+                details.append(facts)
+        return torch.cat(maps), details
 
-    def _chunk(
-        self, x: Tensor, problems: Sequence[tuple[int, float]], generator: MaskGenerator
-    ) -> tuple[Tensor, dict[str, list[Any]]]:
-        """Masks [P,T,H,W] of problems (clip, area), and facts about each."""
-        targets, first, last = self.batch.targets, problems[0][0], problems[-1][0]
-        perturb = perturbation(x[first : last + 1], self.perturbation, self.search.levels, self.search.blur)
+    def _one(self, perturb: Perturb, target: int, area: float, generator: MaskGenerator) -> tuple[Tensor, Details]:
+        """The mask [1,T,H,W] of one clip and one area, and facts about it."""
+        model = self.batch.model
 
-        def loss(parameters: Tensor, running: Sequence[int], iteration: int) -> Tensor:
+        def loss(parameters: Tensor, _: Sequence[int], iteration: int) -> Tensor:
             masks = generator(parameters)
-            clips = [problems[i][0] for i in running]
-            reward = self._reward(
-                perturb, generator.crop(masks), [c - first for c in clips], [targets[c] for c in clips]
-            )
-            areas = [problems[i][1] for i in running]
-            return self.search.reward_weight * reward + self.regulariser(masks, areas, iteration)
+            reward = self._reward(perturb, generator.crop(masks), target)
+            return self.search.reward_weight * reward + self.regulariser(masks, [area], iteration)
 
-        start = torch.ones(len(problems), x.shape[2], *generator.parameters, device=x.device)
+        start = torch.ones(1, model.grid[0], *generator.parameters, device=model.device)
         descent = self.search.descent(self.iterations)
         patience = Patience(self.search.patience, self.search.tolerance, self.settled)
         found, used = descend(start, loss, self.iterations, descent, patience)
-        clips, ys = [clip - first for clip, _ in problems], [targets[clip] for clip, _ in problems]
         with torch.no_grad():
-            masks = generator.crop(generator(found))
-            final = loss(found, range(len(problems)), self.iterations - 1)
+            mask = generator.crop(generator(found))
+            final = loss(found, [0], self.iterations - 1)
             kept, gone = (
-                score(logits(self.batch.model, perturb(m, clips)), ys, "probability") for m in (masks, 1 - masks)
+                float(score(logits(model, perturb(m, [0])), [target], "probability")) for m in (mask, 1 - mask)
             )
-        return masks, {
-            "final_loss": final.tolist(),
-            "achieved_area": masks.mean((1, 2, 3)).tolist(),
-            "probability_kept": kept.tolist(),
-            "probability_deleted": gone.tolist(),
-            "iterations": used,
+        return mask, {
+            "final_loss": float(final),
+            "achieved_area": float(mask.mean()),
+            "probability_kept": kept,
+            "probability_deleted": gone,
+            "iterations": used[0],
         }
 
-    def _reward(self, perturb: Perturb, masks: Tensor, clips: Sequence[int], targets: Sequence[int]) -> Tensor:
-        """The network's part of the loss, [P]."""
-        model, loss = self.batch.model, torch.zeros(len(masks), device=masks.device)
+    def _reward(self, perturb: Perturb, mask: Tensor, target: int) -> Tensor:
+        """The network's part of the loss of a mask [1,T,H,W], [1]."""
+        model, loss = self.batch.model, torch.zeros(1, device=mask.device)
         if self.variant in ("preserve", "dual"):
-            loss = loss + network_loss(model, perturb(masks, clips), targets, REWARDS["preserve"])
+            loss = loss + network_loss(model, perturb(mask, [0]), [target], REWARDS["preserve"])
         if self.variant in ("delete", "dual"):
-            loss = loss + network_loss(model, perturb(1 - masks, clips), targets, REWARDS["delete"])
+            loss = loss + network_loss(model, perturb(1 - mask, [0]), [target], REWARDS["delete"])
         return loss

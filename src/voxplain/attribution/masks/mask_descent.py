@@ -1,11 +1,13 @@
 """Masks found by gradient descent through the network: what the methods that optimise a mask share.
 
-Letters: N clips, P problems (one mask to find each, independent of the others), T×H×W the network's grid. Problems go
-through the network together, ``batch_size`` inputs at once; each has its own parameters and its own loss, so that the
-result does not depend on which problems run together.
+Letters: N clips, P problems (one mask to find each, independent of the others), T×H×W the network's grid. The methods
+solve one problem after the other, and every pass of the network has one input. The shapes of all operations are then
+fixed, and a mask does not depend on the clips, the areas or the batch size beside it. Inputs that share a batch give
+logits that differ in the last bit from those of one input (matrix products choose their kernel by the number of rows),
+and hundreds of steps of descent magnify that difference to a different mask.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +27,6 @@ __all__ = [
     "Optimiser",
     "Patience",
     "Variant",
-    "chunks",
     "descend",
     "network_loss",
     "refuse",
@@ -44,13 +45,13 @@ REWARDS: dict[str, Loss] = {
 
 
 class _NetworkLoss(torch.autograd.Function):
-    """A loss of the logits of inputs, its gradient taken in parts of ``batch_size``, so that memory stays bounded."""
+    """A loss of the logits of inputs, with its gradient, one input a pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, model: VideoModel, targets: Tensor, loss: Loss) -> Tensor:
         values, slopes = [], []
-        for start in range(0, len(x), model.batch_size):
-            part = slice(start, start + model.batch_size)
+        for i in range(len(x)):
+            part = slice(i, i + 1)
             with torch.enable_grad():
                 leaf = x[part].detach().requires_grad_(True)
                 # The network gets a copy: its first layer may write in place, which a leaf forbids.
@@ -76,12 +77,6 @@ class _NetworkLoss(torch.autograd.Function):
 def network_loss(model: VideoModel, x: Tensor, targets: Sequence[int] | Tensor, loss: Loss) -> Tensor:
     """``loss`` of the network's logits for inputs [M,3,T,H,W], [M]; differentiable in ``x``; inside `recording`."""
     return _NetworkLoss.apply(x, model, torch.as_tensor(targets, device=x.device), loss)
-
-
-def chunks(problems: int, size: int) -> Iterator[range]:
-    """0…problems−1 in runs of ``size``, at least one."""
-    step = max(1, size)
-    return (range(i, min(problems, i + step)) for i in range(0, problems, step))
 
 
 # From the gradient [p,…], the state it keeps and the number of the iteration to the step to take away.

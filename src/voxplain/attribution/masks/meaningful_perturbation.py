@@ -1,6 +1,6 @@
 """Meaningful perturbation: the smallest smooth mask whose perturbation destroys the class.
 
-Letters: N clips, P clips at once, T×H×W the network's grid, h×w the mask's parameters a frame.
+Letters: N clips, T×H×W the network's grid, h×w the mask's parameters a frame.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation, pixels
-from voxplain.attribution.masks.mask_descent import Adam, chunks, descend, network_loss, refuse
+from voxplain.attribution.masks.mask_descent import Adam, descend, network_loss, refuse
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
 from voxplain.model import Objective, VideoModel
@@ -89,15 +89,14 @@ class MeaningfulPerturbation:
         maps, details = [], []
         with recording(batch.model.net):
             x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            for chunk in chunks(len(batch.clips), batch.model.batch_size):
-                part = slice(chunk.start, chunk.stop)
-                found, facts = self._chunk(batch.model, x[part], batch.targets[part])
+            for clip, target in zip(x.split(1), batch.targets, strict=True):
+                found, facts = self._one(batch.model, clip, target)
                 maps.append(found)
-                details += facts
+                details.append(facts)
         return torch.cat(maps), details
 
-    def _chunk(self, model: VideoModel, x: Tensor, targets: Sequence[int]) -> tuple[Tensor, list[Details]]:
-        """Maps [P,T,H,W] and facts about each."""
+    def _one(self, model: VideoModel, x: Tensor, target: int) -> tuple[Tensor, Details]:
+        """The map [1,T,H,W] of one clip [1,3,T,H,W], and facts about it."""
         frames, rows, columns = x.shape[2:]
         shape = min(rows, self.cells), min(columns, max(1, round(self.cells * columns / rows)))
         perturb = perturbation(x, self.perturbation, 2, self.blur)
@@ -112,28 +111,22 @@ class MeaningfulPerturbation:
 
         def loss(parameters: Tensor, running: Sequence[int], iteration: int) -> Tensor:
             shown = torch.roll(perturb(drawn(parameters), running), shifts[iteration], (3, 4))
-            ys = [targets[i] for i in running]
-            value = network_loss(model, shown, ys, lambda z, y: score(z, y, self.objective))
+            value = network_loss(model, shown, [target], lambda z, y: score(z, y, self.objective))
             return penalty(parameters) + value
 
         found, used = descend(
-            torch.ones(len(x), frames, *shape, device=x.device), loss, self.iterations, Adam(self.learning_rate)
+            torch.ones(1, frames, *shape, device=x.device), loss, self.iterations, Adam(self.learning_rate)
         )
         with torch.no_grad():
-            masks = drawn(found)
-            before, after = (
-                score(logits(model, v), targets, "probability") for v in (x, perturb(masks, range(len(x))))
-            )
-            facts = zip(
-                (1 - masks).mean((1, 2, 3)).tolist(),
-                penalty(found).tolist(),
-                before.tolist(),
-                after.tolist(),
-                used,
-                strict=True,
-            )
-        names = ("perturbed_area", "penalty", "probability_before", "probability_after", "iterations")
-        return 1 - masks, [dict(zip(names, values, strict=True)) for values in facts]
+            mask = drawn(found)
+            before, after = (float(score(logits(model, v), [target], "probability")) for v in (x, perturb(mask, [0])))
+        return 1 - mask, {
+            "perturbed_area": float((1 - mask).mean()),
+            "penalty": float(penalty(found)),
+            "probability_before": before,
+            "probability_after": after,
+            "iterations": used[0],
+        }
 
     def _shifts(self, rows: int) -> list[tuple[int, int]]:
         """Rows and columns to shift by in every iteration."""

@@ -1,6 +1,7 @@
 """Temporal masks: which frames does the class need in motion (freeze), or in order (reverse)?
 
-Letters: N clips, P clips at once, T frames, H×W pixels. Masks are float [P,T] in 0–1: 1 perturbs a frame fully.
+Letters: N clips, P clips with a mask each, T frames, H×W pixels. Masks are float [P,T] in 0–1: 1 perturbs a frame
+fully.
 Mänttäri, Broomé, Folkesson, Kjellström 2020, "Interpreting Video Features: A Comparison of 3D Convolutional Networks
 and Convolutional LSTM Networks" (arXiv 2002.00367).
 """
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
-from voxplain.attribution.masks.mask_descent import Adam, chunks, descend, network_loss, refuse
+from voxplain.attribution.masks.mask_descent import Adam, descend, network_loss, refuse
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
 from voxplain.model import Objective
@@ -174,27 +175,25 @@ class _Search:
         model = self.batch.model
         with recording(model.net):
             x = self.batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            parts = [slice(c.start, c.stop) for c in chunks(len(self.batch.clips), model.batch_size)]
-            mask = torch.cat([self._chunk(x[part], self.batch.targets[part]) for part in parts])
+            mask = torch.cat([self._one(clip, y) for clip, y in zip(x.split(1), self.batch.targets, strict=True)])
             return mask[:, :, None, None].expand(-1, -1, *model.grid[1:]), self._facts(x, mask)
 
-    def _chunk(self, x: Tensor, targets: Sequence[int]) -> Tensor:
-        """Masks [P,T] of least loss met."""
-        method, best = self.method, torch.full((len(x),), torch.inf, device=x.device)
-        kept = torch.zeros(len(x), x.shape[2], device=x.device)
+    def _one(self, x: Tensor, target: int) -> Tensor:
+        """The mask [1,T] of least loss met for one clip [1,3,T,H,W]."""
+        method, best = self.method, torch.full((1,), torch.inf, device=x.device)
+        kept = torch.zeros(1, x.shape[2], device=x.device)
 
         def loss(parameters: Tensor, _: Sequence[int], __: int) -> Tensor:
             mask = parameters.sigmoid()
             penalty = method.sparsity * mask.sum(1) + method.smoothness * total_variation(mask, method.beta)
             value = penalty + network_loss(
-                self.batch.model, self.change(x, mask), targets, lambda z, y: score(z, y, method.objective)
+                self.batch.model, self.change(x, mask), [target], lambda z, y: score(z, y, method.objective)
             )
             better = value.detach() < best
             best[better], kept[better] = value.detach()[better], mask.detach()[better]
             return value
 
-        start = torch.stack([self._start(clip[None], y) for clip, y in zip(x, targets, strict=True)])
-        descend(start, loss, method.iterations, Adam(method.learning_rate), clamp=False)
+        descend(self._start(x, target)[None], loss, method.iterations, Adam(method.learning_rate), clamp=False)
         return kept
 
     def _start(self, x: Tensor, target: int) -> Tensor:
@@ -204,8 +203,11 @@ class _Search:
         for off, row in enumerate(centred):
             row[:off] = 0
             row[frames - off :] = 0
-        shown = torch.cat([x, *(self.change(x, row[None]) for row in centred)])
-        value = score(logits(self.batch.model, shown), [target] * len(shown), self.method.objective)
+        shown = [x, *(self.change(x, row[None]) for row in centred)]
+        # One input a pass: the length of the run must not depend on how a batch rounds.
+        value = score(
+            torch.cat([logits(self.batch.model, v) for v in shown]), [target] * len(shown), self.method.objective
+        )
         drop, enough = value[0] - value[1:], 0
         while enough + 1 < len(centred) and drop[0] > 0 and drop[enough + 1] >= ENOUGH * drop[0]:
             enough += 1

@@ -10,15 +10,6 @@ from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, VideoModel
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 def model(net: nn.Module, layer: str, **options) -> VideoModel:
     return VideoModel(net=net.eval(), layer=layer, **{"grid": GRID, **options})
 

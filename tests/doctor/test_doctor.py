@@ -15,15 +15,6 @@ from voxplain.nets import NETS, build_net
 from voxplain.video import Clip
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 def clean() -> nn.Module:
     return ConvNet().eval()
 

@@ -12,7 +12,7 @@ from voxplain.cli.app import app
 from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.errors import DataError
 
-DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[1] / "../shared/data"))
+DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[2] / "../shared/data"))
 PERSONS = ("daria", "denis", "eli", "ira", "ido", "lena")
 
 

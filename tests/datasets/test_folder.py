@@ -15,7 +15,7 @@ from voxplain.datasets.splits import in_part, key, read_split
 from voxplain.errors import DataError
 from voxplain.video import Clip, ClipReader, Geometry, Middle, RandomFrames
 
-DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[1] / "../shared/data"))
+DATA = Path(os.environ.get("VOXPLAIN_DATA", Path(__file__).parents[2] / "../shared/data"))
 READER = ClipReader(Middle(4), Geometry.squash(8, 8))
 
 

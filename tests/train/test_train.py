@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,14 +22,6 @@ GEOMETRY = Geometry((10, 12), (8, 8))
 WHOLE = Geometry((8, 8), (8, 8))
 CLASSES = ("red", "green", "blue")
 RECIPE = Recipe(epochs=4, batch=5, lr=0.05, lr_step=2, seed=3)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def toy(count: int = 15, seed: int = 0, size: tuple[int, int] = GEOMETRY.resize, frames: int = 6) -> TrainingVideos:
