@@ -14,7 +14,8 @@ from command_line import Outcome, contents, voxplain
 import voxplain as vx
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.datasets.planted import write_planted
-from voxplain.metrics import METRICS, cost
+from voxplain.metrics import METRICS
+from voxplain.model import cost
 from voxplain.store import Store
 
 METHODS = ("random", "gradient", "grad_cam", "excitation_backprop_rnn")
