@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(VENV)/bin/voxplain demo
 
+# Files of tests side by side, each on one thread (tests/conftest.py).
 test: $(STAMP) lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)
 	$(PY) -m pytest -m slow
