@@ -31,8 +31,9 @@ $(DEV): pyproject.toml constraints.txt
 demo: $(CORE)
 	$(VENV)/bin/voxplain demo
 
+# Files of tests side by side, each on one thread (tests/conftest.py).
 test: $(DEV) lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(DEV)
 	$(PY) -m pytest -m slow

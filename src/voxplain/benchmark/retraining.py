@@ -65,7 +65,7 @@ class RankVoxels(Task[Tops]):
     """First ratio at which each voxel of every clip is hidden or kept: `Retrain.first_ratios` of a method's maps."""
 
     step: ClassVar[str] = "tops"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: maps are computed one clip at a time
     form: ClassVar[Form] = "labels"
 
     clips: Sequence[Clip]

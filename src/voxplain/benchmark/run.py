@@ -123,7 +123,7 @@ class MeasureMethod(Task[MethodResult]):
     """One method on one clip by every metric."""
 
     step: ClassVar[str] = "benchmark"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: maps are computed one clip at a time
     form: ClassVar[Form] = "record"
 
     clip: Clip
