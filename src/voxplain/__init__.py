@@ -108,8 +108,8 @@ PUBLIC = {
         AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FaithfulnessCorrelation FrameChange
         IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric
         MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
-        SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric boxes_to_mask join_in_time
-        map_agreement mean_of similarity""",
+        SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
+        similarity""",
     "model": "ModelOutput OBJECTIVES Prediction VideoModel",
     "nets": "NETS build_net load_weights",
     "report": "table_csv table_json table_text write_attribution_report write_report",
