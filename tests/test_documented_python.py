@@ -67,7 +67,7 @@ def test_what_the_tables_name_exists_and_can_be_made() -> None:
     calls = re.findall(r"`(vx\.[^`]*?)(?=`)", page)
     assert len(calls) > 40
     for call in calls:
-        if "(" in call and not re.search(r"\.\.\.|…|\(net|model, clip|weights=", call):
+        if "(" in call and not re.search(r"\.\.\.|…|\(my_net|\(net|model, clip|weights=", call):
             eval(call, {"vx": vx})
         else:
             eval(call.split("(")[0], {"vx": vx})

@@ -83,11 +83,11 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star stands for al
 # Module → its public names, imported when first used: `import voxplain` alone imports neither torch nor NumPy.
 PUBLIC = {
     "attribution": """
-        ATTRIBUTIONS Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior ClassFeaturePyramid DeconvNet
-        DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D ExtremalPerturbation3D
-        FrameConstant GradCAM GradCAMPlusPlus Gradient GuidedBackprop GuidedIG HiResCAM InputXGradient
-        IntegratedGradients KernelSHAP LIME LRP LayerCAM LinearApproximation MeaningfulPerturbation MotionEnergy
-        Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
+        ATTRIBUTIONS Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior ClassFeaturePyramid
+        DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
+        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GuidedBackprop GuidedIG HiResCAM
+        InputXGradient IntegratedGradients KernelSHAP LIME LRP LayerCAM LinearApproximation MeaningfulPerturbation
+        MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
     "attribution.attribution_run": "AttributionRun",
     "concepts.cav": "CAVs CLASSIFIERS cav_alignment cav_similarity fit_cavs relative_cavs",
@@ -106,9 +106,9 @@ PUBLIC = {
     "explain": "OwnConcepts evaluate_concepts explain_clip explain_concepts score_own_concepts",
     "metrics": """
         AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FaithfulnessCorrelation FrameChange
-        IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric
-        MetricValue Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained SIMILARITIES Sensitivity
-        Sufficiency TemporalEnergy TemporalPointing TimeMetric boxes_to_mask join_in_time map_agreement mean_of
+        IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric
+        MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
+        SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
         similarity""",
     "model": "ModelOutput OBJECTIVES Prediction VideoModel",
     "nets": "NETS build_net load_weights",

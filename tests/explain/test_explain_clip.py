@@ -119,3 +119,21 @@ def test_a_bare_network_is_wrapped(model, path):
     run = explain_clip(model.net, frames, "gradient")
     truth = ATTRIBUTIONS["gradient"]()(vx.VideoModel(model.net), vx.Clip.from_array(frames), run.target_index)
     np.testing.assert_array_equal(run.maps["gradient"], truth.values)
+
+
+def test_a_run_gives_its_maps_as_attributions(model, path, tmp_path):
+    run = explain_clip(model, path, ["gradient", "input_x_gradient"])
+    assert list(run) == ["gradient", "input_x_gradient"]
+    assert len(run) == 2
+    heat = run["gradient"]
+    np.testing.assert_array_equal(np.asarray(heat), run.maps["gradient"])
+    assert (heat.target, heat.method, heat.clip) == (run.target_index, "gradient", run.clip)
+    assert heat.parameters == run.parameters["gradient"]
+    assert heat.save(tmp_path / "heat.npz").is_file()
+    assert run._repr_html_().count("<figure") == 2
+    with pytest.raises(DataError, match="method of this run, gradient, input_x_gradient, got 'rise'"):
+        run["rise"]
+
+
+def test_old_names_of_methods_are_accepted():
+    assert list(methods_by_name("lrp_composite")) == ["lrp_epsilon_plus_flat"]

@@ -100,7 +100,6 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
 ALIASES = {"lrp_composite": "lrp_epsilon_plus_flat"}
 
 __all__ = [
-    "ALIASES",
     "ATTRIBUTIONS",
     "CAM",
     "LIME",

@@ -1,11 +1,12 @@
 """`AttributionRun`: one video explained by several methods for one class."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
 from voxplain.video import Clip
 
@@ -14,11 +15,42 @@ __all__ = ["AttributionRun"]
 
 @dataclass(frozen=True, eq=False)
 class AttributionRun:
-    """Maps of one video by method, over all its frames, on the part of the picture that the network saw.
+    """Maps of one video by method, over all its frames, on the part of the picture that the network takes.
 
-    ``clip`` those frames uint8 [T,h,w,3]; ``maps`` float32 [T,h,w] by method; ``logits`` [C] of the middle window,
-    which ``measured`` speaks of: value, chance and whether higher is better, by method and metric; ``parameters`` and
-    ``details`` of the methods; ``seconds`` of each method a window.
+    ``run["grad_cam"]`` is one map as an `Attribution`, with its ``save`` and ``show``; iterating gives the names.
+
+    Parameters
+    ----------
+    clip : Clip
+        The video, resized and cropped: frames uint8 [T,h,w,3].
+    network : str
+        The model's name.
+    target : str
+        The class that is explained, and ``target_index`` its logit.
+    target_index : int
+    classes : tuple of str
+        In the order of the logits.
+    logits : float32 [K]
+        Of the middle window.
+    windows : int
+        Windows that were explained.
+    maps : mapping of str to float32 [T,h,w]
+        By method.
+    parameters, details : mapping
+        Of each method: its fields, and what it computed besides the map.
+    measured : mapping
+        By method and metric: value, chance level and whether higher is better, on the middle window.
+    seconds : mapping
+        Of each method, for one window.
+    skipped : tuple of (method, reason)
+        Methods that cannot explain the network.
+    provenance : mapping
+        Version, device, digests of weights and video.
+
+    Raises
+    ------
+    DataError
+        Maps on another grid than the clip.
     """
 
     clip: Clip
@@ -33,7 +65,7 @@ class AttributionRun:
     details: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Mapping[str, tuple[float, float | None, bool | None]]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    skipped: tuple[tuple[str, str], ...] = ()  # methods that refused this network, and why
+    skipped: tuple[tuple[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,6 +77,31 @@ class AttributionRun:
     def __repr__(self) -> str:
         """What was explained, by how many methods."""
         return f"AttributionRun({self.clip.source!r}, target={self.target!r}, methods={len(self.maps)})"
+
+    def __len__(self) -> int:
+        """Number of maps."""
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[str]:
+        """The methods' names."""
+        return iter(self.maps)
+
+    def __getitem__(self, method: str) -> Attribution:
+        """The map of one method over the whole video. Raises DataError on a method without a map."""
+        if method not in self.maps:
+            raise DataError(f"expected a method of this run, {', '.join(self.maps)}, got {method!r}; choose one")
+        parameters, details = self.parameters.get(method, {}), self.details.get(method, {})
+        return Attribution(self.maps[method], self.target_index, method, parameters, details, self.clip)
+
+    def show(self) -> None:
+        """Display every map over the video, one after the other; see `Attribution.show`."""
+        for method in self:
+            self[method].show()
+
+    def _repr_html_(self) -> str:
+        """The maps side by side, for a notebook."""
+        figures = "".join(self[method]._repr_html_() for method in self)
+        return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>"
 
     @property
     def probability(self) -> float:

@@ -160,39 +160,45 @@ def relative_cavs(
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> CAVs:
-    """Fit every concept against the union of the other concepts: the direction that distinguishes it from them.
+    """Relative CAVs: each concept against the union of the other concepts.
 
-    In place of random sets, samples of the other concepts' rows without replacement, each as large as the concept, or
-    as all others together if those are fewer.
+    The classifier learns what distinguishes a concept from the others, not what all of them share.
 
     Parameters
     ----------
-    concepts : sequence of [n_k,D]
-        Features of at least two concepts.
-    repeats : int
-        Samples of the other concepts.
+    concepts
+        Features [n_k,D] of each of K ≥ 2 concepts.
+    repeats
+        CAVs fitted per concept. Each has its own negatives: rows of the other concepts drawn without replacement, as
+        many as the concept has, or all of them if there are fewer.
     classifier, layer, holdout, scaled, seed, device
-        As for `fit_cavs`.
+        As in `fit_cavs`.
 
     Returns
     -------
     CAVs
-        Vectors [K,repeats,D].
+        ``vectors`` [K,repeats,D] of length 1 and the held-out ``accuracy`` [K,repeats].
 
     Raises
     ------
     DataError
-        Fewer than two concepts, and what `fit_cavs` raises.
+        For fewer than two concepts, and as `fit_cavs`.
 
     References
     ----------
-    Relative TCAV: Kim et al., ICML 2018, section 3.6.
+    Relative TCAV: Kim et al. 2018, section 3.6.
 
     Examples
     --------
-    >>> rows = torch.eye(2).repeat_interleave(6, 0) + 0.1 * torch.randn(12, 2, generator=torch.manual_seed(0))
-    >>> relative_cavs([rows[:6], rows[6:]], repeats=4, layer="pool").vectors.shape
-    (2, 4, 2)
+    >>> import torch
+    >>> import voxplain as vx
+    >>> noise = torch.Generator().manual_seed(0)
+    >>> concepts = [torch.randn(20, 8, generator=noise) + 4 * torch.eye(8)[k] for k in range(3)]
+    >>> cavs = vx.relative_cavs(concepts, repeats=5, layer="layer4")
+    >>> cavs.vectors.shape
+    (3, 5, 8)
+    >>> cavs.vectors.mean(axis=1).argmax(axis=1).tolist()
+    [0, 1, 2]
     """
     concepts = [torch.as_tensor(rows) for rows in concepts]
     if len(concepts) < 2 or repeats < 1:

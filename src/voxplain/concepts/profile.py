@@ -10,36 +10,31 @@ __all__ = ["concept_profile", "profile_similarity"]
 
 
 def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
-    """Inner products of inputs' features with the unit CAVs.
+    """Inner products of features with unit CAVs.
 
-    A CAV has no origin, so values compare inputs within one concept, and concepts only roughly.
+    Values of different concepts compare only roughly, because a CAV has no origin: compare inputs within a concept.
 
     Parameters
     ----------
-    features : [N,D]
-        Of the CAVs' layer.
-    cavs : CAVs
-        Vectors [K,R,D].
+    features
+        Features [N,D] of N inputs at the CAVs' layer.
+    cavs
+        K concepts with R CAVs each.
 
     Returns
     -------
-    float32 [N,K,R]
-        In feature units; the mean over axis 2 is the reference code's averaged profile.
+    ndarray
+        float32 [N,K,R], in the units of the features. The mean over the last axis is the averaged profile of the
+        STCE code.
 
     Raises
     ------
     DataError
-        Another number of features.
+        For features of another width than the CAVs.
 
     References
     ----------
-    Code of STCE (Ji, Wang and Kato, CVPR 2023); Yuksekgonul et al., Post-hoc concept bottleneck models, ICLR 2023.
-
-    Examples
-    --------
-    >>> cavs = CAVs(np.eye(2, 3, dtype=np.float32)[:, None], np.ones((2, 1), np.float32), "pool")
-    >>> concept_profile([[3, 4, 5]], cavs)[0, :, 0].tolist()
-    [3.0, 4.0]
+    The STCE code; concept bottleneck by CAVs: Yuksekgonul et al. 2023.
     """
     values = np.asarray(features, dtype=np.float32)
     if values.ndim != 2 or values.shape[1] != cavs.vectors.shape[2]:
@@ -50,26 +45,34 @@ def concept_profile(features: ArrayLike, cavs: CAVs) -> NDArray[np.float32]:
 
 
 def profile_similarity(profile: ArrayLike) -> NDArray[np.float64]:
-    """Cosine between the profiles of inputs, over all concepts and random sets.
+    """Cosine similarity between the concept profiles of inputs.
 
     Parameters
     ----------
-    profile : [N,K] or [N,K,R]
+    profile
+        Profiles [N,K] or [N,K,R] of N inputs, as `concept_profile` returns them.
 
     Returns
     -------
-    float64 [N,N]
-        0 for a profile of zeros.
+    ndarray
+        float64 [N,N], over all concepts and CAVs; 0 where a profile is zero.
 
     Raises
     ------
     DataError
-        Another number of axes.
+        For an array of other dimensions.
 
     Examples
     --------
-    >>> profile_similarity([[1, 0], [2, 0], [0, 0]]).tolist()
-    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    >>> import torch
+    >>> import voxplain as vx
+    >>> noise = torch.Generator().manual_seed(0)
+    >>> concepts = [torch.randn(20, 8, generator=noise) + 4 * torch.eye(8)[k] for k in range(3)]
+    >>> cavs = vx.relative_cavs(concepts, repeats=5, layer="layer4")
+    >>> clips = torch.stack([concepts[0][0], concepts[0][1], concepts[1][0]])
+    >>> similarity = vx.profile_similarity(vx.concept_profile(clips, cavs))
+    >>> bool(similarity[0, 1] > 0.5 > similarity[0, 2])
+    True
     """
     values = np.asarray(profile, dtype=np.float64)
     if values.ndim not in (2, 3):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
+from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
@@ -147,7 +147,7 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
     >>> list(methods_by_name("gradient,rise"))
     ['gradient', 'rise']
     """
-    wanted = list(ATTRIBUTIONS) if names == "all" else _split(names)
+    wanted = list(ATTRIBUTIONS) if names == "all" else [ALIASES.get(name, name) for name in _split(names)]
     unknown = [n for n in wanted if n not in ATTRIBUTIONS]
     if unknown or not wanted:
         raise DataError(
