@@ -1,5 +1,6 @@
 """What users pass to a method and what they get: networks, clips and targets in every form, typed records."""
 
+import os
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
@@ -153,7 +154,8 @@ def test_a_type_checker_gets_the_records(tmp_path: Path):
         [sys.executable, "-m", "mypy", "--ignore-missing-imports", str(tmp_path / "use.py")],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2] / "src",
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(Path(__file__).parents[2] / "src")},
     )
     said = [line.split('"')[1].replace("builtins.", "") for line in done.stdout.splitlines() if "Revealed" in line]
     record, value = "voxplain.attribution.attribution.Attribution", "voxplain.metrics.record.MetricValue"
