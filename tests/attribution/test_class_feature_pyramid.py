@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from region_clips import Quadrants, make_clips, make_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from region_clips import Quadrants, make_clips, make_model
 from small_nets import GRID, ConvNet, TokenNet, Wrapped
 from voxplain.attribution import ClassFeaturePyramid
 from voxplain.attribution.passes import to_input

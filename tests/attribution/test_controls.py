@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from region_clips import Quadrants, make_clips, make_model
 
+from region_clips import Quadrants, make_clips, make_model
 from small_nets import ConvNet
 from voxplain.attribution import CentrePrior, FrameConstant, MotionEnergy, RandomMap
 from voxplain.errors import DataError

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from region_clips import make_clips, make_model
 from test_class_feature_pyramid import Three
 from torch import nn
 
+from region_clips import make_clips, make_model
 from small_nets import ConvNet, Wrapped
 from voxplain.attribution import (
     LIME,

@@ -21,6 +21,7 @@ from relevance_nets import (
 )
 from torch import nn
 
+from voxplain.attribution import ALIASES, ATTRIBUTIONS
 from voxplain.attribution.gradients.gradient import InputXGradient
 from voxplain.attribution.passes import logits, to_input
 from voxplain.attribution.relevance.lrp import LRP
@@ -34,10 +35,14 @@ RULES = {
     "alpha_beta": LRP("alpha_beta"),
     "alpha_beta_mild": LRP("alpha_beta", alpha=1.5, beta=0.5, head="same"),
     "z_plus": LRP("z_plus"),
-    "flat": LRP("composite", epsilon=1e-6),
-    "w_square": LRP("composite", epsilon=1e-6, input_rule="w_square"),
-    "z_box": LRP("composite", epsilon=1e-6, input_rule="z_box"),
+    "flat": LRP(epsilon=1e-6),
+    "w_square": LRP(epsilon=1e-6, input_rule="w_square"),
+    "z_box": LRP(epsilon=1e-6, input_rule="z_box"),
     "passed": LRP("z_plus", batch_norm="pass"),
+    "epsilon_plus": LRP("epsilon_plus", epsilon=1e-6),
+    "epsilon_gamma_box": LRP("epsilon_gamma_box", epsilon=1e-6),
+    "epsilon_alpha2_beta1": LRP("epsilon_alpha2_beta1", epsilon=1e-6),
+    "epsilon_alpha2_beta1_flat": LRP("epsilon_alpha2_beta1_flat", epsilon=1e-6),
 }
 
 
@@ -71,7 +76,7 @@ def test_relevance_is_conserved_without_bias(method: LRP, build: Callable[[], nn
 def test_the_large_networks_conserve_too(name: str) -> None:
     torch.manual_seed(0)
     model = model_of(set_running_statistics(build_net(name, 3)), NETS[name].feature_layer, (8, 32, 32))
-    found = LRP("composite", input_rule="z_box")(model, clips_of(1, model.grid)[0], 1)
+    found = LRP(input_rule="z_box")(model, clips_of(1, model.grid)[0], 1)
     assert abs(found.details["conservation_gap"]) < 1e-4
 
 
@@ -146,9 +151,13 @@ def _by_hand(net: Plain, x: torch.Tensor, target: int, first: str, conv: str, de
         (LRP("gamma", gamma=0.4), "gamma", "gamma", "gamma"),
         (LRP("alpha_beta"), "alpha_beta", "alpha_beta", "alpha_beta"),
         (LRP("z_plus"), "z_plus", "z_plus", "z_plus"),
-        (LRP("composite", epsilon=0.1), "flat", "z_plus", "epsilon"),
-        (LRP("composite", epsilon=0.1, input_rule="w_square"), "w_square", "z_plus", "epsilon"),
-        (LRP("composite", epsilon=0.1, input_rule="z_box"), "z_box", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1), "flat", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1, input_rule="w_square"), "w_square", "z_plus", "epsilon"),
+        (LRP(epsilon=0.1, input_rule="z_box"), "z_box", "z_plus", "epsilon"),
+        (LRP("epsilon_plus", epsilon=0.1), "z_plus", "z_plus", "epsilon"),
+        (LRP("epsilon_gamma_box", epsilon=0.1, gamma=0.4), "z_box", "gamma", "epsilon"),
+        (LRP("epsilon_alpha2_beta1", epsilon=0.1, alpha=1.5, beta=0.5), "alpha_beta", "alpha_beta", "epsilon"),
+        (LRP("epsilon_alpha2_beta1_flat", epsilon=0.1), "flat", "alpha_beta", "epsilon"),
     ],
     ids=lambda v: f"{v.rule}-{v.input_rule}" if isinstance(v, LRP) else "",
 )
@@ -264,3 +273,12 @@ def test_start_follows_the_objective() -> None:
 def test_refuses_parameters(wrong: dict) -> None:
     with pytest.raises(DataError, match="expected"):
         LRP(**wrong)
+
+
+def test_the_earlier_name_of_the_combined_rule() -> None:
+    with pytest.raises(DataError, match="composite is now epsilon_plus_flat"):
+        LRP("composite")
+    assert ALIASES["lrp_composite"] == "lrp_epsilon_plus_flat"
+    assert ATTRIBUTIONS["lrp_epsilon_plus_flat"]() == LRP()
+    assert set(ALIASES.values()) <= set(ATTRIBUTIONS)
+    assert not set(ALIASES) & set(ATTRIBUTIONS)

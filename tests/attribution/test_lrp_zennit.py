@@ -52,20 +52,26 @@ def _first(rule: Any) -> Any:
     )
 
 
+MERGE = {"canonizers": [SequentialMergeBatchNorm()], "epsilon": 1e-9, "stabilizer": 1e-9}
+BOX = {"low": -2.0, "high": 2.0}
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
+        (LRP("epsilon_plus", epsilon=1e-9), lambda: composites.EpsilonPlus(**MERGE)),
+        (LRP("epsilon_plus_flat", epsilon=1e-9), lambda: composites.EpsilonPlusFlat(**MERGE)),
+        (LRP("epsilon_gamma_box", epsilon=1e-9), lambda: composites.EpsilonGammaBox(**BOX, **MERGE)),
+        (LRP("epsilon_alpha2_beta1", epsilon=1e-9), lambda: composites.EpsilonAlpha2Beta1(**MERGE)),
+        (LRP("epsilon_alpha2_beta1_flat", epsilon=1e-9), lambda: composites.EpsilonAlpha2Beta1Flat(**MERGE)),
         (LRP("z_plus", head="same"), lambda: _same(rules.ZPlus(**EXACT))),
         (LRP("z_plus", head="same", batch_norm="pass"), lambda: _same(rules.ZPlus(**EXACT), merge=False)),
         (LRP("gamma", head="same"), lambda: _same(rules.Gamma(0.25, **EXACT))),
         (LRP("alpha_beta", head="same"), lambda: _same(rules.AlphaBeta(2, 1, **EXACT))),
-        (LRP("composite", epsilon=1e-9), lambda: _first(rules.Flat(**EXACT))),
-        (LRP("composite", epsilon=1e-9, input_rule="z_box"), lambda: _first(rules.ZBox(-2.0, 2.0, **EXACT))),
+        (LRP(epsilon=1e-9), lambda: _first(rules.Flat(**EXACT))),
+        (LRP(epsilon=1e-9, input_rule="z_box"), lambda: _first(rules.ZBox(-2.0, 2.0, **EXACT))),
         # zennit squares the bias too, which Montavon et al. leave out.
-        (
-            LRP("composite", epsilon=1e-9, input_rule="w_square"),
-            lambda: _first(rules.WSquare(**EXACT, zero_params=["bias"])),
-        ),
+        (LRP(epsilon=1e-9, input_rule="w_square"), lambda: _first(rules.WSquare(**EXACT, zero_params=["bias"]))),
     ],
 )
 def test_equals_zennit(ours: LRP, theirs: Any) -> None:

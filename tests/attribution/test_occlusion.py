@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from region_clips import FOUR, Quadrants, make_clips, make_model
 
+from region_clips import FOUR, Quadrants, make_clips, make_model
 from small_nets import ConvNet, LinearNet
 from voxplain.attribution import Occlusion, SupervoxelOcclusion
 from voxplain.attribution.passes import base_input, to_input

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from region_clips import Quadrants, make_clips, make_model
 
+from region_clips import Quadrants, make_clips, make_model
 from small_nets import GRID, LinearNet
 from voxplain.attribution import PredictionDifference
 from voxplain.attribution.passes import logits, to_input

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from region_clips import SIX, make_clips, make_model
 from torch import nn
 
+from region_clips import SIX, make_clips, make_model
 from small_nets import GRID, LinearNet
 from voxplain.attribution import SWAG, XRAI, Gradient, IntegratedGradients
 from voxplain.attribution.gradients.xrai import grown

@@ -18,11 +18,11 @@ from voxplain.attribution.relevance.lrp import LRP
 from voxplain.errors import ModelError
 
 METHODS = {
-    "composite": LRP(),
+    "epsilon_plus_flat": LRP(),
     "alpha_beta": LRP("alpha_beta"),
     "z_box": LRP(input_rule="z_box"),
     "excitation": ExcitationBackprop(layer="input"),
-    "order_test": ExcitationBackprop(contrastive=True),
+    "contrastive": ExcitationBackprop(contrastive=True),
     "deep_lift": DeepLIFT(),
 }
 each = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

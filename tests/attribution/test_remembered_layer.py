@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from voxplain.attribution import ATTRIBUTIONS
+from voxplain.attribution.call import Batch
 from voxplain.attribution.cams import map_layer
 from voxplain.attribution.cams.map_layer import traced
-from voxplain.attribution.record import Batch
-from voxplain.metrics.cost import counted
 from voxplain.model import VideoModel
+from voxplain.model.cost import counted
 from voxplain.video import Clip
 
 METHODS = ("grad_cam", "grad_cam_plus_plus", "eigen_cam", "linear_approximation", "excitation_backprop")

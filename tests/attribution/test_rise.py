@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from region_clips import Quadrants, make_clips, make_model
 from torch.nn import functional as F
 
+from region_clips import Quadrants, make_clips, make_model
 from small_nets import GRID, LinearNet
 from voxplain.attribution import RISE
 from voxplain.attribution.passes import base_input, scores, to_input

@@ -9,7 +9,7 @@ from torch import nn
 
 from small_nets import LinearNet
 from voxplain.attribution import ATTRIBUTIONS, RISE, Gradient, IntegratedGradients, Occlusion, SmoothGrad
-from voxplain.metrics.cost import counted
+from voxplain.model.cost import counted
 
 DRAWS = 7
 

@@ -8,7 +8,7 @@ import torch
 from known_maps import given
 from torch import nn
 
-from voxplain.attribution.controls.controls import RandomMap
+from voxplain.attribution import RandomMap
 from voxplain.errors import DataError
 from voxplain.metrics import METRICS, Retrain
 from voxplain.metrics.retrain import MaskedFrames

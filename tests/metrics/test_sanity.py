@@ -7,8 +7,7 @@ from known_maps import TARGET, given, linear_model, noise
 from torch import nn
 
 from small_nets import ConvNet, TokenNet
-from voxplain.attribution import Gradient
-from voxplain.attribution.controls.controls import CentrePrior, MotionEnergy
+from voxplain.attribution import CentrePrior, Gradient, MotionEnergy
 from voxplain.attribution.passes import to_input
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import (

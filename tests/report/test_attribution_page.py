@@ -12,7 +12,7 @@ from test_page import Page
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError
 from voxplain.report import attribution_page, overlay, strip, write_attribution_report
-from voxplain.report.overlay import scaled
+from voxplain.attribution.overlay import scaled
 from voxplain.video import Clip
 
 NAME = '"><script>alert(1)</script>.mp4'

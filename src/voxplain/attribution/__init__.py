@@ -1,15 +1,25 @@
-"""Attribution: where and when did the network look in this clip? One method a class, all listed in `ATTRIBUTIONS`."""
+"""Attribution: maps of how much each voxel of a clip contributes to the score of a class.
+
+A method is a frozen dataclass whose fields are its parameters; all are listed in `ATTRIBUTIONS`. Calling it with a
+model, a clip and a class gives an `Attribution`. The examples of the classes use ``model``, a `VideoModel`, and
+``clip``, a `Clip` of its grid.
+"""
 
 from collections.abc import Callable
 from functools import partial
 
+from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.call import AttributionMethod
 from voxplain.attribution.cams.cam import CAM
 from voxplain.attribution.cams.class_feature_pyramid import ClassFeaturePyramid
 from voxplain.attribution.cams.eigen_cam import EigenCAM
 from voxplain.attribution.cams.grad_cam import GradCAM, HiResCAM, LayerCAM, XGradCAM
 from voxplain.attribution.cams.grad_cam_plus_plus import GradCAMPlusPlus
 from voxplain.attribution.cams.score_cam import ScoreCAM
-from voxplain.attribution.controls.controls import CentrePrior, FrameConstant, MotionEnergy, RandomMap
+from voxplain.attribution.controls.centre_prior import CentrePrior
+from voxplain.attribution.controls.frame_constant import FrameConstant
+from voxplain.attribution.controls.motion_energy import MotionEnergy
+from voxplain.attribution.controls.random_map import RandomMap
 from voxplain.attribution.gradients.blur_integrated_gradients import BlurIntegratedGradients
 from voxplain.attribution.gradients.gradient import Gradient, InputXGradient
 from voxplain.attribution.gradients.guided_backprop import DeconvNet, GuidedBackprop
@@ -26,13 +36,12 @@ from voxplain.attribution.perturbation.occlusion import Occlusion, SupervoxelOcc
 from voxplain.attribution.perturbation.prediction_difference import PredictionDifference
 from voxplain.attribution.perturbation.rise import RISE
 from voxplain.attribution.perturbation.surrogate import LIME, KernelSHAP
-from voxplain.attribution.record import Attribution, AttributionMethod
 from voxplain.attribution.relevance.deep_lift import DeepLIFT
 from voxplain.attribution.relevance.excitation_backprop import ExcitationBackprop
 from voxplain.attribution.relevance.excitation_backprop_rnn import ExcitationBackpropRNN
 from voxplain.attribution.relevance.lrp import LRP
 
-# Name → a call without arguments that builds the method with its defaults.
+# Name → a function without arguments that builds the method with its defaults.
 ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "gradient": Gradient,
     "input_x_gradient": InputXGradient,
@@ -66,7 +75,11 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "lrp_gamma": partial(LRP, rule="gamma"),
     "lrp_alpha_beta": partial(LRP, rule="alpha_beta"),
     "lrp_z_plus": partial(LRP, rule="z_plus"),
-    "lrp_composite": partial(LRP, rule="composite"),
+    "lrp_epsilon_plus": partial(LRP, rule="epsilon_plus"),
+    "lrp_epsilon_plus_flat": partial(LRP, rule="epsilon_plus_flat"),
+    "lrp_epsilon_gamma_box": partial(LRP, rule="epsilon_gamma_box"),
+    "lrp_epsilon_alpha2_beta1": partial(LRP, rule="epsilon_alpha2_beta1"),
+    "lrp_epsilon_alpha2_beta1_flat": partial(LRP, rule="epsilon_alpha2_beta1_flat"),
     "excitation_backprop": ExcitationBackprop,
     "contrastive_excitation_backprop": partial(ExcitationBackprop, contrastive=True),
     "excitation_backprop_rnn": ExcitationBackpropRNN,
@@ -83,7 +96,11 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "frame_constant": FrameConstant,
 }
 
+# Earlier names of entries, accepted for one version.
+ALIASES = {"lrp_composite": "lrp_epsilon_plus_flat"}
+
 __all__ = [
+    "ALIASES",
     "ATTRIBUTIONS",
     "CAM",
     "LIME",

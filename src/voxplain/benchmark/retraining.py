@@ -12,11 +12,10 @@ import numpy as np
 from torch import nn
 
 from voxplain.attribution import AttributionMethod
-from voxplain.attribution.record import Target
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import Retrain
 from voxplain.metrics.units import Importance, Unit
-from voxplain.model import VideoModel, stack
+from voxplain.model import Target, VideoModel, stack
 from voxplain.model.fingerprint import fingerprint
 from voxplain.progress import quiet
 from voxplain.runtime import Engine, Progress, Task, identify, inline_engine

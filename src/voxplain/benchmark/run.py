@@ -14,8 +14,8 @@ from voxplain.attribution import AttributionMethod
 from voxplain.errors import ModelError
 from voxplain.hashing import content_hash
 from voxplain.metrics import MetricValue, join_in_time
-from voxplain.metrics.cost import counted
 from voxplain.model import VideoModel
+from voxplain.model.cost import counted
 from voxplain.progress import quiet
 from voxplain.runtime import Progress, Shard, Task, inline_engine
 from voxplain.runtime.task import Form

@@ -107,11 +107,10 @@ def attribute_command(
 
 def _metrics(names: str) -> dict[str, MapMetric]:
     wanted = [] if names == "none" else [n.strip() for n in names.split(",") if n.strip()]
-    known = {n: make() for n, make in METRICS.items()}
-    fit = [n for n, m in known.items() if getattr(m, "needs", None) == "map"]
+    fit = {n: m for n, m in ((n, make()) for n, make in METRICS.items()) if m.needs == "map"}
     if unknown := [n for n in wanted if n not in fit]:
         raise DataError(f"expected metrics among {', '.join(fit)} or none, got {', '.join(unknown)}; choose others")
-    return {n: known[n] for n in wanted}
+    return {n: fit[n] for n in wanted}
 
 
 def _targets(model: VideoModel, path: Path, target: str) -> list[int]:

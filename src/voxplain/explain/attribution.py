@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
+from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
@@ -147,7 +147,7 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
     >>> list(methods_by_name("gradient,rise"))
     ['gradient', 'rise']
     """
-    wanted = list(ATTRIBUTIONS) if names == "all" else _split(names)
+    wanted = list(ATTRIBUTIONS) if names == "all" else [ALIASES.get(n, n) for n in _split(names)]
     unknown = [n for n in wanted if n not in ATTRIBUTIONS]
     if unknown or not wanted:
         raise DataError(
@@ -159,12 +159,11 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
 
 def _metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:
     """Metrics of a single map with their defaults; DataError on another name."""
-    known = {name: make() for name, make in METRICS.items()}
-    fit = [name for name, metric in known.items() if getattr(metric, "needs", None) == "map"]
+    fit = {name: metric for name, metric in ((n, make()) for n, make in METRICS.items()) if metric.needs == "map"}
     wanted = _split(names)
     if unknown := [n for n in wanted if n not in fit]:
         raise DataError(f"expected metrics among {', '.join(fit)}, got {', '.join(map(str, unknown))}; choose others")
-    return {name: known[name] for name in wanted}
+    return {name: fit[name] for name in wanted}
 
 
 def _split(names: str | Iterable[str]) -> list[str]:

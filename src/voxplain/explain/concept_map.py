@@ -1,9 +1,8 @@
-"""Concept map: the concepts of a class, found over many clips, put where and when they are in one clip.
+"""Concept map: where and when the concepts of a class, found over many clips, are in one clip.
 
 Letters: K concepts, N supervoxels, T×H×W the grid.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.passes import base_input, scores
 from voxplain.attribution.perturbation.masked_clips import batch_slices, blend
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.features import MaskedCrops
@@ -27,40 +26,64 @@ __all__ = ["ConceptMap"]
 Weight = Literal["class", "clip"]
 
 
+def _parameters(method: "ConceptMap") -> Details:
+    """Settings of the map; the run itself, with hundreds of clips, is not copied into the record."""
+    run = method.run
+    return {"concepts_of": run.target, "layer": run.layer, "weight": method.weight, "objective": method.objective}
+
+
 @dataclass(frozen=True)
 class ConceptMap:
-    """Σ_k (is concept k here?) · effect_k: the concepts of a found run in a clip, signed by what hiding them costs.
+    """Map of a run's concepts in one clip, Σ_k [concept k is at the voxel] · effect_k.
 
-    The clip is divided, embedded and assigned to the nearest concept as the run's clips were. effect_k is the mean
-    loss of the objective over the run's clips (``class``), or the loss in this clip (``clip``, one forward a
-    concept). ``details["concepts"]`` says for each concept present where it is: frames, box, share of the voxels.
+    The clip is segmented and embedded as the clips of the run were, and each supervoxel is assigned to the nearest
+    concept. The value is the effect of that concept: how much of the objective is lost when it is hidden.
+    ``details["concepts"]`` lists the concepts in the clip, the largest effect first, with their frames, rows and
+    columns [first, one after the last] and their share of the voxels.
+
+    Parameters
+    ----------
+    run : ConceptRun
+        Result of `explain_concepts` for the same network and layer.
+    weight : {"class", "clip"}
+        "class": the mean effect over the clips of the run; "clip": the effect in this clip, at the cost of a forward
+        pass a concept.
+    objective : str
+        What the effect is a loss of: an entry of `OBJECTIVES`.
+
+    Raises
+    ------
+    DataError
+        An unknown weight; when called, a run whose parameters do not name its steps.
+    ModelError
+        When called with another network or layer than the run's.
     """
 
     run: ConceptRun
-    weight: Weight = "class"  # whose effect: the mean over the run's clips, or the one measured in this clip
-    objective: Objective = "log_odds"  # what the effect is a loss of
+    weight: Weight = "class"
+    objective: Objective = "log_odds"
 
     def __post_init__(self) -> None:
-        """Refuse a weight that nothing stands for."""
+        """Check the weight."""
         if self.weight not in ("class", "clip"):
             raise DataError(f"expected a weight of class or clip, got {self.weight!r}; choose one")
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        if model.layer != self.run.layer or model.name != self.run.network:
-            raise ModelError(
-                f"expected the run's network {self.run.network!r} at layer {self.run.layer!r}, got {model.name!r} at "
-                f"{model.layer!r}; explain with the model that the concepts were found with"
-            )
-        # Not the run itself: the record keeps parameters, not hundreds of clips.
-        said = _Parameters(self.run.target, self.run.layer, self.weight, self.objective)
-        return attribute(said, "concept_map", self._maps, model, clip, target)
-
     def locate(self, model: VideoModel, clip: Clip) -> dict[int, np.ndarray]:
-        """Where each concept is in a clip of the network's grid: concept → bool [T,H,W], only concepts present."""
-        made = _as_run(self.run)
-        found = made.deduplicate(made.segmenter(clip))
-        values = made.embedder(model, clip, found).astype(np.float64)
+        """Mask of each concept that occurs in a clip.
+
+        Parameters
+        ----------
+        model : VideoModel
+        clip : Clip
+            Of the model's grid.
+
+        Returns
+        -------
+        dict of int to bool [T,H,W]
+        """
+        steps = _steps(self.run)
+        found = steps.deduplicate(steps.segmenter(clip))
+        values = steps.embedder(model, clip, found).astype(np.float64)
         centers = self.run.bank.centers.astype(np.float64)
         if values.shape[1] != centers.shape[1]:
             raise ModelError(
@@ -70,27 +93,34 @@ class ConceptMap:
         nearest = np.argmin((centers**2).sum(1) - 2 * values @ centers.T, axis=1)
         return {int(k): concept_mask(found, nearest, int(k)) for k in np.unique(nearest)}
 
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
-        hidden = base_input(batch.model, stack(batch.clips), _as_run(self.run).fill)
+    @attribution_call("concept_map", parameters=_parameters)
+    def __call__(self, batch: Batch) -> Maps:
+        model = batch.model
+        if model.layer != self.run.layer or model.name != self.run.network:
+            raise ModelError(
+                f"expected the run's network {self.run.network!r} at layer {self.run.layer!r}, got {model.name!r} at "
+                f"{model.layer!r}; explain with the model that the concepts were found with"
+            )
+        hidden = base_input(model, stack(batch.clips), _steps(self.run).fill)
         maps, details = [], []
         for clip, x, h, y in zip(batch.clips, batch.x, hidden, batch.targets, strict=True):
-            masks = self.locate(batch.model, clip)
-            effects = self._measured(batch.model, x, h, masks, y) if self.weight == "clip" else self._known(masks, y)
-            total = np.zeros(batch.model.grid)
+            masks = self.locate(model, clip)
+            effects = self._effects_in_clip(model, x, h, masks, y) if self.weight == "clip" else self._effects(masks, y)
+            total = np.zeros(model.grid)
             for k, mask in masks.items():
                 total += effects[k] * mask
             maps.append(torch.from_numpy(total))
             place = {int(k): i + 1 for i, k in enumerate(self.run.order)}
-            told = [{"concept": k, "rank": place[k], "effect": effects[k], **_extent(m)} for k, m in masks.items()]
-            details.append({"concepts": sorted(told, key=lambda row: -row["effect"])})
+            rows = [{"concept": k, "rank": place[k], "effect": effects[k], **_extent(m)} for k, m in masks.items()]
+            details.append({"concepts": sorted(rows, key=lambda row: -row["effect"])})
         return torch.stack(maps), details
 
-    def _known(self, masks: dict[int, np.ndarray], target: int) -> dict[int, float]:
+    def _effects(self, masks: dict[int, np.ndarray], target: int) -> dict[int, float]:
         # A clip without the concept counts as no effect, as in the run's own ranking.
         drop = np.nan_to_num(self.run.effects.drop(target, self.objective)).mean(0)
         return {k: float(drop[k]) for k in masks}
 
-    def _measured(
+    def _effects_in_clip(
         self, model: VideoModel, x: Tensor, hidden: Tensor, masks: dict[int, np.ndarray], target: int
     ) -> dict[int, float]:
         full = float(scores(model, x[None], [target], self.objective))
@@ -103,18 +133,8 @@ class ConceptMap:
 
 
 @dataclass(frozen=True)
-class _Parameters:
-    """What the record keeps of a concept map's parameters."""
-
-    concepts_of: str
-    layer: str
-    weight: Weight
-    objective: Objective
-
-
-@dataclass(frozen=True)
 class _Steps:
-    """How a run divided and embedded its clips."""
+    """How a run segmented and embedded its clips."""
 
     segmenter: Segmenter
     deduplicate: Deduplicate
@@ -122,14 +142,14 @@ class _Steps:
     fill: str
 
 
-def _as_run(run: ConceptRun) -> _Steps:
-    """The run's own steps, from its parameters. DataError where they do not say."""
+def _steps(run: ConceptRun) -> _Steps:
+    """The run's own steps, from its parameters. DataError where they are missing."""
     kinds: dict[str, Any] = {"SLIC": SLIC, "Grid": Grid, "Deduplicate": Deduplicate, "MaskedCrops": MaskedCrops}
     try:
         built = []
         for name in ("segmenter", "deduplicate", "embedder"):
-            said = dict(run.parameters[name])
-            built.append(kinds[said.pop("method")](**{k: _tuples(v) for k, v in said.items()}))
+            own = dict(run.parameters[name])
+            built.append(kinds[own.pop("method")](**{k: _tuples(v) for k, v in own.items()}))
         return _Steps(built[0], built[1], built[2], run.parameters["effect"]["fill"])
     except (KeyError, TypeError) as error:
         raise DataError(

@@ -1,8 +1,11 @@
-"""Metrics that tell whether a map is faithful, well placed, and sane; all listed in `METRICS`."""
+"""Metrics of maps and of methods: faithfulness, localisation, sanity; all are listed in `METRICS`.
+
+The examples of the classes use ``model``, a `VideoModel`, ``clip``, a `Clip` of its grid, ``heat``, an `Attribution` of
+it, and ``mask``, bool [T,H,W].
+"""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from voxplain.metrics.faithfulness import (
     AverageDrop,
@@ -13,16 +16,26 @@ from voxplain.metrics.faithfulness import (
 )
 from voxplain.metrics.insertion_deletion import Deletion, Insertion
 from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy, boxes_to_mask
-from voxplain.metrics.record import MapMetric, MaskMetric, MethodMetric, MetricValue, TimeMetric, mean_of
+from voxplain.metrics.record import (
+    MapMetric,
+    MaskMetric,
+    MethodMetric,
+    MetricValue,
+    NetworksMetric,
+    TimeMetric,
+    mean_of,
+)
 from voxplain.metrics.retrain import Retrain, Retrained
 from voxplain.metrics.sanity import ControlAgreement, FrameChange, LabelRandomisation, ParameterRandomisation
 from voxplain.metrics.sensitivity import Infidelity, Sensitivity
 from voxplain.metrics.similarity import SIMILARITIES, map_agreement, similarity
 from voxplain.metrics.temporal import TemporalEnergy, TemporalPointing, join_in_time
 
-# Name → a call without arguments that builds the metric with its defaults. What it is called with, its class variable
-# ``needs`` says (see `record`); whether more is better, its ``higher_is_better``.
-METRICS: dict[str, Callable[[], Any]] = {
+Metric = MapMetric | MaskMetric | TimeMetric | MethodMetric | NetworksMetric | Retrain
+
+# Name → a function without arguments that builds the metric with its defaults. Its class variable ``needs`` gives the
+# arguments of its call (see `record`), ``higher_is_better`` the better direction.
+METRICS: dict[str, Callable[[], Metric]] = {
     "insertion": Insertion,
     "deletion": Deletion,
     "sufficiency": Sufficiency,
@@ -67,7 +80,9 @@ __all__ = [
     "MapMetric",
     "MaskMetric",
     "MethodMetric",
+    "Metric",
     "MetricValue",
+    "NetworksMetric",
     "Overlap",
     "ParameterRandomisation",
     "PointingGame",

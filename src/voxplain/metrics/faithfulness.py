@@ -1,18 +1,19 @@
-"""How much of the class score the map's best part holds, and whether what it values is what the network loses.
+"""Faithfulness: the class score of the most relevant part of a clip, and the agreement of the map with losses of score.
 
 Letters: f the class probability or another objective, x the clip, U units, r a share of them. "Without" and "only"
-are against a base, the mean colour unless said otherwise.
+are against a baseline, the mean colour by default.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
+from voxplain.metrics.call import map_call
 from voxplain.metrics.masked_scores import masked_scores
-from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
+from voxplain.metrics.record import MetricValue, clip_rng
 from voxplain.metrics.units import Importance, Unit, ranked_units, unit_labels, unit_values
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
@@ -24,10 +25,36 @@ RATIOS = (0.01, 0.05, 0.1, 0.2, 0.5)  # ERASER's shares of what is kept or remov
 
 @dataclass(frozen=True)
 class Sufficiency:
-    """f(x) − f(only the top r of x), mean over shares r: what is lost when only the best part is shown.
+    """Sufficiency: f(x) − f(only the top r of x), mean over shares r.
 
-    Lower is better; the chance, with ``chance_orders``, is that of random units. DeYoung et al. 2020, ERASER
-    (arXiv 1911.03429). ``details``: ratios, scores (f of each part), whole (f(x)).
+    What is lost when only the most relevant units are kept; lower is better. The chance level is that of random units.
+    ``details``: ratios, scores (f at each share), whole (f(x)).
+
+    Parameters
+    ----------
+    ratios : tuple of float
+        Shares r, as in ERASER.
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    importance : {"mean", "sum"}
+        Value of a unit: mean or sum over its voxels.
+    chance_orders : int
+        Random orders that are evaluated for the chance level; 0: none.
+    seed : int
+        Of ties and random orders.
+
+    References
+    ----------
+    DeYoung et al. 2020, ERASER, arXiv 1911.03429
+
+    Examples
+    --------
+    >>> len(Sufficiency(ratios=(0.1, 0.5))(model, clip, heat).details["scores"])
+    2
     """
 
     ratios: tuple[float, ...] = RATIOS
@@ -35,22 +62,48 @@ class Sufficiency:
     fill: str = "mean"
     objective: Objective = "probability"
     importance: Importance = "mean"
-    chance_orders: int = 0  # random orders that are measured for the chance
+    chance_orders: int = 0
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _top_share(self, model, clip, attribution, removed=False)
 
 
 @dataclass(frozen=True)
 class Comprehensiveness:
-    """f(x) − f(x without its top r), mean over shares r: what is lost when the best part is hidden.
+    """Comprehensiveness: f(x) − f(x without its top r), mean over shares r.
 
-    Higher is better; all else as `Sufficiency`.
+    What is lost when the most relevant units are hidden; higher is better. All else as `Sufficiency`.
+
+    Parameters
+    ----------
+    ratios : tuple of float
+        Shares r, as in ERASER.
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    importance : {"mean", "sum"}
+        Value of a unit: mean or sum over its voxels.
+    chance_orders : int
+        Random orders that are evaluated for the chance level; 0: none.
+    seed : int
+        Of ties and random orders.
+
+    References
+    ----------
+    DeYoung et al. 2020, ERASER, arXiv 1911.03429
+
+    Examples
+    --------
+    >>> len(Comprehensiveness(ratios=(0.1, 0.5))(model, clip, heat).details["scores"])
+    2
     """
 
     ratios: tuple[float, ...] = RATIOS
@@ -62,17 +115,16 @@ class Comprehensiveness:
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _top_share(self, model, clip, attribution, removed=True)
 
 
 def _top_share(
     metric: Sufficiency | Comprehensiveness, model: VideoModel, clip: Clip, attribution: Attribution, *, removed: bool
 ) -> MetricValue:
-    check_pair(clip, attribution)
     if not metric.ratios or min(metric.ratios) <= 0 or max(metric.ratios) >= 1:
         raise DataError(f"expected ratios above 0 and below 1, got {metric.ratios}; correct them")
     labels, rank = ranked_units(
@@ -92,20 +144,33 @@ def _top_share(
 
 @dataclass(frozen=True)
 class AverageDrop:
-    """max(0, p(x) − p(map ∘ x)) / p(x) of one clip, a share: its mean over clips is the average drop.
+    """Average drop: max(0, p(x) − p(map ∘ x)) / p(x) of one clip; the metric is its mean over clips.
 
-    Lower is better. The map is scaled to 0–1 by its least and greatest value and blends the clip with the base;
-    p is the class probability. Chattopadhyay et al. 2018, Grad-CAM++ (arXiv 1710.11063), which gives per cent and
-    multiplies the picture. ``details``: whole, masked.
+    Lower is better. The map is scaled to 0–1 by its least and greatest value and blends the clip with the baseline; p
+    is the class probability. The paper gives per cent, and multiplies the picture. ``details``: whole, masked.
+
+    Parameters
+    ----------
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+
+    References
+    ----------
+    Chattopadhyay et al. 2018, Grad-CAM++, arXiv 1710.11063
+
+    Examples
+    --------
+    >>> 0 <= AverageDrop()(model, clip, heat).value <= 1
+    True
     """
 
     fill: str = "mean"
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
         whole, masked = _explanation_scores(model, clip, attribution, self.fill)
         drop = max(0.0, whole - masked) / whole if whole > 0 else float("nan")
         return MetricValue(drop, None, {"whole": whole, "masked": masked})
@@ -113,25 +178,38 @@ class AverageDrop:
 
 @dataclass(frozen=True)
 class IncreaseInConfidence:
-    """1 where p(map ∘ x) > p(x), else 0: its mean over clips is the (rate of) increase in confidence.
+    """Increase in confidence: 1 where p(map ∘ x) > p(x), else 0; the metric is its mean over clips.
 
-    Higher is better; map, base and reference as in `AverageDrop`.
+    Higher is better; map and baseline as in `AverageDrop`.
+
+    Parameters
+    ----------
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+
+    References
+    ----------
+    Chattopadhyay et al. 2018, Grad-CAM++, arXiv 1710.11063
+
+    Examples
+    --------
+    >>> IncreaseInConfidence()(model, clip, heat).value in (0.0, 1.0)
+    True
     """
 
     fill: str = "mean"
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
         whole, masked = _explanation_scores(model, clip, attribution, self.fill)
         return MetricValue(float(masked > whole), None, {"whole": whole, "masked": masked})
 
 
 def _explanation_scores(model: VideoModel, clip: Clip, attribution: Attribution, fill: str) -> tuple[float, float]:
-    """Probability of the clip, and of the clip seen through the map."""
-    check_pair(clip, attribution)
+    """Probability of the clip, and of the clip blended by the map."""
     v = attribution.values
     low, span = v.min(), np.ptp(v)
     through = (v - low) / span if span > 0 else np.zeros_like(v)
@@ -143,27 +221,48 @@ def _explanation_scores(model: VideoModel, clip: Clip, attribution: Attribution,
 
 @dataclass(frozen=True)
 class FaithfulnessCorrelation:
-    """Pearson correlation, over subsets of units, of the score's drop without a subset and the map's sum in it.
+    """Faithfulness correlation: Pearson's r of the score's drop without a subset of units and the map's sum in it.
 
-    Higher is better, chance 0; NaN where drops or sums are all the same. ``subsets`` None: one unit at a time, every
-    unit once (the study: one frame at a time). Else that many random subsets of ``share`` of the units. Bhatt, Weller
-    and Moura 2020 (arXiv 2005.00631). One value a clip; the study's code correlates over its batch by mistake.
-    ``details``: drops and sums [subsets].
+    Over subsets; higher is better, chance level 0; NaN where drops or sums are all equal. One value a clip; the code of
+    the video attribution study correlates over its batch by mistake. ``details``: drops and sums [subsets].
+
+    Parameters
+    ----------
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    subsets : int, optional
+        Random subsets; by default each unit alone (the study: each frame).
+    share : float
+        Of the units in a random subset.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    seed : int
+        Of the subsets.
+
+    References
+    ----------
+    Bhatt, Weller and Moura 2020, Evaluating and aggregating feature-based model explanations, arXiv 2005.00631
+
+    Examples
+    --------
+    >>> FaithfulnessCorrelation()(model, clip, heat).chance
+    0.0
     """
 
     unit: Unit = "frame"
-    subsets: int | None = None  # random subsets; None: each unit alone
-    share: float = 0.2  # of the units in a random subset
+    subsets: int | None = None
+    share: float = 0.2
     fill: str = "mean"
     objective: Objective = "probability"
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
-        check_pair(clip, attribution)
         labels = unit_labels(clip, self.unit)
         sums = unit_values(attribution.values, labels, "sum")
         chosen = self._chosen(len(sums), clip_rng(clip, self.seed))

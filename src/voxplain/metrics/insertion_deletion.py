@@ -1,10 +1,9 @@
-"""Insertion and deletion: the class score while the clip appears on, or vanishes from, a base in the map's order.
+"""Insertion and deletion: the class score while the clip is added to, or replaced by, a baseline in the map's order.
 
-Petsiuk, Das and Saenko 2018 (arXiv 1806.07421); orders and units as in the video attribution study (arXiv 2005.00375).
-With S steps the clip shown after s deletions in one order is the clip shown after S − s insertions in the other:
-deletion "lerf" is insertion "morf" read backwards, and deletion "morf" is insertion "lerf", so two of the four are
-enough. Deletion "morf" rewards maps that break the picture (in the study random maps did best by blocks); insertion
-"morf" told methods apart best.
+With S steps the clip after s deletions in one order is the clip after S − s insertions in the other: deletion "lerf" is
+insertion "morf" in reverse, and deletion "morf" is insertion "lerf", so two of the four are enough. Deletion "morf"
+favours maps that break the picture (in the video attribution study random maps were best by blocks); insertion "morf"
+distinguished methods best.
 """
 
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.curves import Curve, curve, mirrored, unit_steps
 from voxplain.errors import DataError
+from voxplain.metrics.call import map_call
 from voxplain.metrics.masked_scores import masked_scores
-from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
+from voxplain.metrics.record import MetricValue, clip_rng
 from voxplain.metrics.units import Importance, Unit, ranked_units
 from voxplain.model import Objective, VideoModel
 from voxplain.video import Clip
@@ -30,46 +30,45 @@ Area = Literal["voxels", "steps"]
 
 @dataclass(frozen=True)
 class Insertion:
-    """Area under the score while units of the clip are put on the base: (model, clip, attribution) to `MetricValue`.
+    """Insertion: area under the class score while units of the clip are added to the baseline in the map's order.
 
-    Higher is better with order "morf", lower with "lerf". ``details``: curve, a `Curve` of S+1
-    points; steps S, at most the number of units; start and end score. The chance is the mean area of random orders,
-    measured only with ``chance_orders``, at the price of another curve each.
-    """
+    Higher is better with order "morf", lower with "lerf". ``details``: curve, a `Curve` of S+1 points; steps S, at most
+    the number of units; start and end score. The chance level is the mean area of random orders.
 
-    order: Order = "morf"
-    unit: Unit = "voxel"  # voxel, block (7×7 pixels at 112), supervoxel (256 split by frame), frame
-    steps: int = 64  # S; the study: 128
-    fill: str = "mean"  # base: mean (the study's "fade"), black, grey, blur (Gaussian of 20 pixels at 112)
-    objective: Objective = "probability"
-    importance: Importance = "mean"  # of a unit: mean or sum over its voxels; the study sums over supervoxels
-    area: Area = "voxels"  # the axis: share of voxels, or steps as in the study; differs for units of unequal size
-    smooth: float = 0.0  # standard deviation of a Gaussian over each frame of the map before, in frame heights
-    ordered: float = 1.0  # share of the units, most relevant first, whose order counts; the rest is shuffled
-    chance_orders: int = 0  # random orders that are measured for the chance
-    seed: int = 0  # of ties and random orders
+    Parameters
+    ----------
+    order : {"morf", "lerf"}
+        "morf": most relevant first; "lerf": least relevant first.
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    steps : int
+        S; 128 in the video attribution study.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`. The study's "fade" is "mean".
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    importance : {"mean", "sum"}
+        Value of a unit: mean or sum over its voxels. The study sums over supervoxels.
+    area : {"voxels", "steps"}
+        Axis of the area: share of voxels, or steps as in the study; they differ for units of unequal size.
+    smooth : float
+        Standard deviation of a Gaussian over each frame of the map before ranking, in frame heights.
+    ordered : float
+        Share of the units, most relevant first, whose order counts; the rest is shuffled.
+    chance_orders : int
+        Random orders that are evaluated for the chance level, each at the cost of another curve; 0: none.
+    seed : int
+        Of ties and random orders.
 
-    needs: ClassVar[Needs] = "map"
+    References
+    ----------
+    Petsiuk, Das and Saenko 2018, RISE, arXiv 1806.07421
+    Li et al. 2020, arXiv 2005.00375 (orders and units in video)
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        _check(self)
-
-    @property
-    def higher_is_better(self) -> bool:
-        """True for the most relevant first, False for the least."""
-        return self.order == "morf"
-
-    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
-        return _measure(self, model, clip, attribution, removes=False)
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """Area under the score while units of the clip are replaced by the base: (model, clip, map) to `MetricValue`.
-
-    Lower is better with order "morf", higher with "lerf"; all else as `Insertion`.
+    Examples
+    --------
+    >>> 0 <= Insertion(steps=8)(model, clip, heat).value <= 1
+    True
     """
 
     order: Order = "morf"
@@ -84,7 +83,76 @@ class Deletion:
     chance_orders: int = 0
     seed: int = 0
 
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _check(self)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True for the most relevant first, False for the least."""
+        return self.order == "morf"
+
+    @map_call
+    def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
+        return _measure(self, model, clip, attribution, removes=False)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Deletion: area under the class score while units of the clip are replaced by the baseline in the map's order.
+
+    Lower is better with order "morf", higher with "lerf"; all else as `Insertion`.
+
+    Parameters
+    ----------
+    order : {"morf", "lerf"}
+        "morf": most relevant first; "lerf": least relevant first.
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    steps : int
+        S; 128 in the video attribution study.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`. The study's "fade" is "mean".
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    importance : {"mean", "sum"}
+        Value of a unit: mean or sum over its voxels. The study sums over supervoxels.
+    area : {"voxels", "steps"}
+        Axis of the area: share of voxels, or steps as in the study; they differ for units of unequal size.
+    smooth : float
+        Standard deviation of a Gaussian over each frame of the map before ranking, in frame heights.
+    ordered : float
+        Share of the units, most relevant first, whose order counts; the rest is shuffled.
+    chance_orders : int
+        Random orders that are evaluated for the chance level, each at the cost of another curve; 0: none.
+    seed : int
+        Of ties and random orders.
+
+    References
+    ----------
+    Petsiuk, Das and Saenko 2018, RISE, arXiv 1806.07421
+
+    Examples
+    --------
+    >>> 0 <= Deletion(steps=8)(model, clip, heat).value <= 1
+    True
+    """
+
+    order: Order = "morf"
+    unit: Unit = "voxel"
+    steps: int = 64
+    fill: str = "mean"
+    objective: Objective = "probability"
+    importance: Importance = "mean"
+    area: Area = "voxels"
+    smooth: float = 0.0
+    ordered: float = 1.0
+    chance_orders: int = 0
+    seed: int = 0
+
+    needs: ClassVar[Literal["map"]] = "map"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -95,8 +163,8 @@ class Deletion:
         """False for the most relevant first, True for the least."""
         return self.order == "lerf"
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
         return _measure(self, model, clip, attribution, removes=True)
 
 
@@ -116,7 +184,6 @@ def _check(metric: Insertion | Deletion) -> None:
 def _measure(
     metric: Insertion | Deletion, model: VideoModel, clip: Clip, attribution: Attribution, *, removes: bool
 ) -> MetricValue:
-    check_pair(clip, attribution)
     labels, rank = ranked_units(
         clip,
         attribution.values,

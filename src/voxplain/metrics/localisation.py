@@ -1,19 +1,18 @@
-"""Does the map lie on the object? Pointing game, energy inside, rank accuracy, overlap.
+"""Localisation of an object: pointing game, energy inside, rank accuracy, overlap.
 
-Letters: T×H×W the grid, p the share of the mask in the frames that count. All take (attribution, mask bool [T,H,W],
-known bool [T]). Frames without ground truth do not count; unless ``known`` says otherwise these are the frames with
-an empty mask. Equal values of a map are never ordered by their place: what cannot be told apart counts by its share,
-so that a uniform map gets the chance level exactly.
+Letters: T×H×W the grid. Frames without ground truth do not count; by default these are the frames with an empty mask.
+Equal values of a map are never ordered by their place: ties count by their share, so that a uniform map gets the chance
+level exactly.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import MapLike, as_values
 from voxplain.errors import DataError
-from voxplain.metrics.record import MetricValue, Needs
+from voxplain.metrics.record import MetricValue
 from voxplain.metrics.units import smoothed
 
 __all__ = ["EnergyInside", "Overlap", "PointingGame", "RankAccuracy", "boxes_to_mask"]
@@ -23,22 +22,59 @@ NOTHING = MetricValue(float("nan"), None, {"frames": 0})
 
 @dataclass(frozen=True)
 class PointingGame:
-    """Share of frames whose highest value lies inside the mask, enlarged on all sides by a tolerance.
+    """Pointing game: share of frames whose highest value lies inside the mask, enlarged by a tolerance.
 
-    Higher is better; chance: the share of the enlarged mask. With ``over`` "volume" one voxel, the highest of all
-    frames that count, hits or misses. ``details``: hits and frames, for accuracies over clips or classes. Zhang et
-    al. 2016 (arXiv 1608.00507); in video as S-PT of arXiv 2005.00375.
+    Higher is better; chance level: the share of the enlarged mask. ``details``: hits and frames, for accuracies over
+    clips or classes.
+
+    Parameters
+    ----------
+    over : {"frames", "volume"}
+        "frames", or "volume": one voxel, the highest of all frames that count, is a hit or a miss.
+    tolerance : float
+        In frame heights: 7 pixels at 112, 14 at 224 (the video attribution study: 15).
+    smooth : float
+        Standard deviation of a Gaussian over each frame of the map before, in frame heights.
+
+    References
+    ----------
+    Zhang et al. 2016, Top-down neural attention by excitation backprop, arXiv 1608.00507
+    Li et al. 2020, arXiv 2005.00375 (S-PT in video)
+
+    Examples
+    --------
+    >>> PointingGame()(heat, mask).details["frames"]
+    8
     """
 
     over: Literal["frames", "volume"] = "frames"
-    tolerance: float = 7 / 112  # in frame heights: 7 pixels at 112, 14 at 224 (the study: 15)
-    smooth: float = 0.0  # standard deviation of a Gaussian over each frame of the map before, in frame heights
+    tolerance: float = 7 / 112
+    smooth: float = 0.0
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "mask"
+    needs: ClassVar[Literal["mask"]] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
-        """Measure one clip. Raises DataError when map and mask differ in shape or type."""
+    def __call__(self, attribution: MapLike, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
+        """Evaluate a map of one clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        mask : bool [T,H,W]
+            The object.
+        known : bool [T], optional
+            Frames that count; by default those with a mask that is not empty.
+
+        Returns
+        -------
+        MetricValue
+            NaN where no frame counts.
+
+        Raises
+        ------
+        DataError
+            Another shape or type of the three.
+        """
         from scipy import ndimage
 
         if self.over not in ("frames", "volume") or self.tolerance < 0:
@@ -57,19 +93,53 @@ class PointingGame:
 
 @dataclass(frozen=True)
 class EnergyInside:
-    """Sum of the map inside the mask over its sum everywhere: energy-based pointing, or relevance mass accuracy.
+    """Energy inside: sum of the map inside the mask over its sum everywhere.
 
-    Higher is better; chance p; NaN for a map that is 0 in all frames that count. Wang et al. 2020, Score-CAM (arXiv
-    1910.01279); Arras, Osman and Samek 2022, CLEVR-XAI (arXiv 2003.07258).
+    Also energy-based pointing game, or relevance mass accuracy. Higher is better; chance level: the share of the mask;
+    NaN for a map that is 0 in all frames that count.
+
+    Parameters
+    ----------
+    part : {"positive", "absolute"}
+        Of a signed map.
+
+    References
+    ----------
+    Wang et al. 2020, Score-CAM, arXiv 1910.01279
+    Arras, Osman and Samek 2022, CLEVR-XAI, arXiv 2003.07258
+
+    Examples
+    --------
+    >>> 0 <= EnergyInside()(heat, mask).value <= 1
+    True
     """
 
-    part: Literal["positive", "absolute"] = "positive"  # of a signed map
+    part: Literal["positive", "absolute"] = "positive"
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "mask"
+    needs: ClassVar[Literal["mask"]] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
-        """Measure one clip. Raises DataError when map and mask differ in shape or type."""
+    def __call__(self, attribution: MapLike, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
+        """Evaluate a map of one clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        mask : bool [T,H,W]
+            The object.
+        known : bool [T], optional
+            Frames that count; by default those with a mask that is not empty.
+
+        Returns
+        -------
+        MetricValue
+            NaN where no frame counts.
+
+        Raises
+        ------
+        DataError
+            Another shape or type of the three.
+        """
         if self.part not in ("positive", "absolute"):
             raise DataError(f"expected part positive or absolute, got {self.part!r}; choose one")
         values, inside = _counted(attribution, mask, known)
@@ -83,16 +153,44 @@ class EnergyInside:
 
 @dataclass(frozen=True)
 class RankAccuracy:
-    """Share of the n highest voxels that lie inside a mask of n voxels: relevance rank accuracy.
+    """Relevance rank accuracy: share of the n highest voxels that lie inside a mask of n voxels.
 
-    Higher is better; chance p. Arras, Osman and Samek 2022, CLEVR-XAI (arXiv 2003.07258).
+    Higher is better; chance level: the share of the mask.
+
+    References
+    ----------
+    Arras, Osman and Samek 2022, CLEVR-XAI, arXiv 2003.07258
+
+    Examples
+    --------
+    >>> 0 <= RankAccuracy()(heat, mask).value <= 1
+    True
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "mask"
+    needs: ClassVar[Literal["mask"]] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
-        """Measure one clip. Raises DataError when map and mask differ in shape or type."""
+    def __call__(self, attribution: MapLike, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
+        """Evaluate a map of one clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        mask : bool [T,H,W]
+            The object.
+        known : bool [T], optional
+            Frames that count; by default those with a mask that is not empty.
+
+        Returns
+        -------
+        MetricValue
+            NaN where no frame counts.
+
+        Raises
+        ------
+        DataError
+            Another shape or type of the three.
+        """
         values, inside = _counted(attribution, mask, known)
         n = int(inside.sum())
         if not n:
@@ -108,21 +206,51 @@ class RankAccuracy:
 class Overlap:
     """Intersection over union of the mask and the part of the map that reaches a threshold.
 
-    Higher is better. ``over`` "frames": mean of the overlap in each frame; "tube": overlap in space and time. The
-    threshold is a share of the way from the map's least to its greatest value in the frames that count (one for all
-    frames); None: the one that does best, an upper bound that knows the truth. Chance: the mask against a random
-    selection as large as this one, or, at the best threshold, against everything, which no random selection beats.
-    ``details``: threshold (in the map's values), selected (share of voxels), frames.
+    Higher is better. Chance level: the mask against a random selection as large as this one, or, at the best threshold,
+    against everything, which no random selection exceeds. ``details``: threshold (in the map's values), selected (share
+    of voxels), frames.
+
+    Parameters
+    ----------
+    over : {"frames", "tube"}
+        "frames": mean over frames; "tube": in space and time.
+    threshold : float, optional
+        Share of the way from the map's least to its greatest value in the frames that count, one for all frames; by
+        default the one with the highest value, an upper bound that uses the truth.
+
+    Examples
+    --------
+    >>> 0 <= Overlap()(heat, mask).value <= 1
+    True
     """
 
     over: Literal["frames", "tube"] = "tube"
     threshold: float | None = None
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "mask"
+    needs: ClassVar[Literal["mask"]] = "mask"
 
-    def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
-        """Measure one clip. Raises DataError when map and mask differ in shape or type."""
+    def __call__(self, attribution: MapLike, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
+        """Evaluate a map of one clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        mask : bool [T,H,W]
+            The object.
+        known : bool [T], optional
+            Frames that count; by default those with a mask that is not empty.
+
+        Returns
+        -------
+        MetricValue
+            NaN where no frame counts.
+
+        Raises
+        ------
+        DataError
+            Another shape or type of the three.
+        """
         if self.over not in ("frames", "tube") or not 0 <= (self.threshold or 0) <= 1:
             raise DataError(
                 f"expected over frames or tube, and a threshold from 0 to 1 or None, got {self}; correct it"
@@ -159,9 +287,9 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray((a & b).sum(1) / np.maximum((a | b).sum(1), 1))
 
 
-def _counted(attribution: Attribution, mask: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _counted(attribution: MapLike, mask: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Map and mask of the frames that count."""
-    v: Any = attribution.values
+    v = as_values(attribution)
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != v.shape:
         got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise DataError(f"expected a mask bool {v.shape}, as the map, got {got}; convert it")

@@ -2,7 +2,7 @@
 
 Six kinds of call, by what a metric needs (its class variable ``needs``): "map" (model, clip, attribution);
 "mask" (attribution, mask[, known]); "time" (attribution, own); "method" (model, clip, target, method);
-"networks" (model, twin, clip, target, method); "training" (model, fresh, training, test, method).
+"networks" (model, other, clip, target, method); "training" (model, fresh, training, test, method).
 """
 
 import zlib
@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution, AttributionMethod, Target
-from voxplain.errors import DataError
-from voxplain.model import VideoModel
+from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.call import AttributionMethod
+from voxplain.model import Target, VideoModel
 from voxplain.statistics import bootstrap_interval
 from voxplain.video import Clip
 
@@ -24,8 +24,8 @@ __all__ = [
     "MethodMetric",
     "MetricValue",
     "Needs",
+    "NetworksMetric",
     "TimeMetric",
-    "check_pair",
     "clip_rng",
     "mean_of",
 ]
@@ -35,11 +35,21 @@ Needs = Literal["map", "mask", "time", "method", "networks", "training"]
 
 @dataclass(frozen=True, eq=False)
 class MetricValue:
-    """What a metric found on one clip.
+    """Value of a metric for one clip, or the mean over clips.
 
-    ``value`` NaN where the metric is undefined (no ground truth in the clip, a constant map in a correlation);
-    ``chance`` the value that a map without information gets on this clip, None where there is none or it was not
-    measured; ``details`` the parts the value is made of.
+    Parameters
+    ----------
+    value : float
+        NaN where the metric is undefined: no ground truth in the clip, a constant map in a correlation.
+    chance : float, optional
+        Value of a map without information on this clip; None where there is none or it was not computed.
+    details : Mapping[str, Any]
+        The parts that the value is computed from.
+
+    Examples
+    --------
+    >>> MetricValue(0.81, 0.5)
+    MetricValue(0.81, chance=0.5)
     """
 
     value: float
@@ -54,82 +64,105 @@ class MetricValue:
 class MapMetric(Protocol):
     """How faithful a map is to the network."""
 
-    needs: ClassVar[Needs]
+    needs: ClassVar[Literal["map"]]
 
     @property
     def higher_is_better(self) -> bool | None:
-        """None where a value describes and does not judge."""
+        """None where neither is."""
         ...
 
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip."""
+        """Evaluate a map of one clip."""
         ...
 
 
 class MaskMetric(Protocol):
-    """How well a map lies on a mask bool [T,H,W]; frames that are not ``known``, bool [T], do not count."""
+    """How well a map agrees with a mask bool [T,H,W]; frames that are not ``known``, bool [T], do not count."""
 
-    needs: ClassVar[Needs]
+    needs: ClassVar[Literal["mask"]]
 
     @property
     def higher_is_better(self) -> bool | None:
-        """None where a value describes and does not judge."""
+        """None where neither is."""
         ...
 
     def __call__(self, attribution: Attribution, mask: np.ndarray, known: np.ndarray | None = None) -> MetricValue:
-        """Measure one clip."""
+        """Evaluate a map of one clip."""
         ...
 
 
 class TimeMetric(Protocol):
-    """How well a map lies on the frames that are the target's ``own``, bool [T]."""
+    """How well a map agrees with the frames that are the target's ``own``, bool [T]."""
 
-    needs: ClassVar[Needs]
+    needs: ClassVar[Literal["time"]]
 
     @property
     def higher_is_better(self) -> bool | None:
-        """None where a value describes and does not judge."""
+        """None where neither is."""
         ...
 
     def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
-        """Measure one clip."""
+        """Evaluate a map of one joined clip."""
         ...
 
 
 class MethodMetric(Protocol):
-    """How a method behaves when the clip or the network is changed."""
+    """How the maps of a method change with the clip or the network."""
 
-    needs: ClassVar[Needs]
+    needs: ClassVar[Literal["method"]]
 
     @property
     def higher_is_better(self) -> bool | None:
-        """None where a value describes and does not judge."""
+        """None where neither is."""
         ...
 
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
-        """Measure one clip."""
+        """Evaluate a method on one clip."""
         ...
 
 
-def check_pair(clip: Clip, attribution: Attribution) -> None:
-    """Raise DataError unless the map is over the clip's grid."""
-    if attribution.values.shape != clip.frames.shape[:3]:
-        raise DataError(
-            f"expected a map over the clip's {clip.frames.shape[:3]}, got {attribution.values.shape}; give the "
-            "clip that was explained"
-        )
+class NetworksMetric(Protocol):
+    """How the maps of a method differ between two networks."""
+
+    needs: ClassVar[Literal["networks"]]
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """None where neither is."""
+        ...
+
+    def __call__(
+        self, model: VideoModel, other: VideoModel, clip: Clip, target: Target, method: AttributionMethod
+    ) -> MetricValue:
+        """Compare the maps of one clip."""
+        ...
 
 
 def clip_rng(clip: Clip, seed: int, *more: int) -> np.random.Generator:
-    """The generator of a clip's own draws: the same whatever other clips are measured."""
+    """Random generator of one clip: the same whatever other clips are evaluated."""
     return np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(clip.frames).tobytes()), *more])
 
 
 def mean_of(measured: Sequence[MetricValue], *, seed: int = 0) -> MetricValue:
-    """The mean over clips, undefined ones left out, with a 95 % bootstrap interval over clips.
+    """Mean over clips with a 95 % bootstrap interval over clips; undefined values are left out.
 
-    ``details``: clips, undefined, low, high, above_chance (share of clips with a value above their chance). NaN where
-    no clip is defined; the chance is the mean of those of the defined clips, None where one of them has none.
+    Parameters
+    ----------
+    measured : sequence of MetricValue
+        One a clip.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    MetricValue
+        NaN where no clip is defined. The chance level is the mean of those of the defined clips, None where one of them
+        has none. ``details``: clips, undefined, low, high, above_chance (share of clips with a value above chance).
+
+    Examples
+    --------
+    >>> mean_of([MetricValue(0.5), MetricValue(1.0), MetricValue(float("nan"))])
+    MetricValue(0.75)
     """
     good = [m for m in measured if np.isfinite(m.value)]
     values = np.array([m.value for m in good])

@@ -7,14 +7,13 @@ whose base is black. Letters: N clips, R ratios.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import ClassVar, Literal, overload
 
 import numpy as np
 from torch import nn
 
-from voxplain.attribution.record import AttributionMethod
+from voxplain.attribution.call import AttributionMethod
 from voxplain.errors import DataError
-from voxplain.metrics.record import Needs
 from voxplain.metrics.units import Importance, Unit, ranked_units
 from voxplain.model import VideoModel
 from voxplain.perturb import base_clip, hide
@@ -28,9 +27,18 @@ STUDY = Recipe(epochs=20, batch=48, lr=0.001, lr_step=20, flip=0.0)  # the study
 
 @dataclass(frozen=True)
 class Retrained:
-    """``accuracy`` of the network retrained at each of the ``ratios``, on test clips masked alike; ``chance`` 1/K.
+    """Accuracies of networks trained on masked clips.
 
-    ``value``: mean accuracy over the ratios that hide something. The level to beat is the value of the random map.
+    Parameters
+    ----------
+    ratios : tuple of float
+        Shares of the units.
+    accuracy : tuple of float
+        Of the network trained at each ratio, on test clips masked alike.
+    value : float
+        Mean accuracy over the ratios that hide something; to be compared with that of the random map.
+    chance : float
+        1/K.
     """
 
     ratios: tuple[float, ...]
@@ -41,9 +49,22 @@ class Retrained:
 
 @dataclass(frozen=True, eq=False)
 class MaskedFrames(Sequence[np.ndarray]):
-    """N clips that are masked when asked for: ``first`` uint8 [T,H,W], the first ratio whose top part has the voxel.
+    """N clips that are masked when they are asked for.
 
-    ``keep`` False hides the voxels that come at ratio number ``ratio`` or before, True hides the others.
+    Parameters
+    ----------
+    clips : tuple of Clip
+        N clips.
+    first : tuple[np.ndarray, ...]
+        For each clip the number of the first ratio whose top has the voxel, uint8 [T,H,W].
+    ratio : int
+        Number of the ratio.
+    keep : bool
+        False hides the voxels of this ratio and those before, True hides the others.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    mean_colour : np.ndarray
+        uint8 [3].
     """
 
     clips: tuple[Clip, ...]
@@ -75,25 +96,53 @@ class MaskedFrames(Sequence[np.ndarray]):
 
 @dataclass(frozen=True)
 class Retrain:
-    """Accuracy of networks trained anew on clips masked by a method's maps: (model, fresh, training, test, method).
+    """ROAR and KAR: accuracy of networks trained on clips without, or with only, what a map values.
 
-    ``keep`` False, ROAR: the top r of the units is hidden; the faster the accuracy falls, the better the map: lower
-    is better. ``keep`` True, KAR: all but the top r is hidden: higher is better. ``fresh`` builds a network with the
-    weights that training starts from; ``model`` gives the maps, for each clip's own label, which the shape of what
-    they hide may tell, and is not trained. Costs
-    a map a clip and R trainings; masks are made when a clip is used.
+    Called as (model, fresh, training, test, method): ``fresh`` builds a network with the weights that training starts
+    from; ``model`` gives the maps, for each clip's own label, which the shape of what they hide may reveal, and is not
+    trained. Costs a map a clip and a training a ratio; masks are computed when a clip is used.
+
+    Parameters
+    ----------
+    keep : bool
+        False, ROAR: the top r of the units is hidden, and lower is better; True, KAR: all but the top r is hidden, and
+        higher is better.
+    ratios : tuple of float
+        r; the video attribution study's KAR has 0.05 in place of 0.
+    unit : {"voxel", "block", "supervoxel", "frame"}
+        What is ranked and changed as one: voxel, block (7×7 pixels at 112), supervoxel (256, split by frame) or frame.
+    importance : {"mean", "sum"}
+        Value of a unit: mean or sum over its voxels.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    smooth : float
+        Standard deviation of a Gaussian over each frame of the maps, in frame heights.
+    recipe : Recipe
+        Of the trainings; the study's, which starts from trained weights.
+    seed : int
+        Of ties.
+
+    References
+    ----------
+    Hooker et al. 2019, A benchmark for interpretability methods in deep neural networks, arXiv 1806.10758
+    Li et al. 2020, arXiv 2005.00375 (video; from Kinetics weights, baseline black)
+
+    Examples
+    --------
+    >>> Retrain(keep=True).higher_is_better
+    True
     """
 
     keep: bool = False
-    ratios: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # r; the study's KAR: 0.05 in place of 0
+    ratios: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
     unit: Unit = "voxel"
     importance: Importance = "mean"
     fill: str = "black"
-    smooth: float = 0.0  # of the maps, in frame heights
+    smooth: float = 0.0
     recipe: Recipe = STUDY
-    seed: int = 0  # of ties
+    seed: int = 0
 
-    needs: ClassVar[Needs] = "training"
+    needs: ClassVar[Literal["training"]] = "training"
 
     def __post_init__(self) -> None:
         """Check the ratios before any work is done."""

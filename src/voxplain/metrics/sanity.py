@@ -1,7 +1,7 @@
-"""Sanity checks: does a map change when the network, its labels or the clip's frames do, and what does it copy?
+"""Sanity checks: changes of a map with the network, its labels or the clip's frames, and agreement with control maps.
 
-A map that stays the same when the network forgets everything explains the clip, not the network. Adebayo et al. 2018
-(arXiv 1810.03292). Maps are compared by an entry of SIMILARITIES, 1 for equal maps and about 0 for unrelated ones.
+A map that stays the same when all weights are randomised explains the clip, not the network. Maps are compared by an
+entry of SIMILARITIES, 1 for equal maps and about 0 for unrelated ones.
 """
 
 from dataclasses import dataclass, replace
@@ -9,14 +9,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.controls.controls import CentrePrior, MotionEnergy
+from voxplain.attribution.call import AttributionMethod
+from voxplain.attribution.controls.centre_prior import CentrePrior
+from voxplain.attribution.controls.motion_energy import MotionEnergy
 from voxplain.attribution.passes import scores, to_input
-from voxplain.attribution.record import AttributionMethod, Target
 from voxplain.errors import DataError
+from voxplain.metrics.call import method_call
 from voxplain.metrics.randomise import copied, redraw, weight_layers
-from voxplain.metrics.record import MetricValue, Needs, clip_rng
+from voxplain.metrics.record import MetricValue, clip_rng
 from voxplain.metrics.similarity import Similarity, similarity
-from voxplain.model import Objective, VideoModel, stack
+from voxplain.model import Objective, Target, VideoModel, stack
 from voxplain.video import Clip
 
 __all__ = ["ControlAgreement", "FrameChange", "LabelRandomisation", "ParameterRandomisation"]
@@ -24,23 +26,42 @@ __all__ = ["ControlAgreement", "FrameChange", "LabelRandomisation", "ParameterRa
 
 @dataclass(frozen=True)
 class ParameterRandomisation:
-    """Mean similarity of the map to those of networks with layers drawn anew, from the output down to the input.
+    """Parameter randomisation: mean similarity of the map to those of networks with randomised layers.
 
-    Lower is better, chance 0 (unrelated maps; for ssim none). Order "cascading": each step also keeps the layers
-    already drawn; "independent": one layer at a time. Normalisation layers keep their weights and statistics.
-    ``details``: layers and similarity of each step. Adebayo et al. 2018 (arXiv 1810.03292).
+    From the output down to the input; lower is better, chance level 0 (unrelated maps; none for ssim). Normalisation
+    layers keep their weights and statistics. ``details``: layers and similarity of each step.
+
+    Parameters
+    ----------
+    order : {"cascading", "independent"}
+        "cascading": each step keeps the layers already randomised; "independent": one layer at a time.
+    similarity : str
+        An entry of `SIMILARITIES`.
+    maps : int, optional
+        How many maps are computed, at layers spread evenly, the last included; by default at every layer.
+    seed : int
+        Of the new weights.
+
+    References
+    ----------
+    Adebayo et al. 2018, Sanity checks for saliency maps, arXiv 1810.03292
+
+    Examples
+    --------
+    >>> ParameterRandomisation(maps=1)(model, clip, "cross", vx.Gradient()).chance
+    0.0
     """
 
     order: Literal["cascading", "independent"] = "cascading"
     similarity: Similarity = "spearman"
-    maps: int | None = None  # how many maps are made, at layers spread evenly, the last included; None: at every layer
+    maps: int | None = None
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "method"
+    needs: ClassVar[Literal["method"]] = "method"
 
+    @method_call
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
-        """Measure one clip; the model's own network is not touched."""
         if self.order not in ("cascading", "independent") or (self.maps is not None and self.maps < 1):
             raise DataError(f"expected order cascading or independent, and 1 map or more, got {self}; correct it")
         first = method(model, clip, target).values
@@ -62,44 +83,73 @@ class ParameterRandomisation:
 
 @dataclass(frozen=True)
 class LabelRandomisation:
-    """Similarity of the maps of a network and of a twin trained on shuffled labels.
+    """Label randomisation: similarity of the maps of a network and of one trained on shuffled labels.
 
-    Called (model, twin, clip, target, method). Lower is better, chance 0 (for ssim none). Adebayo et al. 2018
-    (arXiv 1810.03292).
+    Called as (model, other, clip, target, method). Lower is better, chance level 0 (none for ssim).
+
+    Parameters
+    ----------
+    similarity : str
+        An entry of `SIMILARITIES`.
+
+    References
+    ----------
+    Adebayo et al. 2018, Sanity checks for saliency maps, arXiv 1810.03292
+
+    Examples
+    --------
+    >>> LabelRandomisation()(model, model, clip, "cross", vx.Gradient()).value
+    1.0
     """
 
     similarity: Similarity = "spearman"
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "networks"
+    needs: ClassVar[Literal["networks"]] = "networks"
 
     def __call__(
-        self, model: VideoModel, twin: VideoModel, clip: Clip, target: Target, method: AttributionMethod
+        self, model: VideoModel, other: VideoModel, clip: Clip, target: Target, method: AttributionMethod
     ) -> MetricValue:
-        """Compare the two networks' maps of one clip and target."""
-        own, other = (method(m, clip, target).values for m in (model, twin))
-        return MetricValue(similarity(own, other, self.similarity), None if self.similarity == "ssim" else 0.0)
+        """Compare the maps of one clip; ``other`` is the model on the network trained on shuffled labels."""
+        a, b = (method(m, clip, target).values for m in (model, other))
+        return MetricValue(similarity(a, b, self.similarity), None if self.similarity == "ssim" else 0.0)
 
 
 @dataclass(frozen=True)
 class FrameChange:
-    """Similarity of the map to that of the clip with its frames shuffled, reversed or frozen, each frame put back.
+    """Frame change: similarity of the map to that of the clip with frames shuffled, reversed or frozen.
 
-    It describes and does not judge: where the network does not care for the order of frames (``drop`` near 0) the map
-    should move with them and give 1; where it does, the map should change. "freeze" repeats the middle frame.
-    ``details``: score and changed_score of the objective, drop, their difference.
+    The frames of the second map are put back in order before. A description, neither higher nor lower is better: where
+    the network does not depend on the order of frames (``drop`` near 0) the map should move with them and give 1; where
+    it does, the map should change. ``details``: score and changed_score of the objective, drop, their difference.
+
+    Parameters
+    ----------
+    change : {"shuffle", "reverse", "freeze"}
+        "freeze" repeats the middle frame.
+    similarity : str
+        An entry of `SIMILARITIES`.
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    seed : int
+        Of the shuffle.
+
+    Examples
+    --------
+    >>> FrameChange()(model, clip, "cross", vx.Gradient()).chance is None
+    True
     """
 
     change: Literal["shuffle", "reverse", "freeze"] = "shuffle"
     similarity: Similarity = "spearman"
     objective: Objective = "probability"
-    seed: int = 0  # of the shuffle
+    seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = None
-    needs: ClassVar[Needs] = "method"
+    needs: ClassVar[Literal["method"]] = "method"
 
+    @method_call
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
-        """Measure one clip."""
         order = self._order(clip)
         changed = replace(clip, frames=np.ascontiguousarray(clip.frames[order]))
         before, after = (method(model, c, target) for c in (clip, changed))
@@ -122,21 +172,33 @@ class FrameChange:
 
 @dataclass(frozen=True)
 class ControlAgreement:
-    """Greatest similarity, in size, of the map to maps that know nothing of the network.
+    """Control agreement: greatest absolute similarity of the map to maps that do not depend on the network.
 
-    Lower is better, chance 0 (for ssim none): a map that is little more than the clip's motion, or its centre, needs no
-    network. Where the truth moves in the centre a good map agrees with both, so compare methods on the same clips.
-    ``details``: the similarity to each control, by its name.
+    Lower is better, chance level 0 (none for ssim): a map that is little more than the clip's motion, or its centre,
+    needs no network. Where the truth moves in the centre a good map agrees with both, so compare methods on the same
+    clips. ``details``: the similarity to each control, by its name.
+
+    Parameters
+    ----------
+    controls : tuple of AttributionMethod
+        The methods to compare with.
+    similarity : str
+        An entry of `SIMILARITIES`.
+
+    Examples
+    --------
+    >>> sorted(ControlAgreement()(model, clip, "cross", vx.Gradient()).details)
+    ['centre_prior', 'motion_energy']
     """
 
     controls: tuple[AttributionMethod, ...] = (CentrePrior(), MotionEnergy())
     similarity: Similarity = "spearman"
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "method"
+    needs: ClassVar[Literal["method"]] = "method"
 
+    @method_call
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
-        """Measure one clip."""
         own = method(model, clip, target).values
         made = [control(model, clip, target) for control in self.controls]
         found = {a.method: similarity(own, a.values, self.similarity) for a in made}

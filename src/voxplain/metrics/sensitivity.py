@@ -10,12 +10,14 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
+from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.call import AttributionMethod
 from voxplain.attribution.passes import scores, to_input
-from voxplain.attribution.record import Attribution, AttributionMethod, Target
 from voxplain.errors import DataError
+from voxplain.metrics.call import map_call, method_call
 from voxplain.metrics.masked_scores import masked_scores
-from voxplain.metrics.record import MetricValue, Needs, check_pair, clip_rng
-from voxplain.model import Objective, VideoModel
+from voxplain.metrics.record import MetricValue, clip_rng
+from voxplain.model import Objective, Target, VideoModel
 from voxplain.video import Clip
 
 __all__ = ["Infidelity", "Sensitivity"]
@@ -23,26 +25,50 @@ __all__ = ["Infidelity", "Sensitivity"]
 
 @dataclass(frozen=True)
 class Infidelity:
-    """Mean over D changes I of (I·map − (f(x) − f(x − I)))²: what the map predicts against what the network does.
+    """Infidelity: mean over D changes I of (I·map − (f(x) − f(x − I)))².
 
-    Lower is better. ``change`` "hide": a random cuboid is replaced by the base; the map is read as contributions, and
-    I·map is its sum inside. "noise": Gaussian noise, the same in the three colours, is taken off the input; the map is
-    read as a (signed) gradient. With ``scaled`` the map is first multiplied by the β that fits best, so that its unit
-    does not count. The chance is the value of a uniform map with its best β: hiding more always loses more, so that
-    a map without information already predicts a part. ``details``: beta, predicted and actual [D], unexplained (value
-    over chance).
+    The difference between what the map predicts of a change and what happens to the score; lower is better. The chance
+    level is the value of a uniform map with its best β: hiding more always loses more, so that a map without
+    information already predicts a part. ``details``: beta, predicted and actual [D], unexplained (value over chance).
+
+    Parameters
+    ----------
+    change : {"hide", "noise"}
+        "hide": a random cuboid is replaced by the baseline, and I·map is the map's sum inside; "noise": Gaussian noise,
+        the same in the three colours, is subtracted from the input, and the map is read as a signed gradient.
+    fill : str
+        Baseline for what is hidden: an entry of `FILLS`.
+    noise : float
+        Standard deviation of "noise", in normalised input.
+    draws : int
+        D.
+    objective : str
+        Class score f: an entry of `OBJECTIVES`.
+    scaled : bool
+        Multiply the map by the factor β that fits best, so that its unit does not count.
+    seed : int
+        Of the changes.
+
+    References
+    ----------
+    Yeh et al. 2019, On the (in)fidelity and sensitivity of explanations, arXiv 1901.09392
+
+    Examples
+    --------
+    >>> Infidelity(draws=4)(model, clip, heat).value >= 0
+    True
     """
 
     change: Literal["hide", "noise"] = "hide"
-    fill: str = "mean"  # base of "hide"
-    noise: float = 0.1  # standard deviation of "noise", in normalised input
+    fill: str = "mean"
+    noise: float = 0.1
     draws: int = 64
     objective: Objective = "logit"
     scaled: bool = True
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "map"
+    needs: ClassVar[Literal["map"]] = "map"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -52,9 +78,8 @@ class Infidelity:
                 f"{self.change!r}, {self.draws} and {self.noise}; correct them"
             )
 
+    @map_call
     def __call__(self, model: VideoModel, clip: Clip, attribution: Attribution) -> MetricValue:
-        """Measure one clip. Raises DataError when map and clip differ in grid."""
-        check_pair(clip, attribution)
         run = self._hide if self.change == "hide" else self._noise
         predicted, uniform, actual = run(model, clip, attribution)
         beta = _best_scale(predicted, actual) if self.scaled else 1.0
@@ -116,20 +141,40 @@ def _without(whole: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """‖map(x′) − map(x)‖ / ‖map(x)‖ over D clips x′ near x, the greatest or the mean: (model, clip, target, method).
+    """Sensitivity: ‖map(x′) − map(x)‖ / ‖map(x)‖ over D clips x′ near x, the greatest or the mean.
 
-    Lower is better; a map that never changes gets 0, which says nothing of its faithfulness. x′ = x plus uniform
-    noise of at most ``radius`` grey levels a colour, kept in 0–255. A map of zeros is compared with norm 1.
-    ``details``: changes [D], mean and greatest.
+    Lower is better; a map that never changes gets 0, which is no evidence of faithfulness. x′ is x plus uniform noise,
+    kept in 0–255. A map of zeros is compared with norm 1. ``details``: changes [D], mean and greatest. Costs D + 1
+    calls of the method.
+
+    Parameters
+    ----------
+    radius : int
+        Largest noise in grey levels a colour; 5 is 0.02 of 255, the radius of the authors' code.
+    draws : int
+        D.
+    reduce : {"max", "mean"}
+        "max" or "mean".
+    seed : int
+        Of the noise.
+
+    References
+    ----------
+    Yeh et al. 2019, On the (in)fidelity and sensitivity of explanations, arXiv 1901.09392
+
+    Examples
+    --------
+    >>> Sensitivity(draws=2)(model, clip, "cross", vx.Gradient()).value > 0
+    True
     """
 
-    radius: int = 5  # grey levels; 0.02 of 255, the radius of the reference code
-    draws: int = 10  # D
+    radius: int = 5
+    draws: int = 10
     reduce: Literal["max", "mean"] = "max"
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
-    needs: ClassVar[Needs] = "method"
+    needs: ClassVar[Literal["method"]] = "method"
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -139,8 +184,8 @@ class Sensitivity:
                 f"{self.reduce!r}, {self.draws} and {self.radius}; correct them"
             )
 
+    @method_call
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
-        """Measure one clip with D + 1 calls of the method's worth of passes."""
         first = method(model, clip, target).values.astype(np.float64)
         changes: list[float] = []
         for start in range(0, self.draws, model.batch_size):

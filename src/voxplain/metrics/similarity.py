@@ -1,11 +1,11 @@
-"""How alike two maps of one grid are; each a call from two arrays [T,H,W] to a number, 1 for equal maps."""
+"""Similarities of two maps of one grid: functions of two arrays [T,H,W], 1 for equal maps."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import Attribution
 from voxplain.attribution.reduce import display
 from voxplain.errors import DataError
 from voxplain.statistics import spearman

@@ -1,7 +1,7 @@
-"""Does the map find WHEN? Two clips of different classes joined in time, and which frames of it the map values.
+"""Localisation in time: two clips of different classes joined in time, and which frames of them the map values.
 
-The video attribution study's Cat-UCF (arXiv 2005.00375). Its partner is always the shorter video, so that its chance
-is above one half; here the chance is the share of the target's frames, whatever that is.
+The video attribution study's Cat-UCF (arXiv 2005.00375). Its second video is always the shorter one, so that its chance
+level is above one half; here the chance level is the share of the target's frames, whatever that is.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution.record import Attribution
+from voxplain.attribution.attribution import MapLike, as_values
 from voxplain.errors import DataError
-from voxplain.metrics.record import MetricValue, Needs
+from voxplain.metrics.record import MetricValue
 from voxplain.video import Clip
 
 __all__ = ["TemporalEnergy", "TemporalPointing", "join_in_time"]
@@ -54,44 +54,91 @@ def _thinned(clip: Clip, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TemporalPointing:
-    """1 where the frame with the largest sum of the map is one of the target's own, else 0.
+    """Temporal pointing: 1 where the frame with the largest sum of the map is one of the target's own, else 0.
 
-    Higher is better; chance: the share of the target's frames. Frames that tie count by their share.
+    Higher is better; chance level: the share of the target's frames. Frames that tie count by their share.
+
+    References
+    ----------
+    Li et al. 2020, arXiv 2005.00375
+
+    Examples
+    --------
+    >>> TemporalPointing()(heat, np.arange(8) < 4).chance
+    0.5
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "time"
+    needs: ClassVar[Literal["time"]] = "time"
 
-    def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
-        """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
-        sums = _sums(attribution, own)
+    def __call__(self, attribution: MapLike, own: np.ndarray) -> MetricValue:
+        """Evaluate a map of one joined clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        own : bool [T]
+            Frames of the target, some but not all; `join_in_time` gives them.
+
+        Returns
+        -------
+        MetricValue
+
+        Raises
+        ------
+        DataError
+            Another shape or type, or frames of one kind only.
+        """
+        sums = _checked(attribution, own).sum((1, 2), dtype=np.float64)
         top = sums == sums.max()
         return MetricValue(float(own[top].mean()), float(own.mean()), {"sums": sums, "frame": int(sums.argmax())})
 
 
 @dataclass(frozen=True)
 class TemporalEnergy:
-    """Share of the map's positive values that lies in the target's own frames.
+    """Temporal energy: share of the map's positive values that lies in the target's own frames.
 
-    Higher is better; chance: the share of the target's frames; NaN for a map without positive values.
+    Higher is better; chance level: the share of the target's frames; NaN for a map without positive values.
+
+    Examples
+    --------
+    >>> TemporalEnergy()(heat, np.arange(8) < 4).chance
+    0.5
     """
 
     higher_is_better: ClassVar[bool | None] = True
-    needs: ClassVar[Needs] = "time"
+    needs: ClassVar[Literal["time"]] = "time"
 
-    def __call__(self, attribution: Attribution, own: np.ndarray) -> MetricValue:
-        """Measure one joined clip. Raises DataError unless ``own`` is bool [T] with both kinds of frames."""
-        _sums(attribution, own)
-        energy = np.maximum(attribution.values, 0).sum((1, 2), dtype=np.float64)
+    def __call__(self, attribution: MapLike, own: np.ndarray) -> MetricValue:
+        """Evaluate a map of one joined clip.
+
+        Parameters
+        ----------
+        attribution : Attribution, or array or tensor [T,H,W]
+        own : bool [T]
+            Frames of the target, some but not all; `join_in_time` gives them.
+
+        Returns
+        -------
+        MetricValue
+
+        Raises
+        ------
+        DataError
+            Another shape or type, or frames of one kind only.
+        """
+        energy = np.maximum(_checked(attribution, own), 0).sum((1, 2), dtype=np.float64)
         value = float(energy[own].sum() / energy.sum()) if energy.any() else float("nan")
         return MetricValue(value, float(own.mean()), {"energy": energy})
 
 
-def _sums(attribution: Attribution, own: np.ndarray) -> np.ndarray:
-    frames = len(attribution.values)
+def _checked(attribution: MapLike, own: np.ndarray) -> np.ndarray:
+    """The values of a map, once ``own`` fits them."""
+    values = as_values(attribution)
+    frames = len(values)
     if not isinstance(own, np.ndarray) or own.dtype != np.bool_ or own.shape != (frames,) or own.all() or not own.any():
         raise DataError(
             f"expected the target's own frames as bool [{frames}], some but not all, got {own!r}; "
             "join_in_time gives them"
         )
-    return np.asarray(attribution.values.sum((1, 2), dtype=np.float64))
+    return values

@@ -1,8 +1,8 @@
 """A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
 
+from voxplain.attribution.overlay import overlay, strip
 from voxplain.report.attribution import attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
-from voxplain.report.overlay import overlay, strip
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import DARK, LIGHT, Theme, curves, score_bars
 from voxplain.report.sentences import evaluation_words, found_words, meaning, order_test_sentence

@@ -10,12 +10,12 @@ from matplotlib import colormaps
 from scipy.special import softmax
 
 from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.attribution.overlay import DIVERGING, SEQUENTIAL, scaled
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.report.cards import clip_speed, short_name
 from voxplain.report.charts import sparkline
 from voxplain.report.embed import base64_bytes, jpeg, sprite
-from voxplain.report.overlay import DIVERGING, SEQUENTIAL, scaled
 from voxplain.report.page import Origin, render
 from voxplain.report.tables import number
 

@@ -4,18 +4,14 @@ Zhou et al. 2016 (arXiv 1512.04150); Stergiou et al. 2019 (arXiv 1902.01078) for
 w the head's weights [K,C].
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.cams.map_layer import MapLayer, activations, choose_layer, head_call, to_grid, traced
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["CAM"]
 
@@ -26,22 +22,39 @@ COARSE = 0.05
 ADVICE = "CAM needs a global average pool and one linear layer as the last steps: use grad_cam for other heads"
 
 
+@layer_alias
 @dataclass(frozen=True)
 class CAM:
-    """Σ_c w_yc A_c, upsampled: what each position adds to the logit of a head that averages, then weighs.
+    """Class activation mapping, Σ_c w_yc A_c, known for video as Saliency Tubes; upsampled to the grid.
 
-    Before averaging, the mean of the coarse map is the logit less its bias; that the network does end so is checked by
-    computing its logits again. A head of 1×1×1 convolutions whose outputs are averaged is the same.
+    For networks that end in a global average pool and one linear layer (or 1×1×1 convolutions whose outputs are
+    averaged), which is checked by computing the logits again from the map; raises ModelError for others. The mean of
+    the map before upsampling is the logit less its bias.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the map that is pooled; by default the last map before the head. `target_layer` is accepted as
+        well.
+    rectify : bool
+        Set negative values, positions that lower the score, to 0, as Grad-CAM does.
+
+    References
+    ----------
+    Zhou et al. 2016, Learning deep features for discriminative localization, arXiv 1512.04150
+    Stergiou et al. 2019, Saliency Tubes, arXiv 1902.01078
+
+    Examples
+    --------
+    >>> CAM()(model, clip).details["head"]
+    'head'
     """
 
-    layer: str | None = None  # dotted name of the map that is pooled; None: the last map before the head
-    rectify: bool = False  # True cuts off positions that speak against the target, as Grad-CAM does
+    layer: str | None = None
+    rectify: bool = False
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the head is of another kind."""
-        return attribute(self, "cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("cam")
+    def __call__(self, batch: Batch) -> Maps:
         found = traced(batch)
         index = head_call(found, found.output.shape[1])
         if index is None:

@@ -3,50 +3,58 @@
 Letters: N clips, C channels, t×h×w the positions of a map, T×H×W the network's grid.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.cams.convolution_chain import Chain, follow
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import upsample
 from voxplain.errors import DataError, ModelError
-from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["ClassFeaturePyramid"]
 
 
 @dataclass(frozen=True)
 class ClassFeaturePyramid:
-    """Sum over layers of the activations of the channels that a class depends on, enlarged to the clip.
+    """Class feature pyramids: activations of the channels that a class depends on, summed over layers.
 
-    Last layer: channels whose weight for the class, scaled from least to largest into 0–1, reaches θ. Every selected
-    kernel k then selects the channels j of its own input by the scaled (mean of W_kj)·(mean of A_j), and so on down
-    to ``depth``. The selected maps of a layer are summed and divided by their maximum, because activations of
-    different layers have no common scale. ``details["channels"]`` holds the selection, last layer first. Networks
-    only whose kernels follow one another; a layer that adds or joins branches is refused.
-    Stergiou, Kapidis, Kalliatakis et al. 2019 (arXiv 1909.08611).
+    In the last layer, the channels whose weight for the class, scaled to 0–1, reaches θ are selected. Every selected
+    kernel k then selects the channels j of its own input by the scaled (mean of W_kj)·(mean of A_j), and so on down to
+    ``depth``. The selected maps of a layer are summed and divided by their maximum, because activations of different
+    layers have no common scale. ``details["channels"]`` holds the selection, last layer first. For networks whose
+    convolutions follow one another; raises ModelError for branches.
+
+    Parameters
+    ----------
+    depth : int
+        Layers, counted from the last.
+    theta : float
+        Threshold; 0.55 to 0.65 in the paper, by network.
+
+    References
+    ----------
+    Stergiou, Kapidis, Kalliatakis et al. 2019, Class feature pyramids for video explanation, arXiv 1909.08611
+
+    Examples
+    --------
+    >>> ClassFeaturePyramid(depth=2)(model, clip).shape
+    (8, 32, 32)
     """
 
-    depth: int = 3  # layers, counted from the last
-    theta: float = 0.6  # 0.55 to 0.65 in the paper, by network
+    depth: int = 3
+    theta: float = 0.6
 
     def __post_init__(self) -> None:
-        """Refuse numbers that select nothing."""
+        """Check the fields before any work is done."""
         if self.depth < 1 or not 0 <= self.theta <= 1:
             raise DataError(
                 f"expected a depth of 1 or more and theta from 0 to 1, got {self.depth} and {self.theta}; correct them"
             )
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "class_feature_pyramid", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("class_feature_pyramid")
+    def __call__(self, batch: Batch) -> Maps:
         maps, details = [], []
         for x, target in zip(batch.x, batch.targets, strict=True):
             chain = follow(batch.model, x, self.depth)  # one clip at a time: the tape holds every activation

@@ -3,35 +3,44 @@
 Muhammad and Yeasin 2020 (arXiv 2008.00299). Letters: A maps [C,P] of P = t·h·w positions.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.cams.map_layer import activations, choose_layer, to_grid
-from voxplain.attribution.record import Batch, Target, attribute
-from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["EigenCAM"]
 
 
+@layer_alias
 @dataclass(frozen=True)
 class EigenCAM:
-    """v₁ᵀA, v₁ the first left singular vector of A: what the channels have most in common, whatever the target.
+    """Eigen-CAM, v₁ᵀA with v₁ the first left singular vector of the layer's map A; no gradients.
 
-    A is not centred, as in the paper; the sign, which a singular vector lacks, is that of a positive sum.
+    What the channels have most in common, whatever the target. A is not centred, as in the paper; the sign, which a
+    singular vector lacks, is chosen for a positive sum.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+
+    References
+    ----------
+    Muhammad and Yeasin 2020, Eigen-CAM, arXiv 2008.00299
+
+    Examples
+    --------
+    >>> EigenCAM()(model, clip).shape
+    (8, 32, 32)
     """
 
-    layer: str | None = None  # dotted name; None: the last map before the head
+    layer: str | None = None
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "eigen_cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("eigen_cam")
+    def __call__(self, batch: Batch) -> Maps:
         layer = choose_layer(batch, self.layer)
         a, _ = activations(batch.model, batch.x, layer)
         return to_grid(batch, torch.stack([_first(one) for one in a]), layer)

@@ -4,17 +4,15 @@ Letters: A activations and G = ∂s/∂A of a layer, [N,C,t,h,w]; α weights. Th
 the grid, trilinear.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.cams.map_layer import MapLayer, activations_and_gradients, choose_layer, to_grid
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["GradCAM", "HiResCAM", "LayerCAM", "Pooling", "XGradCAM", "pooled_axes"]
 
@@ -36,37 +34,73 @@ def _maps_of(batch: Batch, layer: str | None, objective: Objective) -> tuple[Ten
     return a, g, chosen
 
 
+@layer_alias
 @dataclass(frozen=True)
 class GradCAM:
-    """ReLU(Σ_c α_c A_c), α_c the mean of G_c over positions. Selvaraju et al. 2017 (arXiv 1610.02391)."""
+    """Grad-CAM, ReLU(Σ_c α_c A_c) with α_c the mean of ∂s/∂A_c over positions; upsampled to the grid.
 
-    layer: str | None = None  # dotted name; None: the last map before the head
-    pooling: Pooling = "global"  # as for images; the study's: "per_frame"
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+    pooling : {"global", "per_frame"}
+        Positions that weights are averaged over: "global" over t, h, w, as for images; "per_frame" over h, w of each
+        temporal slice, as in the video attribution study.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "grad_cam", self._maps, model, clip, target)
+    References
+    ----------
+    Selvaraju et al. 2017, Grad-CAM, arXiv 1610.02391
 
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    Examples
+    --------
+    >>> GradCAM()(model, clip).shape
+    (8, 32, 32)
+    """
+
+    layer: str | None = None
+    pooling: Pooling = "global"
+    objective: Objective = "logit"
+
+    @attribution_call("grad_cam")
+    def __call__(self, batch: Batch) -> Maps:
         axes = pooled_axes(self.pooling)
         a, g, layer = _maps_of(batch, self.layer, self.objective)
         return to_grid(batch, (g.mean(axes, keepdim=True) * a).sum(1).relu(), layer)
 
 
+@layer_alias
 @dataclass(frozen=True)
 class XGradCAM:
-    """ReLU(Σ_c α_c A_c), α_c = Σ A_c G_c / Σ A_c over positions. Fu et al. 2020 (arXiv 2008.02312)."""
+    """XGrad-CAM, ReLU(Σ_c α_c A_c) with α_c = Σ A_c G_c / Σ A_c over positions, G = ∂s/∂A; upsampled to the grid.
 
-    layer: str | None = None  # dotted name; None: the last map before the head
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+    pooling : {"global", "per_frame"}
+        As in `GradCAM`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Fu et al. 2020, Axiom-based Grad-CAM, arXiv 2008.02312
+
+    Examples
+    --------
+    >>> XGradCAM()(model, clip).shape
+    (8, 32, 32)
+    """
+
+    layer: str | None = None
     pooling: Pooling = "global"
     objective: Objective = "logit"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "xgrad_cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("xgrad_cam")
+    def __call__(self, batch: Batch) -> Maps:
         axes = pooled_axes(self.pooling)
         a, g, layer = _maps_of(batch, self.layer, self.objective)
         mass = a.sum(axes, keepdim=True)
@@ -75,41 +109,72 @@ class XGradCAM:
         return to_grid(batch, (alpha.where(mass != 0, 0.0) * a).sum(1).relu(), layer)
 
 
+@layer_alias
 @dataclass(frozen=True)
 class LayerCAM:
-    """ReLU(Σ_c ReLU(G_c) A_c), a weight for each position. Jiang et al. 2021 (IEEE TIP, doi 10.1109/TIP.2021.3089943).
+    """Layer-CAM, ReLU(Σ_c ReLU(G_c) A_c) with G = ∂s/∂A; upsampled to the grid.
 
-    Weights are not pooled, so it also serves earlier layers with finer maps.
+    Weights are not pooled, so that it is also of use at earlier layers with finer maps.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Jiang et al. 2021, LayerCAM, IEEE TIP, doi 10.1109/TIP.2021.3089943
+
+    Examples
+    --------
+    >>> LayerCAM()(model, clip).shape
+    (8, 32, 32)
     """
 
-    layer: str | None = None  # dotted name; None: the last map before the head
+    layer: str | None = None
     objective: Objective = "logit"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "layer_cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("layer_cam")
+    def __call__(self, batch: Batch) -> Maps:
         a, g, layer = _maps_of(batch, self.layer, self.objective)
         return to_grid(batch, (g.relu() * a).sum(1).relu(), layer)
 
 
+@layer_alias
 @dataclass(frozen=True)
 class HiResCAM:
-    """ReLU(Σ_c G_c A_c), nothing pooled. Draelos and Carin 2020 (arXiv 2011.08891).
+    """HiResCAM, ReLU(Σ_c G_c A_c) with G = ∂s/∂A, nothing pooled; upsampled to the grid.
 
-    With ``rectify=False`` and one linear layer above, pooled or not, the coarse map sums to the logit less its bias.
+    With ``rectify=False`` and one linear layer above, pooled or not, the map before upsampling sums to the logit less
+    its bias.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+    rectify : bool
+        Set negative values, positions that lower the score, to 0.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Draelos and Carin 2020, Use HiResCAM instead of Grad-CAM, arXiv 2011.08891
+
+    Examples
+    --------
+    >>> HiResCAM()(model, clip).shape
+    (8, 32, 32)
     """
 
-    layer: str | None = None  # dotted name; None: the last map before the head
-    rectify: bool = True  # False keeps positions that speak against the target, as negative values
+    layer: str | None = None
+    rectify: bool = True
     objective: Objective = "logit"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "hires_cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("hires_cam")
+    def __call__(self, batch: Batch) -> Maps:
         a, g, layer = _maps_of(batch, self.layer, self.objective)
         maps = (g * a).sum(1)
         return to_grid(batch, maps.relu() if self.rectify else maps, layer)

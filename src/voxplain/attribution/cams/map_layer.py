@@ -1,4 +1,4 @@
-"""Which layer's maps class activation mapping looks at, and the maps: activations and gradients as [N,C,t,h,w].
+"""The layer that class activation mapping takes its maps from, and the maps: activations and gradients [N,C,t,h,w].
 
 Letters: N clips, C channels, t×h×w the layer's positions, T×H×W the network's grid. Layers that work on frames one by
 one, [N·T,C,h,w] or T calls of [N,C,h,w], are folded back to clips.
@@ -6,20 +6,19 @@ one, [N·T,C,h,w] or T calls of [N,C,h,w], are folded back to clips.
 
 from collections import Counter
 from collections.abc import Hashable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from voxplain.attribution.call import Batch, Details
 from voxplain.attribution.passes import forward, recording, score
-from voxplain.attribution.record import Batch
 from voxplain.attribution.reduce import upsample
 from voxplain.errors import ModelError
 from voxplain.model import Objective, VideoModel, stack
+from voxplain.model.cost import uncounted
 from voxplain.model.layer_choice import PASSING, PER_POSITION, POOLING
 from voxplain.model.layers import channels_second, find_layer, start_gradient, watch
 from voxplain.model.trace import Call, Trace, trace
@@ -31,12 +30,11 @@ __all__ = [
     "choose_layer",
     "fold",
     "head_call",
-    "looking",
     "to_grid",
     "traced",
 ]
 
-NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they hand on, coarsen or weigh; the map is what came before
+NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they pass on, coarsen or weigh; the map is what came before
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,12 @@ class MapLayer:
     axis: int
 
 
-# What is remembered goes with its network.
-_known: WeakKeyDictionary[nn.Module, dict[Hashable, MapLayer]] = WeakKeyDictionary()
-_looking: ContextVar[bool] = ContextVar("_looking", default=False)
+# Layers that were chosen before; an entry is dropped with its network.
+_chosen_layers: WeakKeyDictionary[nn.Module, dict[Hashable, MapLayer]] = WeakKeyDictionary()
 
 
 def traced(batch: Batch) -> Trace:
-    """One pass of the first clip, written down."""
+    """The recorded calls of one pass of the first clip."""
     with recording(batch.model.net):
         return trace(batch.model.net, batch.model.prepare(stack(batch.clips[:1])))
 
@@ -70,36 +67,26 @@ def head_call(found: Trace, classes: int) -> int | None:
 def choose_layer(batch: Batch, layer: str | None, found: Trace | None = None) -> MapLayer:
     """The layer named, or else the last before the head whose output has more than one position in space.
 
-    Pools and dropout are passed over, as are modules that run several times in a pass (other than once a frame).
-    Raises ModelError on an unknown name, and where a network has no such map, as those of tokens.
+    Pools and dropout are skipped, as are modules that run several times in a pass (other than once a frame). Without
+    a trace ``found``, one pass is made for a network, whatever the clips, and its result is kept; it is no cost of a
+    map. Raises ModelError on an unknown name, and where a network has no such map, as those of tokens.
     """
-    if layer is not None:
-        find_layer(batch.model.net, layer)
-    return _remembered(batch, layer) if found is None else _chosen(batch, layer, found)
-
-
-def looking() -> bool:
-    """Whether a pass is made only to find a layer, once a network: it is no cost of a map."""
-    return _looking.get()
-
-
-def _remembered(batch: Batch, layer: str | None) -> MapLayer:
-    """The layer, found by a pass that a network needs once: which modules run says nothing of the clip."""
     model = batch.model
-    own = _known.setdefault(model.net, {})
+    if layer is not None:
+        find_layer(model.net, layer)
+    if found is not None:
+        return _choose(batch, layer, found)
+    own = _chosen_layers.setdefault(model.net, {})
     # A module that was replaced is another one, and so is the network that it is a part of.
     built = tuple((name, id(m)) for name, m in model.net.named_modules())
-    asked = (layer, model.layer, model.channel_axis, model.layout, model.grid, hash(built))
-    if asked not in own:
-        before = _looking.set(True)
-        try:
-            own[asked] = _chosen(batch, layer, traced(batch))
-        finally:
-            _looking.reset(before)
-    return own[asked]
+    key = (layer, model.layer, model.channel_axis, model.layout, model.grid, hash(built))
+    if key not in own:
+        with uncounted():
+            own[key] = _choose(batch, layer, traced(batch))
+    return own[key]
 
 
-def _chosen(batch: Batch, layer: str | None, found: Trace) -> MapLayer:
+def _choose(batch: Batch, layer: str | None, found: Trace) -> MapLayer:
     if layer is not None:
         own = [call for call in found.calls if call.name == layer and len(call.shape) > 3]
         return MapLayer(layer, _channel_axis(batch.model, found, own[-1]) if own else 1)
@@ -138,10 +125,10 @@ def _name(calls: list[Call], call: Call, counts: Counter[str], frames: int) -> s
 
 
 def _channel_axis(model: VideoModel, found: Trace, own: Call) -> int:
-    """The axis of the channels in a layer's map: as the model says, otherwise as its modules look."""
+    """The axis of the channels in a layer's map: the model's own, otherwise inferred from the modules in the layer."""
     dims = len(own.shape)
     feature = next((c for c in reversed(found.calls) if c.name == model.layer), own)
-    # The model speaks of the axes of its own layer: they say nothing of a map with another number of axes.
+    # The model's axis is that of its own layer, and is not meant for a map with another number of axes.
     if model.channel_axis is not None and len(feature.shape) == dims:
         return model.channel_axis % dims
     inside = [c for c in found.calls if c.name == own.name or c.name.startswith(own.name + ".")]
@@ -153,7 +140,7 @@ def _channel_axis(model: VideoModel, found: Trace, own: Call) -> int:
 
 
 def fold(calls: list[Tensor], layer: MapLayer, n: int, frames: int) -> Tensor | None:
-    """What a layer gave in its calls as [N,C,t,h,w]; None where only one clip at a time can be folded for certain."""
+    """Outputs of a layer's calls as [N,C,t,h,w]; None where only one clip at a time can be folded for certain."""
     if not calls:
         raise ModelError(f"expected layer {layer.name!r} to run, got no call of it; name one that the forward uses")
     first = calls[0]
@@ -197,8 +184,8 @@ def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, 
         z = forward(model, x)
     maps = fold(calls, layer, len(x), model.grid[0])
     if maps is None:
-        parts = [activations(model, one, layer) for one in x.split(1)]
-        return torch.cat([a for a, _ in parts]), torch.cat([z for _, z in parts])
+        singles = [activations(model, one, layer) for one in x.split(1)]
+        return torch.cat([a for a, _ in singles]), torch.cat([z for _, z in singles])
     return maps.float(), z
 
 
@@ -220,8 +207,8 @@ def activations_and_gradients(
         found = torch.autograd.grad(total, calls, allow_unused=True) if maps is not None and total.requires_grad else []
     if maps is None:
         pairs = zip(x.split(1), targets, strict=True)
-        parts = [activations_and_gradients(model, one, (y,), objective, layer) for one, y in pairs]
-        return torch.cat([a for a, _ in parts]), torch.cat([g for _, g in parts])
+        singles = [activations_and_gradients(model, one, (y,), objective, layer) for one, y in pairs]
+        return torch.cat([a for a, _ in singles]), torch.cat([g for _, g in singles])
     if all(g is None for g in found):
         raise ModelError(
             f"expected logits that depend on layer {layer.name!r}, got no gradient there; name a layer on the way to "
@@ -233,7 +220,7 @@ def activations_and_gradients(
     return maps.detach().float(), gradients.float()
 
 
-def to_grid(batch: Batch, maps: Tensor, layer: MapLayer) -> tuple[Tensor, list[dict[str, Any]]]:
+def to_grid(batch: Batch, maps: Tensor, layer: MapLayer) -> tuple[Tensor, list[Details]]:
     """Coarse maps [N,t,h,w] upsampled to the grid, and the details that name the layer and its positions."""
     details = {"layer": layer.name, "positions": tuple(maps.shape[1:])}
     return upsample(maps, batch.model.grid), [dict(details) for _ in batch.clips]

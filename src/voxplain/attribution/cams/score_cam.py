@@ -4,43 +4,60 @@ Wang et al. 2020 (arXiv 1910.01279). Letters: C channels, A maps [N,C,t,h,w], H_
 0–1.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.cams.map_layer import activations, choose_layer, to_grid
 from voxplain.attribution.passes import scores
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import upsample
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["ScoreCAM"]
 
 
+@layer_alias
 @dataclass(frozen=True)
 class ScoreCAM:
-    """ReLU(Σ_c α_c A_c), α the softmax over channels of s(x⊙H_c); where H_c is 0, the mean colour is seen.
+    """Score-CAM, ReLU(Σ_c α_c A_c) with α the softmax over channels of the scores s(x⊙H_c); no gradients.
 
-    The paper subtracts the score of a baseline first, but that is the same for all channels, and a softmax is blind to
-    it. ``weighting="score"`` is the study's: the score itself, without softmax, weighs the scaled maps H_c.
-    Costs a forward pass a channel. Channels that are the same everywhere mask nothing and are left out.
+    H_c is the channel's map, upsampled and scaled to 0–1; where it is 0, the clip has the mean colour. The paper
+    subtracts the score of a baseline first; it is the same for all channels, so that it cancels in the softmax.
+    Channels that are the same everywhere mask nothing and are left out. Costs a forward pass a channel.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name of the layer; by default the last map before the head. `target_layer` is accepted as well.
+    weighting : {"softmax", "score"}
+        "softmax", or "score": the score itself weighs the scaled maps H_c, as in the video attribution study with the
+        objective "probability".
+    top_channels : int, optional
+        Use only those whose maps vary most (standard deviation); by default all.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Wang et al. 2020, Score-CAM, arXiv 1910.01279
+
+    Examples
+    --------
+    >>> ScoreCAM(top_channels=4)(model, clip).shape
+    (8, 32, 32)
     """
 
-    layer: str | None = None  # dotted name; None: the last map before the head
-    weighting: Literal["softmax", "score"] = "softmax"  # the study's: "score" with objective="probability"
-    top_channels: int | None = None  # only those whose maps vary most (standard deviation); None: all
+    layer: str | None = None
+    weighting: Literal["softmax", "score"] = "softmax"
+    top_channels: int | None = None
     objective: Objective = "logit"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where the layer has no map over space."""
-        return attribute(self, "score_cam", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("score_cam")
+    def __call__(self, batch: Batch) -> Maps:
         if self.weighting not in ("softmax", "score"):
             raise DataError(f"expected weighting softmax or score, got {self.weighting!r}; choose one")
         if self.top_channels is not None and self.top_channels < 1:

@@ -3,21 +3,19 @@
 Xu, Venugopalan, Sundararajan 2020 (arXiv 2004.03383).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.path import completeness_gaps, gradients_along
 from voxplain.attribution.passes import scores
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["BlurIntegratedGradients", "blurred"]
 
@@ -46,25 +44,48 @@ def blurred(x: Tensor, sigma: float, blur: Blur) -> Tensor:
 
 @dataclass(frozen=True)
 class BlurIntegratedGradients:
-    """−∫₀^σmax ∂s/∂x(G_σ x) · ∂(G_σ x)/∂σ dσ: shares in the rise of the score from the blurred clip to the sharp one.
+    """Blur integrated gradients, −∫₀^σmax ∂s/∂x(G_σ x) · ∂(G_σ x)/∂σ dσ, from the blurred clip to the sharp one.
 
-    The signed sum tends to s(x) − s(G_σmax x); ``details["completeness_gap"]`` is how far it is from there,
-    relative to that difference. By the rule "middle", the step between two blurs weighs the gradient half way.
+    The signed sum tends to s(x) − s(G_σmax x); ``details["completeness_gap"]`` is how far it is from there, relative to
+    that difference.
+
+    Parameters
+    ----------
+    steps : int
+        Gradients; 25 in the video attribution study.
+    max_sigma : float
+        Standard deviation of the strongest blur, pixels at 112 rows; 50 in the study.
+    blur : {"frame", "volume"}
+        "frame" blurs each frame by itself; "volume" blurs along time too, so that motion fades as well as appearance.
+    spacing : {"linear", "quadratic"}
+        Of sigma; "quadratic" is finer where the clip is sharp, "linear" is the study's.
+    rule : {"middle", "left"}
+        "middle": the step between two blurs weighs the gradient half way; "left", the study's: tangents at the sharper
+        end of each step.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+
+    References
+    ----------
+    Xu, Venugopalan and Sundararajan 2020, Attribution in scale and space, arXiv 2004.03383
+
+    Examples
+    --------
+    >>> BlurIntegratedGradients(steps=5)(model, clip).shape
+    (8, 32, 32)
     """
 
-    steps: int = 25  # gradients; the study's
-    max_sigma: float = 50.0  # standard deviation of the strongest blur, pixels at 112 rows; the study's
-    blur: Blur = "frame"  # "volume" blurs along time too, so that motion fades as well as appearance
-    spacing: Literal["linear", "quadratic"] = (
-        "quadratic"  # of sigma: finer where the clip is sharp; the study's: linear
-    )
-    rule: Literal["middle", "left"] = "middle"  # "left": the study's, tangents at the sharper end of each step
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
-    channels: Channels = "absolute"  # mean of the absolute values over colours, as in the study; "signed" keeps sums
-
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "blur_ig", self._maps, model, clip, target)
+    steps: int = 25
+    max_sigma: float = 50.0
+    blur: Blur = "frame"
+    spacing: Literal["linear", "quadratic"] = "quadratic"
+    rule: Literal["middle", "left"] = "middle"
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
 
     def _sigmas(self, rows: int) -> np.ndarray:
         """Sigma in pixels of this grid from 0 to the largest, float64 [steps+1]."""
@@ -81,7 +102,8 @@ class BlurIntegratedGradients:
         share = np.linspace(0, 1, self.steps + 1) ** powers[self.spacing]
         return np.asarray(share * self.max_sigma * rows / ROWS)
 
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("blur_ig")
+    def __call__(self, batch: Batch) -> Maps:
         x, model = batch.x.float(), batch.model
         sigmas = self._sigmas(x.shape[3])
         at = (sigmas[:-1] + sigmas[1:]) / 2 if self.rule == "middle" else sigmas[:-1]

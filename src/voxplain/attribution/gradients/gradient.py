@@ -3,47 +3,77 @@
 Simonyan et al. 2013 (arXiv 1312.6034); Shrikumar et al. 2016 (arXiv 1605.01713) for the product.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor
-
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import gradient
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["Gradient", "InputXGradient"]
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """∂s/∂x, s the objective: how strongly an infinitesimal change of a voxel changes the score."""
+    """Gradient of the class score with respect to the input, ∂s/∂x.
 
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
-    channels: Channels = "absolute"  # mean of the absolute values over colours, as in the study
+    A large value means that a small change of the voxel changes the score s strongly.
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "gradient", self._maps, model, clip, target)
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
 
-    def _maps(self, batch: Batch) -> Tensor:
+    References
+    ----------
+    Simonyan, Vedaldi and Zisserman 2013, Deep inside convolutional networks, arXiv 1312.6034
+
+    Examples
+    --------
+    >>> Gradient()(model, clip).shape
+    (8, 32, 32)
+    """
+
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
+
+    @attribution_call("gradient")
+    def __call__(self, batch: Batch) -> Maps:
         return over_channels(gradient(batch.model, batch.x, batch.targets, self.objective), self.channels)
 
 
 @dataclass(frozen=True)
 class InputXGradient:
-    """x·∂s/∂x: the first-order share of each voxel in the score, against an input of zeros (the mean colour)."""
+    """Input times gradient, x·∂s/∂x.
+
+    The first-order contribution of each voxel to the score s, relative to an input of zeros (the mean colour).
+
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+
+    References
+    ----------
+    Shrikumar et al. 2016, Not just a black box, arXiv 1605.01713
+
+    Examples
+    --------
+    >>> InputXGradient()(model, clip).shape
+    (8, 32, 32)
+    """
 
     objective: Objective = "logit"
     channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "input_x_gradient", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("input_x_gradient")
+    def __call__(self, batch: Batch) -> Maps:
         g = gradient(batch.model, batch.x, batch.targets, self.objective)
         return over_channels(batch.x.float() * g, self.channels)

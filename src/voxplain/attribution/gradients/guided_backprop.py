@@ -1,10 +1,10 @@
-"""Guided backpropagation and DeconvNet: on the way back, a ReLU lets only positive gradients pass.
+"""Guided backpropagation and DeconvNet: in the backward pass a ReLU passes only positive gradients.
 
 Springenberg et al. 2014 (arXiv 1412.6806); Zeiler and Fergus 2013 (arXiv 1311.2901). Both show sharp edges but hardly
 depend on the class or the upper weights (Adebayo et al. 2018, arXiv 1810.03292): check them with a sanity metric.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import gradient
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import ModelError
-from voxplain.model import Objective, VideoModel
+from voxplain.model import Objective
 from voxplain.model.layers import first_tensor
-from voxplain.video import Clip
 
 __all__ = ["DeconvNet", "GuidedBackprop"]
 
@@ -51,7 +50,7 @@ class _Deconv(torch.autograd.Function):
 
 @contextmanager
 def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) -> Iterator[None]:
-    """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules stay as they are."""
+    """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules are not changed."""
     relus = [m for m in net.modules() if isinstance(m, nn.ReLU)]
     if not relus:
         raise ModelError(
@@ -70,7 +69,7 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
         return rule(entered.pop(), output)
 
     def check(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-        _refuse_functional(first_tensor(output))
+        _check_relus(first_tensor(output))
 
     handles = [m.register_forward_pre_hook(before, with_kwargs=True) for m in relus]
     handles += [m.register_forward_hook(after) for m in relus]
@@ -82,18 +81,18 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
             handle.remove()
 
 
-def _refuse_functional(z: Tensor) -> None:
+def _check_relus(z: Tensor) -> None:
     """Raise ModelError where a ReLU on the way to the logits was no module, or none of the modules was on it."""
-    seen: set[Any] = set()
+    visited: set[Any] = set()
     names: set[str] = set()
-    todo = [z.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
+    queue = [z.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         names.add(node.name())
-        todo += [parent for parent, _ in node.next_functions]
+        queue += [parent for parent, _ in node.next_functions]
     # All ReLU modules were replaced, so what is left of PyTorch's own was called as a function.
     if "ReluBackward0" in names or not names & {"_GuidedBackward", "_DeconvBackward"}:
         got = "a ReLU called as a function" if "ReluBackward0" in names else "no nn.ReLU on the way to the logits"
@@ -105,16 +104,34 @@ def _refuse_functional(z: Tensor) -> None:
 
 @dataclass(frozen=True)
 class GuidedBackprop:
-    """The gradient in which every ReLU passes g·[g>0]·[x>0] instead of g·[x>0]; for networks with nn.ReLU modules."""
+    """Guided backpropagation: the gradient in which every ReLU passes g·[g>0]·[x>0] in place of g·[x>0].
 
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
-    channels: Channels = "absolute"  # mean of the absolute values over colours, as in the study
+    For networks whose ReLUs are `nn.ReLU` modules; raises ModelError for others.
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where ReLUs are missing or functional."""
-        return attribute(self, "guided_backprop", self._maps, model, clip, target)
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
 
-    def _maps(self, batch: Batch) -> Tensor:
+    References
+    ----------
+    Springenberg et al. 2014, Striving for simplicity, arXiv 1412.6806
+
+    Examples
+    --------
+    >>> GuidedBackprop()(model, clip).shape
+    (8, 32, 32)
+    """
+
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
+
+    @attribution_call("guided_backprop")
+    def __call__(self, batch: Batch) -> Maps:
         with _replaced_relus(batch.model.net, _Guided.apply):
             g = gradient(batch.model, batch.x, batch.targets, self.objective)
         return over_channels(g, self.channels)
@@ -122,19 +139,34 @@ class GuidedBackprop:
 
 @dataclass(frozen=True)
 class DeconvNet:
-    """The gradient in which every ReLU passes g·[g>0] instead of g·[x>0]; for networks with nn.ReLU modules.
+    """DeconvNet: the gradient in which every ReLU passes g·[g>0] in place of g·[x>0].
 
-    Max pools send values back to where the maximum was, as the paper's switches do.
+    For networks whose ReLUs are `nn.ReLU` modules; raises ModelError for others. Max pools send values back to where
+    the maximum was, as the paper's switches do.
+
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+
+    References
+    ----------
+    Zeiler and Fergus 2013, Visualizing and understanding convolutional networks, arXiv 1311.2901
+
+    Examples
+    --------
+    >>> DeconvNet()(model, clip).shape
+    (8, 32, 32)
     """
 
     objective: Objective = "logit"
     channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; ModelError where ReLUs are missing or functional."""
-        return attribute(self, "deconvnet", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("deconvnet")
+    def __call__(self, batch: Batch) -> Maps:
         with _replaced_relus(batch.model.net, _Deconv.apply):
             g = gradient(batch.model, batch.x, batch.targets, self.objective)
         return over_channels(g, self.channels)

@@ -4,21 +4,19 @@ Kapishnikov et al. 2021 (arXiv 2106.09788). Letters: N clips, S steps, α ∈ [0
 baseline to the clip.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.path import completeness_gaps
 from voxplain.attribution.passes import base_input, gradient, scores
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel, stack
-from voxplain.video import Clip
+from voxplain.model import Objective, stack
 
 __all__ = ["GuidedIG"]
 
@@ -48,28 +46,51 @@ def _advance(
 
 @dataclass(frozen=True)
 class GuidedIG:
-    """Σ_steps ∂s/∂x · Δx along a path that avoids steep regions, where integrated gradients gather noise.
+    """Guided integrated gradients, Σ ∂s/∂x · Δx along a path that changes the least sensitive voxels first.
 
-    Each step lowers the L1 distance to the clip by 1/S of the whole, through the values with the lowest |∂s/∂x|; none
-    leaves the straight line by more than ``max_distance``. ``details["completeness_gap"]``: how far the signed sum is
-    from s(x) − s(b), relative to that difference. More steps need not close it: where the path runs along the edge
-    between two linear regions, choosing by the gradient before a step favours the smaller one; a smaller
-    ``max_distance`` does.
+    Each of S steps reduces the L1 distance to the clip by 1/S of the whole, through the values with the lowest |∂s/∂x|.
+    ``details["completeness_gap"]`` is how far the signed sum is from s(x) − s(b), relative to that difference. More
+    steps need not reduce it: where the path runs along the edge between two linear regions, choosing by the gradient
+    before a step favours the smaller one; a smaller ``max_distance`` does reduce it.
+
+    Parameters
+    ----------
+    steps : int
+        Gradients; 200 in the authors' code.
+    fraction : float
+        Share of all values that may change together; 0.25 in the paper, and 1 gives integrated gradients.
+    max_distance : float
+        Largest distance of α from the straight line's; as in the authors' code.
+    rule : {"trapezoid", "left"}
+        "trapezoid", or the authors' "left", whose gap is several times as large.
+    baseline : str
+        An entry of `FILLS`. With the authors' black, dark voxels get no attribution.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+
+    References
+    ----------
+    Kapishnikov et al. 2021, Guided integrated gradients, arXiv 2106.09788
+
+    Examples
+    --------
+    >>> GuidedIG(steps=5)(model, clip).shape
+    (8, 32, 32)
     """
 
-    steps: int = 200  # gradients; those of the authors' code
-    fraction: float = 0.25  # of all values that may move together; the paper's 0.25 (1: integrated gradients)
-    max_distance: float = 0.02  # of α from the straight line's; the authors' code
-    rule: Literal["trapezoid", "left"] = "trapezoid"  # left: the authors', with a gap several times as large
-    baseline: str = "blur"  # a fill of voxplain.perturb; the authors' black sees nothing dark
+    steps: int = 200
+    fraction: float = 0.25
+    max_distance: float = 0.02
+    rule: Literal["trapezoid", "left"] = "trapezoid"
+    baseline: str = "blur"
     objective: Objective = "logit"
-    channels: Channels = "absolute"  # mean of the absolute values over colours; "signed" keeps sums
+    channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "guided_ig", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("guided_ig")
+    def __call__(self, batch: Batch) -> Maps:
         if self.rule not in ("trapezoid", "left"):
             raise DataError(f"expected rule trapezoid or left, got {self.rule!r}; choose one")
         if self.steps < 1 or not 0 < self.fraction <= 1 or not 0 <= self.max_distance <= 1:

@@ -5,18 +5,16 @@ Sundararajan, Taly, Yan 2017 (arXiv 1703.01365).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.path import Rule, completeness_gaps, gradients_along, nodes
 from voxplain.attribution.passes import base_input, scores
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
 from voxplain.model import Objective, VideoModel, stack
-from voxplain.video import Clip
 
 __all__ = ["IntegratedGradients", "integrated_gradients"]
 
@@ -42,25 +40,45 @@ def integrated_gradients(
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """(x−b) ∫₀¹ ∂s/∂x(b + α(x−b)) dα: shares of the voxels in the rise of the score from a baseline b to the clip x.
+    """Integrated gradients, (x−b) ∫₀¹ ∂s/∂x(b + α(x−b)) dα, from a baseline b to the clip x.
 
-    Several baselines are averaged. ``details["completeness_gap"]``: how far the signed sum is from s(x) − s(b),
-    relative to that difference; more steps make it smaller, unless the difference itself is next to nothing.
+    The signed values of all voxels add up to s(x) − s(b) (completeness). ``details["completeness_gap"]`` is how far
+    they are from it, relative to that difference; more steps reduce it, unless the difference itself is close to zero.
+
+    Parameters
+    ----------
+    steps : int
+        Gradients on the line, for each baseline; 25 in the video attribution study.
+    baseline : str or tuple of str
+        An entry of `FILLS`, or several, which are averaged. With the study's black, dark voxels get no attribution.
+    rule : str
+        Quadrature rule, an entry of `RULES`. The gap of the study's "left" is about ten times that of "middle"; ReLU
+        networks gain nothing from higher orders.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+
+    References
+    ----------
+    Sundararajan, Taly and Yan 2017, Axiomatic attribution for deep networks, arXiv 1703.01365
+
+    Examples
+    --------
+    >>> IntegratedGradients(steps=5)(model, clip).shape
+    (8, 32, 32)
     """
 
-    steps: int = 25  # gradients on the line, for each baseline; the study's 25
-    baseline: str | tuple[str, ...] = "blur"  # fills of voxplain.perturb; the study's black sees nothing dark
-    rule: Rule = (
-        "middle"  # the study's "left" misses about ten times as much; ReLU networks gain nothing by higher orders
-    )
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
-    channels: Channels = "absolute"  # mean of the absolute values over colours, as in the study; "signed" keeps sums
+    steps: int = 25
+    baseline: str | tuple[str, ...] = "blur"
+    rule: Rule = "middle"
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "integrated_gradients", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("integrated_gradients")
+    def __call__(self, batch: Batch) -> Maps:
         fills = (self.baseline,) if isinstance(self.baseline, str) else tuple(self.baseline)
         if not fills:
             raise DataError("expected one baseline or more, got none; name a fill, as in baseline='black'")

@@ -4,20 +4,18 @@ Smilkov et al. 2017 (arXiv 1706.03825) for the mean; Hooker et al. 2019 (arXiv 1
 al. 2018 (arXiv 1810.03292) for the variance. Letter: S samples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.path import gradients_along
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad", "noise"]
 
@@ -40,19 +38,43 @@ def _noisy_gradients(batch: Batch, samples: int, std: float, seed: int, objectiv
 
 @dataclass(frozen=True)
 class SmoothGrad:
-    """mean_i ∂s/∂x at x + n_i, n_i normal noise: the gradient without its fluctuations from voxel to voxel."""
+    """SmoothGrad, the mean gradient over noisy copies of the clip, mean_i ∂s/∂x at x + n_i.
 
-    samples: int = 25  # the study's
-    std: float = 0.15  # of the noise, in shares of max − min of the clip's input; the study's
+    The noise is normal; averaging removes the fluctuations of the gradient from voxel to voxel.
+
+    Parameters
+    ----------
+    samples : int
+        Noisy copies; 25 in the video attribution study.
+    std : float
+        Of the noise, as a share of max − min of the clip's input; 0.15 in the study.
+    seed : int
+        Of the random draws.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The networks of the video attribution study end in softmax,
+        which is "probability".
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum. The study takes "signed".
+
+    References
+    ----------
+    Smilkov et al. 2017, SmoothGrad, arXiv 1706.03825
+
+    Examples
+    --------
+    >>> SmoothGrad(samples=3)(model, clip).shape
+    (8, 32, 32)
+    """
+
+    samples: int = 25
+    std: float = 0.15
     seed: int = 0
-    objective: Objective = "logit"  # the study's networks end in softmax: "probability"
-    channels: Channels = "absolute"  # "signed" is the study's sum over colours
+    objective: Objective = "logit"
+    channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "smooth_grad", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("smooth_grad")
+    def __call__(self, batch: Batch) -> Maps:
         total = torch.zeros_like(batch.x, dtype=torch.float32)
         for g in _noisy_gradients(batch, self.samples, self.std, self.seed, self.objective):
             total += g
@@ -61,19 +83,41 @@ class SmoothGrad:
 
 @dataclass(frozen=True)
 class SmoothGradSquared:
-    """mean_i (∂s/∂x at x + n_i)²: how strongly a voxel can move the score, in either direction."""
+    """Squared SmoothGrad, mean_i (∂s/∂x at x + n_i)².
+
+    Mean squared gradient over noisy copies of the clip: how strongly a voxel can change the score, in either direction.
+
+    Parameters
+    ----------
+    samples : int
+        Noisy copies.
+    std : float
+        Of the noise, as a share of max − min of the clip's input.
+    seed : int
+        Of the random draws.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; squares have no sign.
+
+    References
+    ----------
+    Hooker et al. 2019, A benchmark for interpretability methods in deep neural networks, arXiv 1806.10758
+
+    Examples
+    --------
+    >>> SmoothGradSquared(samples=3)(model, clip).shape
+    (8, 32, 32)
+    """
 
     samples: int = 25
-    std: float = 0.15  # of the noise, in shares of max − min of the clip's input
+    std: float = 0.15
     seed: int = 0
     objective: Objective = "logit"
-    channels: Channels = "absolute"  # the mean over colours: squares have no sign
+    channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "smooth_grad_squared", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("smooth_grad_squared")
+    def __call__(self, batch: Batch) -> Maps:
         total = torch.zeros_like(batch.x, dtype=torch.float32)
         for g in _noisy_gradients(batch, self.samples, self.std, self.seed, self.objective):
             total += g.square()
@@ -82,19 +126,42 @@ class SmoothGradSquared:
 
 @dataclass(frozen=True)
 class VarGrad:
-    """mean_i (g_i − ḡ)², g_i the gradient at x + n_i: where the network bends near the clip; 0 for linear networks."""
+    """VarGrad, the variance of the gradient over noisy copies of the clip, mean_i (g_i − ḡ)².
+
+    g_i is the gradient at x + n_i. The value is high where the network is not linear near the clip, and 0 for a linear
+    network.
+
+    Parameters
+    ----------
+    samples : int
+        Noisy copies.
+    std : float
+        Of the noise, as a share of max − min of the clip's input.
+    seed : int
+        Of the random draws.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; variances have no sign.
+
+    References
+    ----------
+    Adebayo et al. 2018, Sanity checks for saliency maps, arXiv 1810.03292
+
+    Examples
+    --------
+    >>> VarGrad(samples=3)(model, clip).shape
+    (8, 32, 32)
+    """
 
     samples: int = 25
-    std: float = 0.15  # of the noise, in shares of max − min of the clip's input
+    std: float = 0.15
     seed: int = 0
     objective: Objective = "logit"
-    channels: Channels = "absolute"  # the mean over colours: variances have no sign
+    channels: Channels = "absolute"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "var_grad", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("var_grad")
+    def __call__(self, batch: Batch) -> Maps:
         # Welford's update: the difference of two large means would lose all digits where the variance is small.
         mean, spread = torch.zeros_like(batch.x, dtype=torch.float32), torch.zeros_like(batch.x, dtype=torch.float32)
         for i, g in enumerate(_noisy_gradients(batch, self.samples, self.std, self.seed, self.objective)):

@@ -4,22 +4,18 @@ Letters: N clips, T×H×W the grid. Hartley, Sidorov, Willis and Marshall 2022 (
 2021); written from their abstracts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import gradient
 from voxplain.attribution.perturbation.masked_clips import region_labels
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel
+from voxplain.model import Objective
 from voxplain.segment import SLIC, Segmenter
-from voxplain.video import Clip
 
 __all__ = ["SWAG"]
 
@@ -28,23 +24,45 @@ REGIONS = SLIC(segments=(300,))
 
 @dataclass(frozen=True)
 class SWAG:
-    """Mean gradient of a voxel's supervoxel, averaged over the segmenter's levels, then smoothed by a Gaussian."""
+    """SWAG-V: mean gradient of a voxel's supervoxel, averaged over the segmenter's levels and smoothed by a Gaussian.
+
+    Written from the abstracts of the two papers.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Gives the supervoxels; all its levels are used.
+    sigma : 3 floats
+        Of the smoothing along t, y, x, as shares of the sides.
+    channels : str
+        Reduction over the three colours: an entry of `CHANNELS`; "absolute" is the mean of absolute values, "signed"
+        the sum.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Hartley, Sidorov, Willis and Marshall 2022, SWAG-V, WACV
+    Hartley et al. 2021, SWAG, WACV
+
+    Examples
+    --------
+    >>> SWAG()(model, clip).shape
+    (8, 32, 32)
+    """
 
     segmenter: Segmenter = REGIONS
-    sigma: tuple[float, float, float] = (0.0, 0.02, 0.02)  # of the smoothing along t, y, x, as shares of the sides
+    sigma: tuple[float, float, float] = (0.0, 0.02, 0.02)
     channels: Channels = "absolute"
     objective: Objective = "logit"
 
     def __post_init__(self) -> None:
-        """Refuse widths that are none."""
+        """Check the fields before any work is done."""
         if len(self.sigma) != 3 or min(self.sigma) < 0:
             raise DataError(f"expected three widths of 0 or more along t, y, x, got {self.sigma}; correct them")
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "swag_v", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("swag_v")
+    def __call__(self, batch: Batch) -> Maps:
         from scipy import ndimage
 
         g = over_channels(gradient(batch.model, batch.x, batch.targets, self.objective), self.channels)

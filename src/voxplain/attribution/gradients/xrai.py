@@ -5,21 +5,18 @@ Letters: M candidate regions of all levels, T×H×W the grid.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.gradients.integrated_gradients import integrated_gradients
 from voxplain.attribution.passes import to_input
 from voxplain.attribution.perturbation.masked_clips import region_labels
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.attribution.reduce import Channels, over_channels
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel, stack
+from voxplain.model import Objective, stack
 from voxplain.segment import SLIC, Segmenter
-from voxplain.video import Clip
 
 __all__ = ["XRAI"]
 
@@ -28,29 +25,49 @@ CANDIDATES = SLIC(segments=(10, 20, 50, 60, 80, 100), sigma=0.8, slico=True)
 
 @dataclass(frozen=True)
 class XRAI:
-    """Regions in the order of their mean attribution over voxels not yet taken, which is the value they get.
+    """XRAI with supervoxels: regions in the order of their mean attribution over voxels not yet selected.
 
-    The attribution is the mean of integrated gradients from a black and from a white clip. Regions that would add
-    fewer than ``min_voxels`` are passed over; voxels left at the end get their own mean. Kapishnikov et al. 2019
-    (arXiv 1906.02825) for pictures; supervoxels and numbers of the video attribution study, which does not dilate.
+    A region's mean is its value in the map. The attribution is the mean of integrated gradients from a black and from a
+    white clip. Voxels left at the end get their own mean. Supervoxels and numbers are those of the video attribution
+    study, which does not dilate regions.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Gives the candidates, the supervoxels of all its levels.
+    steps : int
+        Gradients on the line from each of the two baselines.
+    min_voxels : int
+        New voxels that a region must add; smaller ones are skipped.
+    channels : str
+        Reduction over colours, before the mean over baselines and over regions: an entry of `CHANNELS`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. Logits of the nearly black inputs on the line are not
+        meaningful, so the study takes probabilities.
+
+    References
+    ----------
+    Kapishnikov et al. 2019, XRAI: better attributions through regions, arXiv 1906.02825
+
+    Examples
+    --------
+    >>> XRAI(steps=3)(model, clip).shape
+    (8, 32, 32)
     """
 
-    segmenter: Segmenter = CANDIDATES  # candidates are the supervoxels of all its levels
-    steps: int = 25  # gradients on the way from each of the two
-    min_voxels: int = 50  # new voxels a region must add
-    channels: Channels = "absolute"  # over colours, before the mean over baselines and over regions
-    objective: Objective = "probability"  # as in the study; logits far from any video, on the way from black, mislead
+    segmenter: Segmenter = CANDIDATES
+    steps: int = 25
+    min_voxels: int = 50
+    channels: Channels = "absolute"
+    objective: Objective = "probability"
 
     def __post_init__(self) -> None:
-        """Refuse counts below one."""
+        """Check the counts."""
         if self.steps < 1 or self.min_voxels < 1:
             raise DataError(f"expected steps and min_voxels of 1 or more, got {self.steps} and {self.min_voxels}")
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "xrai", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("xrai")
+    def __call__(self, batch: Batch) -> Maps:
         frames = stack(batch.clips)
         found = torch.zeros(len(frames), *batch.model.grid)
         for colour in (0, 255):

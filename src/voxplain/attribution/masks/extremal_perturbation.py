@@ -6,17 +6,14 @@ Fong, Patrick, Vedaldi 2019 (arXiv 1910.08485); Li et al. 2021 for video (arXiv 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, pixels
 from voxplain.attribution.masks.extremal_search import ExtremalSearch, MaskSearch, check
 from voxplain.attribution.masks.mask_descent import Variant, refuse
 from voxplain.attribution.masks.mask_losses import CoreCount, CoreShape, area_loss, core_kernel, core_loss
-from voxplain.attribution.record import Batch, Target, attribute
-from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["STEP", "ExtremalPerturbation2D", "ExtremalPerturbation3D", "MaskSearch"]
 
@@ -32,13 +29,43 @@ GROWTH = 2.0
 
 @dataclass(frozen=True)
 class ExtremalPerturbation2D:
-    """2D-EP: one mask a frame, every frame keeps the same area.
+    """Extremal perturbation in 2D (2D-EP): the mask of a fixed area in every frame that keeps the class best.
 
-    For each area a: minimise w·R(x⊗m) + λ_t·L_a(m) over the mask's parameters, R = −log p ("preserve": what suffices),
-    −log(1−p) of the clip without the mask ("delete": what is needed) or both ("dual"); L_a the mean over frames of the
-    squared difference between the sorted mask and a share a of ones; λ_t = area_weight·area_growth^(t/iterations). The
-    map is the sum of the masks over areas, each frame smoothed, divided by its maximum. One backward pass an iteration
-    and area. Nothing is drawn at random: voxels of equal value share what the authors deal out to some of them.
+    For each area a: minimise w·R(x⊗m) + λ_t·L_a(m) over the mask's parameters, with L_a the mean over frames of the
+    squared difference between the sorted mask and a share a of ones, and λ_t = area_weight·area_growth^(t/iterations).
+    The map is the sum of the masks over areas, each frame smoothed, divided by its maximum. One backward pass an
+    iteration and area. Nothing is drawn at random: voxels of equal value share what the authors' code gives to some of
+    them.
+
+    Parameters
+    ----------
+    areas : tuple of float
+        Shares of the clip that masks keep, one mask each; those of the video attribution study on UCF101 and
+        EPIC-Kitchens.
+    variant : {"preserve", "delete", "dual"}
+        "preserve": R = −log p, what suffices for the class; "delete": −log(1−p) of the clip without the mask, what is
+        needed; "dual": both.
+    perturbation : {"blur", "fade"}
+        What a mask does where it is low: "blur", or "fade" to the mean colour.
+    iterations : int
+        For each area. 800 in Fong et al., 1200 in the study; fewer take longer steps, see `MaskSearch`.
+    area_weight : float
+        λ_0.
+    area_growth : float
+        λ at the end over λ at the start.
+    search : MaskSearch
+        What the three methods have in common.
+
+    References
+    ----------
+    Fong, Patrick and Vedaldi 2019, Understanding deep networks via extremal perturbations and smooth masks, arXiv
+        1910.08485
+    Li et al. 2021, Towards visually explaining video understanding networks with perturbation, arXiv 2005.00375
+
+    Examples
+    --------
+    >>> ExtremalPerturbation2D(areas=(0.1,), iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
     areas: tuple[float, ...] = AREAS
@@ -53,11 +80,8 @@ class ExtremalPerturbation2D:
         """Check the fields before any work is done."""
         check(self.areas, self.variant, self.iterations)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "ep_2d", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("ep_2d")
+    def __call__(self, batch: Batch) -> Maps:
         def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
             return (
                 self.area_weight
@@ -71,9 +95,39 @@ class ExtremalPerturbation2D:
 
 @dataclass(frozen=True)
 class ExtremalPerturbation3D:
-    """3D-EP: one mask a frame, the area is a share of the whole volume, so that frames compete for it.
+    """Extremal perturbation in 3D (3D-EP): the mask of a fixed area of the whole volume that keeps the class best.
 
-    As `ExtremalPerturbation2D`, with the mask sorted over T×H'×W' at once.
+    As `ExtremalPerturbation2D`, with the mask sorted over all frames at once, so that frames compete for the area.
+
+    Parameters
+    ----------
+    areas : tuple of float
+        Shares of the clip that masks keep, one mask each; those of the video attribution study on UCF101 and
+        EPIC-Kitchens.
+    variant : {"preserve", "delete", "dual"}
+        "preserve": R = −log p, what suffices for the class; "delete": −log(1−p) of the clip without the mask, what is
+        needed; "dual": both.
+    perturbation : {"blur", "fade"}
+        What a mask does where it is low: "blur", or "fade" to the mean colour.
+    iterations : int
+        For each area. 800 in Fong et al., 1200 in the study; fewer take longer steps, see `MaskSearch`.
+    area_weight : float
+        λ_0.
+    area_growth : float
+        λ at the end over λ at the start.
+    search : MaskSearch
+        What the three methods have in common.
+
+    References
+    ----------
+    Fong, Patrick and Vedaldi 2019, Understanding deep networks via extremal perturbations and smooth masks, arXiv
+        1910.08485
+    Li et al. 2021, Towards visually explaining video understanding networks with perturbation, arXiv 2005.00375
+
+    Examples
+    --------
+    >>> ExtremalPerturbation3D(areas=(0.1,), iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
     areas: tuple[float, ...] = AREAS
@@ -88,11 +142,8 @@ class ExtremalPerturbation3D:
         """Check the fields before any work is done."""
         check(self.areas, self.variant, self.iterations)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "ep_3d", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("ep_3d")
+    def __call__(self, batch: Batch) -> Maps:
         def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
             volume = masks.flatten(1)[:, None]
             return self.area_weight * self.area_growth ** (iteration / self.iterations) * area_loss(volume, areas)
@@ -103,9 +154,50 @@ class ExtremalPerturbation3D:
 
 @dataclass(frozen=True)
 class STEP:
-    """STEP: 3D-EP whose mask is made of compact lumps in space and time (the "core" loss).
+    """STEP, spatio-temporal perturbation: 3D-EP whose mask consists of compact lumps in space and time.
 
-    Adds core_weight·C_a(m) to the loss of `ExtremalPerturbation3D` from iteration ``core_start`` on: see `core_loss`.
+    Adds core_weight·C_a(m), see `core_loss`, to the loss of `ExtremalPerturbation3D` from iteration ``core_start`` on.
+
+    Parameters
+    ----------
+    areas : tuple of float
+        Shares of the clip that masks keep, one mask each; those of the video attribution study on UCF101 and
+        EPIC-Kitchens.
+    variant : {"preserve", "delete", "dual"}
+        "preserve": R = −log p, what suffices for the class; "delete": −log(1−p) of the clip without the mask, what is
+        needed; "dual": both.
+    perturbation : {"blur", "fade"}
+        What a mask does where it is low: "blur", or "fade" to the mean colour.
+    iterations : int
+        For each area. 800 in Fong et al., 1200 in the study; fewer take longer steps, see `MaskSearch`.
+    area_weight : float
+        λ_0.
+    area_growth : float
+        λ at the end over λ at the start.
+    core_weight : float
+        Weight of the core loss.
+    core_start : float
+        Share of the iterations without the core loss: 100 of 800; the study's 100.
+    core_frames : int
+        Length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16.
+    core_size : float
+        Side of the kernel, pixels at 112 rows.
+    core_shape : {"ellipsoid", "cylinder"}
+        "ellipsoid" or "cylinder".
+    core_count : {"true", "paper"}
+        Of the kernel's voxels: "true", or the authors' formula "paper", see `core_places`.
+    search : MaskSearch
+        What the three methods have in common.
+
+    References
+    ----------
+    Li et al. 2021, arXiv 2109.00222
+    Li et al. 2021, Towards visually explaining video understanding networks with perturbation, arXiv 2005.00375
+
+    Examples
+    --------
+    >>> STEP(areas=(0.1,), iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
     areas: tuple[float, ...] = AREAS
@@ -115,11 +207,11 @@ class STEP:
     area_weight: float = 300.0
     area_growth: float = GROWTH
     core_weight: float = 300.0
-    core_start: float = 0.125  # share of the iterations without the core loss: 100 of 800, the study's 100
-    core_frames: int = 8  # length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16
-    core_size: float = 11.0  # pixels at 112 rows
+    core_start: float = 0.125
+    core_frames: int = 8
+    core_size: float = 11.0
     core_shape: CoreShape = "ellipsoid"
-    core_count: CoreCount = "true"  # of the kernel's voxels; "paper": the authors' formula, see `core_places`
+    core_count: CoreCount = "true"
     search: MaskSearch = field(default_factory=MaskSearch)
 
     def __post_init__(self) -> None:
@@ -128,11 +220,8 @@ class STEP:
         refuse(self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
         refuse(0 <= self.core_start < 1, "core_start from 0 to below 1, a share of the iterations", self.core_start)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "step", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("step")
+    def __call__(self, batch: Batch) -> Maps:
         frames, rows, columns = batch.model.grid
         start = int(self.core_start * self.iterations)
         size = min(rows, columns, max(1, round(pixels(self.core_size, rows))))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Details
 from voxplain.attribution.masks.blur_pyramid import Perturb, Perturbation, gaussian_blur, perturbation, pixels
 from voxplain.attribution.masks.mask_descent import (
     REWARDS,
@@ -25,7 +26,6 @@ from voxplain.attribution.masks.mask_descent import (
 )
 from voxplain.attribution.masks.mask_generator import MaskGenerator, SmoothMask
 from voxplain.attribution.passes import logits, recording, score
-from voxplain.attribution.record import Batch
 
 __all__ = ["ExtremalSearch", "MaskSearch", "Regulariser", "check"]
 
@@ -35,18 +35,42 @@ Regulariser = Callable[[Tensor, Sequence[float], int], Tensor]
 
 @dataclass(frozen=True)
 class MaskSearch:
-    """What the three methods share and few users change; lengths in pixels at 112 rows, scaled with the rows."""
+    """What `ExtremalPerturbation2D`, `ExtremalPerturbation3D` and `STEP` have in common; lengths in pixels at 112 rows.
 
-    levels: int = 8  # of the blur pyramid
-    blur: float = 20.0  # σ of the strongest blur
-    reward_weight: float = 1.0  # 100 for 2D-EP and 3D-EP in the WACV code
-    smooth: float = 10.0  # σ of the Gaussian on each frame of the final map
+    Parameters
+    ----------
+    levels : int
+        Of the blur pyramid.
+    blur : float
+        σ of the strongest blur.
+    reward_weight : float
+        w; 100 for 2D-EP and 3D-EP in the authors' code.
+    smooth : float
+        σ of the Gaussian on each frame of the final map.
+    mask : SmoothMask
+        How masks are made of parameters.
+    learning_rate : float, optional
+        By default 40 / iterations, at most 0.4; the video attribution study has 0.05, as here for 800.
+    momentum : float
+        Of the descent.
+    dampening : float
+        Share of each new gradient that is held back.
+    patience : int
+        Iterations without movement after which a mask is done; 0: run them all, as the study does.
+    tolerance : float
+        Mean change of the mask's parameters (0–1) that counts as no movement.
+    """
+
+    levels: int = 8
+    blur: float = 20.0
+    reward_weight: float = 1.0
+    smooth: float = 10.0
     mask: SmoothMask = field(default_factory=SmoothMask)
-    learning_rate: float | None = None  # None: 40 / iterations, at most 0.4; the study has 0.05, as here in 800
+    learning_rate: float | None = None
     momentum: float = 0.9
-    dampening: float = 0.9  # share of each new gradient that is held back
-    patience: int = 0  # iterations without movement after which a mask is done; 0: run them all, as the study does
-    tolerance: float = 0.001  # mean change of the mask's parameters (0–1) that counts as no movement
+    dampening: float = 0.9
+    patience: int = 0
+    tolerance: float = 0.001
 
     def descent(self, iterations: int) -> Descent:
         """The optimiser for that many iterations."""
@@ -73,7 +97,7 @@ class ExtremalSearch:
     search: MaskSearch
     settled: int = 0  # the iteration from which the regulariser stays the same but for slow growth
 
-    def maps(self, areas: Sequence[float]) -> tuple[Tensor, list[dict[str, Any]]]:
+    def maps(self, areas: Sequence[float]) -> tuple[Tensor, list[Details]]:
         """Maps [N,T,H,W]; details: for each quantity a list over areas.
 
         achieved_area is the mean of the mask inside the frame; the areas asked for are shares of the frame with its
@@ -83,7 +107,7 @@ class ExtremalSearch:
         batch, (frames, rows, columns) = self.batch, self.batch.model.grid
         generator = self.search.mask.generator(rows, columns)
         problems = [(clip, area) for clip in range(len(batch.clips)) for area in areas]
-        details: list[dict[str, Any]] = [{"areas": list(areas)} for _ in batch.clips]
+        details: list[Details] = [{"areas": list(areas)} for _ in batch.clips]
         with recording(batch.model.net):
             x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
             total = torch.zeros(len(x), frames, rows, columns, device=x.device)

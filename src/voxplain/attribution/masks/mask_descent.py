@@ -100,7 +100,7 @@ class Descent:
     dampening: float = 0.9
 
     def __post_init__(self) -> None:
-        """Refuse values that no descent can have."""
+        """Check the fields before any work is done."""
         refuse(self.learning_rate > 0, "a learning rate above 0", self.learning_rate)
         refuse(min(self.momentum, self.dampening) >= 0, "momentum and dampening of 0 or more", self)
 

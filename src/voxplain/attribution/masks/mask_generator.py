@@ -23,16 +23,30 @@ __all__ = ["MaskGenerator", "SmoothMask"]
 
 @dataclass(frozen=True)
 class SmoothMask:
-    """How masks are made of parameters; lengths in pixels at 112 rows."""
+    """How smooth masks are made of parameters; lengths in pixels at 112 rows.
 
-    step: float = (
-        7.0  # from one parameter to the next; scaled down with the rows, never up (the study has 7 at 224 too)
-    )
-    sigma: float = 11.0  # of the bump around a parameter, and the margin; scaled with the rows (the study: 23 at 224)
-    coldness: float = 20.0  # of the smooth maximum
+    Parameters
+    ----------
+    step : float
+        From one parameter to the next; scaled down with the rows, never up (7 at 224 rows too in the video attribution
+        study).
+    sigma : float
+        Of the bump around a parameter, and the margin; scaled with the rows (23 at 224 in the study).
+    coldness : float
+        Of the smooth maximum.
+
+    References
+    ----------
+    Fong, Patrick and Vedaldi 2019, Understanding deep networks via extremal perturbations and smooth masks, arXiv
+        1910.08485
+    """
+
+    step: float = 7.0
+    sigma: float = 11.0
+    coldness: float = 20.0
 
     def __post_init__(self) -> None:
-        """Refuse lengths and coldness that are not above zero."""
+        """Check the fields before any work is done."""
         if min(self.step, self.sigma, self.coldness) <= 0:
             raise DataError(f"expected step, sigma and coldness above 0, got {self}; raise them")
 

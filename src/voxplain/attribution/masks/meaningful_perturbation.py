@@ -6,44 +6,76 @@ Letters: N clips, P clips at once, T×H×W the network's grid, h×w the mask's p
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation, pixels
 from voxplain.attribution.masks.mask_descent import Adam, chunks, descend, network_loss, refuse
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
 
 __all__ = ["MeaningfulPerturbation"]
 
 
 @dataclass(frozen=True)
 class MeaningfulPerturbation:
-    """Minimise λ1·‖1−m‖₁ + λ2·Σ|∇m|^β + s(x⊗m); the map is 1 − m, what had to go for the score s to fall.
+    """Meaningful perturbation: minimise λ1·‖1−m‖₁ + λ2·Σ|∇m|^β + s(x⊗m); the map is 1 − m.
 
-    x⊗m = m·x + (1−m)·(x blurred), m [T,h,w] drawn up to H×W bilinearly. Norms are sums over a frame's parameters, as
-    for images, and means over frames; ∇ runs over time too. Each iteration shifts the clip by a few pixels, the same
-    for all clips (edges wrap), so that the mask cannot follow single pixels. One backward pass an iteration.
-    Fong & Vedaldi 2017 (arXiv 1704.03296).
+    The map is what has to be removed for the score s to fall. x⊗m = m·x + (1−m)·(x blurred), m [T,h,w] enlarged to H×W
+    bilinearly. Norms are sums over a frame's parameters, as for images, and means over frames; ∇ runs over time too.
+    Each iteration shifts the clip by a few pixels, the same for all clips (edges wrap), so that the mask cannot follow
+    single pixels. One backward pass an iteration.
+
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The weights below are for scores between 0 and 1.
+    perturbation : {"blur", "fade"}
+        What a mask does where it is low: "blur", or "fade" to the mean colour.
+    iterations : int
+        300 in the paper.
+    sparsity : float
+        λ1.
+    smoothness : float
+        λ2.
+    beta : float
+        β.
+    cells : int
+        h, parameters in a column; w in proportion.
+    blur : float
+        σ in pixels at 112 rows.
+    jitter : float
+        Largest shift in pixels at 112 rows; the paper's 4 at 224.
+    learning_rate : float
+        Of Adam.
+    seed : int
+        Of the shifts.
+
+    References
+    ----------
+    Fong and Vedaldi 2017, Interpretable explanations of black boxes by meaningful perturbation, arXiv 1704.03296
+
+    Examples
+    --------
+    >>> MeaningfulPerturbation(iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
-    objective: Objective = "probability"  # the weights below are for scores between 0 and 1
+    objective: Objective = "probability"
     perturbation: Perturbation = "blur"
-    iterations: int = 300  # the paper's
-    sparsity: float = 1e-4  # λ1
-    smoothness: float = 1e-2  # λ2
-    beta: float = 3.0  # β
-    cells: int = 28  # h, parameters in a column; w in proportion
-    blur: float = 20.0  # σ in pixels at 112 rows
-    jitter: float = 2.0  # largest shift in pixels at 112 rows; the paper's 4 at 224
-    learning_rate: float = 0.1  # of Adam
-    seed: int = 0  # of the shifts
+    iterations: int = 300
+    sparsity: float = 1e-4
+    smoothness: float = 1e-2
+    beta: float = 3.0
+    cells: int = 28
+    blur: float = 20.0
+    jitter: float = 2.0
+    learning_rate: float = 0.1
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
@@ -52,11 +84,8 @@ class MeaningfulPerturbation:
         refuse(self.cells >= 1, "1 cell or more", self.cells)
         refuse(self.jitter >= 0, "jitter of 0 pixels or more", self.jitter)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "meaningful_perturbation", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("meaningful_perturbation")
+    def __call__(self, batch: Batch) -> Maps:
         maps, details = [], []
         with recording(batch.model.net):
             x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
@@ -67,7 +96,7 @@ class MeaningfulPerturbation:
                 details += facts
         return torch.cat(maps), details
 
-    def _chunk(self, model: VideoModel, x: Tensor, targets: Sequence[int]) -> tuple[Tensor, list[dict[str, Any]]]:
+    def _chunk(self, model: VideoModel, x: Tensor, targets: Sequence[int]) -> tuple[Tensor, list[Details]]:
         """Maps [P,T,H,W] and facts about each."""
         frames, rows, columns = x.shape[2:]
         shape = min(rows, self.cells), min(columns, max(1, round(self.cells * columns / rows)))

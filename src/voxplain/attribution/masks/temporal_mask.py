@@ -7,17 +7,15 @@ and Convolutional LSTM Networks" (arXiv 2002.00367).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.mask_descent import Adam, chunks, descend, network_loss, refuse
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
-from voxplain.attribution.record import Batch, Target, attribute
-from voxplain.model import Objective, VideoModel
-from voxplain.video import Clip
+from voxplain.model import Objective
 
 __all__ = ["TemporalFreeze", "TemporalReverse", "freeze", "reverse", "runs"]
 
@@ -62,55 +60,99 @@ def reverse(x: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class TemporalFreeze:
-    """Freeze mask: minimise λ1·‖m‖₁ + λ2·Σ|m_t − m_{t−1}|^β + s(freeze(x, m)); the map is m, constant over a frame.
+    """Temporal freeze mask: minimise λ1·‖m‖₁ + λ2·Σ|m_t − m_{t−1}|^β + s(freeze(x, m)); the map is m in every pixel.
 
-    m = sigmoid of what Adam moves. The start is the shortest run of frames, centred, that reaches 90 % of the drop that
-    freezing everything makes. The result is the mask of least loss met. Details: runs above 0.1, and the score of the
-    clip, of the clip frozen and of the clip reversed by this mask. One backward pass an iteration.
+    The frames that the class needs in motion. m is the sigmoid of what Adam optimises. The start is the shortest
+    centred run of frames that reaches 90 % of the drop that freezing everything makes; the result is the mask with the
+    least loss of all iterations. ``details``: runs above 0.1, and the score of the clip, of the clip frozen and of the
+    clip reversed by this mask. One backward pass an iteration.
+
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    iterations : int
+        Of Adam.
+    sparsity : float
+        λ1.
+    smoothness : float
+        λ2; the authors' code counts every difference but the first and last twice.
+    beta : float
+        β.
+    learning_rate : float
+        Of Adam; 0.2 in the authors' PyTorch code (TensorFlow: 0.001 in 100 iterations).
+
+    References
+    ----------
+    Mänttäri, Broomé, Folkesson and Kjellström 2020, Interpreting video features, arXiv 2002.00367
+
+    Examples
+    --------
+    >>> TemporalFreeze(iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
     objective: Objective = "probability"
     iterations: int = 300
-    sparsity: float = 0.01  # λ1
-    smoothness: float = 0.02  # λ2; the authors' code counts every difference but the first and last twice
-    beta: float = 3.0  # β
-    learning_rate: float = 0.2  # of Adam; the authors' PyTorch code (TensorFlow: 0.001 in 100 iterations)
+    sparsity: float = 0.01
+    smoothness: float = 0.02
+    beta: float = 3.0
+    learning_rate: float = 0.2
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
         _check(self.iterations, self.beta)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "temporal_freeze", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("temporal_freeze")
+    def __call__(self, batch: Batch) -> Maps:
         return _Search(batch, freeze, self).maps()
 
 
 @dataclass(frozen=True)
 class TemporalReverse:
-    """Reverse mask: as `TemporalFreeze`, with runs of frames played backwards in place of frozen.
+    """Temporal reverse mask: as `TemporalFreeze`, with runs of frames played backwards in place of frozen.
 
-    Which frames make a run changes by jumps while the mask moves: the result is the mask of least loss met.
+    The frames that the class needs in their order. Which frames form a run changes by jumps while the mask moves: the
+    result is the mask with the least loss of all iterations.
+
+    Parameters
+    ----------
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    iterations : int
+        Of Adam.
+    sparsity : float
+        λ1.
+    smoothness : float
+        λ2.
+    beta : float
+        β.
+    learning_rate : float
+        Of Adam.
+
+    References
+    ----------
+    Mänttäri, Broomé, Folkesson and Kjellström 2020, Interpreting video features, arXiv 2002.00367
+
+    Examples
+    --------
+    >>> TemporalReverse(iterations=3)(model, clip).shape
+    (8, 32, 32)
     """
 
     objective: Objective = "probability"
     iterations: int = 300
-    sparsity: float = 0.01  # λ1
-    smoothness: float = 0.02  # λ2
-    beta: float = 3.0  # β
-    learning_rate: float = 0.2  # of Adam
+    sparsity: float = 0.01
+    smoothness: float = 0.02
+    beta: float = 3.0
+    learning_rate: float = 0.2
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
         _check(self.iterations, self.beta)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "temporal_reverse", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("temporal_reverse")
+    def __call__(self, batch: Batch) -> Maps:
         return _Search(batch, reverse, self).maps()
 
 
@@ -127,7 +169,7 @@ class _Search:
     change: Callable[[Tensor, Tensor], Tensor]
     method: "TemporalFreeze | TemporalReverse"
 
-    def maps(self) -> tuple[Tensor, list[dict[str, Any]]]:
+    def maps(self) -> tuple[Tensor, list[Details]]:
         """Maps [N,T,H,W] and details."""
         model = self.batch.model
         with recording(model.net):
@@ -169,7 +211,7 @@ class _Search:
             enough += 1
         return START * (2 * centred[enough] - 1)
 
-    def _facts(self, x: Tensor, mask: Tensor) -> list[dict[str, Any]]:
+    def _facts(self, x: Tensor, mask: Tensor) -> list[Details]:
         """Runs and scores of every clip's mask."""
         model, targets = self.batch.model, self.batch.targets
         shown = (x, freeze(x, mask), reverse(x, mask))

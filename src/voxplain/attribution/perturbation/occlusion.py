@@ -1,16 +1,15 @@
-"""Occlusion: hide a part of the clip and see how much of the score goes.
+"""Occlusion: how much of the score is lost when a part of the clip is hidden.
 
 Letters: T×H×W the grid. Zeiler and Fergus 2014 (arXiv 1311.2901), with windows in space and time, or supervoxels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import base_input, scores
 from voxplain.attribution.perturbation.masked_clips import (
     Sides,
@@ -22,32 +21,48 @@ from voxplain.attribution.perturbation.masked_clips import (
     region_scores,
     region_values,
 )
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.model import Objective, VideoModel, stack
 from voxplain.segment import SLIC, Segmenter
-from voxplain.video import Clip
 
 __all__ = ["Occlusion", "SupervoxelOcclusion"]
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """Mean over the windows on a voxel of s(x) − s(x with the window hidden).
+    """Occlusion, the mean over the windows on a voxel of s(x) − s(x with the window hidden).
 
-    Windows are cuboids that slide over the clip; the last one along each side is flush with its end. One forward a
-    window. Zeiler and Fergus 2014 (arXiv 1311.2901), a grey square over pictures.
+    Windows are cuboids that slide over the clip; the last one along each side is flush with its end. Costs a forward
+    pass a window.
+
+    Parameters
+    ----------
+    window : 3 numbers
+        Sides along t, y, x: floats are shares of the clip's side, whole numbers voxels.
+    stride : 3 numbers, optional
+        Step along t, y, x, given in the same way; by default half a window.
+    fill : str
+        What hides a voxel: an entry of `FILLS`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`. The paper takes "probability", which hardly changes near 0 and
+        1.
+
+    References
+    ----------
+    Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, arXiv 1311.2901
+
+    Examples
+    --------
+    >>> Occlusion(window=(0.5, 0.5, 0.5))(model, clip).shape
+    (8, 32, 32)
     """
 
-    window: Sides = (0.25, 0.15, 0.15)  # along t, y, x: floats are shares of the clip's side, whole numbers voxels
-    stride: Sides | None = None  # the same; None: half a window
-    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
-    objective: Objective = "log_odds"  # the paper: "probability", which hides what happens near 0 and 1
+    window: Sides = (0.25, 0.15, 0.15)
+    stride: Sides | None = None
+    fill: str = "blur"
+    objective: Objective = "log_odds"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "occlusion", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("occlusion")
+    def __call__(self, batch: Batch) -> Maps:
         full = scores(batch.model, batch.x, batch.targets, self.objective).cpu()
         hidden = base_input(batch.model, stack(batch.clips), self.fill)
         return torch.stack(
@@ -59,7 +74,7 @@ class Occlusion:
 
     def _one(self, model: VideoModel, x: Tensor, hidden: Tensor, target: int, full: float) -> Tensor:
         size, corners = cuboids(model.grid, self.window, self.stride)
-        total, seen = torch.zeros(2, *model.grid, dtype=torch.float64)
+        total, count = torch.zeros(2, *model.grid, dtype=torch.float64)
         for part in batch_slices(len(corners), model.batch_size):
             keep = torch.ones(len(corners[part]), *model.grid, dtype=torch.bool)
             places = [box(corner, size) for corner in corners[part]]
@@ -69,26 +84,41 @@ class Occlusion:
             left = scores(model, pictures, [target] * len(pictures), self.objective).cpu()
             for place, s in zip(places, left.tolist(), strict=True):
                 total[place] += full - s
-                seen[place] += 1
-        return total / seen
+                count[place] += 1
+        return total / count
 
 
 @dataclass(frozen=True)
 class SupervoxelOcclusion:
-    """s(x) − s(x with the voxel's supervoxel hidden), averaged over the segmenter's levels.
+    """Supervoxel occlusion, s(x) − s(x with the voxel's supervoxel hidden), averaged over the segmenter's levels.
 
-    One forward a supervoxel. Voxels that a level dropped count as one region of that level.
+    Voxels that a level dropped count as one region of that level. Costs a forward pass a supervoxel.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Gives the supervoxels; all its levels are used.
+    fill : str
+        What hides a voxel: an entry of `FILLS`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+
+    References
+    ----------
+    Zeiler and Fergus 2014, arXiv 1311.2901 (with windows)
+
+    Examples
+    --------
+    >>> SupervoxelOcclusion(vx.SLIC(segments=(6,)))(model, clip).shape
+    (8, 32, 32)
     """
 
     segmenter: Segmenter = field(default_factory=SLIC)
-    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
+    fill: str = "blur"
     objective: Objective = "log_odds"
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "supervoxel_occlusion", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("supervoxel_occlusion")
+    def __call__(self, batch: Batch) -> Maps:
         hidden = base_input(batch.model, stack(batch.clips), self.fill)
         full = scores(batch.model, batch.x, batch.targets, self.objective).double().cpu().numpy()
         maps, details = [], []
@@ -96,8 +126,8 @@ class SupervoxelOcclusion:
             levels = region_labels(self.segmenter, clip)
             drops = []
             for labels in levels:
-                shown = ~np.eye(labels.max() + 1, dtype=bool)
-                drops.append(s - region_scores(batch.model, x, h, labels, shown, y, self.objective))
+                visible = ~np.eye(labels.max() + 1, dtype=bool)
+                drops.append(s - region_scores(batch.model, x, h, labels, visible, y, self.objective))
             found = [region_values(labels, drop) for labels, drop in zip(levels, drops, strict=True)]
             maps.append(torch.stack(found).mean(0))
             details.append({"regions": sum(len(drop) for drop in drops)})

@@ -1,23 +1,21 @@
-"""Prediction difference analysis: what does the network believe when it does not know a part of the clip?
+"""Prediction difference analysis: the change of the prediction when the content of a window is not known.
 
 Letters: W windows, R samples of a window's content, K classes, T×H×W the grid.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import logits, score, scores
 from voxplain.attribution.perturbation.masked_clips import Corner, Sides, batch_slices, box, cuboids
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["PredictionDifference"]
 
@@ -26,24 +24,47 @@ TRIES = 64  # places drawn for each that is used
 
 @dataclass(frozen=True)
 class PredictionDifference:
-    """Weight of evidence of a window, log₂ odds(y|x) − log₂ odds(y|x without it), averaged over the windows on a voxel.
+    """Prediction difference analysis, the weight of evidence log₂ odds(y|x) − log₂ odds(y|x without a window).
 
-    The network is asked with the window's content replaced by R samples and the probabilities are averaged:
-    p(y|x without it) = Σ_r p(y|x, window = r) / R. Probabilities are Laplace-corrected, p ← (pN+1)/(N+K).
-    Zintgraf, Cohen, Adel and Welling 2017 (arXiv 1702.04595). Their sampler is a Gaussian over small patches fitted to
-    a data set; ours needs none: the window shows what other places of the same clip show, disjoint from it. These
-    are neighbours at most one window away (``conditional``), or any places (``marginal``).
+    The mean over the windows on a voxel. The window's content is replaced by R samples and the probabilities are
+    averaged, p(y|x without it) = Σ_r p(y|x, window = r) / R; they are Laplace-corrected, p ← (pN+1)/(N+K). The paper
+    draws samples from a Gaussian over small patches fitted to a data set; here a window is filled with what is in other
+    places of the same clip, disjoint from it.
+
+    Parameters
+    ----------
+    window : 3 numbers
+        Sides along t, y, x: floats are shares of the clip's side, whole numbers voxels.
+    stride : 3 numbers, optional
+        Step along t, y, x, given in the same way; by default half a window.
+    samples : int
+        R, forward passes a window (676 windows by default); 10 in the paper.
+    sampling : {"conditional", "marginal"}
+        "conditional": from neighbours at most one window away; "marginal": from any place.
+    laplace : int
+        N; in the paper the number of training pictures, about a million for ImageNet.
+    seed : int
+        Of the random draws.
+
+    References
+    ----------
+    Zintgraf, Cohen, Adel and Welling 2017, Visualizing deep neural network decisions, arXiv 1702.04595
+
+    Examples
+    --------
+    >>> PredictionDifference((0.25, 0.25, 0.25), (0.25, 0.25, 0.25), samples=1)(model, clip).shape
+    (8, 32, 32)
     """
 
-    window: Sides = (0.25, 0.15, 0.15)  # along t, y, x: floats are shares of the clip's side, whole numbers voxels
-    stride: Sides | None = (0.25, 0.075, 0.075)  # the same; None: half a window
-    samples: int = 4  # R, forwards a window (676 windows by default); the paper takes 10
+    window: Sides = (0.25, 0.15, 0.15)
+    stride: Sides | None = (0.25, 0.075, 0.075)
+    samples: int = 4
     sampling: Literal["conditional", "marginal"] = "conditional"
-    laplace: int = 1_000_000  # N; the paper takes the number of training pictures, ImageNet's about a million
+    laplace: int = 1_000_000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sampled."""
+        """Check the fields before any work is done."""
         if self.samples < 1 or self.laplace < 1 or self.seed < 0:
             raise DataError(
                 "expected samples and laplace of 1 or more and a seed of 0 or more, got "
@@ -52,11 +73,8 @@ class PredictionDifference:
         if self.sampling not in ("conditional", "marginal"):
             raise DataError(f"expected sampling to be conditional or marginal, got {self.sampling!r}; choose one")
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "prediction_difference", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> Tensor:
+    @attribution_call("prediction_difference")
+    def __call__(self, batch: Batch) -> Maps:
         size, corners = cuboids(batch.model.grid, self.window, self.stride)
         rng = np.random.default_rng(self.seed)
         # The same places for every clip: one draw for each window.
@@ -66,11 +84,11 @@ class PredictionDifference:
         maps = []
         for x, y, full in zip(batch.x, batch.targets, known.tolist(), strict=True):
             left = self._log_odds(self._without(batch.model, x, y, size, corners, sources), z.shape[1])
-            total, seen = torch.zeros(2, *batch.model.grid, dtype=torch.float64)
+            total, count = torch.zeros(2, *batch.model.grid, dtype=torch.float64)
             for corner, value in zip(corners, left.tolist(), strict=True):
                 total[box(corner, size)] += full - value
-                seen[box(corner, size)] += 1
-            maps.append(total / seen)
+                count[box(corner, size)] += 1
+            maps.append(total / count)
         return torch.stack(maps)
 
     def _without(
@@ -96,7 +114,7 @@ def places(
 ) -> list[Corner]:
     """First corners of ``samples`` windows disjoint from the one at ``corner``; near ones where conditional.
 
-    Raises DataError where the window leaves no room for another.
+    Raises DataError where no other window fits beside it.
     """
     at, wide, last = np.array(corner), np.array(size), np.array(grid) - np.array(size)
     if sampling == "conditional":
@@ -109,7 +127,7 @@ def places(
         apart = drawn[(np.abs(drawn - at) >= wide).any(1)]
     if not len(apart):
         raise DataError(
-            f"expected a window that leaves room for another beside it, got {size} of {grid} at {corner}; "
+            f"expected a window beside which another fits, got {size} of {grid} at {corner}; "
             "make it smaller, at most a third of the clip along one side"
         )
     chosen = apart[np.arange(samples) % len(apart)].tolist()

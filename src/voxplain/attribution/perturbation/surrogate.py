@@ -1,9 +1,8 @@
-"""LIME and KernelSHAP: a linear model of the score over supervoxels that are shown or hidden.
+"""LIME and KernelSHAP: a linear model of the score over supervoxels that are visible or hidden.
 
-Letters: M supervoxels, S samples (coalitions) z bool [S,M], 1 where a supervoxel is shown; T×H×W the grid.
+Letters: M supervoxels, S samples (coalitions) z bool [S,M], 1 where a supervoxel is visible; T×H×W the grid.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import comb
@@ -11,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import base_input
 from voxplain.attribution.perturbation.masked_clips import one_level, region_scores, region_values
-from voxplain.attribution.record import Batch, Target, attribute
 from voxplain.errors import DataError
-from voxplain.model import Objective, VideoModel, stack
+from voxplain.model import Objective, stack
 from voxplain.segment import SLIC, Segmenter
-from voxplain.video import Clip
 
 __all__ = ["LIME", "KernelSHAP"]
 
@@ -28,33 +25,56 @@ REGIONS = SLIC(segments=(50,))
 
 @dataclass(frozen=True)
 class LIME:
-    """Coefficients of a ridge regression of the score on which supervoxels are shown, samples near the clip first.
+    """LIME: coefficients of a ridge regression of the score on which supervoxels are visible.
 
-    Half of the supervoxels are shown in a sample, drawn one by one; its weight is exp(−d²/width²), d the cosine
-    distance of z to the whole clip. Ribeiro, Singh and Guestrin 2016 (arXiv 1602.04938); numbers of its image code.
+    Half of the supervoxels are visible in a sample, drawn one by one; its weight is exp(−d²/width²), d the cosine
+    distance to the whole clip. The numbers are those of the authors' code for images.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Gives the supervoxels, of one level.
+    samples : int
+        Forward passes, one of them of the whole clip.
+    width : float
+        Of the kernel, in cosine distance.
+    alpha : float
+        Weight of the ridge penalty.
+    fill : str
+        What hides a voxel: an entry of `FILLS`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    seed : int
+        Of the random draws.
+
+    References
+    ----------
+    Ribeiro, Singh and Guestrin 2016, "Why should I trust you?", arXiv 1602.04938
+
+    Examples
+    --------
+    >>> LIME(vx.SLIC(segments=(6,)), samples=30)(model, clip).shape
+    (8, 32, 32)
     """
 
-    segmenter: Segmenter = REGIONS  # of one level
-    samples: int = 1000  # forwards, one of them of the whole clip
-    width: float = 0.25  # of the kernel, in cosine distance
-    alpha: float = 1.0  # weight of the ridge penalty
-    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
+    segmenter: Segmenter = REGIONS
+    samples: int = 1000
+    width: float = 0.25
+    alpha: float = 1.0
+    fill: str = "blur"
     objective: Objective = "logit"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no fit can be made with."""
+        """Check the fields before any work is done."""
         if self.samples < 2 or self.width <= 0 or self.alpha < 0 or self.seed < 0:
             raise DataError(
                 "expected 2 samples or more, a width above 0, alpha and seed of 0 or more, got "
                 f"{self.samples}, {self.width}, {self.alpha} and {self.seed}; correct them"
             )
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "lime", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("lime")
+    def __call__(self, batch: Batch) -> Maps:
         found = []
         for clip, x, h, y in _clips(batch, self.fill):
             labels = one_level(self.segmenter, clip, "LIME")
@@ -77,32 +97,51 @@ class LIME:
 
 @dataclass(frozen=True)
 class KernelSHAP:
-    """Shapley values of the supervoxels in the game v(z) = s(clip with the supervoxels z shown).
+    """Kernel SHAP: Shapley values of the supervoxels in the game v(z) = s(clip with the supervoxels z visible).
 
-    The weighted regression whose solution they are, with Σφ = s(clip) − s(everything hidden) kept exactly. Where all
-    2^M coalitions are within ``samples`` they are enumerated and the values exact; otherwise sizes are drawn from the
-    Shapley kernel and each coalition comes with its complement. Lundberg and Lee 2017 (arXiv 1705.07874); paired
-    draws from Covert and Lee 2021 (arXiv 2012.01536).
+    A weighted regression whose solution they are, with Σφ = s(clip) − s(everything hidden) exactly. Where all 2^M
+    coalitions are within ``samples`` they are enumerated and the values exact; otherwise sizes are drawn from the
+    Shapley kernel and each coalition is paired with its complement.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Gives the supervoxels, of one level.
+    samples : int
+        Forward passes at most.
+    fill : str
+        What hides a voxel: an entry of `FILLS`.
+    objective : str
+        Class score to explain: an entry of `OBJECTIVES`.
+    seed : int
+        Of the random draws.
+
+    References
+    ----------
+    Lundberg and Lee 2017, A unified approach to interpreting model predictions, arXiv 1705.07874
+    Covert and Lee 2021, Improving KernelSHAP, arXiv 2012.01536 (paired draws)
+
+    Examples
+    --------
+    >>> KernelSHAP(vx.SLIC(segments=(4,)), samples=64)(model, clip).shape
+    (8, 32, 32)
     """
 
-    segmenter: Segmenter = REGIONS  # of one level
-    samples: int = 1000  # forwards at most
-    fill: str = "blur"  # what hides a voxel: mean, grey, black, blur
+    segmenter: Segmenter = REGIONS
+    samples: int = 1000
+    fill: str = "blur"
     objective: Objective = "logit"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that nothing can be drawn with."""
+        """Check the fields before any work is done."""
         if self.samples < 2 or self.seed < 0:
             raise DataError(
                 f"expected 2 samples or more and a seed of 0 or more, got {self.samples} and {self.seed}; correct them"
             )
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "kernel_shap", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("kernel_shap")
+    def __call__(self, batch: Batch) -> Maps:
         found = []
         for clip, x, h, y in _clips(batch, self.fill):
             labels = one_level(self.segmenter, clip, "KernelSHAP")
@@ -127,7 +166,7 @@ def _clips(batch: Batch, fill: str) -> Any:
 def coalitions(regions: int, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """At most ``samples`` coalitions bool [S,M], the empty and the full one first, and the weights [S−2] of the rest.
 
-    All 2^M where they fit, weighted by the Shapley kernel (M−1) / (C(M,k)·k·(M−k)), k the number shown; otherwise
+    All 2^M where they fit, weighted by the Shapley kernel (M−1) / (C(M,k)·k·(M−k)), k the visible ones; otherwise
     pairs of a draw from it and its complement, of equal weight.
     """
     ends = np.array([[False] * regions, [True] * regions])
@@ -137,9 +176,9 @@ def coalitions(regions: int, samples: int, rng: np.random.Generator) -> tuple[np
         kernel = np.array([(regions - 1) / (comb(regions, k) * k * (regions - k)) for k in sizes.tolist()])
         return np.concatenate([ends, rest]), kernel[rest.sum(1) - 1] if len(rest) else np.zeros(0)
     chance = 1 / (sizes * (regions - sizes))
-    shown = rng.choice(sizes, (samples - 2) // 2, p=chance / chance.sum())
-    order = rng.random((len(shown), regions)).argsort(1).argsort(1)
-    drawn = order < shown[:, None]
+    sizes_drawn = rng.choice(sizes, (samples - 2) // 2, p=chance / chance.sum())
+    order = rng.random((len(sizes_drawn), regions)).argsort(1).argsort(1)
+    drawn = order < sizes_drawn[:, None]
     rest = np.stack([drawn, ~drawn], 1).reshape(-1, regions)
     return np.concatenate([ends, rest]), np.ones(len(rest))
 

@@ -3,44 +3,59 @@
 Bargal et al. 2018 (arXiv 1711.06778).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from voxplain.attribution.record import Batch, Target, attribute
+from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.relevance.excitation_backprop import check_names, excite
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel
-from voxplain.video import Clip
 
 __all__ = ["ExcitationBackpropRNN"]
 
 
+@layer_alias
 @dataclass(frozen=True)
 class ExcitationBackpropRNN:
-    """EB through the recurrent layers to the frames' features, rescaled to Σ p = T over units and frames, then on.
+    """Excitation backprop for networks with recurrent layers of torch (RNN, LSTM, GRU) over frames.
 
-    For networks with torch's RNN, LSTM or GRU layers. Units with tanh may be negative, and negative ones excite
-    nothing; gates take no probability, what they multiply takes all. The frame sums of the map at the input say which
-    frames the class rests on. Contrastive: the map of the class less that of its dual, what is left positive.
-    ``details["mass"]``: the sum of the map, T unless the convolutional part has units without positive contributions.
+    Relevance goes through the recurrent layers to the features of the frames, is rescaled there to Σ p = T over units
+    and frames, and goes on to the voxels. Negative units of tanh excite nothing; gates take no probability, what they
+    multiply takes all. The frame sums of the map at the input show which frames the class depends on.
+    ``details["mass"]`` is the sum of the map, T unless the convolutional part has units without positive contributions.
+    Raises ModelError for networks without a recurrent layer.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Dotted name; by default the last map over space before the recurrent part; "input": the voxels. `target_layer`
+        is accepted as well.
+    contrastive : bool
+        Subtract the map of the dual logit, and keep what is positive.
+    batch_norm : {"fold", "pass"}
+        "fold" it into the layer before it, or "pass" relevance through unchanged, as in the video attribution study.
+
+    References
+    ----------
+    Bargal et al. 2018, Excitation backprop for RNNs, arXiv 1711.06778
+
+    Examples
+    --------
+    >>> ExcitationBackpropRNN(contrastive=True).contrastive
+    True
     """
 
-    layer: str | None = None  # dotted name; None: the last map over space before the recurrent part; "input": voxels
+    layer: str | None = None
     contrastive: bool = False
-    batch_norm: Literal["fold", "pass"] = "fold"  # the same where its scale is positive; the study's: pass
+    batch_norm: Literal["fold", "pass"] = "fold"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown way with batch norm."""
+        """Check the fields before any work is done."""
         check_names(self.batch_norm)
 
-    def __call__(self, model: VideoModel, clip: Clip | Sequence[Clip], target: Target | Sequence[Target]) -> Any:
-        """One clip to an `Attribution`, a sequence to a list; see `attribute` for errors."""
-        return attribute(self, "excitation_backprop_rnn", self._maps, model, clip, target)
-
-    def _maps(self, batch: Batch) -> tuple[Tensor, list[dict[str, Any]]]:
+    @attribution_call("excitation_backprop_rnn")
+    def __call__(self, batch: Batch) -> Maps:
         advice = "use excitation_backprop, which gives the same map up to its scale"
         if not any(isinstance(m, nn.RNNBase) for m in batch.model.net.modules()):
             raise ModelError(

@@ -1,0 +1,249 @@
+"""`Attribution`, the map that every method returns: an array that can be drawn, saved and loaded.
+
+Letters: T×H×W the network's grid.
+"""
+
+import base64
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from voxplain.attribution.overlay import overlay, strip
+from voxplain.errors import DataError
+from voxplain.video import Clip
+from voxplain.video.encode import encode_video
+
+__all__ = ["Attribution", "MapLike", "as_values"]
+
+FRAME_MS = 100  # of a GIF, milliseconds
+FPS = 10  # of an MP4
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """A map over the voxels of one clip: the higher a value, the more the voxel adds to the evidence for the target.
+
+    Parameters
+    ----------
+    values : float32 [T,H,W]
+        Finite; ``np.asarray(attribution)`` is this array.
+    target : int
+        Logit index of the class that is explained.
+    method : str
+        Name in `ATTRIBUTIONS`.
+    parameters : mapping
+        The method's fields.
+    details : mapping
+        What the method computed besides the map: completeness gap, iterations, the layer that it chose.
+    clip : Clip, optional
+        The clip that is explained, on the same grid; drawings show its frames.
+
+    Raises
+    ------
+    DataError
+        Another type or shape, values that are not finite, or a clip on another grid.
+
+    Examples
+    --------
+    >>> heat = Attribution(np.ones((2, 4, 4), np.float32), 0, "mine")
+    >>> heat, heat.max(), np.asarray(heat).shape
+    (Attribution(mine, target=0, 2×4×4), 1.0, (2, 4, 4))
+    """
+
+    values: np.ndarray
+    target: int
+    method: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    clip: Clip | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes, type and that every value is finite."""
+        v = self.values
+        if not isinstance(v, np.ndarray) or v.dtype != np.float32 or v.ndim != 3:
+            got = f"{v.dtype} {v.shape}" if isinstance(v, np.ndarray) else type(v).__name__
+            raise DataError(f"expected a map float32 [T,H,W], got {got}; convert it")
+        if not np.isfinite(v).all():
+            raise DataError(
+                f"expected finite values from {self.method}, got NaN or infinity; check the network and the options"
+            )
+        if self.clip is not None and self.clip.frames.shape[:3] != v.shape:
+            raise DataError(f"expected a clip on the map's grid {v.shape}, got {self.clip.frames.shape[:3]}")
+
+    def __repr__(self) -> str:
+        """Shape, not data."""
+        return f"Attribution({self.method}, target={self.target}, {'×'.join(map(str, self.values.shape))})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The values, for NumPy."""
+        if copy or (dtype is not None and np.dtype(dtype) != self.values.dtype):
+            return np.array(self.values, dtype)
+        return self.values
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """T, H, W."""
+        t, h, w = self.values.shape
+        return t, h, w
+
+    def max(self) -> float:
+        """Greatest value."""
+        return float(self.values.max())
+
+    def min(self) -> float:
+        """Least value."""
+        return float(self.values.min())
+
+    def mean(self) -> float:
+        """Mean value."""
+        return float(self.values.mean(dtype=np.float64))
+
+    def overlay(self, *, opacity: float = 0.75) -> np.ndarray:
+        """The map in colour over the clip's frames (over black without a clip), uint8 [T,H,W,3]."""
+        frames = np.zeros((*self.values.shape, 3), np.uint8) if self.clip is None else self.clip.frames
+        return overlay(frames, self.values, opacity=opacity)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the map to a file, whose ending gives the format.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.mp4`` or ``.gif``: the map over the clip, frame by frame; ``.png``: eight frames of the clip and below
+            them the map over them; ``.npz``: the values with target, method, parameters and details, for `load`.
+
+        Returns
+        -------
+        Path
+            The file, which appears whole or not at all.
+
+        Raises
+        ------
+        DataError
+            Another ending, or a folder that does not exist.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in WRITERS:
+            raise DataError(f"expected a file that ends in {', '.join(WRITERS)}, got {path.name!r}; change the ending")
+        if not path.parent.is_dir():
+            raise DataError(f"expected a folder that exists, got {str(path.parent)!r}; create it first")
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_bytes(WRITERS[path.suffix.lower()](self))
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], clip: Clip | None = None) -> "Attribution":
+        """The map of a ``.npz`` file that `save` wrote; the clip itself is not in the file.
+
+        Raises
+        ------
+        DataError
+            A file of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                values, about = stored["values"], json.loads(str(stored["attribution"]))
+            return cls(values, about["target"], about["method"], about["parameters"], about["details"], clip)
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"expected a .npz file written by Attribution.save, got {str(path)!r}: {error}") from error
+
+    def show(self) -> None:
+        """Display the map over the clip: in a notebook as an animation, elsewhere in a window of Matplotlib."""
+        try:
+            from IPython import get_ipython  # type: ignore[import-not-found, unused-ignore]
+            from IPython.display import HTML, display  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            get_ipython = None
+        if get_ipython is not None and get_ipython() is not None:
+            display(HTML(self._repr_html_()))
+            return
+        from matplotlib import pyplot as plt
+
+        sheet = self._sheet()
+        figure, axes = plt.subplots(figsize=(12, 12 * sheet.shape[0] / sheet.shape[1] + 0.5))
+        axes.imshow(sheet)
+        axes.set(title=f"{self.method}, target {self.target}", xticks=[], yticks=[])
+        plt.show()
+        plt.close(figure)
+
+    def _repr_html_(self) -> str:
+        """Animation and caption for a notebook."""
+        picture = base64.b64encode(_gif(self)).decode("ascii")
+        caption = escape(f"{self.method}, target {self.target}, values {self.min():.3g} to {self.max():.3g}")
+        return (
+            f"<figure style='margin:0'><img alt='{caption}' src='data:image/gif;base64,{picture}'>"
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+
+    def _sheet(self) -> np.ndarray:
+        """Frames of the clip above the same frames with the map, uint8 [H',W',3]."""
+        rows = [self.overlay()] if self.clip is None else [self.clip.frames, self.overlay()]
+        return strip(rows)
+
+
+def _gif(attribution: Attribution) -> bytes:
+    from PIL import Image
+
+    first, *rest = [Image.fromarray(frame) for frame in attribution.overlay()]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=FRAME_MS, loop=0)
+    return buffer.getvalue()
+
+
+def _png(attribution: Attribution) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(attribution._sheet()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _mp4(attribution: Attribution) -> bytes:
+    return encode_video(attribution.overlay(), fps=FPS)
+
+
+def _npz(attribution: Attribution) -> bytes:
+    about = {name: getattr(attribution, name) for name in ("target", "method", "parameters", "details")}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, values=attribution.values, attribution=json.dumps(about, default=_plain))
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and scalars as JSON has them; anything else by its text."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else str(value)
+
+
+WRITERS: dict[str, Callable[[Attribution], bytes]] = {".mp4": _mp4, ".gif": _gif, ".png": _png, ".npz": _npz}
+
+MapLike = Attribution | np.ndarray | Tensor
+
+
+def as_values(given: MapLike) -> np.ndarray:
+    """The values float32 [T,H,W] of an attribution, or of an array or tensor with three axes.
+
+    Raises
+    ------
+    DataError
+        Another type or number of axes, or values that are not finite.
+
+    Examples
+    --------
+    >>> as_values(np.arange(8).reshape(2, 2, 2)).dtype
+    dtype('float32')
+    """
+    if isinstance(given, Attribution):
+        return given.values
+    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if array.ndim != 3 or array.dtype.kind not in "fiub":
+        raise DataError(f"expected an Attribution or a map [T,H,W], got {array.dtype} {array.shape}; convert it")
+    return Attribution(np.ascontiguousarray(array, np.float32), 0, "array").values
