@@ -71,7 +71,7 @@ def test_sure_networks_stay_finite():
 
 @pytest.mark.parametrize("sampling", ["conditional", "marginal"])
 def test_a_window_without_room_beside_it_is_refused(sampling):
-    with pytest.raises(DataError, match="room for another"):
+    with pytest.raises(DataError, match="beside which another fits"):
         PredictionDifference(window=(4, 6, 6), sampling=sampling, stride=None)(
             make_model(Quadrants()), make_clips(1)[0], 0
         )
