@@ -1,4 +1,4 @@
-"""Statistics that several rooms share: paired tests, corrections for many tests, bootstrap, rank correlation.
+"""Statistics of several packages: paired tests, corrections for many tests, bootstrap, rank correlation.
 
 Letters: n values, one an independent unit such as a clip.
 """

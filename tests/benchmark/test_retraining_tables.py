@@ -60,7 +60,7 @@ def test_without_a_random_map_there_is_no_test():
     assert [r.random for r in rows] == [None]
 
 
-def test_twins_that_differ_more_than_siblings_are_told():
+def test_maps_that_depend_on_the_labels_are_marked():
     base = RNG.random(CLIPS) / 10
     likeness = {
         "copies": [(0.9 + b, 0.9 + b) for b in base],

@@ -106,7 +106,7 @@ def test_table_holds_the_rows_best_first(run):
 
 def test_sentence_says_whether_it_is_significant(run):
     text = run.sentence()
-    assert "“bend” rests most on concept 2: effect 2.50 (95 % interval 2.40 to 2.70, q = 0.01, significant)" in text
+    assert "“bend” relies most on concept 2: effect 2.50 (95 % interval 2.40 to 2.70, q = 0.01, significant)" in text
     assert "covers 40 % of the voxels and is found in 2 of 2 videos" in text
     weak = replace(run, scores={**run.scores, "effect": scores("effect", [1.5, 0.5, 2.5], [0.2, 0.9, 0.05])})
     assert "not significant" in weak.sentence()

@@ -88,9 +88,9 @@ def test_warnings_and_checks_are_merged_by_code():
 def test_the_answer_claims_no_more_than_its_test():
     run = make_run()
     assert answer_sentences(run, [PLAIN] * 3, {}).startswith(
-        f"“{run.target}” rests mostly on concept 1: hiding it costs 2.50"
+        f"For “{run.target}” the network relies mostly on concept 1: hiding it lowers the log-odds by 2.50"
     )
     weak = replace(run.scores["effect"], q_value=np.array([0.9, 0.3, 0.9]))
     said = answer_sentences(replace(run, scores={**run.scores, "effect": weak}), [PLAIN] * 3, {})
-    assert "seems to rest on" in said
+    assert "may rely mostly on" in said
     assert "account for 0 %" in said

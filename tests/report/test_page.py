@@ -106,7 +106,7 @@ def test_every_concept_has_a_card_a_row_and_a_place_at_first_glance(written):
     assert cards == ["r0-c1", "r0-c2", "r0-c0"]
     assert [a["href"] for a in found.all("a")] == 2 * [f"#{card}" for card in cards]
     text = found.said()
-    assert "rests mostly on concept 1: hiding it costs 2.50 log-odds" in text
+    assert "relies mostly on concept 1: hiding it lowers the log-odds by 2.50" in text
     assert all(order_test_sentence(order_test) in text for order_test in run.evaluation.order_tests)
 
 
@@ -198,7 +198,7 @@ def test_no_run_is_refused(tmp_path):
 def test_words_of_the_reader_s_own_stand_for_concepts(tmp_path):
     names = {TARGET: {1: "bending <trunk>"}}
     found = read(write_report(make_run(), tmp_path / "page.html", names=names))
-    assert "rests mostly on the bending <trunk> (concept 1)" in found.said()
+    assert "relies mostly on the bending <trunk> (concept 1)" in found.said()
 
 
 def test_a_limit_leaves_out_examples_on_demand_first(tmp_path):

@@ -21,8 +21,9 @@ def test_a_contrast_says_no_more_than_its_interval():
         "(95 % 5.0 to 20.0, p = 0.012)."
     )
     assert "no clear difference to random regions of the same volume: 0.400 of log-odds" in order_test_sentence(UNCLEAR)
-    assert "loses 25.0 points of accuracy less than concepts in random order, against the claim" in order_test_sentence(
-        AGAINST
+    assert (
+        "loses 25.0 points of accuracy less than concepts in random order, which does not support the ranking"
+        in order_test_sentence(AGAINST)
     )
 
 
@@ -51,7 +52,7 @@ def test_a_blank_clip_that_is_called_the_class_is_told():
     logits = steps.logits.copy()
     logits[:, :, 0] = [9, 0, 0, 0]
     told = evaluation_sentences(replace(evaluation, adding=replace(steps, logits=logits)))
-    assert any("empty clip is itself called the right class" in words for words in told)
+    assert any("empty clip is itself classified as the right class" in words for words in told)
     logits[:, :, 0] = [0, 9, 0, 0]
     told = evaluation_sentences(replace(evaluation, adding=replace(steps, logits=logits)))
     assert not any("empty clip" in words for words in told)

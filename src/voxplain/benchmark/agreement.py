@@ -1,4 +1,4 @@
-"""Do metrics and methods agree: between clips, between methods, and against a random map.
+"""Agreement of clips and of methods on a ranking, and paired tests against a random map.
 
 Letters: V clips, M methods, R raters, I items. A table of scores is [V,M], one metric of M methods on V clips, the
 higher the better (negate a metric where lower is better).
@@ -18,7 +18,25 @@ __all__ = ["AgainstRandom", "against_random", "krippendorff_alpha", "paired_gain
 
 
 def rank_agreement(scores: np.ndarray, how: Literal["spearman", "kendall"] = "spearman") -> np.ndarray:
-    """How alike two clips rank the methods, [V,V]: Spearman's ρ or Kendall's τ-b of their scores; 0 for all equal."""
+    """Rank correlation between clips of their scores of the methods.
+
+    Parameters
+    ----------
+    scores : ndarray [V,M]
+        Higher is better.
+    how : {"spearman", "kendall"}
+        Spearman's ρ or Kendall's τ-b.
+
+    Returns
+    -------
+    ndarray, float64 [V,V]
+        0 for a clip whose scores are all equal.
+
+    Examples
+    --------
+    >>> rank_agreement(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).round(6).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     table = _table(scores)
     if how == "spearman":
         ranked = stats.rankdata(table, axis=1)

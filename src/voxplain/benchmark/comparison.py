@@ -1,4 +1,4 @@
-"""What a benchmark of attribution methods says: means with intervals, tests against random, ranks, reliability.
+"""Comparison of attribution methods: means with intervals, tests against a random map, ranks, reliability.
 
 Letters: V clips, M methods.
 """
@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
@@ -16,6 +16,7 @@ from voxplain.benchmark.agreement import AgainstRandom, against_random, krippend
 from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.metrics import MetricValue, mean_of
+from voxplain.metrics.record import Needs
 from voxplain.report.tables import number
 from voxplain.statistics import SIGNIFICANT
 
@@ -23,6 +24,7 @@ __all__ = [
     "CONTROLS",
     "KINDS",
     "Comparison",
+    "Measure",
     "MethodCost",
     "class_markdown",
     "compare",
@@ -52,9 +54,30 @@ _COLUMNS = (
 KINDS = {"map": "faithfulness", "mask": "localisation", "time": "localisation in time", "method": "sanity"}
 
 
+class Measure(Protocol):
+    """What a comparison reads of a metric."""
+
+    @property
+    def needs(self) -> Needs:
+        """What the metric is called with."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """None for a metric that does not rank methods."""
+        ...
+
+
 @dataclass(frozen=True)
 class MethodCost:
-    """Means a clip: seconds, clips through the network forward and backward."""
+    """Mean cost of a method's map of one clip.
+
+    Parameters
+    ----------
+    seconds : float
+    forwards, backwards : float
+        Clips that pass through the network.
+    """
 
     seconds: float
     forwards: float
@@ -63,11 +86,27 @@ class MethodCost:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Means over clips by method and metric, and what follows from them.
+    """Means over clips by method and metric, with tests, ranks and reliability.
 
-    ``random`` the paired test against the random map by metric and method; ``reliability`` and ``alpha`` (Krippendorff,
-    ordinal) of each metric's ranking of the methods over clips; ``ranks`` the mean rank of each method, 1 the best, by
-    kind of metric; ``refused`` why a method is not compared: one that has no map of some clip has no place here.
+    Parameters
+    ----------
+    clips : int
+    methods, metrics : tuple of str
+    kinds : mapping of str to str
+        Kind of each metric, a value of `KINDS`.
+    better : mapping of str to (bool or None)
+        Whether higher is better; None for a metric that does not rank.
+    means : mapping
+        By method and metric; details hold the 95 % interval and the number of clips.
+    costs : mapping of str to MethodCost
+    random : mapping
+        Paired test against the random map, by metric and method.
+    reliability, alpha : mapping
+        Agreement of the clips on the ranking of the methods, by metric: that of the study, and Krippendorff's α.
+    ranks : mapping
+        Mean rank of each method, 1 the best, by kind of metric.
+    refused : mapping of str to str
+        Why a method is not compared; a method without a map of some clip is left out.
     """
 
     clips: int
@@ -84,14 +123,23 @@ class Comparison:
     refused: Mapping[str, str]
 
 
-def compare(judged: Sequence[MethodResult], metrics: Mapping[str, Any]) -> Comparison:
-    """Put the results of all clips together, in the order in which `run_benchmark` gives them.
+def compare(results: Sequence[MethodResult], metrics: Mapping[str, Measure]) -> Comparison:
+    """Compare the methods over all clips.
 
-    Raises DataError when no method gave maps of all clips.
+    Parameters
+    ----------
+    results : sequence of MethodResult
+        As `run_benchmark` returns them.
+    metrics : mapping of str to metric
+
+    Raises
+    ------
+    DataError
+        When no method gave maps of all clips.
     """
-    refused = {j.method: j.refused for j in judged if j.refused}
+    refused = {j.method: j.refused for j in results if j.refused}
     rows: dict[str, list[MethodResult]] = {}
-    for j in judged:
+    for j in results:
         if j.method not in refused:  # the clips before a refusal are another sample than that of the other methods
             rows.setdefault(j.method, []).append(j)
     if not rows:
@@ -124,16 +172,16 @@ def compare(judged: Sequence[MethodResult], metrics: Mapping[str, Any]) -> Compa
 def ranks_of(
     means: Mapping[str, Mapping[str, MetricValue]], names: Sequence[str], better: Mapping[str, bool | None]
 ) -> dict[str, float]:
-    """The mean rank of each method over metrics that judge, 1 the best.
+    """The mean rank of each method over the metrics that rank methods, 1 the best.
 
     A method whose mean is undefined comes last; one that was not measured at all, because it costs too much, gets no
     rank by that metric.
     """
-    judging = [n for n in names if better[n] is not None]
-    cells = [[means[m][n] for n in judging] for m in means]
-    if not judging:
+    ranking = [n for n in names if better[n] is not None]
+    cells = [[means[m][n] for n in ranking] for m in means]
+    if not ranking:
         return {}
-    signs = [-1 if better[n] else 1 for n in judging]
+    signs = [-1 if better[n] else 1 for n in ranking]
     values = np.array([[c.value for c in row] for row in cells]) * signs
     found = mean_ranks(values, np.array([[c.details["clips"] > 0 for c in row] for row in cells]))
     return {m: float(r) for m, r in zip(means, found, strict=True) if np.isfinite(r)}
@@ -158,8 +206,7 @@ def _scores(rows: Mapping[str, list[MethodResult]], name: str, better: bool | No
     """Methods and their scores [V,M], higher better, on the clips where all of these are defined.
 
     A method takes part where it is defined on half of the clips that any is defined on, so that one that was not
-    measured, or hardly ever is defined, does not take the clips from all others. Nothing where the metric does not
-    judge.
+    measured, or hardly ever is defined, does not remove clips for all others. Empty where the metric does not rank.
     """
     if better is None:
         return (), np.empty((0, 0))
@@ -194,7 +241,7 @@ def _cost(own: Sequence[MethodResult]) -> MethodCost:
 
 
 def comparison_csv(found: Comparison) -> str:
-    """One line a method and metric: mean, interval, chance, clips, difference to random with its corrected p-value."""
+    """CSV with a line for each method and metric; columns are `_COLUMNS`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -224,18 +271,21 @@ def comparison_csv(found: Comparison) -> str:
 
 
 def comparison_markdown(found: Comparison) -> str:
-    """A table a kind of metric, methods in the order of their mean rank; bold: beats random at p < 0.05, corrected."""
+    """A table for each kind of metric, methods in the order of their mean rank.
+
+    Bold: better than the random map with corrected p < 0.05.
+    """
     parts = [_table(found, kind) for kind in dict.fromkeys(found.kinds.values())]
     parts.append(_costs(found))
     if found.refused:
-        parts.append("\n".join(["Refused:", "", *(f"- {m}: {why}" for m, why in found.refused.items())]))
+        parts.append("\n".join(["Not compared:", "", *(f"- {m}: {why}" for m, why in found.refused.items())]))
     return "\n\n".join(parts) + "\n"
 
 
-def class_markdown(judged: Sequence[MethodResult], classes: Sequence[str], metric: str = "energy_inside") -> str:
+def class_markdown(results: Sequence[MethodResult], classes: Sequence[str], metric: str = "energy_inside") -> str:
     """A localisation metric by class, as multiples of its chance: mean over a class's clips; best method first."""
     found: dict[str, dict[int, list[float]]] = {}
-    for j in judged:
+    for j in results:
         value, chance = j.values.get(metric, (np.nan, None))
         if chance and np.isfinite(value):
             found.setdefault(j.method, {}).setdefault(j.target, []).append(value / chance)

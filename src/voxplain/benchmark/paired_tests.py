@@ -1,16 +1,15 @@
-"""What a benchmark says of chosen methods: paired tests against one of them, and whether two kinds of metrics agree.
+"""Paired tests of attribution methods against a reference method, and agreement of two kinds of metrics.
 
 Letters: V clips, M methods, K metrics.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from voxplain.benchmark.agreement import paired_gain
-from voxplain.benchmark.comparison import CONTROLS, KINDS, mean_ranks
+from voxplain.benchmark.comparison import CONTROLS, KINDS, Measure, mean_ranks
 from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.report.tables import number
@@ -23,11 +22,20 @@ RESAMPLES = 999  # of clips, for the interval of a rank correlation
 
 @dataclass(frozen=True)
 class Pair:
-    """One method against another by one metric, on the ``clips`` where both are defined.
+    """One method against another by one metric, on the clips where both are defined.
 
-    ``difference`` of the means, positive where ``method`` does better, with a 95 % bootstrap interval over clips;
-    ``wins`` the share of clips on which it does better, a tie counting half; ``p_value`` of the sign-flip test,
-    ``corrected`` (Holm) for all methods tested against ``against`` by this metric.
+    Parameters
+    ----------
+    metric, method, against : str
+    difference : float
+        Of the means, positive where ``method`` is better.
+    low, high : float
+        95 % bootstrap interval over clips.
+    wins : float
+        Share of clips on which ``method`` is better; a tie counts half.
+    p_value, corrected : float
+        Sign-flip test; corrected (Holm) over all methods tested against ``against`` by this metric.
+    clips : int
     """
 
     metric: str
@@ -43,15 +51,24 @@ class Pair:
 
 
 def paired(
-    judged: Sequence[MethodResult], metrics: Mapping[str, Any], against: Mapping[str, Sequence[str]]
+    results: Sequence[MethodResult], metrics: Mapping[str, Measure], against: Mapping[str, Sequence[str]]
 ) -> list[Pair]:
-    """Test each chosen method against a reference, by each metric.
+    """Test methods against references, by each metric.
 
-    ``against``: reference → the methods tested against it, none: all others. Raises DataError for a method that gave
-    no maps in this benchmark.
+    Parameters
+    ----------
+    results : sequence of MethodResult
+    metrics : mapping of str to metric
+    against : mapping of str to sequence of str
+        Reference and the methods tested against it; an empty sequence means all others.
+
+    Raises
+    ------
+    DataError
+        For a method that gave no maps in this benchmark.
     """
-    refused = {j.method for j in judged if j.refused}
-    known = tuple(dict.fromkeys(j.method for j in judged if j.method not in refused))
+    refused = {j.method for j in results if j.refused}
+    known = tuple(dict.fromkeys(j.method for j in results if j.method not in refused))
     found: list[Pair] = []
     for reference, chosen in against.items():
         others = tuple(chosen) or tuple(m for m in known if m != reference)
@@ -60,18 +77,18 @@ def paired(
                 f"expected methods of this benchmark to compare, got {', '.join(lost)}; it has {', '.join(known)}"
             )
         for name in (n for n, m in metrics.items() if m.higher_is_better is not None):
-            found += _family(_scores(judged, known, name), known, name, reference, others, metrics[name])
+            found += _family(_scores(results, known, name), known, name, reference, others, metrics[name])
     return found
 
 
-def _scores(judged: Sequence[MethodResult], known: Sequence[str], name: str) -> np.ndarray:
+def _scores(results: Sequence[MethodResult], known: Sequence[str], name: str) -> np.ndarray:
     """A metric's values [V,M], NaN where there is none."""
-    rows = [[j.values.get(name, (np.nan, None))[0] for j in judged if j.method == m] for m in known]
+    rows = [[j.values.get(name, (np.nan, None))[0] for j in results if j.method == m] for m in known]
     return np.array(rows, float).T
 
 
 def _family(
-    table: np.ndarray, known: Sequence[str], name: str, reference: str, others: Sequence[str], metric: Any
+    table: np.ndarray, known: Sequence[str], name: str, reference: str, others: Sequence[str], metric: Measure
 ) -> list[Pair]:
     """The tests that are corrected together; none where nothing is defined."""
     sign = 1 if metric.higher_is_better else -1
@@ -89,7 +106,7 @@ def _family(
 
 
 def pairs_markdown(pairs: Sequence[Pair]) -> str:
-    """A line a test, by reference and metric, the best method first; bold: p < 0.05, corrected."""
+    """Markdown table of the tests, by reference and metric, the best method first; bold: corrected p < 0.05."""
     lines = [
         "| against | metric | method | difference (positive: method is better) | wins | p | corrected p | clips |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -112,10 +129,15 @@ def pair_rows(pairs: Sequence[Pair]) -> list[dict[str, object]]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman's ρ of the methods' mean ranks by faithfulness and by localisation, controls left out.
+    """Spearman's ρ of the methods' mean ranks by faithfulness and by localisation, without controls.
 
-    ``low`` and ``high``: 95 % of ρ when the clips are drawn anew; drawing makes ranks noisier, so the interval reaches
-    further down than up.
+    Parameters
+    ----------
+    spearman : float
+    low, high : float
+        95 % of ρ over bootstrap draws of the clips; the draws have noisier ranks, so the interval reaches further down
+        than up.
+    methods, clips : int
     """
 
     spearman: float
@@ -125,7 +147,7 @@ class Agreement:
     clips: int
 
     def sentence(self) -> str:
-        """The finding in words."""
+        """The result as a sentence."""
         return (
             f"Objective (faithfulness) against subjective (localisation) mean ranks: Spearman {number(self.spearman)} "
             f"[{number(self.low)}, {number(self.high)}] over {self.methods} methods, controls left out; interval over "
@@ -133,18 +155,20 @@ class Agreement:
         )
 
 
-def ranks_agreement(judged: Sequence[MethodResult], metrics: Mapping[str, Any], *, seed: int = 0) -> Agreement | None:
+def ranks_agreement(
+    results: Sequence[MethodResult], metrics: Mapping[str, Measure], *, seed: int = 0
+) -> Agreement | None:
     """Do objective and subjective metrics rank the methods alike? None without both kinds or with fewer than 3 methods.
 
     The study's headline question (arXiv 2005.00375).
     """
-    refused = {j.method for j in judged if j.refused}
-    known = tuple(dict.fromkeys(j.method for j in judged if j.method not in refused))
+    refused = {j.method for j in results if j.refused}
+    known = tuple(dict.fromkeys(j.method for j in results if j.method not in refused))
     parts = []
     for kind in ("faithfulness", "localisation"):
         names = [n for n, m in metrics.items() if KINDS.get(m.needs) == kind and m.higher_is_better is not None]
-        tables = [(-1 if metrics[n].higher_is_better else 1) * _scores(judged, known, n) for n in names]
-        measured = [_measured(judged, known, n) for n in names]
+        tables = [(-1 if metrics[n].higher_is_better else 1) * _scores(results, known, n) for n in names]
+        measured = [_measured(results, known, n) for n in names]
         if not any(m.any() for m in measured):
             return None
         parts.append((np.stack(tables, -1), np.stack(measured, -1)))  # [V,M,K] each; lower is better
@@ -158,9 +182,9 @@ def ranks_agreement(judged: Sequence[MethodResult], metrics: Mapping[str, Any], 
     return Agreement(value, float(low), float(high), int(kept.sum()), count)
 
 
-def _measured(judged: Sequence[MethodResult], known: Sequence[str], name: str) -> np.ndarray:
+def _measured(results: Sequence[MethodResult], known: Sequence[str], name: str) -> np.ndarray:
     """Where a metric was measured, bool [V,M]; its value may still be undefined."""
-    return np.array([[name in j.values for j in judged if j.method == m] for m in known]).T
+    return np.array([[name in j.values for j in results if j.method == m] for m in known]).T
 
 
 def _correlation(parts: Sequence[tuple[np.ndarray, np.ndarray]], kept: np.ndarray, clips: np.ndarray) -> float:

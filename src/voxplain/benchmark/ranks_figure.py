@@ -1,4 +1,4 @@
-"""The study's headline as a picture: how methods rank by faithfulness against how they rank by localisation."""
+"""Figure of the methods' mean ranks: by localisation against by faithfulness."""
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ __all__ = ["ranks_figure"]
 def ranks_figure(found: Comparison, *, theme: Theme = LIGHT) -> Figure:
     """A numbered point a method: mean rank by faithfulness (objective) across, by localisation (subjective) up.
 
-    The best are at the lower left; methods on the diagonal are judged alike by both. The key at the right names the
+    The best are at the lower left; methods on the diagonal have equal ranks. The key at the right names the
     numbers, in the order of the sum of both ranks; controls are grey squares.
     """
     across, up = found.ranks["faithfulness"], found.ranks["localisation"]

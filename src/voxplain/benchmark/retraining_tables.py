@@ -1,4 +1,4 @@
-"""What networks trained anew say of attribution methods: accuracy by method and ratio, twins, tests against random.
+"""Tables of retraining benchmarks: accuracy by method and ratio, and similarity of maps under shuffled labels.
 
 Letters: V test clips.
 """
@@ -28,10 +28,20 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Accuracies:
-    """Accuracy of networks trained on clips masked at one ``ratio`` by one ``method`` ("" where nothing is hidden).
+    """Accuracy of networks trained on masked clips.
 
-    ``mean`` over test clips of the share of seeds that are right, with its interval over clips; ``seeds`` the accuracy
-    of each seed; ``random`` the paired test against the random map, positive where the method does better.
+    Parameters
+    ----------
+    metric, method : str
+        ``method`` is "" where nothing is hidden.
+    ratio : float
+        Share of voxels that are masked or kept.
+    mean : MetricValue
+        Mean over test clips of the share of seeds that are right, with its interval over clips.
+    seeds : tuple of float
+        Accuracy of each seed.
+    random : AgainstRandom, optional
+        Paired test against the random map, positive where the method is better.
     """
 
     metric: str
@@ -76,7 +86,7 @@ def _against_random(shares: Mapping[str, np.ndarray], *, better: bool) -> dict[s
 
 
 def accuracy_rows(rows: Sequence[Accuracies]) -> list[dict[str, object]]:
-    """The table for spreadsheets."""
+    """One dict for each row, for CSV."""
     return [
         {
             "metric": r.metric,
@@ -134,11 +144,24 @@ def _cell(row: Accuracies) -> str:
 
 @dataclass(frozen=True)
 class LabelPairRow:
-    """Similarity of a method's maps to those of the shuffled twin and of the sibling; by how much the twin is less."""
+    """Similarity of a method's maps to those of two networks that were trained alike, on shuffled and on true labels.
+
+    Parameters
+    ----------
+    method : str
+    shuffled, true : MetricValue
+        Mean similarity to the maps of the network trained on shuffled labels, and on true labels.
+    difference : float
+        true − shuffled; positive where the maps depend on the labels.
+    low, high : float
+        95 % bootstrap interval over clips.
+    corrected_p : float
+        Sign-flip test, corrected (Holm) over methods.
+    """
 
     method: str
     shuffled: MetricValue
-    sibling: MetricValue
+    true: MetricValue
     difference: float
     low: float
     high: float
@@ -153,18 +176,18 @@ def label_pair_rows(likeness: Mapping[str, Sequence[tuple[float, float]]]) -> li
         table = table[np.isfinite(table).all(1)]
         gain = table[:, 1] - table[:, 0]
         low, high = bootstrap_interval(gain, np.random.default_rng(0))
-        shuffled, sibling = (mean_of([MetricValue(float(v)) for v in column]) for column in table.T)
+        shuffled, true = (mean_of([MetricValue(float(v)) for v in column]) for column in table.T)
         mean = float(gain.mean()) if len(gain) else float("nan")
         p = sign_flip_test(gain, np.random.default_rng(0))
-        found.append(LabelPairRow(method, shuffled, sibling, mean, low, high, p))
+        found.append(LabelPairRow(method, shuffled, true, mean, low, high, p))
     corrected = holm([row.corrected_p for row in found])
     return [replace(row, corrected_p=float(p)) for row, p in zip(found, corrected, strict=True)]
 
 
 def label_pair_markdown(rows: Sequence[LabelPairRow]) -> str:
-    """A line a method, the one that tells the twins apart best first; bold: p < 0.05, corrected."""
+    """Markdown table, the largest difference first; bold: corrected p < 0.05."""
     lines = [
-        "| similarity of maps: method | to the shuffled twin ↓ | to the sibling | sibling − shuffled |",
+        "| similarity of maps: method | to the network trained on shuffled labels ↓ | on true | true − shuffled |",
         "| --- | --- | --- | --- |",
     ]
     for r in sorted(rows, key=lambda r: -r.difference if np.isfinite(r.difference) else np.inf):
@@ -172,7 +195,7 @@ def label_pair_markdown(rows: Sequence[LabelPairRow]) -> str:
         told = f"**{told}**" if r.corrected_p < SIGNIFICANT and r.difference > 0 else told
         both = [
             f"{number(m.value, 2)} [{number(m.details['low'], 2)}, {number(m.details['high'], 2)}]"
-            for m in (r.shuffled, r.sibling)
+            for m in (r.shuffled, r.true)
         ]
         lines.append(f"| {r.method} | {both[0]} | {both[1]} | {told} [{number(r.low, 2)}, {number(r.high, 2)}] |")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""Take one test clip apart: what the network says when concepts of it are hidden, alone and together.
+"""Logits of a test clip with its concepts hidden, one by one and in every combination of the first few.
 
-A reader of the report can then switch concepts on and off and see what was measured, not what a sum predicts.
-Letters: K concepts, C classes, n concepts that can be switched.
+The report's clip explorer shows them: every combination is measured, none is a sum of single effects. Letters: K
+concepts, C classes, n concepts that can be switched.
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,28 @@ __all__ = ["ClipExploration", "ExploredClip"]
 
 @dataclass(frozen=True, eq=False)
 class ExploredClip:
-    """A test clip and the network's logits with concepts of it hidden; all float32.
+    """A test clip and the network's logits with its concepts hidden.
 
-    ``place`` its index among the evaluated videos; ``fill`` and ``mean_colour`` (uint8 [3]) say what hidden voxels
-    show; ``unmodified`` and ``blank`` [C]; ``hidden`` [K,C], each concept
-    hidden alone, NaN where the clip lacks it; ``switches`` int64 [n], concepts that can be switched, best first;
-    ``switched`` [2^n,C], where bit i of the row says that switches[i] is hidden.
+    Parameters
+    ----------
+    clip : Clip
+    supervoxels : Supervoxels
+    assigned : ndarray, int64 [N]
+        Concept of each supervoxel.
+    place : int
+        Index among the evaluated videos.
+    fill : str
+        Fill of hidden voxels, an entry of `FILLS`.
+    mean_colour : ndarray, uint8 [3]
+        The network's mean colour, for the fill "mean".
+    unmodified, blank : ndarray, float32 [C]
+        Logits of the whole clip, and with everything hidden.
+    hidden : ndarray, float32 [K,C]
+        Each concept hidden alone; NaN where the clip lacks it.
+    switches : ndarray, int64 [n]
+        Concepts that can be switched, best first.
+    switched : ndarray, float32 [2^n,C]
+        In row r, switches[i] is hidden where bit i of r is 1.
     """
 
     clip: Clip
@@ -60,22 +76,37 @@ class ExploredClip:
 
 @dataclass(frozen=True)
 class ClipExploration:
-    """Measure one test clip for the report's clip explorer; forwards: 2 + concepts present + 2^switches."""
+    """Measure one test clip for the report's clip explorer.
 
-    clips: int = 3  # test clips of a class: from the best recognised to the worst, evenly
-    switches: int = 5  # concepts that can be switched on and off in any combination
+    Parameters
+    ----------
+    clips : int
+        Test clips of a class, evenly spread over the order of their log-odds.
+    switches : int
+        Concepts that can be switched on and off in any combination; each doubles the forward passes, which are
+        1 + concepts present + 2^switches.
+    """
+
+    clips: int = 3
+    switches: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse counts that cost without end or mean nothing."""
+        """Check the ranges: 10 switches are 1,024 forward passes a clip."""
         if self.clips < 0 or not 0 <= self.switches <= 10:
             raise DataError(
                 f"expected 0 or more clips and from 0 to 10 switches to explore, got {self.clips} and {self.switches}; "
                 "each switch doubles the forwards"
             )
 
-    def choose(self, margin: np.ndarray) -> list[int]:
-        """Indices of the clips to explore of V by their margin [V], the best recognised first."""
-        ranked = np.argsort(-margin, kind="stable")
+    def choose(self, log_odds: np.ndarray) -> list[int]:
+        """Indices of the clips to explore, by the log-odds [V] of their class, the highest first.
+
+        Examples
+        --------
+        >>> ClipExploration(clips=3).choose(np.array([0.0, 5.0, -3.0, 2.0, 1.0]))
+        [1, 4, 2]
+        """
+        ranked = np.argsort(-log_odds, kind="stable")
         places = np.unique(np.linspace(0, len(ranked) - 1, min(self.clips, len(ranked))).round().astype(int))
         return [int(ranked[p]) for p in places]
 
@@ -90,7 +121,27 @@ class ClipExploration:
         fill: str,
         place: int,
     ) -> ExploredClip:
-        """Explore a clip of the network's grid; ``ranked`` concept indices, best first; ``fill`` an entry of FILLS."""
+        """Explore a clip of the network's grid.
+
+        Parameters
+        ----------
+        model : VideoModel
+        clip : Clip
+        supervoxels : Supervoxels
+        assigned : ndarray, int64 [N]
+            Concept of each supervoxel, −1 for none.
+        ranked : ndarray of int
+            Concept indices, best first.
+        fill : str
+            Fill of hidden voxels, an entry of `FILLS`.
+        place : int
+            Index among the evaluated videos.
+
+        Raises
+        ------
+        DataError
+            For an unknown fill.
+        """
         if fill not in FILLS:
             raise DataError(f"expected a fill of {', '.join(FILLS)}, got {fill!r}; choose one")
         present = [int(k) for k in ranked if (assigned == k).any()]
@@ -103,11 +154,11 @@ class ClipExploration:
             for mask in masks.values():
                 yield hide(clip.frames, mask, base)
             for row in range(2 ** len(switches)):
-                gone = np.zeros(clip.frames.shape[:3], bool)
+                hidden_mask = np.zeros(clip.frames.shape[:3], bool)
                 for i, k in enumerate(switches):
                     if row >> i & 1:
-                        gone |= masks[k]
-                yield hide(clip.frames, gone, base)
+                        hidden_mask |= masks[k]
+                yield hide(clip.frames, hidden_mask, base)
 
         logits = logits_of(model, pictures())
         hidden = np.full((len(ranked), logits.shape[1]), np.nan, np.float32)

@@ -1,8 +1,9 @@
-"""`ConceptRun`: everything one class's explanation at one layer consists of, and its table."""
+"""`ConceptRun`: the explanation of one class at one layer, and its table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,26 @@ __all__ = ["ConceptRow", "ConceptRun", "EvaluationRun", "combined_evaluation"]
 
 @dataclass(frozen=True)
 class ConceptRow:
-    """One line of the table, best concept first; scores as the run's ranking score gives them."""
+    """One row of the table of concepts.
+
+    Parameters
+    ----------
+    rank : int
+        1 is the best.
+    concept : int
+    score, low, high, p_value, q_value : float
+        The ranking score with its 95 % interval and test.
+    effect, effect_q, tcav, tcav_q : float
+        Direct effect and TCAV score with their q-values.
+    cav_accuracy : float
+        Mean over random sets, 0 to 1.
+    videos : int
+        Clips with a supervoxel of the concept.
+    members : int
+        Supervoxels that represent it.
+    volume : float
+        Mean share of a clip's voxels, 0 to 1.
+    """
 
     rank: int
     concept: int
@@ -47,7 +67,16 @@ class ConceptRow:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRun:
-    """Adding and removing concepts in test videos, what the comparison says, and some clips taken apart."""
+    """Adding and removing concepts in test videos.
+
+    Parameters
+    ----------
+    adding, removing : AddRemoveCurves
+    order_tests : tuple of OrderTest
+        The top concepts against the other orders.
+    explored : tuple of ExploredClip
+        Test clips for the report's clip explorer, the best recognised first.
+    """
 
     adding: AddRemoveCurves
     removing: AddRemoveCurves
@@ -59,8 +88,40 @@ class EvaluationRun:
 class ConceptRun:
     """The concepts of one class at one layer: bank, CAVs, scores, effects, and where every member is.
 
-    ``origin`` int64 [N,2] = (clip, supervoxel) of each feature row that ``bank.members`` points to; ``assigned``
-    the concept of each supervoxel of each clip; ``scores`` by name, ``ranking`` the name that ranks.
+    Parameters
+    ----------
+    target : str
+        Name of the class; ``target_index`` its index.
+    layer, network : str
+        Names of the layer and the network.
+    classes : tuple of str
+        Names of all classes; may be empty.
+    preset : str
+        The preset that the settings equal, or start from.
+    parameters, provenance : dict
+        The settings as plain values; versions, device and hashes of everything that went in.
+    clips : sequence of Clip
+        M clips of the class, with their ``supervoxels``.
+    origin : ndarray, int64 [N,2]
+        (clip, supervoxel) of each feature row that ``bank.members`` points to.
+    assigned : tuple of ndarray
+        The concept of each supervoxel of each clip.
+    bank : ConceptBank
+    cavs : CAVs
+    alignment : float
+        Mean cosine between CAVs of different concepts.
+    effects : Effects
+    scores : dict of str to ConceptScores
+        "effect" and "tcav".
+    ranking : str
+        The score that ranks.
+    warnings : tuple of RunWarning
+    skipped : tuple of (str, str)
+        Videos that could not be read, and why.
+    evaluation : EvaluationRun, optional
+        After `evaluate_concepts`.
+    model, settings, store : optional
+        What `evaluate_concepts` continues with; not written to disk.
     """
 
     target: str
@@ -69,8 +130,8 @@ class ConceptRun:
     network: str
     classes: tuple[str, ...]
     preset: str
-    parameters: dict
-    provenance: dict
+    parameters: dict[str, Any]
+    provenance: dict[str, Any]
     clips: Sequence[Clip]
     supervoxels: Sequence[Supervoxels]
     origin: np.ndarray
@@ -84,7 +145,6 @@ class ConceptRun:
     warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
-    # What `evaluate_concepts` goes on with; not written to disk.
     model: VideoModel | None = field(default=None, repr=False, metadata={"saved": False})
     settings: ConceptSettings | None = field(default=None, repr=False, metadata={"saved": False})
     store: Path | None = field(default=None, repr=False, metadata={"saved": False})
@@ -130,7 +190,7 @@ class ConceptRun:
         ]
 
     def member(self, concept: int, place: int) -> tuple[Clip, np.ndarray]:
-        """(clip, mask bool [T,H,W]) of a concept's supervoxel, nearest the centre first."""
+        """Clip and mask, bool [T,H,W], of a concept's supervoxel; ``place`` 0 is the nearest to the centre."""
         clip, supervoxel = self.origin[self.bank.members[concept][place]]
         return self.clips[clip], self.supervoxels[clip].mask(int(supervoxel))
 
@@ -149,7 +209,7 @@ class ConceptRun:
         best = self.rows()[0]
         sure = "significant" if best.q_value < SIGNIFICANT else "not significant"
         return (
-            f"“{self.target}” rests most on concept {best.concept}: {self.ranking} {best.score:.2f} "
+            f"“{self.target}” relies most on concept {best.concept}: {self.ranking} {best.score:.2f} "
             f"(95 % interval {best.low:.2f} to {best.high:.2f}, q = {best.q_value:.3g}, {sure}); "
             f"it covers {100 * best.volume:.0f} % of the voxels "
             f"and is found in {best.videos} of {len(self.clips)} videos."

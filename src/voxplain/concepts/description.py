@@ -1,7 +1,7 @@
-"""What a concept looks like, measured: when in the clip and where in the picture it sits, whether it moves.
+"""Measured properties of a concept: its distribution over time and over the frame, and its motion.
 
-Letters: M clips, K concepts, B time bins, G×G cells of the picture. Numbers only; nothing here says what a concept
-*is*. They feed the warning lights for what may be background or a shortcut.
+The warnings about background and shortcuts are computed from them. Letters: M clips, K concepts, B time bins, G×G cells
+of the frame.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["BINS", "CELLS", "ConceptDescription", "Stability", "describe_concept
 
 BINS = 16  # of a clip's length
 CELLS = 16  # a side of the picture
-CLIPS = 40  # clips looked at; more change the third digit
+CLIPS = 40  # clips that are measured; more change the third digit
 RING = 1 / 16  # of the picture's side, that counts as its edge
 
 
@@ -23,10 +23,19 @@ RING = 1 / 16  # of the picture's side, that counts as its edge
 class ConceptDescription:
     """Means over the clips that have the concept.
 
-    ``when`` float32 [B], share of the picture covered in each part of the clip; ``where`` float32 [G,G], how often a
-    cell is covered; ``motion`` the mean change between frames inside it over that of the whole clip; ``edge`` the
-    share of the picture's outer ring that it covers over the share of the picture (1: no preference, 0: never at the
-    edge); ``wander`` the standard deviation of its centre over clips, in picture widths.
+    Parameters
+    ----------
+    when : ndarray, float32 [B]
+        Share of the frame that is covered in each part of the clip.
+    where : ndarray, float32 [G,G]
+        Share of the time for which a cell is covered.
+    motion : float
+        Mean change between frames inside the concept, over that of the whole clip.
+    edge : float
+        Covered share of the frame's outer ring over the covered share of the frame; 1: no preference, 0: never at the
+        edge.
+    wander : float
+        Standard deviation of its centre over clips, in frame widths.
     """
 
     when: np.ndarray
@@ -47,7 +56,7 @@ class ConceptDescription:
 
 
 def describe_concepts(run: ConceptRun) -> list[ConceptDescription]:
-    """The character of each concept, from at most 40 clips spread over the run's."""
+    """The description of each concept, from at most 40 clips spread evenly over the run's."""
     places = np.unique(np.linspace(0, len(run.clips) - 1, min(CLIPS, len(run.clips))).round().astype(int))
     parts: list[list[ConceptDescription]] = [[] for _ in range(len(run.bank))]
     centres: list[list[np.ndarray]] = [[] for _ in range(len(run.bank))]
@@ -104,14 +113,28 @@ def _mean(parts: list[ConceptDescription], centres: np.ndarray) -> ConceptDescri
 
 @dataclass(frozen=True)
 class Stability:
-    """How much of the ranking survives other draws of clips (direct effect) or of random sets (TCAV)."""
+    """How much of the ranking is kept under other draws of clips (direct effect) or of random sets (TCAV).
 
-    top: float  # share of draws in which the same concept comes first
-    correlation: float  # mean rank correlation (Spearman) of the draws with the ranking
+    Parameters
+    ----------
+    top : float
+        Share of draws in which the same concept comes first.
+    correlation : float
+        Mean rank correlation (Spearman) of the draws with the ranking.
+    """
+
+    top: float
+    correlation: float
 
 
 def ranking_stability(scores: np.ndarray, draws: int = 200, seed: int = 0) -> Stability:
-    """Bootstrap over the R repeats of scores [K,R]; an absent concept (NaN) counts as no effect."""
+    """Bootstrap over the R repeats of scores [K,R]; an absent concept (NaN) counts as no effect.
+
+    Examples
+    --------
+    >>> ranking_stability(np.array([[2.0, 2.0], [1.0, 1.0]])).top
+    1.0
+    """
     values = np.nan_to_num(scores.astype(np.float64))
     rng = np.random.default_rng(seed)
     drawn = np.stack([values[:, rng.integers(0, values.shape[1], values.shape[1])].mean(1) for _ in range(draws)])

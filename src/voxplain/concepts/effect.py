@@ -1,7 +1,7 @@
-"""Direct effect of a concept: hide its supervoxels in the class's clips and see what the network loses.
+"""Direct effect of a concept: change of the logits when its supervoxels are hidden in the class's clips.
 
-Letters: M clips, K concepts, C classes. Everything is kept as logits, so that the drop of any objective, for any
-class, can be read off without another forward. An intervention on the input in the sense of CaCE (Goyal 2019).
+Logits are kept, so the drop of any objective, for any class, needs no further forward pass. It is an intervention on
+the input in the sense of CaCE (Goyal et al. 2019). Letters: M clips, K concepts, C classes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,22 @@ __all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects"]
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """Logits of M clips, untouched and with each of K concepts hidden; NaN where a clip lacks the concept.
+    """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
-    ``base`` [M,C]; ``hidden``, ``control`` (random supervoxels of the same volume hidden) and ``alone`` (only the
-    concept shown) [M,K,C]; ``blank`` [M,C] (nothing shown); ``volume`` [M,K], the share of the clip's voxels.
-    All float32.
+    Parameters
+    ----------
+    base : ndarray, float32 [M,C]
+        Unmodified clips.
+    hidden : ndarray, float32 [M,K,C]
+        The concept hidden.
+    control : ndarray, float32 [M,K,C]
+        Random supervoxels of the concept's volume hidden, mean over draws.
+    alone : ndarray, float32 [M,K,C]
+        Only the concept shown.
+    blank : ndarray, float32 [M,C]
+        Nothing shown.
+    volume : ndarray, float32 [M,K]
+        Share of the clip's voxels that the concept covers, 0 to 1.
     """
 
     base: np.ndarray
@@ -73,17 +84,24 @@ def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -
 
 @dataclass(frozen=True)
 class HideConcepts:
-    """Measure the direct effect of every concept in one clip: (model, clip, supervoxels, assigned, concepts).
+    """Measure the direct effect of every concept in one clip; `join_effects` puts the records of clips together.
 
-    ``assigned`` gives the concept of each supervoxel, int64 [N], −1 for none. `join_effects` puts clips together.
+    Parameters
+    ----------
+    fill : str
+        Fill of hidden voxels: mean, grey, black or blur; evidence for blur in docs/defaults.md.
+    controls : int
+        Random regions for each clip and concept; their logits are averaged.
+    seed : int
+        Seed of the random regions.
     """
 
-    fill: str = "blur"  # what a hidden voxel shows: mean, grey, black, blur; evidence for blur in docs/defaults.md
-    controls: int = 1  # random regions a clip and concept; their logits are averaged
+    fill: str = "blur"
+    controls: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a fill that does not exist, and to go without a control."""
+        """Check the fill and that there is a control."""
         if self.fill not in FILLS or self.controls < 1:
             raise DataError(
                 f"expected a fill of {', '.join(FILLS)} and 1 control or more, got {self.fill!r} and {self.controls}; "
@@ -100,9 +118,25 @@ class HideConcepts:
         *,
         place: int = 0,
     ) -> Effects:
-        """Effects [1,K,C] in a clip of the network's length; forwards: 2 + K·(2 + controls).
+        """Effects in one clip.
 
-        ``place`` keeps the random regions of different clips apart.
+        Parameters
+        ----------
+        model : VideoModel
+        clip : Clip
+            Of the network's length.
+        supervoxels : Supervoxels
+        assigned : ndarray, int64 [N]
+            Concept of each supervoxel, −1 for none.
+        concepts : int
+            K.
+        place : int
+            Index of the clip; the random regions of different clips differ.
+
+        Returns
+        -------
+        Effects
+            With M = 1, from 2 + K·(2 + controls) forward passes.
         """
         base = base_clip(clip.frames, self.fill, model.mean_colour)
         rng = np.random.default_rng((self.seed, place))

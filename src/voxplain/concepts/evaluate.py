@@ -1,8 +1,8 @@
-"""Prove a ranking: add and remove concepts in held-out test videos and see what the network still recognises.
+"""Evaluate a ranking: logits of held-out test videos while concepts are added or removed.
 
-Letters: V videos, O orders, S steps (q = 0 … Q, then all), C classes. A step shows (adding) or hides (removing) the
-union of the masks of the first q concepts of an order. Source: STCE §4.2, with the controls it lacks: many random
-orders, random regions of the same volume, intervals over videos.
+A step shows (adding) or hides (removing) the union of the masks of the first q concepts of an order. To the procedure
+of STCE §4.2 come controls: many random orders, random regions of the same volume, intervals over videos. Letters: V
+videos, O orders, S steps (q = 0 … Q, then all), C classes.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,23 @@ __all__ = ["AddRemove", "AddRemoveCurves", "join", "log_odds_of", "orders"]
 class AddRemoveCurves:
     """Logits along adding or removing concepts.
 
-    ``logits`` float32 [O,V,S,C]; ``coverage`` float32 [O,V,S], share of voxels shown (adding) or hidden (removing);
-    ``matched`` float32 [V,S,C], logits of random supervoxels of the volume that ``top`` has at that step, averaged
-    over draws, with ``matched_right`` [V,S] the share of draws recognised; ``truth`` int64 [V]; ``names`` of orders;
-    ``unmodified`` float32 [V,C].
+    Parameters
+    ----------
+    kind : str
+        "adding" or "removing".
+    names : tuple of str
+        Orders: "top", "least", "random0", "random1", …
+    logits : ndarray, float32 [O,V,S,C]
+    coverage : ndarray, float32 [O,V,S]
+        Share of voxels shown (adding) or hidden (removing), 0 to 1.
+    matched : ndarray, float32 [V,S,C]
+        Logits of random supervoxels of the volume that "top" has at that step, mean over draws.
+    matched_right : ndarray, float32 [V,S]
+        Share of those draws that are recognised.
+    truth : ndarray, int64 [V]
+        Class index of each video.
+    unmodified : ndarray, float32 [V,C]
+        Logits of the whole videos.
     """
 
     kind: str
@@ -62,7 +75,7 @@ class AddRemoveCurves:
         return self.logits.argmax(-1) == self.truth[None, :, None]
 
     def log_odds(self) -> np.ndarray:
-        """Class margin log p/(1−p) of the true class, float64 [O,V,S]."""
+        """Log-odds of the true class, float64 [O,V,S]."""
         return log_odds_of(self.logits, self.truth[None, :, None])
 
     def baseline(self) -> float:
@@ -70,14 +83,30 @@ class AddRemoveCurves:
         return float((self.unmodified.argmax(-1) == self.truth).mean())
 
     def by_order(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """[O,V,S] to the three orders of the papers, [V,S] each; ``random`` is the mean over its draws."""
+        """Values [O,V,S] of the three orders of the papers, float64 [V,S] each; "random" is the mean over its draws."""
         random = [i for i, name in enumerate(self.names) if name.startswith("random")]
         picked = {name: values[self.names.index(name)].astype(float) for name in ("top", "least")}
         return {**picked, "random": values[random].astype(float).mean(0)}
 
 
 def log_odds_of(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """log p_y/(1−p_y) over the last axis; ``truth`` broadcasts against the other axes."""
+    """Log-odds log p − log(1 − p) of a class, over the last axis.
+
+    Parameters
+    ----------
+    logits : ndarray [...,C]
+    truth : ndarray of int
+        Class index; broadcasts against the other axes.
+
+    Returns
+    -------
+    ndarray, float64 [...]
+
+    Examples
+    --------
+    >>> float(log_odds_of(np.array([2.5, 0.0]), np.array(0)))
+    2.5
+    """
     z = logits.astype(np.float64)
     own = np.arange(z.shape[-1]) == np.broadcast_to(truth, z.shape[:-1])[..., None]
     others = np.where(own, -np.inf, z)
@@ -86,23 +115,43 @@ def log_odds_of(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def orders(ranked: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """Orders of concepts from a ranking (best first): top, least, and ``draws`` random ones."""
+    """Orders of concepts from a ranking (best first): top, least, and ``draws`` random ones.
+
+    Examples
+    --------
+    >>> {name: order.tolist() for name, order in orders(np.array([2, 0, 1]), draws=0, seed=0).items()}
+    {'top': [2, 0, 1], 'least': [1, 0, 2]}
+    """
     rng = np.random.default_rng(seed)
     return {"top": ranked, "least": ranked[::-1], **{f"random{i}": rng.permutation(ranked) for i in range(draws)}}
 
 
 @dataclass(frozen=True)
 class AddRemove:
-    """Adding and removing concepts in one clip: (model, clip, supervoxels, assigned, ranked, target); see `join`."""
+    """Add and remove concepts in one test clip; `join` puts the curves of several clips together.
 
-    steps: int = 5  # Q: concepts added or removed one after the other [P]
-    draws: int = 20  # random orders
-    matched: int = 5  # random regions of the top concepts' volume, a step
-    fill: str = "mean"  # what is not shown: mean, grey, black, blur
+    Parameters
+    ----------
+    steps : int
+        Q: concepts added or removed one after the other. Source: STCE.
+    draws : int
+        Random orders.
+    matched : int
+        Random regions of the top concepts' volume, for each step.
+    fill : str
+        Fill of voxels that are not shown: mean, grey, black or blur.
+    seed : int
+        Seed of the random orders and regions.
+    """
+
+    steps: int = 5
+    draws: int = 20
+    matched: int = 5
+    fill: str = "mean"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse counts without which there is nothing to compare."""
+        """Check the fill and that every count is at least 1."""
         if self.fill not in FILLS or min(self.steps, self.draws, self.matched) < 1:
             raise DataError(
                 f"expected a fill of {', '.join(FILLS)}, and steps, draws and matched of 1 or more, got {self.fill!r}, "
@@ -120,9 +169,27 @@ class AddRemove:
         *,
         place: int = 0,
     ) -> tuple[AddRemoveCurves, AddRemoveCurves]:
-        """(adding, removing) for a test clip of class ``target``; ``ranked`` concept indices, best first.
+        """Curves of a test clip.
 
-        ``place`` keeps the random regions of different clips apart; the random orders are the same for all.
+        Parameters
+        ----------
+        model : VideoModel
+        clip : Clip
+            Of the network's length.
+        supervoxels : Supervoxels
+        assigned : ndarray, int64 [N]
+            Concept of each supervoxel, −1 for none.
+        ranked : ndarray of int
+            Concept indices, best first.
+        target : int
+            Class index of the clip.
+        place : int
+            Index of the clip; the random regions of different clips differ, the random orders do not.
+
+        Returns
+        -------
+        adding, removing : AddRemoveCurves
+            With V = 1.
         """
         listed = orders(np.asarray(ranked), self.draws, self.seed)
         unmodified, *both = _Trial(self, model, clip, supervoxels, assigned, place).run(listed, target)
@@ -142,9 +209,12 @@ class AddRemove:
         return adding, removing
 
 
+_Side = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # logits, coverage, matched logits, matched right
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """One test clip: the unions of masks along each order, and the logits of each distinct picture once."""
+    """One test clip: unions of masks along each order, and the logits of each distinct input once."""
 
     settings: AddRemove
     model: VideoModel
@@ -157,7 +227,7 @@ class _Trial:
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", base_clip(self.clip.frames, self.settings.fill, self.model.mean_colour))
 
-    def run(self, listed: dict[str, np.ndarray], target: int) -> tuple:
+    def run(self, listed: dict[str, np.ndarray], target: int) -> tuple[np.ndarray, _Side, _Side]:
         """(unmodified logits, adding, removing), each of the two = logits, coverage, matched logits, matched right."""
         unions = [self._unions(order) for order in listed.values()]
         rng = np.random.default_rng((self.settings.seed, self.index))
@@ -200,7 +270,7 @@ class _Trial:
 
 
 def join(parts: Sequence[AddRemoveCurves]) -> AddRemoveCurves:
-    """The steps of several videos, also of several classes, as one; all must have the same orders and steps."""
+    """Curves of several videos, also of several classes, as one record. DataError for different kinds or orders."""
     if not parts:
         raise DataError("expected at least one test clip to evaluate on, got none; give held-out videos")
     first = parts[0]

@@ -19,13 +19,25 @@ MODES: dict[str, str] = {
 }
 
 
-SHARES = 0.71, 0.5, 0.36  # of the height, by medium, small and tiny
+SHARES = 0.71, 0.5, 0.36  # of the height: medium, small, tiny
 
 
 def mode_settings(settings: ConceptSettings, name: str, height: int) -> list[tuple[str, Any]]:
-    """What a mode changes, as names and values for `override`; ``height`` of the network's input in pixels.
+    """The changes that a mode makes, as names and values for `override`.
 
-    Crops keep the other options that they have in ``settings``. Raises DataError on an unknown mode.
+    Parameters
+    ----------
+    settings : ConceptSettings
+        The crops' other options are kept.
+    name : str
+        An entry of `MODES`.
+    height : int
+        Height of the network's input in pixels.
+
+    Raises
+    ------
+    DataError
+        For an unknown mode.
     """
     if name not in MODES:
         raise DataError(f"expected a mode of {', '.join(MODES)}, got {name!r}; choose one")

@@ -1,4 +1,4 @@
-"""What adding and removing concepts proves: the top concepts against every rival, with interval and test.
+"""Tests of a ranking on held-out videos: the top concepts against every other order, with interval and p-value.
 
 Letters: V videos, O orders, S steps (q = 0 … Q, then all).
 """
@@ -18,9 +18,23 @@ OTHERS = ("random", "least", "matched", "least at equal coverage")  # what the t
 
 @dataclass(frozen=True)
 class OrderTest:
-    """Difference of the area under two orders' curves over q = 1 … Q, mean over videos, with a 95 % interval.
+    """Difference between the curves of the top concepts and another order, mean over videos.
 
-    Positive when ``top`` does what is claimed: keeps more when adding, loses more when removing.
+    Parameters
+    ----------
+    kind : str
+        "adding" or "removing".
+    other : str
+        One of `OTHERS`.
+    measure : str
+        "accuracy" (0 to 1) or "log_odds".
+    difference : float
+        Mean over the steps q = 1 … Q; positive where it supports the ranking: the top concepts keep more when added,
+        and lose more when removed. NaN where there is nothing to compare.
+    low, high : float
+        95 % bootstrap interval over videos.
+    p_value : float
+        Two-sided sign-flip test over videos.
     """
 
     kind: str
@@ -42,15 +56,34 @@ def order_test(
 ) -> OrderTest:
     """Top − other (adding) or other − top (removing): paired bootstrap interval over videos, and sign-flip p-value.
 
-    ``other``: least, random, matched (random supervoxels of top's volume), or "least at equal coverage" (both curves
-    read against the share of voxels instead of the number of concepts, as far as both reach); ``measure``: accuracy
-    or margin. The p-value is two-sided and exact for few videos, where a bootstrap is too sure: n videos give at
-    least 2¹⁻ⁿ.
+    Parameters
+    ----------
+    steps : AddRemoveCurves
+    other : str
+        "random", "least", "matched" (random supervoxels of top's volume), or "least at equal coverage" (both curves
+        against the share of voxels instead of the number of concepts, as far as both reach).
+    measure : str
+        "accuracy" or "log_odds".
+    samples : int
+        Bootstrap draws.
+    seed : int
+        Seed of the bootstrap and of the sign flips.
+
+    Returns
+    -------
+    OrderTest
+        The p-value is two-sided and exact for few videos, where a bootstrap is overconfident: for n videos it is at
+        least 2¹⁻ⁿ.
+
+    Raises
+    ------
+    DataError
+        For an unknown order or measure.
     """
     if other not in OTHERS or measure not in ("accuracy", "log_odds"):
         raise DataError(
-            f"expected a order_test with {', '.join(OTHERS)} of accuracy or margin, got {other!r} of {measure!r}; "
-            "choose among them"
+            f"expected an order test with {', '.join(OTHERS)} of accuracy or log_odds, got {other!r} of {measure!r}; "
+            "choose one of each"
         )
     gain = _gains(steps, other, measure) * (1 if steps.kind == "adding" else -1)
     gain = gain[~np.isnan(gain)]
@@ -96,7 +129,7 @@ def _between(x: np.ndarray, y: np.ndarray, other_x: np.ndarray, other_y: np.ndar
 
 
 def all_order_tests(adding: AddRemoveCurves, removing: AddRemoveCurves, *, seed: int = 0) -> tuple[OrderTest, ...]:
-    """Every comparison of one evaluation: both kinds, against every other order, by accuracy and margin."""
+    """Every comparison of one evaluation: both kinds, against every other order, by accuracy and log-odds."""
     return tuple(
         order_test(steps, other, measure=measure, seed=seed)
         for steps in (adding, removing)

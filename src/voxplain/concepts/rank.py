@@ -22,10 +22,25 @@ __all__ = ["EFFECTS", "TESTS", "ConceptScores", "rank_by_effect", "rank_by_tcav"
 class ConceptScores:
     """Scores of K concepts for one class.
 
-    ``scores`` float32 [K,R] (NaN where a clip lacks the concept); ``value`` [K], what is ranked; ``null`` float32
-    [N], the same value for concepts without relation to the class, empty where none was made; ``interval`` [K,2],
-    95 %; ``p_value``, ``q_value`` (Benjamini–Hochberg over the K concepts) and ``effect_size`` [K]; ``chance`` the
-    value without any relation; ``target`` the class index.
+    Parameters
+    ----------
+    name : str
+        The score and its variant, as in "effect (drop)".
+    target : int
+        Class index.
+    scores : ndarray, float32 [K,R]
+        One value a repeat: a clip for direct effects (NaN where it lacks the concept), a random set for TCAV.
+    value : ndarray [K]
+        What is ranked; higher is more important.
+    null : ndarray, float32 [N]
+        The same value for N random concepts; empty where there are none.
+    interval : ndarray [K,2]
+        95 % interval of ``value``.
+    p_value, q_value : ndarray [K]
+        q after Benjamini and Hochberg over the K concepts.
+    effect_size : ndarray [K]
+    chance : float
+        The value without any relation to the class.
     """
 
     name: str
@@ -40,7 +55,7 @@ class ConceptScores:
     chance: float
 
     def __post_init__(self) -> None:
-        """Check that every field speaks of the same K concepts."""
+        """Check that all fields have the same K concepts."""
         k = len(self.scores)
         shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size)]
         if self.scores.ndim != 2 or self.interval.shape != (k, 2) or set(shapes) != {(k,)}:
@@ -71,11 +86,24 @@ TESTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def rank_by_tcav(
     name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float, test: str = "null"
 ) -> ConceptScores:
-    """Rank by the mean over random sets; tested against null concepts, [K,R] and [N,R].
+    """Rank by the mean over random sets, tested against random concepts.
 
-    The R scores of a concept share its members, so their spread says little of what other members would give: the
-    p-value asks where the concept's mean lies among the means of concepts found in unrelated videos (two-sided t
-    with N − 1 degrees of freedom), not whether R correlated numbers differ from 0.5. ``TESTS`` has the others.
+    Parameters
+    ----------
+    name : str
+        Name of the score.
+    scores : ndarray [K,R]
+        Scores of the concepts with each random set.
+    null : ndarray [N,R]
+        Scores of random concepts with the same random sets.
+    target : int
+        Class index.
+    chance : float
+        Chance level of the score.
+    test : str
+        An entry of `TESTS`. The R scores of a concept share its members, so their spread is not the uncertainty over
+        other members. The default compares the concept's mean with the means of the random concepts (two-sided t,
+        N − 1 degrees of freedom).
     """
     p = TESTS[test](scores, null)
     low, high = interval(scores)
@@ -106,13 +134,26 @@ EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
 
 
 def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> float:
-    """P-value that the network tells the class's clips from unrelated ones, by logits [M,C] and [N,C].
+    """Test whether the network separates the class's clips from unrelated ones.
 
-    A network that knows nothing of the class (random weights, shuffled labels) still changes its outputs when
-    something is hidden, and consistently so over clips; but then the class is one among C exchangeable outputs.
-    One-sided t-test of the class's rise in mean probability, from unrelated clips to its own, as one more draw from
-    the rises of the C − 1 others (C − 2 degrees of freedom). NaN where there are fewer than 3 classes: then there is
-    nothing to compare with.
+    The outputs of a network without knowledge of the class (random weights, shuffled labels) also change when voxels
+    are hidden, consistently over clips; but then the class is one among C exchangeable outputs. One-sided t-test of the
+    class's rise in mean probability, from unrelated clips to its own, as one more draw from the rises of the C − 1
+    others (C − 2 degrees of freedom).
+
+    Parameters
+    ----------
+    own : ndarray [M,C]
+        Logits of clips of the class.
+    unrelated : ndarray [N,C]
+        Logits of unrelated clips.
+    target : int
+        Class index.
+
+    Returns
+    -------
+    float
+        P-value; NaN with fewer than 3 classes, where there is nothing to compare with.
     """
     from scipy import stats
     from scipy.special import softmax
@@ -124,7 +165,7 @@ def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> flo
         return float("nan")
     spread = others.std(ddof=1) * np.sqrt(1 + 1 / n)
     away = rise[target] - others.mean()
-    # Equal others leave nothing to measure by; a class that then stands out does so beyond any doubt.
+    # Equal rises of the others have no spread: any larger rise of the class is then certain.
     return float(stats.t.sf(away / spread, n - 1)) if spread > 0 else float(away <= 0)
 
 
@@ -140,8 +181,22 @@ def rank_by_effect(
     """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
 
     Significant only if hiding the concept costs more than hiding random supervoxels of the same volume (paired
-    sign-flip test over clips, one-sided) in a network that knows the class (`recognition_test` against the logits
-    [N,C] of ``unrelated`` clips): the larger p-value counts. With fewer than 3 classes only the first is asked.
+    sign-flip test over clips, one-sided) and the network recognises the class (`recognition_test`): the larger p-value
+    counts. With fewer than 3 classes only the first test is made.
+
+    Parameters
+    ----------
+    effects : Effects
+    target : int
+        Class index.
+    unrelated : ndarray [N,C]
+        Logits of unrelated clips.
+    kind : str
+        An entry of `EFFECTS`: drop, over-control or alone.
+    objective : str
+        In which the effect is measured.
+    seed : int
+        Of bootstrap and sign flips.
     """
     raw = EFFECTS[kind](effects, target, objective)
     excess = over_control(effects, target, objective)

@@ -1,10 +1,10 @@
-"""Concept scores from directional derivatives: does the class gain when the feature moves towards the concept?
+"""Concept scores from the derivatives of the class score along CAVs.
 
 Letters: M clips of the class, K concepts, R random sets, D dimensions; g [M,D] gradients, v [K,R,D] unit CAVs.
 Source: Kim et al. 2018 (TCAV), Eq. 2 of STCE.
 
 Trap: where everything above the layer is ONE linear map, the gradient of the plain logit is the same for every
-clip, and Eq. 2 is 0 or 1 for each CAV whatever the videos show (`is_linear_above` finds this out).
+clip, and Eq. 2 is 0 or 1 for each CAV whatever the videos show (`is_linear_above` detects this).
 """
 
 from collections.abc import Callable
@@ -19,18 +19,42 @@ __all__ = ["SCORES", "directional_derivatives", "is_linear_above", "magnitude", 
 
 
 def directional_derivatives(gradients: torch.Tensor, cavs: CAVs) -> np.ndarray:
-    """g·v for every clip, concept and random set: [M,D] and [K,R,D] to float32 [M,K,R]."""
+    """Directional derivative g·v for every clip, concept and random set.
+
+    Parameters
+    ----------
+    gradients : Tensor [M,D]
+        Gradient of the objective at the layer, for each clip.
+    cavs : CAVs
+        Vectors [K,R,D].
+
+    Returns
+    -------
+    ndarray, float32 [M,K,R]
+    """
     vectors = torch.as_tensor(cavs.vectors)
     return torch.einsum("md,krd->mkr", gradients.cpu(), vectors).numpy()
 
 
 def sign_count(derivatives: np.ndarray) -> np.ndarray:
-    """Share of clips with a positive derivative, [M,K,R] to [K,R] in 0–1: the TCAV score (Eq. 2). Chance 0.5."""
+    """Share of clips with a positive derivative: the TCAV score of the paper (Eq. 2), chance 0.5.
+
+    Examples
+    --------
+    >>> sign_count(np.array([[[2.0]], [[-1.0]], [[3.0]], [[1.0]]])).tolist()  # [M,K,R] to [K,R]
+    [[0.75]]
+    """
     return (derivatives > 0).mean(0).astype(np.float32)
 
 
 def magnitude(derivatives: np.ndarray) -> np.ndarray:
-    """Mean derivative over clips, [M,K,R] to [K,R], in units of the objective a unit step. Chance 0."""
+    """Mean derivative over clips, in units of the objective for a step of length 1, chance 0.
+
+    Examples
+    --------
+    >>> magnitude(np.array([[[2.0]], [[-1.0]], [[3.0]], [[1.0]]])).tolist()  # [M,K,R] to [K,R]
+    [[1.25]]
+    """
     return derivatives.mean(0).astype(np.float32)
 
 
@@ -40,7 +64,7 @@ SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"sign_count": sign_coun
 def is_linear_above(model: VideoModel, frames: np.ndarray, target: int) -> bool:
     """Whether the logit's gradient at the layer is the same for different clips uint8 [N ≥ 2,T,H,W,3].
 
-    True means that `sign_count` with the objective ``logit`` says nothing about the videos.
+    Where it is, `sign_count` with the objective ``logit`` does not depend on the videos.
     """
     g = model.gradient(frames, target, objective="logit")
     return bool(torch.allclose(g, g[:1].expand_as(g), rtol=1e-4, atol=1e-6 * float(g.abs().max() + 1e-30)))

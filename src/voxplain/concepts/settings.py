@@ -1,4 +1,4 @@
-"""Every number of a concept explanation, the presets, and how a file or a command line changes them."""
+"""The settings of a concept explanation, the presets, and changes of them by name."""
 
 import contextlib
 import difflib
@@ -40,46 +40,102 @@ _NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """The parameters of `explain_concepts`. The defaults are ours; `PRESETS` has the papers'.
+    """The parameters of `explain_concepts` and `evaluate_concepts`; `PRESETS` has those of the papers.
 
-    The four counts that one flag of the reference code mixes up are separate here: ``videos`` searched for concepts,
-    ``keep`` supervoxels a concept, ``random_size`` unrelated examples a random set, ``score_videos`` scored.
+    Four counts are separate here that one flag of the reference code sets together: ``videos``, ``keep``,
+    ``random_size`` and ``score_videos``. Evidence for the defaults is in docs/defaults.md.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Makes supervoxels.
+    deduplicate : Deduplicate
+        Drops near copies of supervoxels in the class's videos.
+    embedder : Embedder
+        Features in which concepts are found.
+    cav_embedder : Embedder, optional
+        Features from which CAVs are learnt; by default those of ``embedder``.
+    clusterer : Clusterer
+    cluster_filter : ClusterFilter
+        Which clusters count as concepts; the references' rules reject those found in most clips.
+    keep : int
+        Supervoxels that represent a concept, nearest its centre; 40 in STCE.
+    videos : int
+        Videos of the class searched for concepts; 200 in STCE.
+    score_videos, effect_videos : int
+        Videos of the class whose gradients are taken, and in which concepts are hidden.
+    unrelated_examples : str
+        What CAVs separate concepts from: "matched", masked crops of unrelated clips; "raw", whole clips (STCE).
+    unrelated_videos : int
+        Unrelated videos that are read.
+    unrelated_crops : int
+        Masked supervoxels taken from each of them.
+    random_sets : int
+        Random sets, and so CAVs, a concept; 50 in STCE.
+    random_size : int
+        Unrelated examples in a random set; in STCE as many as the concept has supervoxels.
+    classifier : Classifier
+        Linear classifier of the CAVs.
+    objective : str
+        What the gradient is taken of: logit (STCE), log_probability (its code), log_odds or probability.
+    tcav : str
+        TCAV score: magnitude, or sign_count (STCE).
+    tcav_test : str
+        "null": t-test against random concepts; "null-rank"; "paired-t" (STCE's code); "independent-t" (TCAV).
+    ranking : str
+        Score that ranks: effect, or tcav (STCE).
+    effect : HideConcepts
+    effect_kind : str
+        Direct effect: drop, over-control or alone.
+    evaluation : AddRemove
+    exploration : ClipExploration
+    inference : Inference
+        Arithmetic of the network: bfloat16 where its features are as good.
+    test_deduplicate : bool
+        Whether near copies of supervoxels are dropped in test videos too; STCE's code does not.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        For an unknown name and a count below 1.
+
+    Examples
+    --------
+    >>> override(PRESETS["paper"], "random_sets", 20).random_sets
+    20
     """
 
     segmenter: Segmenter = field(default_factory=SLIC)
     deduplicate: Deduplicate = field(default_factory=Deduplicate)
-    embedder: Embedder = field(default_factory=MaskedCrops)  # features in which concepts are found
-    cav_embedder: Embedder | None = None  # features from which CAVs are learnt; None: the same
+    embedder: Embedder = field(default_factory=MaskedCrops)
+    cav_embedder: Embedder | None = None
     clusterer: Clusterer = field(default_factory=KMeans)
-    cluster_filter: ClusterFilter = CLUSTER_FILTERS[
-        "small"
-    ]  # which clusters count; the references' rules refuse common ones
-    keep: int = 40  # supervoxels a concept, nearest its centre [P]
-    videos: int = 200  # videos of the class searched for concepts [P]
-    score_videos: int = 200  # videos of the class whose gradients are taken
-    effect_videos: int = 200  # videos of the class in which concepts are hidden
-    unrelated_examples: str = (
-        "matched"  # what CAVs are learnt against: masked crops of unrelated clips, or raw clips [P]
-    )
-    unrelated_videos: int = 100  # unrelated videos read
-    unrelated_crops: int = 30  # masked supervoxels taken of each of them
-    random_sets: int = 50  # [P]
-    random_size: int = 40  # [P: as many as the concept has]
+    cluster_filter: ClusterFilter = CLUSTER_FILTERS["small"]
+    keep: int = 40
+    videos: int = 200
+    score_videos: int = 200
+    effect_videos: int = 200
+    unrelated_examples: str = "matched"
+    unrelated_videos: int = 100
+    unrelated_crops: int = 30
+    random_sets: int = 50
+    random_size: int = 40
     classifier: Classifier = CLASSIFIERS["ridge"]
-    objective: Objective = "logit"  # what is derived: logit [P], log_probability [C], log_odds, probability
-    tcav: str = "magnitude"  # sign_count [P] or magnitude
-    tcav_test: str = "null"  # null: against concepts of unrelated videos; null-rank; paired-t [C]; independent-t
-    ranking: str = "effect"  # which score ranks: effect or tcav [P]
+    objective: Objective = "logit"
+    tcav: str = "magnitude"
+    tcav_test: str = "null"
+    ranking: str = "effect"
     effect: HideConcepts = field(default_factory=HideConcepts)
-    effect_kind: str = "drop"  # drop, over-control or alone
+    effect_kind: str = "drop"
     evaluation: AddRemove = field(default_factory=AddRemove)
-    exploration: ClipExploration = field(default_factory=ClipExploration)  # test clips taken apart for the report
-    inference: Inference = field(default_factory=Inference)  # how the network computes: bf16 where it is as good
-    test_deduplicate: bool = False  # whether near copies are dropped in test videos too; the code does not [C]
+    exploration: ClipExploration = field(default_factory=ClipExploration)
+    inference: Inference = field(default_factory=Inference)
+    test_deduplicate: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse names and counts that nothing stands for."""
+        """Check names and counts."""
         for name, known in _NAMES.items():
             if getattr(self, name) not in known:
                 raise DataError(f"expected {name} to be one of {known}, got {getattr(self, name)!r}; choose one")
@@ -126,8 +182,10 @@ PRESETS: dict[str, ConceptSettings] = {
     ),
 }
 
-# The methods that a name can stand for, by the field they go into.
-CHOICES: dict[str, Mapping[str, Any]] = {
+Method = Segmenter | Embedder | Clusterer | ClusterFilter | Classifier
+
+# The methods that can be chosen by name, by field.
+CHOICES: dict[str, Mapping[str, Method | None]] = {
     "segmenter": {name: make() for name, make in SEGMENTERS.items()},
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
@@ -143,10 +201,26 @@ def _tuples(value: Any) -> Any:
 
 
 def override(settings: Any, key: str, value: Any) -> Any:
-    """The settings with one dotted field changed: ``override(s, "segmenter.segments", [15, 50])``.
+    """Settings with one field changed.
 
-    Strings are read as YAML scalars. A method field takes the method's name (``segmenter`` → ``grid``). Raises
-    DataError with near names for an unknown field and for a value of another kind than the field's.
+    Parameters
+    ----------
+    settings : dataclass
+        `ConceptSettings` or a part of it.
+    key : str
+        Name of the field, dotted for a part: "segmenter.segments".
+    value : object
+        Strings are read as YAML scalars; for a method its name, or a dict with "method" and its parameters.
+
+    Raises
+    ------
+    DataError
+        For an unknown field, with near names, and for a value of another type than the field's.
+
+    Examples
+    --------
+    >>> override(ConceptSettings(), "segmenter.segments", [15, 50]).segmenter.segments
+    (15, 50)
     """
     head, _, rest = key.replace("-", "_").partition(".")
     known = [f.name for f in fields(settings)]
@@ -172,7 +246,7 @@ def override(settings: Any, key: str, value: Any) -> Any:
     return replace(settings, **{head: _coerce(key, current, value)})
 
 
-def _choose(head: str, name: Any) -> Any:
+def _choose(head: str, name: object) -> Any:
     choices = CHOICES.get(head, {})
     name = name[0] if isinstance(name, list | tuple) and len(name) == 1 else name
     if isinstance(name, str) and name in choices:
@@ -196,7 +270,7 @@ def _coerce(key: str, current: Any, value: Any) -> Any:
     """A value as the field's current kind: tuples stay tuples, ints stay ints, floats take ints too."""
     if isinstance(current, str):
         value = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
-        value = "null" if value is None else value  # what YAML makes of that word, the name of a test here
+        value = "null" if value is None else value  # what YAML makes of that word, the name of a TCAV test
     elif isinstance(value, str):
         value = _scalar(key, value)
     elif isinstance(value, list | tuple):

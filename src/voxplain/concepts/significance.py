@@ -1,11 +1,10 @@
-"""Is a concept's score more than chance: null tests, intervals and effect sizes.
+"""Significance of a concept's score: null tests, intervals and effect sizes.
 
-Letters: K concepts, R random sets (negatives), M random concepts.
-
-The R scores of one concept share its supervoxels, and all concepts share the R negatives, so the R scores
-are not independent: a t-test over them gets more certain with every random set, whatever the concept
-(`paired_t`, kept because the reference uses it). The unit that varies by chance is the concept. `null_test`
-therefore asks how often a random concept, fitted against the same negatives, scores as far out.
+The R scores of one concept share its supervoxels, and all concepts share the R random sets, so the R scores are not
+independent: the p-value of a t-test over them falls with every random set, whatever the concept (`paired_t`, kept
+because the reference uses it). The unit that varies by chance is the concept. `null_test` therefore counts the random
+concepts, fitted against the same random sets, whose scores are as extreme. Letters: K concepts, R random sets, M
+random concepts.
 """
 
 import warnings
@@ -104,8 +103,8 @@ def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sid
 def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
     """Lower and upper end of Student's interval for the mean over the last axis, the R random sets.
 
-    Says how well R random sets pin the mean score of THIS set of members down; not how much another sample
-    of members would move it. NaN for fewer than 2 values.
+    It measures how well R random sets determine the mean score of this set of members, not how much another sample of
+    members would change it. NaN for fewer than 2 values.
     """
     from scipy import stats
 

@@ -1,7 +1,6 @@
-"""The numbers of a run in plain words: what a score means, what adding and removing concepts showed.
+"""The numbers of a run as sentences: what a score means, what adding and removing concepts showed.
 
-A sentence never claims more than its interval and its test: one that holds zero, or a p-value that is not small, is
-called no clear difference.
+A difference whose interval contains 0, or whose p-value is not below 0.05, is called no clear difference.
 """
 
 import math
@@ -29,20 +28,20 @@ _MEANINGS = {
         "log-odds lost when hidden",
         "How much the class's log-odds fall when the concept's supervoxels are hidden, mean over the class's clips; a "
         "clip without the concept counts as no effect. Larger concepts hide more, so read it beside the volume. "
-        "Significant means more than hiding random supervoxels of the same volume, in a network that tells the class "
-        "from unrelated videos.",
+        "Significant means more than hiding random supervoxels of the same volume, in a network that separates the "
+        "class from unrelated videos.",
     ),
     "effect (over-control)": (
         "log-odds lost beyond random regions",
         "How much more the class's log-odds fall when the concept's supervoxels are hidden than when random "
         "supervoxels of the same volume are, mean over the class's clips. Significant means more than those random "
-        "regions, in a network that tells the class from unrelated videos.",
+        "regions, in a network that separates the class from unrelated videos.",
     ),
     "effect (alone)": (
         "log-odds gained when shown alone",
         "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
         "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
-        "in a network that tells the class from unrelated videos.",
+        "in a network that separates the class from unrelated videos.",
     ),
     "tcav (sign_count": (
         "share of clips",
@@ -83,7 +82,7 @@ def significance_sentence(run: ConceptRun) -> str:
 
 
 def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
-    """The answer to “what does the network rely on?” in one or two plain sentences."""
+    """What the network relies on for the class, in one or two sentences; ``names`` are names of concepts."""
     best = run.rows()[0]
     called = (
         f"the {names[best.concept]} (concept {best.concept})" if best.concept in names else f"concept {best.concept}"
@@ -91,11 +90,12 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
     digits = places_for([best.score])
     q = f"q = {number(best.q_value, 3)}" if best.q_value >= 0.001 else "q < 0.001"
     q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
-    mostly = "rests mostly on" if best.q_value < SIGNIFICANT else "seems to rest on"
+    relies = "relies mostly on" if best.q_value < SIGNIFICANT else "may rely mostly on"
     amount = f"score {number(best.score, digits)}"
     if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
-        amount = f"hiding it costs {number(best.score, digits)} log-odds"
-    said = f"“{run.target}” {mostly} {called}: {amount}, {q}, seen in {best.videos} of {len(run.clips)} videos."
+        amount = f"hiding it lowers the log-odds by {number(best.score, digits)}"
+    found_in = f"found in {best.videos} of {len(run.clips)} videos"
+    said = f"For “{run.target}” the network {relies} {called}: {amount}, {q}, {found_in}."
     share = background_share(run, found)
     if math.isfinite(share):
         said += f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
@@ -120,8 +120,8 @@ def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
         said.append(
-            "The empty clip is itself called the right class more often than chance: adding concepts can show little "
-            "here."
+            "The empty clip is itself classified as the right class more often than chance: adding concepts can show "
+            "little here."
         )
     return said
 
@@ -142,7 +142,7 @@ _OTHERS = {
 def order_test_sentence(order_test: OrderTest) -> str:
     """One comparison as a sentence: the mean over the counted steps of top against another order.
 
-    Points are percentage points of accuracy; a margin is a difference of log-odds.
+    Points are percentage points of accuracy.
     """
     adding, accuracy = order_test.kind == "adding", order_test.measure == "accuracy"
     factor, unit = (100, "points of accuracy") if accuracy else (1, "of log-odds")
@@ -159,4 +159,4 @@ def order_test_sentence(order_test: OrderTest) -> str:
     verb, size = "keeps" if adding else "loses", number(abs(values[0]), digits)
     if order_test.difference > 0:
         return f"{start} {verb} {size} {unit} more than {rival} ({tested})."
-    return f"{start} {verb} {size} {unit} less than {rival}, against the claim ({tested})."
+    return f"{start} {verb} {size} {unit} less than {rival}, which does not support the ranking ({tested})."
