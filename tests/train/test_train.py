@@ -331,8 +331,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, named, recipe, videos,
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     path = tmp_path / "c.safetensors"
     run(model(), replace(RECIPE, epochs=1), checkpoint=path)
-    with pytest.raises(ModelError, match=r"c\.safetensors to be of this network, got one with other weights; remove"):
-        run(model(nn.Sequential(nn.Flatten(), small_linear())), checkpoint=path)
+    activation = small_net()
+    place = next(i for i, module in enumerate(activation) if isinstance(module, nn.ReLU))
+    activation[place] = nn.Tanh()  # the same weights by name and shape
+    for other in (activation, nn.Sequential(nn.Flatten(), small_linear())):
+        with pytest.raises(DataError, match=r"c\.safetensors to be of the same network, got another; remove it"):
+            run(model(other), checkpoint=path)
 
 
 # --- what goes wrong ---

@@ -23,7 +23,7 @@ from torch import nn
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, pool_features, watch
 from voxplain.model.video_model import VideoModel
 
-__all__ = ["Fingerprint", "fingerprint", "probe_clip"]
+__all__ = ["Fingerprint", "architecture_digest", "fingerprint", "probe_clip"]
 
 # Of the largest value of the answer. float32 kernels of other processors differ by 1e-6, TF32 of a GPU by about 1e-3.
 _TOLERANCE = {torch.float64: 2e-3, torch.float32: 2e-3}
@@ -89,12 +89,26 @@ def fingerprint(model: VideoModel) -> Fingerprint:
     before = _attributes(model.net)
     answer, split = _answer(model)
     after = _attributes(model.net)
-    described = {
-        "tensors": _tensors_digest(model.net),
-        # Strides, kinds of pooling and activations have no weights: the printed structure tells them apart, less the
-        # addresses in it, which change from run to run.
+    kept = [entry for entry in before if entry in after]  # without what a forward pass counts up
+    structure = _digest([_tensors_digest(model.net), _architecture(model, kept)])
+    return Fingerprint(structure, answer, _TOLERANCE.get(model.dtype, _COARSE), split)
+
+
+def architecture_digest(model: VideoModel) -> str:
+    """SHA-256 of a network's structure without weights and buffers: what a checkpoint of its training must match.
+
+    Attributes that are whole numbers are left out: a network may count its calls in them.
+    """
+    attributes = [entry for entry in _attributes(model.net) if not entry[2].lstrip("-").isdigit()]
+    return _digest(_architecture(model, attributes))
+
+
+def _architecture(model: VideoModel, attributes: list[tuple[str, str, str]]) -> dict[str, Any]:
+    return {
+        # Strides, kinds of pooling and activations have no weights: the printed structure distinguishes them, without
+        # the addresses in it, which change from run to run.
         "modules": re.sub(r"0x[0-9a-fA-F]+", "", repr(model.net)),
-        "attributes": [entry for entry in before if entry in after],  # without what a forward pass counts up
+        "attributes": attributes,
         "code": _code(model.net),
         "layer": model.layer,
         "pool": model.pool,
@@ -104,9 +118,11 @@ def fingerprint(model: VideoModel) -> Fingerprint:
         "mean": list(model.mean),
         "std": list(model.std),
     }
+
+
+def _digest(described: Any) -> str:
     text = json.dumps(described, sort_keys=True, default=repr)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Fingerprint(digest, answer, _TOLERANCE.get(model.dtype, _COARSE), split)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def probe_clip(grid: tuple[int, int, int]) -> np.ndarray:

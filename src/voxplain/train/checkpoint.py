@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
+from voxplain.model.fingerprint import architecture_digest
 from voxplain.nets.checkpoint import read_checkpoint, write_checkpoint
 from voxplain.train.recipe import EpochLog, Recipe
 from voxplain.video import Geometry
@@ -22,7 +23,7 @@ __all__ = ["read_state", "run_facts", "write_state"]
 def run_facts(
     model: VideoModel, lengths: np.ndarray, labels: np.ndarray, geometry: Geometry, recipe: Recipe
 ) -> dict[str, str]:
-    """Facts that identify a run in its checkpoint: recipe, classes, input, videos.
+    """Facts that identify a run in its checkpoint: recipe, classes, input, videos, network.
 
     Parameters
     ----------
@@ -48,6 +49,7 @@ def run_facts(
         "classes": json.dumps(list(model.classes)),
         "input": json.dumps([*model.grid, *geometry.resize, *geometry.crop, *model.mean, *model.std]),
         "videos": hashlib.sha256(labels.tobytes() + lengths.tobytes()).hexdigest(),
+        "network": architecture_digest(model),
     }
 
 
