@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
@@ -31,7 +32,7 @@ from voxplain.explain import class_steps as steps
 from voxplain.explain.central_window import some_frames
 from voxplain.explain.parameters import parameters_of, settings_and_label
 from voxplain.explain.session import Session, open_session
-from voxplain.model import VideoModel
+from voxplain.model import VideoModel, as_model
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor, require_complete
@@ -45,7 +46,7 @@ Clips = Sequence[Clip] | VideoSet | str | os.PathLike[str]  # clips, or videos t
 
 
 def explain_concepts(
-    model: VideoModel,
+    model: VideoModel | nn.Module,
     clips: Clips,
     *,
     random: Clips,
@@ -62,8 +63,8 @@ def explain_concepts(
 
     Parameters
     ----------
-    model : VideoModel
-        The network, at the layer in which concepts are found.
+    model : VideoModel or nn.Module
+        The network, at the layer in which concepts are found; a bare network is wrapped as ``VideoModel(net)`` would.
     clips : sequence of Clip, VideoSet or path
         Clips of the class, at least as long as the network's clip, or a folder of videos. Clips with identical frames
         count once.
@@ -103,6 +104,7 @@ def explain_concepts(
     Ji, Wang, Kato: Spatial-temporal concept based explanation of 3D ConvNets (STCE / 3D-ACE), with the direct effect
     beside its TCAV score.
     """
+    model = as_model(model)
     settings, label = settings_and_label(settings, preset)
     clips, lost = clips_of(model, clips, settings.videos, settings.seed)
     clips = clips[: settings.videos]
