@@ -1,4 +1,4 @@
-"""What one network at one setting gave: accuracy at every step of every order, with intervals over videos.
+"""Results of one network at one setting: accuracy at every step of every order, with intervals over videos.
 
 A `Row` is one line of the papers' tables: accuracy in % at q = 1 … Q for one order.
 """

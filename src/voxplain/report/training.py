@@ -45,7 +45,7 @@ def training_curves(logs: Sequence[EpochLog], *, classes: int = 0, theme: Theme 
     right.set_ylim(-0.03, 1.03)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for ax in (left, right):
-        _mark_rates(ax, logs, theme, tell=ax is left)
+        _mark_rates(ax, logs, theme, label=ax is left)
         _frame(ax, theme)
     right.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -55,12 +55,12 @@ def _marker(logs: Sequence[EpochLog]) -> str:
     return "o" if len(logs) == 1 else ""  # a line through one point cannot be seen
 
 
-def _mark_rates(ax: Axes, logs: Sequence[EpochLog], theme: Theme, *, tell: bool) -> None:
-    """A line before each epoch with another learning rate, and where there is room, what it is from there on."""
+def _mark_rates(ax: Axes, logs: Sequence[EpochLog], theme: Theme, *, label: bool) -> None:
+    """A line before each epoch with another learning rate; with ``label`` the new rate beside it."""
     for before, log in pairwise(logs):
         if log.lr != before.lr:
             ax.axvline(log.epoch - 0.5, color=theme.soft, linestyle=":", linewidth=1, gid="rate")
-            if tell:
+            if label:
                 place = ax.get_xaxis_transform()
                 ax.text(
                     log.epoch - 0.5,
