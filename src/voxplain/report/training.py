@@ -17,7 +17,13 @@ __all__ = ["training_curves"]
 def training_curves(logs: Sequence[EpochLog], *, classes: int = 0, theme: Theme = LIGHT) -> Figure:
     """Loss (left), accuracy on training and test videos (right); a dotted line where the learning rate changes.
 
-    ``classes`` draws the chance level. Training accuracy is that of the random clips, while the weights still change.
+    Parameters
+    ----------
+    logs : sequence of EpochLog
+        Training accuracy in them is that of the random clips, while the weights still change.
+    classes : int
+        Number of classes, for the chance level; 0 for none.
+    theme : Theme
     """
     figure = Figure(figsize=(11, 4), facecolor=theme.paper, layout="tight")
     FigureCanvasAgg(figure)
