@@ -1,15 +1,15 @@
-"""What the modes lose beside exact float32: the same concepts, the same ranking, the same proof?
+"""What the modes lose beside exact float32: concepts, ranking and evaluation compared.
 
     python benchmarks/fidelity.py [--sets planted weizmann utd] [--data DIR --weizmann-weights FILE --utd-weights FILE]
         [--modes …] [--seeds 3] [--clips N] [--classes N] [--output DIR]
 
-Every class is explained and proved in every mode at every seed, and compared with float32 at the same seed. What a
+Every class is explained and evaluated in every mode at every seed, and compared with float32 at the same seed. What a
 mode may cost is measured, not chosen: the row `another seed` compares exact runs of float32 with each other.
 Supervoxels are the same in all modes and made once; every other result is a mode's own. A result that is in --output
 is not computed again. One Markdown table a set, its columns explained above it; the last line is one JSON object.
 
 --weizmann-weights: persons ido, lena, moshe are held out. --utd-weights: even subjects are held out, and black is shown
-instead of what is hidden, as docs/results.md says why.
+instead of what is hidden, for the reason in docs/results.md.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from voxplain.store import Store, gather, key
 from voxplain.video import Clip
 
 HERE = partial(ThreadExecutor, workers=1)
-PROOFS = {"least": "", "least at equal coverage": ", equal coverage"}
+RIVALS = {"least": "", "least at equal coverage": ", equal coverage"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,26 +141,26 @@ def explained(at: Ground, subject: Subject, settings: ConceptSettings, home: Pat
         executor=HERE,
     )
     run = evaluate_concepts(run, subject.held, settings=settings, store=store, executor=HERE)
-    proof = run.evaluation
-    assert proof is not None  # just made
+    evaluation = run.evaluation
+    assert evaluation is not None  # just made
     return {
         "assigned": np.concatenate(run.assigned).tolist(),
         "members": [m.tolist() for m in run.bank.members],
         "effect": run.scores["effect"].value.tolist(),
         "tcav": run.scores["tcav"].value.tolist(),
         "order": run.order.tolist(),
-        "right": proof.adding.baseline(),
+        "right": evaluation.adding.baseline(),
         "precision": run.provenance["precision"],
         "reason": run.provenance["inference"],
         "own": truth_of(at, subject, run),
         "seen": {
             "follows clip": float(adjusted_mutual_info_score(run.origin[:, 0], np.concatenate(run.assigned))),
-            "top covers": float(proof.adding.by_order(proof.adding.coverage)["top"][:, 1].mean()),
+            "top covers": float(evaluation.adding.by_order(evaluation.adding.coverage)["top"][:, 1].mean()),
         },
         "gains": {
             steps.kind + words: gains(steps, other)
-            for steps in (proof.adding, proof.removing)
-            for other, words in PROOFS.items()
+            for steps in (evaluation.adding, evaluation.removing)
+            for other, words in RIVALS.items()
         },
         "cpu": None if again else cpu,
         "wall": None if again else wall,
@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--utd-weights", type=Path)
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=20, help="most videos a class, to explain and to prove")
+    parser.add_argument("--clips", type=int, default=20, help="most videos a class, to explain and to evaluate")
     parser.add_argument("--classes", type=int, default=10, help="most classes a set, spread over their names")
     parser.add_argument("--output", type=Path, default=Path("runs/fidelity"))
     asked = parser.parse_args()

@@ -87,9 +87,9 @@ def evaluated(
         shown = read_clips(test.of_class(label), model.reader()).clips
         y = model.class_index(label)
 
-        def prove(run: ConceptRun, values: np.ndarray, at: VideoModel, shown: tuple = shown) -> tuple:
-            proof = evaluate_concepts(ordered(run, values), shown, model=at, settings=base, store=store).evaluation
-            return proof.adding, proof.removing
+        def evaluated(run: ConceptRun, values: np.ndarray, at: VideoModel, shown: tuple = shown) -> tuple:
+            evaluation = evaluate_concepts(ordered(run, values), shown, model=at, settings=base, store=store).evaluation
+            return evaluation.adding, evaluation.removing
 
         def explain(at: VideoModel, label: str = label, clips: tuple = clips, **own: object) -> ConceptRun:
             settings = replace(base, **own)
@@ -98,12 +98,12 @@ def evaluated(
         runs = {name: explain(model, **own) for name, own in KINDS}
         first = runs[KINDS[0][0]]
         for score, values in scores_of(model, runs, y).items():
-            found.setdefault(score, []).append(prove(first, values, model))
+            found.setdefault(score, []).append(evaluated(first, values, model))
         for layer in NETS[name][1]:
             at = replace(model, layer=layer)
             run = explain(at)
             for score in ("effect", "tcav"):
-                found.setdefault(f"layer {layer}, {score}", []).append(prove(run, run.scores[score].value, at))
+                found.setdefault(f"layer {layer}, {score}", []).append(evaluated(run, run.scores[score].value, at))
         print(f"  {label}: done", flush=True)
     return {name: tuple(join(list(side)) for side in zip(*both, strict=True)) for name, both in found.items()}
 

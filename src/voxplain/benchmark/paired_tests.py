@@ -113,10 +113,10 @@ def pairs_markdown(pairs: Sequence[Pair]) -> str:
     ]
     metrics = list(dict.fromkeys(p.metric for p in pairs))
     for p in sorted(pairs, key=lambda p: (p.against, metrics.index(p.metric), -p.difference)):
-        told = number(p.difference, 3)
-        told = f"**{told}**" if p.corrected < SIGNIFICANT else told
+        shown = number(p.difference, 3)
+        shown = f"**{shown}**" if p.corrected < SIGNIFICANT else shown
         lines.append(
-            f"| {p.against} | {p.metric} | {p.method} | {told} [{number(p.low, 3)}, {number(p.high, 3)}] | "
+            f"| {p.against} | {p.metric} | {p.method} | {shown} [{number(p.low, 3)}, {number(p.high, 3)}] | "
             f"{number(p.wins, 2)} | {number(p.p_value, 4)} | {number(p.corrected, 4)} | {p.clips} |"
         )
     return "\n".join(lines) + "\n"

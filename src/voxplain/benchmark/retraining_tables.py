@@ -129,10 +129,10 @@ def accuracy_markdown(rows: Sequence[Accuracies], metrics: Mapping[str, Any]) ->
         lines += ["", f"Nothing hidden: {_cell(whole)}."]
     first = rows[0]
     count = f"{len(first.seeds)} seed" + ("s" if len(first.seeds) > 1 else "")
-    told = (
+    count_line = (
         f"{first.mean.details['clips']} test clips, {count}; chance {number(100 * float(first.mean.chance or 0), 1)}."
     )
-    return "\n".join([*lines, "", f"{told} Intervals over clips, of the mean over seeds."]) + "\n"
+    return "\n".join([*lines, "", f"{count_line} Intervals over clips, of the mean over seeds."]) + "\n"
 
 
 def _cell(row: Accuracies) -> str:
@@ -191,11 +191,11 @@ def label_pair_markdown(rows: Sequence[LabelPairRow]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for r in sorted(rows, key=lambda r: -r.difference if np.isfinite(r.difference) else np.inf):
-        told = number(r.difference, 2)
-        told = f"**{told}**" if r.corrected_p < SIGNIFICANT and r.difference > 0 else told
+        shown = number(r.difference, 2)
+        shown = f"**{shown}**" if r.corrected_p < SIGNIFICANT and r.difference > 0 else shown
         both = [
             f"{number(m.value, 2)} [{number(m.details['low'], 2)}, {number(m.details['high'], 2)}]"
             for m in (r.shuffled, r.true)
         ]
-        lines.append(f"| {r.method} | {both[0]} | {both[1]} | {told} [{number(r.low, 2)}, {number(r.high, 2)}] |")
+        lines.append(f"| {r.method} | {both[0]} | {both[1]} | {shown} [{number(r.low, 2)}, {number(r.high, 2)}] |")
     return "\n".join(lines) + "\n"

@@ -32,7 +32,7 @@ class MeanDifference:
     """
 
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Fit; see the module for shapes."""
+        """Fit; shapes as in the module docstring."""
         positive = (labels > 0).to(gram.dtype) / (labels > 0).sum()
         negative = (labels < 0).to(gram.dtype) / (labels < 0).sum()
         a = (positive - negative).expand(len(gram), -1)
@@ -55,7 +55,7 @@ class Ridge:
         _check_positive("Ridge", "alpha", self.alpha)
 
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Fit; see the module for shapes."""
+        """Fit; shapes as in the module docstring."""
         rows = gram.mean(dim=-1, keepdim=True)
         centred = gram - rows - rows.mT + rows.mean(dim=-2, keepdim=True)
         centred.diagonal(dim1=-2, dim2=-1).add_(self.alpha)
@@ -81,7 +81,7 @@ class Logistic:
         _check_positive("Logistic", "c", self.c)
 
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Fit; see the module for shapes."""
+        """Fit; shapes as in the module docstring."""
         a, b = torch.zeros_like(gram[..., 0]), torch.zeros_like(gram[..., 0, 0])
         loss = self._loss(gram, labels, a, b)
         for _ in range(self.iterations):
@@ -138,7 +138,7 @@ class Hinge:
         _check_positive("Hinge", "alpha", self.alpha)
 
     def __call__(self, gram: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Fit; see the module for shapes.
+        """Fit; shapes as in the module docstring.
 
         Dual: min ½dᵀQd − Σd, 0 ≤ d ≤ 1/(alpha·n), y·d = 0 with Q = yKy. Rescaled so that the upper bound is
         1.

@@ -1,4 +1,4 @@
-"""Whole experiments of the papers and their kin: a plan in YAML, outcomes, tables, curves and verdicts."""
+"""Experiments of the papers and similar ones: plans in YAML, outcomes, tables, curves and verdicts."""
 
 from voxplain.experiments.figures import interval_figure
 from voxplain.experiments.outcome import Outcome, Row, rows_of

@@ -1,4 +1,4 @@
-"""What one network at one setting gave: accuracy at every step of every order, with intervals over videos.
+"""Results of one network at one setting: accuracy at every step of every order, with intervals over videos.
 
 A `Row` is one line of the papers' tables: accuracy in % at q = 1 … Q for one order.
 """
@@ -19,13 +19,23 @@ ORDERS = ("top", "random", "least", "matched")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One network at one setting, over all test videos of all classes."""
+    """One network at one setting, over all test videos of all classes.
+
+    Parameters
+    ----------
+    net, setting : str
+    published : str or None
+        The published table of this setting: kinetics, kth-standard or kth-small.
+    evaluation : EvaluationRun
+    trained_accuracy : float, optional
+        Held-out accuracy right after training, where the network was trained here.
+    """
 
     net: str
     setting: str
     published: str | None
     evaluation: EvaluationRun
-    trained_accuracy: float | None = None  # held-out accuracy right after training, where it was trained here
+    trained_accuracy: float | None = None
 
     @property
     def sides(self) -> tuple[AddRemoveCurves, AddRemoveCurves]:
@@ -46,7 +56,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table, percentages at q = 1 … Q; ``low`` and ``high`` 95 % over videos; ``coverage`` in %."""
+    """One line of a table.
+
+    Parameters
+    ----------
+    net, setting, kind, order : str
+    accuracy : tuple of float
+        In %, at q = 1 … Q.
+    low, high : tuple of float
+        95 % bootstrap interval over videos, in %.
+    coverage : tuple of float
+        In %.
+    source : str
+        "here", or the publication.
+    """
 
     net: str
     setting: str

@@ -79,7 +79,7 @@ class Experiment:
     classes: tuple[str, ...] = ()  # empty: all
     seed: int = 0
     quick: Mapping[str, Any] = field(default_factory=dict)  # what --quick replaces: classes, nets, settings, changes
-    note: str = ""  # said under the table
+    note: str = ""  # text under the table
 
     def __post_init__(self) -> None:
         """Check that there is something to run on."""
@@ -103,15 +103,15 @@ class Experiment:
 
 
 def read_experiment(name: str | Path) -> Experiment:
-    """An experiment by name (`EXPERIMENTS`) or by the path of a YAML file. DataError says what is wrong with it."""
+    """An experiment by name (`EXPERIMENTS`) or by the path of a YAML file. Raises DataError for a wrong file."""
     known = str(name) in EXPERIMENTS
     source = _FOLDER.joinpath(f"{name}.yaml") if known else Path(name)
     try:
         record = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(
-            f"expected an experiment of {', '.join(EXPERIMENTS)} or a YAML file, got {name}: {said}; name one"
+            f"expected an experiment of {', '.join(EXPERIMENTS)} or a YAML file, got {name}: {reason}; name one"
         ) from None
     if not isinstance(record, dict):
         raise DataError(f"expected names and values in {name}, got {type(record).__name__}; see an experiment's file")
@@ -119,7 +119,7 @@ def read_experiment(name: str | Path) -> Experiment:
 
 
 def _experiment(name: str, record: dict[str, Any]) -> Experiment:
-    _refuse_unknown(name, record, Experiment)
+    _check_names(name, record, Experiment)
     lists: dict[str, Any] = {}
     kinds: dict[str, type] = {"nets": NetPlan, "settings": Setting}
     for key, kind in kinds.items():
@@ -127,17 +127,17 @@ def _experiment(name: str, record: dict[str, Any]) -> Experiment:
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
             raise DataError(f"expected a list of {key} in {name}, got {entries!r}; write `{key}: [{{…}}]`")
         for entry in entries:
-            _refuse_unknown(name, entry, kind)
+            _check_names(name, entry, kind)
         try:
             lists[key] = tuple(kind(**entry) for entry in entries)
         except TypeError as error:
             raise DataError(f"expected complete {key} in {name}, got {entries!r}: {error}; complete them") from None
-    words: dict[str, Any] = {key: tuple(record[key]) for key in ("hold_out", "classes") if key in record}
-    given: dict[str, Any] = {**record, "name": name, "title": record.get("title", name), **lists, **words}
+    tuples: dict[str, Any] = {key: tuple(record[key]) for key in ("hold_out", "classes") if key in record}
+    given: dict[str, Any] = {**record, "name": name, "title": record.get("title", name), **lists, **tuples}
     return Experiment(**given)
 
 
-def _refuse_unknown(name: str, record: Mapping[str, Any], kind: type) -> None:
+def _check_names(name: str, record: Mapping[str, Any], kind: type) -> None:
     known = [f.name for f in fields(kind)]
     for key in record:
         if key not in known:

@@ -1,4 +1,4 @@
-"""The published Tables 1–6 of STCE, % accuracy after 1 to 5 concepts, to stand beside ours where the setting is alike.
+"""The published Tables 1–6 of STCE, % accuracy after 1 to 5 concepts, shown beside ours for the same settings.
 
 Kinetics: 10 classes, 480 test videos. KTH: C3D, 863 test videos; standard = 15/50/80 segments and 25 clusters, small =
 15/30/60 and 15. Each entry is one run; "random" is one draw of an order (every value is k/480 or k/863 exactly).
@@ -86,7 +86,7 @@ _TABLES: dict[str, dict[str, dict[str, tuple[tuple[float, ...], ...]]]] = {
 
 
 def published_rows(table: str | None, net: str, setting: str) -> list[Row]:
-    """The published rows of a table for a network, empty where there are none; intervals and coverage were not told."""
+    """Published rows of a table for a network, empty where there are none; without intervals and coverage."""
     found = _TABLES.get(table or "", {}).get(net, {})
     return [
         Row(net, setting, kind, order, values, (), (), (), "published")

@@ -1,4 +1,4 @@
-"""A line per claim: is top above random, least, random regions of its volume? Difference, interval, p."""
+"""Verdicts on a ranking: one line for each order test, with difference, interval and p-value."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _RIVALS = {
 
 
 def verdict(order_test: OrderTest) -> str:
-    """One claim as a line. "Yes" only where the interval excludes 0 and p < 0.05."""
+    """One order test as a line; "yes" only where the interval excludes 0 and p < 0.05."""
     accuracy = order_test.measure == "accuracy"
     factor, unit = (100, "points") if accuracy else (1, "log-odds")
     side = "above" if order_test.kind == "adding" else "below"
@@ -32,7 +32,7 @@ def verdict(order_test: OrderTest) -> str:
 
 
 def verdicts(outcomes: Sequence[Outcome]) -> list[str]:
-    """A line per claim, network and setting, then whether the end points are exact."""
+    """A line for each order test, network and setting, then whether the end points are exact."""
     lines = []
     for outcome in outcomes:
         start = f"{outcome.net}, {outcome.setting}"

@@ -1,4 +1,4 @@
-"""A run made visible: pictures, figures, tables, words, and one static page that holds them all."""
+"""Reports of runs: pictures, figures, tables, sentences, and one self-contained page with all of them."""
 
 from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.report.add_remove import MeanCurves, mean_curves

@@ -1,4 +1,4 @@
-"""The report page of attribution runs: maps of several methods side by side, in step, and what metrics say of them."""
+"""The report page of attribution runs: synchronised maps of several methods side by side, with their metrics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from voxplain.report.tables import number
 __all__ = ["attribution_page", "write_attribution_report"]
 
 LONGEST = 64  # frames of a video on the page, evenly spaced
-LIKELY = 3  # classes whose probability is told
+LIKELY = 3  # classes whose probability is shown
 
 
 def write_attribution_report(
@@ -104,10 +104,10 @@ def _metrics(run: AttributionRun) -> dict[str, Any]:
 
 def _found(details: Any) -> str:
     """Short facts that a method found on the way: plain values only."""
-    said = []
+    facts = []
     for key, value in details.items():
         if isinstance(value, bool | str | int):
-            said.append(f"{key} {value}")
+            facts.append(f"{key} {value}")
         elif isinstance(value, float):
-            said.append(f"{key} {number(value, 4)}")
-    return ", ".join(said)
+            facts.append(f"{key} {number(value, 4)}")
+    return ", ".join(facts)

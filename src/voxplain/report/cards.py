@@ -18,7 +18,7 @@ from voxplain.statistics import SIGNIFICANT
 __all__ = ["SLOWER", "cards", "clip_speed", "short_name"]
 
 SHOWN, MORE = 4, 8  # examples on a card, and on demand
-SLOWER = 2  # clips of half a second flash by; they are shown at half speed, and the page says so
+SLOWER = 2  # clips of half a second are too short to follow at full speed; the page states the speed
 FASTEST = 30  # frames a second on the page
 
 
@@ -110,5 +110,5 @@ def clip_speed(seconds: np.ndarray) -> int:
 
 
 def short_name(source: str) -> str:
-    """The last two parts of a path, enough to tell videos of different folders apart."""
+    """The last two parts of a path, enough to distinguish videos of different folders."""
     return "/".join(PurePosixPath(source.replace("\\", "/")).parts[-2:]) or source

@@ -1,6 +1,6 @@
 """Line charts and small multiples as SVG that follows the page's colours, light or dark.
 
-Arrays in, text out. Every curve has a marker of its own, so that no reader needs to tell colours apart.
+Arrays in, text out. Every curve has a marker of its own, so that it can be read without colours.
 """
 
 from collections.abc import Sequence

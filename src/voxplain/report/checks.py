@@ -1,6 +1,6 @@
 """The checks at the head of a report: each passed or not, with its measured value.
 
-What fails a check is defined in `voxplain.concepts.warnings`; here is only what a page says of a check that passed.
+A check fails where `voxplain.concepts.warnings` gives a warning; the sentences of passed checks are defined here.
 """
 
 from collections.abc import Sequence

@@ -87,10 +87,25 @@ def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
 
 
 def highlight(frames: np.ndarray, mask: np.ndarray, *, factor: int = 1) -> np.ndarray:
-    """Frames with the masked voxels kept and the rest grey and dimmed to a quarter; uint8 [T,s·H,s·W,3].
+    """Frames with the masked voxels kept and the rest grey and dimmed to a quarter.
 
-    ``frames`` uint8 [T,H,W,3], ``mask`` bool [T,H,W]. A yellow line and a black one outside it, one pixel each, run
-    around the segment and cover none of it. Raises DataError when the grids differ.
+    A yellow line and a black one outside it, one pixel each, surround the segment and cover none of it.
+
+    Parameters
+    ----------
+    frames : ndarray, uint8 [T,H,W,3]
+    mask : ndarray, bool [T,H,W]
+    factor : int
+        Enlargement s.
+
+    Returns
+    -------
+    ndarray, uint8 [T,s·H,s·W,3]
+
+    Raises
+    ------
+    DataError
+        When the grids differ.
     """
     if frames.ndim != 4 or frames.shape[:3] != mask.shape or mask.dtype != np.bool_:
         raise DataError(
@@ -125,7 +140,7 @@ def stacked(run: ConceptRun, concept: int, example: Example, *, longest: int = 4
 
 
 def partly_shown(frames: np.ndarray, shown: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """What the network saw at a step, enlarged: frames where ``shown``, the base elsewhere; uint8 [T,s·H,s·W,3]."""
+    """The network's input at a step, enlarged: frames where ``shown``, the base elsewhere; uint8 [T,s·H,s·W,3]."""
     return enlarge(np.where(shown[..., None], frames, base), scale_of(*shown.shape[1:]))
 
 
@@ -137,10 +152,19 @@ def heat(values: np.ndarray) -> np.ndarray:
 
 
 def montage(run: ConceptRun, concept: int, examples: int = 8) -> np.ndarray:
-    """Examples of a concept side by side, uint8 [H,W,3]: highlighted above, the raw frame of the same moment below.
+    """Examples of a concept side by side: highlighted above, the raw frame below, as in the figures of STCE.
 
-    Different source videos come first, nearest members first. Tiles are 4 white pixels apart; fewer members than
-    ``examples`` make it narrower. The layout is that of the STCE paper's figures.
+    Parameters
+    ----------
+    run : ConceptRun
+    concept : int
+    examples : int
+        Most examples; different videos come first, then members nearer the centre.
+
+    Returns
+    -------
+    ndarray, uint8 [H,W,3]
+        Tiles 4 white pixels apart; narrower where there are fewer members.
     """
     columns = [tiles(run, concept, example) for example in choose_examples(run, concept, examples)]
     height, width = columns[0][0].shape[:2]

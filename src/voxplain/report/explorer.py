@@ -18,7 +18,7 @@ TOP = 3  # classes whose probability is shown
 
 
 def explorer(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | None:
-    """What `page.js` draws; None where no test clip was taken apart. Numbers rounded to what a reader can see."""
+    """Data of the clip explorer for `page.js`, with rounded numbers; None where no test clip was explored."""
     if run.evaluation is None or not run.evaluation.explored:
         return None
     return {

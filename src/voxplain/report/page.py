@@ -43,7 +43,14 @@ LIMIT = 15_000_000  # bytes of pictures and clips a class
 
 @dataclass(frozen=True)
 class Origin:
-    """The command that made a run and the seconds of each step, which the run does not hold."""
+    """How a run was made, which the run itself does not hold.
+
+    Parameters
+    ----------
+    command : str, optional
+    seconds : mapping of str to float
+        Seconds of each step.
+    """
 
     command: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -57,11 +64,28 @@ def write_report(
     limit: int = LIMIT,
     origin: Origin | None = None,
 ) -> Path:
-    """Write one self-contained HTML page for a run, or for several classes; returns its path.
+    """Write one self-contained HTML page for a run, or for the runs of several classes.
 
-    ``names`` gives concepts names, by class and concept: ``{"bend": {3: "bending trunk"}}``; ``limit`` bytes
-    of pictures a class. The file appears whole or not at all, and the same runs give the same bytes, as far as the
-    video encoder does. Raises DataError without any run.
+    Parameters
+    ----------
+    run : ConceptRun or sequence of ConceptRun
+    path : path
+        Written whole or not at all; the same runs give the same bytes, as far as the video encoder does.
+    names : mapping, optional
+        Names of concepts by class and concept: ``{"bend": {3: "bending trunk"}}``.
+    limit : int
+        Bytes of pictures a class, beyond which further examples are left out.
+    origin : Origin, optional
+        Command and times that the page shows.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    DataError
+        Without any run.
     """
     write_whole(Path(path), report_page(run, names=names, limit=limit, origin=origin))
     return Path(path)

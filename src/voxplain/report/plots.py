@@ -1,4 +1,4 @@
-"""Figures of numbers: scores with their intervals, and accuracy while concepts are added or removed.
+"""The plot of accuracy while concepts are added or removed.
 
 Figures carry their own canvas: no pyplot, no global state.
 """
@@ -141,7 +141,8 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
     theme : Theme
         Colours.
     """
-    figure = _figure(11, 7.4, theme)
+    figure = Figure(figsize=(11, 7.4), facecolor=theme.paper)
+    FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2, sharey=True)
     for column, steps in enumerate((evaluation.adding, evaluation.removing)):
         means = mean_curves(steps)
@@ -155,17 +156,3 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
     figure.legend(*entries, loc="upper center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.92), h_pad=2, w_pad=2)
     return figure
-
-
-def _figure(width: float, height: float, theme: Theme) -> Figure:
-    figure = Figure(figsize=(width, height), facecolor=theme.paper)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _style(ax: Axes, theme: Theme) -> None:
-    ax.set_facecolor(theme.paper)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(theme.soft)
-    ax.tick_params(colors=theme.ink, labelsize=9, color=theme.soft)

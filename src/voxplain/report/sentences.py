@@ -95,35 +95,37 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
     if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
         amount = f"hiding it lowers the log-odds by {number(best.score, digits)}"
     found_in = f"found in {best.videos} of {len(run.clips)} videos"
-    said = f"For “{run.target}” the network {relies} {called}: {amount}, {q}, {found_in}."
+    sentences = f"For “{run.target}” the network {relies} {called}: {amount}, {q}, {found_in}."
     share = background_share(run, found)
     if math.isfinite(share):
-        said += f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
-    return said
+        sentences += (
+            f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
+        )
+    return sentences
 
 
 def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     """The end points, and how far to trust the curves."""
     adding = evaluation.adding
     videos, blank = len(adding.truth), adding.by_order(adding.right())["top"][:, 0].mean()
-    said = [
+    sentences = [
         f"On {videos} held-out test video{'s' * (videos != 1)} the network recognises {_percent(adding.baseline())} "
         f"unmodified and {_percent(blank)} with nothing shown."
     ]
     first, shown = adding.logits.shape[2] - 2, adding.by_order(adding.coverage)
-    said.append(
+    sentences.append(
         f"The top {first} concepts cover {_percent(shown['top'][:, -2].mean())} of the voxels, the least {first} cover "
         f"{_percent(shown['least'][:, -2].mean())}."
     )
     if videos < FEW_VIDEOS:
-        said.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
+        sentences.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
-        said.append(
+        sentences.append(
             "The empty clip is itself classified as the right class more often than chance: adding concepts can show "
             "little here."
         )
-    return said
+    return sentences
 
 
 def _percent(share: float) -> str:

@@ -48,7 +48,7 @@ def table_csv(run: ConceptRun) -> str:
 
 
 def table_json(run: ConceptRun) -> dict[str, Any]:
-    """Everything a run says, as plain values for `json.dump`: rows, scores with every repeat, members, evaluation.
+    """A run as plain values for `json.dump`: rows, scores with every repeat, members, evaluation, warnings.
 
     What is not a finite number (a clip that lacks the concept, a test without data) is None.
     """

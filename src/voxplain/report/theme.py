@@ -1,4 +1,4 @@
-"""Colours of figures: Okabe and Ito's, which colour-blind readers tell apart, on light and on dark paper."""
+"""Colours of figures: Okabe and Ito's, which colour-blind readers can distinguish, on light and on dark paper."""
 
 from dataclasses import dataclass
 

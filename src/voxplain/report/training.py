@@ -17,7 +17,13 @@ __all__ = ["training_curves"]
 def training_curves(logs: Sequence[EpochLog], *, classes: int = 0, theme: Theme = LIGHT) -> Figure:
     """Loss (left), accuracy on training and test videos (right); a dotted line where the learning rate changes.
 
-    ``classes`` draws the chance level. Training accuracy is that of the random clips, while the weights still change.
+    Parameters
+    ----------
+    logs : sequence of EpochLog
+        Training accuracy in them is that of the random clips, while the weights still change.
+    classes : int
+        Number of classes, for the chance level; 0 for none.
+    theme : Theme
     """
     figure = Figure(figsize=(11, 4), facecolor=theme.paper, layout="tight")
     FigureCanvasAgg(figure)
@@ -45,7 +51,7 @@ def training_curves(logs: Sequence[EpochLog], *, classes: int = 0, theme: Theme 
     right.set_ylim(-0.03, 1.03)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for ax in (left, right):
-        _mark_rates(ax, logs, theme, tell=ax is left)
+        _mark_rates(ax, logs, theme, label=ax is left)
         _frame(ax, theme)
     right.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -55,12 +61,12 @@ def _marker(logs: Sequence[EpochLog]) -> str:
     return "o" if len(logs) == 1 else ""  # a line through one point cannot be seen
 
 
-def _mark_rates(ax: Axes, logs: Sequence[EpochLog], theme: Theme, *, tell: bool) -> None:
-    """A line before each epoch with another learning rate, and where there is room, what it is from there on."""
+def _mark_rates(ax: Axes, logs: Sequence[EpochLog], theme: Theme, *, label: bool) -> None:
+    """A line before each epoch with another learning rate; with ``label`` the new rate beside it."""
     for before, log in pairwise(logs):
         if log.lr != before.lr:
             ax.axvline(log.epoch - 0.5, color=theme.soft, linestyle=":", linewidth=1, gid="rate")
-            if tell:
+            if label:
                 place = ax.get_xaxis_transform()
                 ax.text(
                     log.epoch - 0.5,

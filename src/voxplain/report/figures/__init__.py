@@ -64,7 +64,7 @@ def figure_file(
     if suffix in STILL:
         return file_of_figure(draw_figure(run, kind, options), suffix)
     one = run if isinstance(run, ConceptRun) else next(iter(run), None)
-    draw_figure(run, kind, options, moment=0)  # says what is wrong before anything else
+    draw_figure(run, kind, options, moment=0)  # raises before anything is drawn
     assert one is not None
     length = MOVING[kind][1](one, options)
     frames = np.stack([raster(draw_figure(run, kind, options, moment=t)) for t in range(length)])

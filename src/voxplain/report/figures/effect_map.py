@@ -43,12 +43,12 @@ def effect_map(run: ConceptRun, explored: ExploredClip) -> np.ndarray:
 def map_figure(run: ConceptRun, options: FigureOptions, moment: int | None = None) -> Figure:
     """Rows: the clip, its concepts, the log-odds that each voxel's concept costs; a column a frame.
 
-    A moving figure stands the three beside each other and shows the frame ``moment``.
+    A moving figure has the three side by side and shows the frame ``moment``.
     """
     if options.concepts > len(COLOURS):
         raise DataError(
-            f"expected at most {len(COLOURS)} concepts in a map, got {options.concepts}; more colours cannot be told "
-            "apart"
+            f"expected at most {len(COLOURS)} concepts in a map, got {options.concepts}; more colours cannot be "
+            "distinguished"
         )
     evaluation_of(run)
     explored = explored_of(run, options)
@@ -112,8 +112,8 @@ def _legend(sheet: Sheet, run: ConceptRun, explored: ExploredClip, chosen: list[
         sheet.box(x, y, 0.26, 0.26, fill=colour)
         absent = bool(np.isnan(lost[k]))
         sheet.text(x + 0.38, middle, f"concept {k}", size=TEXT, va="center", color=GREY if absent else INK)
-        said = "absent" if absent else number(float(lost[k]), digits)
-        sheet.text(edge, middle, said, size=TEXT, va="center", ha="right", color=INK)
+        value_text = "absent" if absent else number(float(lost[k]), digits)
+        sheet.text(edge, middle, value_text, size=TEXT, va="center", ha="right", color=INK)
     return y + LINE
 
 

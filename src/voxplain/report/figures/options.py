@@ -1,4 +1,4 @@
-"""What can be chosen about a printed figure, and the test clips that have one."""
+"""Options of a printed figure, and the test clips that it can show."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class FigureOptions:
     """The choices of a printed figure."""
 
     concepts: int = 5  # how many, best first
-    clip: int = 0  # which of the test clips taken apart, the best recognised first
+    clip: int = 0  # which of the explored test clips, the best recognised first
     frames: tuple[int, ...] = ()  # indices in the clip; none: spread evenly
     width: float = 17.0  # cm: two columns of a page; one column is about 8.5
 
@@ -42,8 +42,8 @@ def explored_of(run: ConceptRun, options: FigureOptions) -> ExploredClip:
     """The test clip to show. Raises DataError when the run has no such one."""
     explored = evaluation_of(run).explored
     if not 0 <= options.clip < len(explored):
-        told = f"from 0 to {len(explored) - 1}" if explored else "but the run has none (setting exploration.clips)"
-        raise DataError(f"expected a test clip taken apart, {told}, got {options.clip}; choose another")
+        available = f"from 0 to {len(explored) - 1}" if explored else "but the run has none (setting exploration.clips)"
+        raise DataError(f"expected an explored test clip, {available}, got {options.clip}; choose another")
     return explored[options.clip]
 
 

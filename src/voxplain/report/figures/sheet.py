@@ -1,4 +1,4 @@
-"""A printed sheet: pictures, outlines and words at places in centimetres, written as PDF, PNG, GIF or MP4.
+"""A printed sheet: pictures, outlines and text at places in centimetres, written as PDF, PNG, GIF or MP4.
 
 The figure carries its own canvas: no pyplot, no global state. Places count from the upper left corner.
 """
@@ -48,7 +48,7 @@ INK, GREY = "#1f2328", "#656d76"
 DPI, SCREEN_DPI = 300, 150  # of PNG, of moving pictures
 FONT = "DejaVu Sans"  # comes with matplotlib, so the same on every machine
 YELLOW = "#ffe100"
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2")
 PURE = (*COLOURS, YELLOW, "black", "white")
 
@@ -125,29 +125,31 @@ class Sheet:
     def fitted(self, x: float, y: float, words: Sequence[str], room: float, **how: Any) -> Text:
         """The first of some wordings that fits into ``room`` cm; the last one smaller where none does."""
         for wording in words:
-            said = self.text(x, y, wording, **how)
-            wide = said.get_window_extent().width / self.figure.dpi / CM
+            drawn = self.text(x, y, wording, **how)
+            wide = drawn.get_window_extent().width / self.figure.dpi / CM
             if wide <= room:
                 break
             if wording == words[-1]:
-                said.set_fontsize(how.get("size", TEXT) * 0.97 * room / wide)  # a little wider on screens than in print
+                drawn.set_fontsize(
+                    how.get("size", TEXT) * 0.97 * room / wide
+                )  # a little wider on screens than in print
             else:
-                said.remove()
-        return said
+                drawn.remove()
+        return drawn
 
     def line(
         self, x: float, y: float, wordings: Sequence[Sequence[tuple[str, str]]], room: float, size: float = SMALL
     ) -> None:
         """The first wording that fits into ``room`` cm: words in colours of their own, one after the other."""
         for words in wordings:
-            said = [self.text(0, y, word, color=color, size=size) for word, color in words]
-            wide = [text.get_window_extent().width / self.figure.dpi / CM + 0.08 for text in said]
+            drawn = [self.text(0, y, word, color=color, size=size) for word, color in words]
+            wide = [text.get_window_extent().width / self.figure.dpi / CM + 0.08 for text in drawn]
             if sum(wide) <= room or words is wordings[-1]:
                 break
-            for text in said:
+            for text in drawn:
                 text.remove()
         shrink = min(1.0, room / sum(wide))
-        for text, before in zip(said, np.cumsum([0, *wide]), strict=False):
+        for text, before in zip(drawn, np.cumsum([0, *wide]), strict=False):
             text.set_fontsize(size * shrink)
             text.set_x((x + before * shrink) / self.width)
 

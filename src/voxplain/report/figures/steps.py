@@ -1,4 +1,4 @@
-"""One test clip as concepts are added to an empty clip or removed from it, and what the network says at each step."""
+"""One test clip as concepts are added to or removed from it, with the prediction of the network at each step."""
 
 from dataclasses import dataclass
 
@@ -91,8 +91,8 @@ def _figure(run: ConceptRun, options: FigureOptions, kind: str, moment: int | No
     left = [MARGIN + LEFT + i * (wide + GAP) for i in range(len(steps))]
     for row, frame in enumerate(frames):
         y = MARGIN + HEAD + row * (tall + GAP)
-        said = f"{clip.seconds[frame]:.2f} s"
-        sheet.text(MARGIN + LEFT - 0.12, y + tall / 2, said, size=SMALL, color=GREY, ha="right", va="center")
+        time_text = f"{clip.seconds[frame]:.2f} s"
+        sheet.text(MARGIN + LEFT - 0.12, y + tall / 2, time_text, size=SMALL, color=GREY, ha="right", va="center")
         for x, step in zip(left, steps, strict=True):
             pixels = np.where(step.shown[frame][..., None], clip.frames[frame], base[frame])
             spot = sheet.picture(x, y, wide, tall, pixels)
