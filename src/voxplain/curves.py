@@ -15,7 +15,24 @@ __all__ = ["Curve", "curve", "mirrored", "ranks", "unit_steps"]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """``fraction`` float64 [S+1], share of voxels changed, from 0; ``score`` float64 [S+1], what was measured there."""
+    """Score after each of S steps in which voxels change.
+
+    Parameters
+    ----------
+    fraction : float64 [S+1]
+        Share of voxels changed, from 0.
+    score : float64 [S+1]
+
+    Raises
+    ------
+    DataError
+        Different lengths, or fewer than 2 points.
+
+    Examples
+    --------
+    >>> Curve(np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0, 1.0]))
+    Curve(steps=2, auc=0.750)
+    """
 
     fraction: np.ndarray
     score: np.ndarray
@@ -39,12 +56,28 @@ class Curve:
 
     @property
     def auc_over_steps(self) -> float:
-        """The same area with every step as wide as any other, as the video attribution study counts."""
+        """The same area with steps of equal width, as in the video attribution study."""
         return float((self.score.sum() - (self.score[0] + self.score[-1]) / 2) / (len(self.score) - 1))
 
 
 def ranks(values: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Place of each of U values, int64 [U]: 0 the highest. Ties keep their order, or are broken by ``rng``."""
+    """Rank of each value, 0 the highest.
+
+    Parameters
+    ----------
+    values : float [U]
+    rng : numpy.random.Generator, optional
+        Breaks ties; by default they keep their order.
+
+    Returns
+    -------
+    int64 [U]
+
+    Examples
+    --------
+    >>> ranks(np.array([0.1, 0.9, 0.5])).tolist()
+    [2, 0, 1]
+    """
     first = np.arange(len(values)) if rng is None else rng.permutation(len(values))
     rank = np.empty(len(values), np.int64)
     rank[first[np.argsort(-values[first], kind="stable")]] = np.arange(len(values))
@@ -52,22 +85,67 @@ def ranks(values: np.ndarray, rng: np.random.Generator | None = None) -> np.ndar
 
 
 def unit_steps(rank: np.ndarray, steps: int) -> np.ndarray:
-    """At which of S steps the unit of each rank changes, int32 in 1…S: rank 0 first, equal shares a step."""
+    """Step at which the unit of each rank changes: rank 0 first, equal shares a step.
+
+    Parameters
+    ----------
+    rank : int [U]
+    steps : int
+        S, 1 to U.
+
+    Returns
+    -------
+    int32 [U]
+        In 1 … S.
+
+    Raises
+    ------
+    DataError
+        A number of steps out of range.
+
+    Examples
+    --------
+    >>> unit_steps(np.array([2, 0, 1, 3]), 2).tolist()
+    [2, 1, 1, 2]
+    """
     if steps < 1 or steps > rank.size:
         raise DataError(f"expected from 1 to {rank.size} steps, the number of units that change, got {steps}")
     return (rank * steps // rank.size + 1).astype(np.int32)
 
 
 def mirrored(when: np.ndarray, steps: int) -> np.ndarray:
-    """The step map that runs backwards: what it has not changed after s steps is what ``when`` has after S − s."""
+    """Step map in reverse: after s steps it has left unchanged what ``when`` has changed after S − s.
+
+    Examples
+    --------
+    >>> mirrored(np.array([0, 1, 2, 3]), 3).tolist()
+    [0, 3, 2, 1]
+    """
     return np.where((when > 0) & (when <= steps), steps + 1 - when, when).astype(when.dtype)
 
 
 def curve(when: np.ndarray, steps: int, measure: Callable[[Iterator[np.ndarray]], np.ndarray]) -> Curve:
-    """The curve of a step map [T,H,W]; voxels with a step of 0 or above S never change.
+    """Curve of a step map.
 
-    ``measure`` gives the score, float [S+1], of the S+1 masks bool [T,H,W] of what has changed so far; it gets them
-    one by one, so that they need not be held at once.
+    Parameters
+    ----------
+    when : int [T,H,W]
+        Step at which each voxel changes; with 0 or more than S it never does.
+    steps : int
+        S.
+    measure : function
+        From the S+1 masks bool [T,H,W] of what has changed so far, one by one, so that they need not be in memory at
+        once, to the scores float [S+1].
+
+    Returns
+    -------
+    Curve
+
+    Examples
+    --------
+    >>> when = unit_steps(np.arange(4), 2).reshape(1, 1, 4)
+    >>> curve(when, 2, lambda masks: np.array([float(m.sum()) for m in masks])).score.tolist()
+    [0.0, 2.0, 4.0]
     """
     counts = np.bincount(when[(when > 0) & (when <= steps)], minlength=steps + 1)
     masks = ((when > 0) & (when <= s) for s in range(steps + 1))

@@ -1,4 +1,4 @@
-"""Hide or reveal voxels of a clip: the same frames with some voxels taken from a base clip.
+"""Hide or reveal voxels of a clip: the same frames with some voxels taken from a baseline.
 
 Letters used here: T frames, H rows, W columns; frames are uint8 [T,H,W,3], masks bool [T,H,W].
 """
@@ -47,9 +47,29 @@ FILLS: dict[str, Fill] = {"mean": mean, "grey": grey, "black": black, "blur": bl
 
 
 def base_clip(frames: Frames, fill: str, mean_colour: NDArray[np.uint8]) -> Frames:
-    """What hidden voxels show: frames uint8 [T,H,W,3] filled by an entry of FILLS.
+    """Baseline of a clip, the content of hidden voxels.
 
-    `mean_colour` is uint8 [3] and used by "mean" only. Raises DataError on an unknown fill or wrong shapes.
+    Parameters
+    ----------
+    frames : uint8 [T,H,W,3]
+    fill : str
+        An entry of `FILLS`.
+    mean_colour : uint8 [3]
+        Used by "mean" only.
+
+    Returns
+    -------
+    uint8 [T,H,W,3]
+
+    Raises
+    ------
+    DataError
+        An unknown fill, or another shape or type.
+
+    Examples
+    --------
+    >>> int(base_clip(np.zeros((1, 2, 2, 3), np.uint8), "grey", np.zeros(3, np.uint8)).max())
+    117
     """
     if fill not in FILLS:
         raise DataError(f"Expected a fill among {', '.join(FILLS)}, got {fill!r}.")
@@ -60,9 +80,28 @@ def base_clip(frames: Frames, fill: str, mean_colour: NDArray[np.uint8]) -> Fram
 
 
 def hide(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
-    """Frames with the voxels in `mask` taken from `base`; a new array, uint8 [T,H,W,3].
+    """Frames with the voxels of a mask taken from a baseline.
 
-    Raises DataError when the three do not share one grid.
+    Parameters
+    ----------
+    frames, base : uint8 [T,H,W,3]
+    mask : bool [T,H,W]
+
+    Returns
+    -------
+    uint8 [T,H,W,3]
+        A new array.
+
+    Raises
+    ------
+    DataError
+        Arrays on different grids or of another type.
+
+    Examples
+    --------
+    >>> frames, base = np.zeros((1, 1, 2, 3), np.uint8), np.full((1, 1, 2, 3), 9, np.uint8)
+    >>> hide(frames, np.array([[[True, False]]]), base)[..., 0].tolist()
+    [[[9, 0]]]
     """
     _check_frames(frames)
     if base.shape != frames.shape or base.dtype != np.uint8:
@@ -75,9 +114,13 @@ def hide(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
 
 
 def reveal(frames: Frames, mask: NDArray[np.bool_], base: Frames) -> Frames:
-    """The `base` with the voxels in `mask` taken from `frames`; a new array, uint8 [T,H,W,3].
+    """A baseline with the voxels of a mask taken from the frames; `hide` with their places exchanged.
 
-    Raises DataError when the three do not share one grid.
+    Examples
+    --------
+    >>> frames, base = np.zeros((1, 1, 2, 3), np.uint8), np.full((1, 1, 2, 3), 9, np.uint8)
+    >>> reveal(frames, np.array([[[True, False]]]), base)[..., 0].tolist()
+    [[[0, 9]]]
     """
     return hide(base, mask, frames)
 

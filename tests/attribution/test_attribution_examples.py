@@ -4,13 +4,14 @@ import doctest
 import inspect
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 import voxplain as vx
-from voxplain import attribution, metrics
+from voxplain import attribution, curves, metrics, perturb
 from voxplain.attribution import attribution as record
 from voxplain.attribution import overlay
 from voxplain.datasets.planted import PlantedDesign
@@ -22,11 +23,19 @@ from voxplain.video import Clip
 from voxplain.zoo.load import load_model
 
 GRID = (8, 32, 32)
-MODULES = (attribution, metrics, record, overlay, cost)
+MODULES = (attribution, metrics, record, overlay, cost, curves, perturb)
+
+
+def exported(module: ModuleType) -> list[str]:
+    """The names of a module that users may use."""
+    own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__ and n[0] != "_"]
+    return getattr(module, "__all__", own)
+
+
 PUBLIC = {
     f"{module.__name__}.{name}": (module, getattr(module, name))
     for module in MODULES
-    for name in module.__all__
+    for name in exported(module)
     if callable(getattr(module, name)) and getattr(module, name).__doc__
 }
 WITHOUT = ("AttributionMethod", "Metric", "Cost", "Retrained")  # protocols, and records that users do not build
@@ -41,7 +50,7 @@ def names() -> dict:
     mask = np.zeros(GRID, bool)
     mask[:, 8:20, 8:20] = True
     heat = attribution.GradCAM()(model, clip)
-    modules = {name: getattr(module, name) for module in MODULES for name in module.__all__}
+    modules = {name: getattr(module, name) for module in MODULES for name in exported(module)}
     return {"np": np, "torch": torch, "nn": torch.nn, "vx": Names(), **modules} | {
         "model": model,
         "clip": clip,

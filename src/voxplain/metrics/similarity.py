@@ -43,7 +43,30 @@ SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def similarity(a: np.ndarray, b: np.ndarray, how: Similarity = "spearman") -> float:
-    """Similarity of two maps. Raises DataError on an unknown measure or maps of different grids."""
+    """Similarity of two maps.
+
+    Parameters
+    ----------
+    a, b : float [T,H,W]
+    how : str
+        An entry of `SIMILARITIES`.
+
+    Returns
+    -------
+    float
+        1 for equal maps, about 0 for unrelated ones (but for ssim).
+
+    Raises
+    ------
+    DataError
+        An unknown measure, or maps on different grids.
+
+    Examples
+    --------
+    >>> a = np.arange(8.0).reshape(2, 2, 2)
+    >>> round(similarity(a, -a), 3)
+    -1.0
+    """
     if how not in SIMILARITIES:
         raise DataError(f"expected a similarity of {', '.join(SIMILARITIES)}, got {how!r}; choose one")
     if a.shape != b.shape:

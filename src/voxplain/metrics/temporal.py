@@ -20,11 +20,36 @@ __all__ = ["TemporalEnergy", "TemporalPointing", "join_in_time"]
 def join_in_time(
     clip: Clip, other: Clip, *, frames: int | None = None, share: float = 0.5, side: Literal["first", "last"] = "first"
 ) -> tuple[Clip, np.ndarray]:
-    """A clip of T frames of which a ``share`` is from ``clip``, and ``own`` bool [T], which frames those are.
+    """Join two clips in time, each thinned out evenly over its whole length.
 
-    Both are thinned out evenly over their whole length; T defaults to that of ``clip``. The study's share is
-    n/(n+m) for videos of n and m frames. The joined clip keeps the label of ``clip``, and counts its seconds from 0.
-    Raises DataError for clips of another size, or where a part would be empty.
+    Parameters
+    ----------
+    clip, other : Clip
+        Of one size; the joined clip has the label of ``clip``, and its seconds start at 0.
+    frames : int, optional
+        T, by default that of ``clip``.
+    share : float
+        Of the frames that are from ``clip``; in the video attribution study n/(n+m) for videos of n and m frames.
+    side : {"first", "last"}
+        Where ``clip`` is.
+
+    Returns
+    -------
+    joined : Clip
+        Of T frames.
+    own : bool [T]
+        The frames from ``clip``.
+
+    Raises
+    ------
+    DataError
+        Clips of different sizes, or a share that leaves one without a frame.
+
+    Examples
+    --------
+    >>> joined, own = join_in_time(clip, clip, frames=4)
+    >>> len(joined), own.tolist()
+    (4, [True, True, False, False])
     """
     t = len(clip) if frames is None else frames
     count = int(t * share)
