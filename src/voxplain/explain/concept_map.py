@@ -111,8 +111,9 @@ class ConceptMap:
                 total += effects[k] * mask
             maps.append(torch.from_numpy(total))
             place = {int(k): i + 1 for i, k in enumerate(self.run.order)}
-            rows = [{"concept": k, "rank": place[k], "effect": effects[k], **_extent(m)} for k, m in masks.items()]
-            details.append({"concepts": sorted(rows, key=lambda row: -row["effect"])})
+            present = sorted(masks, key=lambda k: -effects[k])
+            rows = [{"concept": k, "rank": place[k], "effect": effects[k], **_extent(masks[k])} for k in present]
+            details.append({"concepts": rows})
         return torch.stack(maps), details
 
     def _effects(self, masks: dict[int, np.ndarray], target: int) -> dict[int, float]:
@@ -163,7 +164,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-def _extent(mask: np.ndarray) -> dict[str, Any]:
+def _extent(mask: np.ndarray) -> dict[str, float | tuple[int, int]]:
     """Share of the voxels, and the frames, rows and columns [first, one after the last] that a mask touches."""
     sides = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
     ends = [(int(side[0]), int(side[-1]) + 1) for side in sides]

@@ -12,12 +12,12 @@ from voxplain.metrics.record import MetricValue
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.video import Clip
 
-__all__ = ["MapCall", "MethodCall", "map_call", "method_call"]
+__all__ = ["MapMetricCall", "MethodMetricCall", "map_call", "method_call"]
 
 M = TypeVar("M")
 
 
-class MapCall(Protocol):
+class MapMetricCall(Protocol):
     """The call of every metric of a map, see `map_call`."""
 
     def __call__(
@@ -27,7 +27,7 @@ class MapCall(Protocol):
         ...
 
 
-class MethodCall(Protocol):
+class MethodMetricCall(Protocol):
     """The call of every metric of a method, see `method_call`."""
 
     def __call__(
@@ -37,7 +37,7 @@ class MethodCall(Protocol):
         ...
 
 
-def map_call(measure: Callable[[M, VideoModel, Clip, Attribution], MetricValue]) -> MapCall:
+def map_call(measure: Callable[[M, VideoModel, Clip, Attribution], MetricValue]) -> MapMetricCall:
     """Decorate a metric's ``__call__``, written for records, so that it takes what users have."""
 
     def __call__(
@@ -81,10 +81,10 @@ def map_call(measure: Callable[[M, VideoModel, Clip, Attribution], MetricValue])
 
     __call__.__qualname__, __call__.__module__ = measure.__qualname__, measure.__module__
     # A function that becomes the method of its instances; typed as what it is then.
-    return cast(MapCall, __call__)
+    return cast(MapMetricCall, __call__)
 
 
-def method_call(measure: Callable[[M, VideoModel, Clip, Target, AttributionMethod], MetricValue]) -> MethodCall:
+def method_call(measure: Callable[[M, VideoModel, Clip, Target, AttributionMethod], MetricValue]) -> MethodMetricCall:
     """Decorate a metric's ``__call__``, written for records, so that it takes what users have."""
 
     def __call__(
@@ -115,7 +115,7 @@ def method_call(measure: Callable[[M, VideoModel, Clip, Target, AttributionMetho
         return measure(self, model, one, resolve_targets(model, one, target)[0], method)
 
     __call__.__qualname__, __call__.__module__ = measure.__qualname__, measure.__module__
-    return cast(MethodCall, __call__)
+    return cast(MethodMetricCall, __call__)
 
 
 def _model_and_clip(model: VideoModel | nn.Module, clip: ClipLike) -> tuple[VideoModel, Clip]:

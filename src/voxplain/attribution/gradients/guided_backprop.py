@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import gradient
@@ -59,7 +60,7 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
         )
     entered: list[Tensor] = []  # calls of ReLUs do not nest
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tensor], dict[str, Any]]:
         x = args[0] if args else kwargs["input"]
         entered[:] = [x]
         # The module works on a copy outside of the graph, so that one that writes in place leaves x as it is.

@@ -3,13 +3,14 @@
 Letters: M supervoxels, S samples (coalitions) z bool [S,M], 1 where a supervoxel is shown; T×H×W the grid.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import comb
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.passes import base_input
@@ -17,6 +18,7 @@ from voxplain.attribution.perturbation.masked_clips import one_level, region_sco
 from voxplain.errors import DataError
 from voxplain.model import Objective, stack
 from voxplain.segment import SLIC, Segmenter
+from voxplain.video import Clip
 
 __all__ = ["LIME", "KernelSHAP"]
 
@@ -158,7 +160,7 @@ class KernelSHAP:
         return torch.stack([m for m, _ in found]), [d for _, d in found]
 
 
-def _clips(batch: Batch, fill: str) -> Any:
+def _clips(batch: Batch, fill: str) -> Iterator[tuple[Clip, Tensor, Tensor, int]]:
     hidden = base_input(batch.model, stack(batch.clips), fill)
     return zip(batch.clips, batch.x, hidden, batch.targets, strict=True)
 

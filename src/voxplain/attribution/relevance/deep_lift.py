@@ -77,7 +77,7 @@ class _Multiplier(torch.autograd.Function):
         return torch.where(flat, _pull(ctx.run, x, m[0]), m[0] * slope), None, None, None
 
 
-def _pull(run: Any, x: Tensor, m: Tensor) -> Tensor:
+def _pull(run: Callable[[Tensor], Tensor], x: Tensor, m: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = x.detach().requires_grad_(True)
         return torch.autograd.grad(run(leaf.clone()), leaf, m)[0]

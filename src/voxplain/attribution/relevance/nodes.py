@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from voxplain.attribution.relevance.rules import Affine, Box, Rule
 from voxplain.errors import ModelError
@@ -85,7 +86,7 @@ class _Rule(torch.autograd.Function):
         return run(x)
 
     @staticmethod
-    def backward(ctx: Any, *r: Any) -> Any:
+    def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
         return ctx.step.relevance(ctx.saved_tensors[0], r[0]), None, None
 
 
@@ -96,7 +97,7 @@ class _Pass(torch.autograd.Function):
         return run(x)
 
     @staticmethod
-    def backward(ctx: Any, *r: Any) -> Any:
+    def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
         return r[0].to(ctx.dtype), None, None
 
 
@@ -106,7 +107,7 @@ class _Rescale(torch.autograd.Function):
         return x.clone()
 
     @staticmethod
-    def backward(ctx: Any, *r: Any) -> Any:
+    def backward(ctx: Any, *r: Tensor) -> Tensor:
         total = r[0].sum((0, 2), keepdim=True)
         return torch.where(total > 0, r[0] * len(r[0]) / total, 0)
 
@@ -114,7 +115,7 @@ class _Rescale(torch.autograd.Function):
 OWN: Any = tuple(f._backward_cls for f in (_Rule, _Pass, _Rescale))
 
 
-def is_live(value: Any) -> bool:
+def is_live(value: object) -> bool:
     """Whether a value depends on the clip."""
     return isinstance(value, Tensor) and value.requires_grad
 
@@ -162,7 +163,7 @@ def made_by(x: Tensor, names: frozenset[str]) -> bool:
     return node is not None and getattr(node, "of", None) in names
 
 
-def node_name(node: Any) -> str:
+def node_name(node: Node) -> str:
     """The kind of an autograd node, as in AddBackward: without the number that versions of PyTorch give it."""
     return re.sub(r"\d+$", "", node.name().rpartition("::")[2])
 
