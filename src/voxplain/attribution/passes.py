@@ -1,7 +1,7 @@
-"""Passes of the network over float inputs: what gradients and perturbations are made of.
+"""Passes of the network over float inputs, for gradients and perturbations.
 
-Letters: M inputs, K classes. An input is what the network sees, normalised, float [M,3,T,H,W] whatever axes the
-network itself takes. No function keeps more than ``batch_size`` inputs on their way through the network, changes the
+Letters: M inputs, K classes. An input is a normalised clip, float [M,3,T,H,W] whatever the order of axes of the
+network itself. No function keeps more than ``batch_size`` inputs on their way through the network, changes the
 network, or leaves a gradient on its weights.
 """
 
@@ -80,7 +80,7 @@ def score(z: Tensor, targets: Sequence[int] | Tensor, objective: Objective) -> T
     return out
 
 
-def _parts(model: VideoModel, n: int) -> Iterator[slice]:
+def _batches(model: VideoModel, n: int) -> Iterator[slice]:
     return (slice(i, i + model.batch_size) for i in range(0, n, model.batch_size))
 
 
@@ -88,7 +88,7 @@ def _parts(model: VideoModel, n: int) -> Iterator[slice]:
 def logits(model: VideoModel, x: Tensor) -> Tensor:
     """Logits float32 [M,K] of inputs."""
     with evaluation_mode(model.net):
-        return torch.cat([forward(model, x[part]) for part in _parts(model, len(x))])
+        return torch.cat([forward(model, x[own]) for own in _batches(model, len(x))])
 
 
 def scores(model: VideoModel, x: Tensor, targets: Sequence[int] | Tensor, objective: Objective) -> Tensor:
@@ -100,7 +100,7 @@ def gradient(model: VideoModel, x: Tensor, targets: Sequence[int] | Tensor, obje
     """Gradient of each input's objective with respect to that input, float32 [M,3,T,H,W]."""
     targets = torch.as_tensor(targets)
     with recording(model.net):
-        return torch.cat([_gradient(model, x[part], targets[part], objective) for part in _parts(model, len(x))])
+        return torch.cat([_gradient(model, x[own], targets[own], objective) for own in _batches(model, len(x))])
 
 
 def _gradient(model: VideoModel, x: Tensor, targets: Tensor, objective: Objective) -> Tensor:

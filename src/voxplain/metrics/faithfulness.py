@@ -1,7 +1,7 @@
-"""How much of the class score the map's best part holds, and whether what it values is what the network loses.
+"""Faithfulness: the class score of the most relevant part of a clip, and the agreement of the map with losses of score.
 
 Letters: f the class probability or another objective, x the clip, U units, r a share of them. "Without" and "only"
-are against a base, the mean colour unless said otherwise.
+are against a baseline, the mean colour by default.
 """
 
 from dataclasses import dataclass
@@ -209,7 +209,7 @@ class IncreaseInConfidence:
 
 
 def _explanation_scores(model: VideoModel, clip: Clip, attribution: Attribution, fill: str) -> tuple[float, float]:
-    """Probability of the clip, and of the clip seen through the map."""
+    """Probability of the clip, and of the clip blended by the map."""
     v = attribution.values
     low, span = v.min(), np.ptp(v)
     through = (v - low) / span if span > 0 else np.zeros_like(v)

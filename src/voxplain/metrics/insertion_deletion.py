@@ -1,10 +1,9 @@
-"""Insertion and deletion: the class score while the clip appears on, or vanishes from, a base in the map's order.
+"""Insertion and deletion: the class score while the clip is added to, or replaced by, a baseline in the map's order.
 
-Petsiuk, Das and Saenko 2018 (arXiv 1806.07421); orders and units as in the video attribution study (arXiv 2005.00375).
-With S steps the clip shown after s deletions in one order is the clip shown after S − s insertions in the other:
-deletion "lerf" is insertion "morf" read backwards, and deletion "morf" is insertion "lerf", so two of the four are
-enough. Deletion "morf" rewards maps that break the picture (in the study random maps did best by blocks); insertion
-"morf" told methods apart best.
+With S steps the clip after s deletions in one order is the clip after S − s insertions in the other: deletion "lerf" is
+insertion "morf" in reverse, and deletion "morf" is insertion "lerf", so two of the four are enough. Deletion "morf"
+favours maps that break the picture (in the video attribution study random maps were best by blocks); insertion "morf"
+distinguished methods best.
 """
 
 from dataclasses import dataclass

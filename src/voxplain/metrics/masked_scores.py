@@ -1,6 +1,7 @@
-"""Scores of one clip while parts of it are hidden.
+"""Scores of one partly hidden clip.
 
-Letters: M masks, T×H×W the grid. A mask says what is shown: 1 the clip, 0 the base; bool or float in between.
+Letters: M masks, T×H×W the grid. A mask is 1 where the clip is visible, 0 where the baseline is; bool, or float with
+values in between.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,16 +19,16 @@ __all__ = ["masked_scores"]
 
 
 def masked_scores(
-    model: VideoModel, clip: Clip, shown: Iterable[np.ndarray], fill: str, target: int, objective: Objective
+    model: VideoModel, clip: Clip, masks: Iterable[np.ndarray], fill: str, target: int, objective: Objective
 ) -> np.ndarray:
-    """The objective of what each of M masks [T,H,W] shows of a clip over its base, float64 [M].
+    """Score of a clip behind each of M masks [T,H,W], float64 [M].
 
-    Masks are taken from the iterator ``batch_size`` at a time and forgotten. ``fill``: an entry of FILLS.
+    Masks are taken from the iterator ``batch_size`` at a time and not kept. ``fill``: an entry of FILLS.
     """
     frames = clip.frames[None]
     x, base = to_input(model, frames)[0], base_input(model, frames, fill)[0]
     found = []
-    for part in _chunks(shown, model.batch_size):
+    for part in _chunks(masks, model.batch_size):
         keep = torch.from_numpy(np.stack(part)).to(x.device)
         z = logits(model, blend(x, base, keep if keep.dtype == torch.bool else keep.to(x.dtype)))
         found.append(score(z.double(), [target] * len(part), objective).cpu())

@@ -1,4 +1,4 @@
-"""A copy of a network with the weights of some layers drawn anew; the network itself is not touched."""
+"""A copy of a network with randomised weights in some layers; the network itself is not changed."""
 
 import copy
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from voxplain.model.layers import find_layer
 
 __all__ = ["copied", "redraw", "weight_layers"]
 
-# Their weights only scale and shift; drawn anew they are 1 and 0, and the running statistics would be lost.
+# Their weights only scale and shift; initialised again they are 1 and 0, and the running statistics would be lost.
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -29,15 +29,15 @@ def copied(model: VideoModel) -> VideoModel:
 def weight_layers(model: VideoModel, x: Tensor) -> list[str]:
     """Names of the layers that hold weights, the one nearest the output first, by when they ran on ``x``.
 
-    Normalisation layers are left out. A layer that never runs by itself stands where the module around it runs.
+    Normalisation layers are left out. A layer that never runs by itself is placed where the module around it runs.
     """
     modules = dict(model.net.named_modules())
     ran: dict[str, int] = {}
-    with _noting(modules, ran):
+    with _recording_order(modules, ran):
         logits(model, x)
     names = [name for name, m in modules.items() if not isinstance(m, NORMS) and list(m.parameters(recurse=False))]
     if not names:
-        raise ModelError(f"expected layers with weights in {model.name}, got none; there is nothing to draw anew")
+        raise ModelError(f"expected layers with weights in {model.name}, got none; there is nothing to randomise")
     place = {name: i for i, name in enumerate(modules)}
     return sorted(names, key=lambda name: (_when(name, ran), place[name]), reverse=True)
 
@@ -51,8 +51,8 @@ def _when(name: str, ran: dict[str, int]) -> int:
 
 
 @contextmanager
-def _noting(modules: dict[str, nn.Module], ran: dict[str, int]) -> Iterator[None]:
-    """Note the order of the modules' last calls."""
+def _recording_order(modules: dict[str, nn.Module], ran: dict[str, int]) -> Iterator[None]:
+    """Record the order of the modules' last calls."""
     calls = iter(range(2**62))
 
     def note(name: str) -> object:
@@ -70,7 +70,7 @@ def _noting(modules: dict[str, nn.Module], ran: dict[str, int]) -> Iterator[None
 
 
 def redraw(net: nn.Module, name: str, seed: int) -> None:
-    """Draw the weights of one layer anew, in place: as PyTorch initialises it, or else its own values shuffled."""
+    """Randomise the weights of one layer in place: as PyTorch initialises it, or else its own values shuffled."""
     layer = find_layer(net, name) if name else net
     own = list(layer.parameters(recurse=False))
     before = [p.detach().clone() for p in own]

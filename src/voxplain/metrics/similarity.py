@@ -1,4 +1,4 @@
-"""How alike two maps of one grid are; each a call from two arrays [T,H,W] to a number, 1 for equal maps."""
+"""Similarities of two maps of one grid: functions of two arrays [T,H,W], 1 for equal maps."""
 
 from collections.abc import Callable
 from typing import Literal

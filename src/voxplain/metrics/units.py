@@ -1,4 +1,4 @@
-"""What changes as one: single voxels, blocks, frame-split supervoxels, frames; and their order by relevance.
+"""Units that are ranked and changed as one: voxels, blocks, supervoxels split by frame, frames; and their order.
 
 Letters: T×H×W the grid, U units. Labels int32 [T,H,W] from 0 to U−1 say which unit a voxel is in.
 """
@@ -20,7 +20,7 @@ Unit = Literal["voxel", "block", "supervoxel", "frame"]
 Importance = Literal["mean", "sum"]
 
 BLOCK = 7 / 112  # side of a block in frame heights: 7 pixels at 112, 16×16 blocks a frame, as in the study
-SEGMENTS = 256  # supervoxels asked for, before they are split by frame; the study's "scm_256"
+SEGMENTS = 256  # supervoxels requested, before they are split by frame; the study's "scm_256"
 
 
 def voxels(clip: Clip) -> np.ndarray:

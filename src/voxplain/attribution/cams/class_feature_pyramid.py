@@ -47,7 +47,7 @@ class ClassFeaturePyramid:
     theta: float = 0.6
 
     def __post_init__(self) -> None:
-        """Refuse numbers that select nothing."""
+        """Check the fields before any work is done."""
         if self.depth < 1 or not 0 <= self.theta <= 1:
             raise DataError(
                 f"expected a depth of 1 or more and theta from 0 to 1, got {self.depth} and {self.theta}; correct them"

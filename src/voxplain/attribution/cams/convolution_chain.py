@@ -1,7 +1,7 @@
-"""The last convolutions of a network in the order they ran, where each one's kernels can be followed to the next.
+"""The last convolutions of a network in the order they ran, with the kernels that connect one to the next.
 
-Letters: K classes, C channels, t×h×w the positions of a map. A tape notes every operation of one forward pass, also
-those without a module, and the chain is read off it from the logits backwards.
+Letters: K classes, C channels, t×h×w the positions of a map. A tape records every operation of one forward pass, also
+those without a module, and the chain is read from it, from the logits backwards.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ SHAPE = frozenset(
     )
 )
 AVERAGE = frozenset(("mean", "avg_pool3d", "adaptive_avg_pool3d"))
-# What lies between two convolutions and keeps channel c channel c.
+# Operations between two convolutions that map channel c to channel c.
 SAME = frozenset(
     (
         "relu",
@@ -106,10 +106,12 @@ class _Op:
 
 @dataclass(eq=False)
 class _Tape(TorchFunctionMode):
-    """Notes operations while it is on; `made` finds the one that a tensor came from."""
+    """Records operations while it is active; `made` has the one that a tensor came from."""
 
     made: dict[int, _Op] = field(default_factory=dict)
-    held: list[Any] = field(default_factory=list)  # an id is one tensor's for as long as the tensor lives
+    held: list[Any] = field(
+        default_factory=list
+    )  # keeps the tensors, because an id is used again after its tensor is freed
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -158,14 +160,14 @@ def follow(model: VideoModel, x: Tensor, depth: int) -> Chain:
 
 
 def _head(tape: _Tape, z: Tensor) -> tuple[Tensor, _Op]:
-    """Weights [K,C] of the last linear layer, and the operation whose input is the map [1,C,t,h,w] it sees averaged."""
+    """Weights [K,C] of the last linear layer, and the operation that takes the map [1,C,t,h,w] of its averages."""
     op = _back(tape.made.get(id(z)), SHAPE | AVERAGE)
     if op is None or op.name not in ("linear", "conv3d"):
-        raise _no_head(op.name if op else "nothing that was seen")
+        raise _no_head(op.name if op else "an operation outside of PyTorch's functions")
     weight: Tensor = op.args[1].flatten(1)
     if len(weight) != z.shape[1]:
         raise _no_head(f"weights of {len(weight)} outputs for {z.shape[1]} logits")
-    seen, last = op.args[0], op
+    pooled, last = op.args[0], op
     if op.name == "conv3d" and op.args[1][0, 0].numel() > 1:
         raise _no_head("a convolution over several positions")
     while last.sources and (source := last.sources[0]).name in SHAPE | AVERAGE:
@@ -176,7 +178,7 @@ def _head(tape: _Tape, z: Tensor) -> tuple[Tensor, _Op]:
     if op.name == "linear":
         mean = found.float().mean((2, 3, 4)).flatten()
         near = 0.01 * float(mean.abs().max())  # what the rounding of half precision leaves
-        if seen.numel() != len(mean) or float((mean - seen.float().flatten()).abs().max()) > near:
+        if pooled.numel() != len(mean) or float((mean - pooled.float().flatten()).abs().max()) > near:
             raise _no_head("a linear layer whose input is not the mean over positions of a map")
     return weight, last
 
@@ -209,18 +211,18 @@ def _convolution(last: _Op, depth: int) -> _Op:
 
 
 def _ancestors(op: _Op) -> list[_Op]:
-    seen: dict[int, _Op] = {}
+    found: dict[int, _Op] = {}
     waiting = list(op.sources)
     while waiting:
         one = waiting.pop()
-        if id(one) not in seen:
-            seen[id(one)] = one
+        if id(one) not in found:
+            found[id(one)] = one
             waiting += one.sources
-    return list(seen.values())
+    return list(found.values())
 
 
 def _value(op: _Op) -> Tensor:
-    """What an operation took."""
+    """The first argument of an operation."""
     value: Tensor = op.args[0]
     if value._version != op.version:
         raise ModelError(

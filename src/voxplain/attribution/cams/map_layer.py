@@ -184,8 +184,8 @@ def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, 
         z = forward(model, x)
     maps = fold(calls, layer, len(x), model.grid[0])
     if maps is None:
-        parts = [activations(model, one, layer) for one in x.split(1)]
-        return torch.cat([a for a, _ in parts]), torch.cat([z for _, z in parts])
+        singles = [activations(model, one, layer) for one in x.split(1)]
+        return torch.cat([a for a, _ in singles]), torch.cat([z for _, z in singles])
     return maps.float(), z
 
 
@@ -207,8 +207,8 @@ def activations_and_gradients(
         found = torch.autograd.grad(total, calls, allow_unused=True) if maps is not None and total.requires_grad else []
     if maps is None:
         pairs = zip(x.split(1), targets, strict=True)
-        parts = [activations_and_gradients(model, one, (y,), objective, layer) for one, y in pairs]
-        return torch.cat([a for a, _ in parts]), torch.cat([g for _, g in parts])
+        singles = [activations_and_gradients(model, one, (y,), objective, layer) for one, y in pairs]
+        return torch.cat([a for a, _ in singles]), torch.cat([g for _, g in singles])
     if all(g is None for g in found):
         raise ModelError(
             f"expected logits that depend on layer {layer.name!r}, got no gradient there; name a layer on the way to "

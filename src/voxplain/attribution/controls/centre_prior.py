@@ -31,7 +31,7 @@ class CentrePrior:
     time: float | None = 0.25
 
     def __post_init__(self) -> None:
-        """Refuse widths that are none."""
+        """Check the fields before any work is done."""
         if self.space <= 0 or (self.time is not None and self.time <= 0):
             raise DataError(f"expected widths above 0, got space {self.space} and time {self.time}; correct them")
 

@@ -31,7 +31,7 @@ class MotionEnergy:
     sigma: float = 0.02
 
     def __post_init__(self) -> None:
-        """Refuse a width that is none."""
+        """Check the fields before any work is done."""
         if self.sigma < 0:
             raise DataError(f"expected sigma of 0 or more, got {self.sigma}; correct it")
 

@@ -31,7 +31,7 @@ class RandomMap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a seed that the generator does not take."""
+        """Check the fields before any work is done."""
         if self.seed < 0:
             raise DataError(f"expected a seed of 0 or more, got {self.seed}; choose another")
 

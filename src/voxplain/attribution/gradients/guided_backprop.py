@@ -1,4 +1,4 @@
-"""Guided backpropagation and DeconvNet: on the way back, a ReLU lets only positive gradients pass.
+"""Guided backpropagation and DeconvNet: in the backward pass a ReLU passes only positive gradients.
 
 Springenberg et al. 2014 (arXiv 1412.6806); Zeiler and Fergus 2013 (arXiv 1311.2901). Both show sharp edges but hardly
 depend on the class or the upper weights (Adebayo et al. 2018, arXiv 1810.03292): check them with a sanity metric.
@@ -51,7 +51,7 @@ class _Deconv(torch.autograd.Function):
 
 @contextmanager
 def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) -> Iterator[None]:
-    """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules stay as they are."""
+    """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules are not changed."""
     relus = [m for m in net.modules() if isinstance(m, nn.ReLU)]
     if not relus:
         raise ModelError(
@@ -70,7 +70,7 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
         return rule(entered.pop(), output)
 
     def check(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-        _refuse_functional(first_tensor(output))
+        _check_relus(first_tensor(output))
 
     handles = [m.register_forward_pre_hook(before, with_kwargs=True) for m in relus]
     handles += [m.register_forward_hook(after) for m in relus]
@@ -82,18 +82,18 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
             handle.remove()
 
 
-def _refuse_functional(z: Tensor) -> None:
+def _check_relus(z: Tensor) -> None:
     """Raise ModelError where a ReLU on the way to the logits was no module, or none of the modules was on it."""
-    seen: set[Any] = set()
+    visited: set[Node] = set()
     names: set[str] = set()
-    todo = [z.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
+    queue = [z.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         names.add(node.name())
-        todo += [parent for parent, _ in node.next_functions]
+        queue += [parent for parent, _ in node.next_functions]
     # All ReLU modules were replaced, so what is left of PyTorch's own was called as a function.
     if "ReluBackward0" in names or not names & {"_GuidedBackward", "_DeconvBackward"}:
         got = "a ReLU called as a function" if "ReluBackward0" in names else "no nn.ReLU on the way to the logits"

@@ -72,5 +72,5 @@ def gradients_along(
 def completeness_gaps(values: Tensor, rise: Tensor) -> list[float]:
     """|Σ values − (s(x) − s(b))| / |s(x) − s(b)| of each clip: signed values [N,…] and score differences [N]."""
     off = (values.double().flatten(1).sum(1) - rise.double()).abs()
-    # A difference of zero would give infinity, which JSON does not know; a huge gap says the same.
+    # A difference of zero would give infinity, which JSON does not have; a huge gap is as clear.
     return [float(g) for g in off / rise.double().abs().clamp(min=1e-12)]

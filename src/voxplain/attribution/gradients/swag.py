@@ -57,7 +57,7 @@ class SWAG:
     objective: Objective = "logit"
 
     def __post_init__(self) -> None:
-        """Refuse widths that are none."""
+        """Check the fields before any work is done."""
         if len(self.sigma) != 3 or min(self.sigma) < 0:
             raise DataError(f"expected three widths of 0 or more along t, y, x, got {self.sigma}; correct them")
 

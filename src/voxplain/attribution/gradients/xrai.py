@@ -62,7 +62,7 @@ class XRAI:
     objective: Objective = "probability"
 
     def __post_init__(self) -> None:
-        """Refuse counts below one."""
+        """Check the counts."""
         if self.steps < 1 or self.min_voxels < 1:
             raise DataError(f"expected steps and min_voxels of 1 or more, got {self.steps} and {self.min_voxels}")
 

@@ -61,7 +61,7 @@ def blur_levels(x: Tensor, levels: int, sigma: float) -> Tensor:
 def blend(pyramid: Tensor, mask: Tensor, clips: Sequence[int]) -> Tensor:
     """[M,3,T,H,W]: each voxel between the two levels around (L−1)·mask, linearly; differentiable in the mask.
 
-    ``pyramid`` [L,N,3,T,H,W]; ``clips`` says which of its N clips each mask is for.
+    ``pyramid`` [L,N,3,T,H,W]; ``clips``: the number of the clip of each mask.
     """
     top = len(pyramid) - 1
     out = []

@@ -12,7 +12,7 @@ from torch import Tensor
 from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, pixels
 from voxplain.attribution.masks.extremal_search import ExtremalSearch, MaskSearch, check
-from voxplain.attribution.masks.mask_descent import Variant, refuse
+from voxplain.attribution.masks.mask_descent import Variant, check_field
 from voxplain.attribution.masks.mask_losses import CoreCount, CoreShape, area_loss, core_kernel, core_loss
 
 __all__ = ["STEP", "ExtremalPerturbation2D", "ExtremalPerturbation3D", "MaskSearch"]
@@ -217,8 +217,10 @@ class STEP:
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
         check(self.areas, self.variant, self.iterations)
-        refuse(self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
-        refuse(0 <= self.core_start < 1, "core_start from 0 to below 1, a share of the iterations", self.core_start)
+        check_field(self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
+        check_field(
+            0 <= self.core_start < 1, "core_start from 0 to below 1, a share of the iterations", self.core_start
+        )
 
     @attribution_call("step")
     def __call__(self, batch: Batch) -> Maps:

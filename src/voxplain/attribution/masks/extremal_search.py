@@ -18,9 +18,9 @@ from voxplain.attribution.masks.mask_descent import (
     Descent,
     Patience,
     Variant,
+    check_field,
     descend,
     network_loss,
-    refuse,
     scaled,
 )
 from voxplain.attribution.masks.mask_generator import MaskGenerator, SmoothMask
@@ -79,9 +79,9 @@ class MaskSearch:
 
 def check(areas: Sequence[float], variant: str, iterations: int) -> None:
     """Raise DataError on areas, a variant or iterations that cannot be."""
-    refuse(len(areas) > 0 and all(0 < a < 1 for a in areas), "areas between 0 and 1, one or more", areas)
-    refuse(variant in ("preserve", "delete", "dual"), "a variant of preserve, delete, dual", variant)
-    refuse(iterations >= 1, "1 iteration or more", iterations)
+    check_field(len(areas) > 0 and all(0 < a < 1 for a in areas), "areas between 0 and 1, one or more", areas)
+    check_field(variant in ("preserve", "delete", "dual"), "a variant of preserve, delete, dual", variant)
+    check_field(iterations >= 1, "1 iteration or more", iterations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class ExtremalSearch:
     def maps(self, areas: Sequence[float]) -> tuple[Tensor, list[Details]]:
         """Maps [N,T,H,W]; details: for each quantity a list over areas.
 
-        achieved_area is the mean of the mask inside the frame; the areas asked for are shares of the frame with its
+        achieved_area is the mean of the mask inside the frame; the areas requested are shares of the frame with its
         margin, so that a mask inside the frame covers more of it: up to 1.43 times at 112². probability_kept is the
         target's with only the mask kept, probability_deleted with the mask taken away.
         """

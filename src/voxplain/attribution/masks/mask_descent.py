@@ -27,9 +27,9 @@ __all__ = [
     "Optimiser",
     "Patience",
     "Variant",
+    "check_field",
     "descend",
     "network_loss",
-    "refuse",
     "scaled",
 ]
 
@@ -95,9 +95,9 @@ class Descent:
     dampening: float = 0.9
 
     def __post_init__(self) -> None:
-        """Refuse values that no descent can have."""
-        refuse(self.learning_rate > 0, "a learning rate above 0", self.learning_rate)
-        refuse(min(self.momentum, self.dampening) >= 0, "momentum and dampening of 0 or more", self)
+        """Check the fields before any work is done."""
+        check_field(self.learning_rate > 0, "a learning rate above 0", self.learning_rate)
+        check_field(min(self.momentum, self.dampening) >= 0, "momentum and dampening of 0 or more", self)
 
     def __call__(self, slope: Tensor, state: list[Tensor], iteration: int) -> Tensor:
         """The step; ``state`` holds v."""
@@ -175,7 +175,7 @@ def scaled(maps: Tensor) -> Tensor:
     return maps / torch.where(top > 0, top, torch.ones_like(top))
 
 
-def refuse(ok: bool, expected: str, got: object) -> None:
+def check_field(ok: bool, expected: str, got: object) -> None:
     """Raise DataError about a field of a method unless ``ok``."""
     if not ok:
         raise DataError(f"expected {expected}, got {got!r}; change it")

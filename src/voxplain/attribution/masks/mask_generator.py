@@ -46,7 +46,7 @@ class SmoothMask:
     coldness: float = 20.0
 
     def __post_init__(self) -> None:
-        """Refuse lengths and coldness that are not above zero."""
+        """Check the fields before any work is done."""
         if min(self.step, self.sigma, self.coldness) <= 0:
             raise DataError(f"expected step, sigma and coldness above 0, got {self}; raise them")
 
@@ -114,7 +114,7 @@ class MaskGenerator:
 
 @dataclass(frozen=True)
 class Axis:
-    """Cells along an axis. A cell is the s pixels nearest to one grid point; every cell sees the same kernel."""
+    """Cells along an axis. A cell is the s pixels nearest to one grid point; every cell has the same kernel."""
 
     points: int  # grid points
     before: int  # cells before the first grid point

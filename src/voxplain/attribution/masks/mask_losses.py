@@ -1,4 +1,4 @@
-"""What a mask should look like: of a given area, of compact lumps, small, smooth.
+"""Losses of masks: a given area, compact lumps, few voxels, smoothness.
 
 Letters: P problems (one mask each), G groups of V voxels whose area is fixed together, T frames, H'×W' pixels with
 margin. All losses give one value a problem, [P], and are differentiable in the masks.

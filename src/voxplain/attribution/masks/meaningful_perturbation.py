@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation, pixels
-from voxplain.attribution.masks.mask_descent import Adam, descend, network_loss, refuse
+from voxplain.attribution.masks.mask_descent import Adam, check_field, descend, network_loss
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
 from voxplain.model import Objective, VideoModel
@@ -79,10 +79,10 @@ class MeaningfulPerturbation:
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
-        refuse(self.iterations >= 1, "1 iteration or more", self.iterations)
-        refuse(self.beta >= 1, "beta of 1 or more", self.beta)
-        refuse(self.cells >= 1, "1 cell or more", self.cells)
-        refuse(self.jitter >= 0, "jitter of 0 pixels or more", self.jitter)
+        check_field(self.iterations >= 1, "1 iteration or more", self.iterations)
+        check_field(self.beta >= 1, "beta of 1 or more", self.beta)
+        check_field(self.cells >= 1, "1 cell or more", self.cells)
+        check_field(self.jitter >= 0, "jitter of 0 pixels or more", self.jitter)
 
     @attribution_call("meaningful_perturbation")
     def __call__(self, batch: Batch) -> Maps:
@@ -110,8 +110,8 @@ class MeaningfulPerturbation:
             return (self.sparsity * size + self.smoothness * total_variation(parameters, self.beta)) / frames
 
         def loss(parameters: Tensor, running: Sequence[int], iteration: int) -> Tensor:
-            shown = torch.roll(perturb(drawn(parameters), running), shifts[iteration], (3, 4))
-            value = network_loss(model, shown, [target], lambda z, y: score(z, y, self.objective))
+            perturbed = torch.roll(perturb(drawn(parameters), running), shifts[iteration], (3, 4))
+            value = network_loss(model, perturbed, [target], lambda z, y: score(z, y, self.objective))
             return penalty(parameters) + value
 
         found, used = descend(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
-from voxplain.attribution.masks.mask_descent import Adam, descend, network_loss, refuse
+from voxplain.attribution.masks.mask_descent import Adam, check_field, descend, network_loss
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
 from voxplain.model import Objective
@@ -26,7 +26,7 @@ ENOUGH = 0.9  # share of the full perturbation's drop that the mask at the start
 
 
 def freeze(x: Tensor, mask: Tensor) -> Tensor:
-    """Each frame replaced by the (perturbed) one before it, as far as the mask says: x'_t = (1−m_t)·x_t + m_t·x'_{t−1}.
+    """Each frame replaced by the (perturbed) one before it, weighted by the mask: x'_t = (1−m_t)·x_t + m_t·x'_{t−1}.
 
     The first frame stays. Inputs [P,3,T,H,W], masks [P,T]; differentiable in the mask.
     """
@@ -158,8 +158,8 @@ class TemporalReverse:
 
 
 def _check(iterations: int, beta: float) -> None:
-    refuse(iterations >= 1, "1 iteration or more", iterations)
-    refuse(beta >= 1, "beta of 1 or more", beta)
+    check_field(iterations >= 1, "1 iteration or more", iterations)
+    check_field(beta >= 1, "beta of 1 or more", beta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +203,10 @@ class _Search:
         for off, row in enumerate(centred):
             row[:off] = 0
             row[frames - off :] = 0
-        shown = [x, *(self.change(x, row[None]) for row in centred)]
+        clips = [x, *(self.change(x, row[None]) for row in centred)]
         # One input a pass: the length of the run must not depend on how a batch rounds.
         value = score(
-            torch.cat([logits(self.batch.model, v) for v in shown]), [target] * len(shown), self.method.objective
+            torch.cat([logits(self.batch.model, v) for v in clips]), [target] * len(clips), self.method.objective
         )
         drop, enough = value[0] - value[1:], 0
         while enough + 1 < len(centred) and drop[0] > 0 and drop[enough + 1] >= ENOUGH * drop[0]:
@@ -216,7 +216,7 @@ class _Search:
     def _facts(self, x: Tensor, mask: Tensor) -> list[Details]:
         """Runs and scores of every clip's mask."""
         model, targets = self.batch.model, self.batch.targets
-        shown = (x, freeze(x, mask), reverse(x, mask))
-        values = [score(logits(model, v), targets, self.method.objective).tolist() for v in shown]
+        clips = (x, freeze(x, mask), reverse(x, mask))
+        values = [score(logits(model, v), targets, self.method.objective).tolist() for v in clips]
         names = ("runs", "score", "score_frozen", "score_reversed")
         return [dict(zip(names, facts, strict=True)) for facts in zip(map(runs, mask.tolist()), *values, strict=True)]

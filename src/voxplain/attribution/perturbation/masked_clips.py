@@ -1,7 +1,7 @@
-"""Clips of which only a part is shown: cuboids, supervoxels, and the scores they leave.
+"""Partly hidden clips: cuboids, supervoxels, and the scores of what is visible.
 
-Letters: S pictures made of one clip, T×H×W the grid, M regions. A keep mask says how much of the clip each voxel
-shows, 1 the clip and 0 what hides it. Pictures are made ``batch_size`` at a time and forgotten.
+Letters: S pictures made of one clip, T×H×W the grid, M regions. A keep mask is the share of the clip in
+each voxel: 1 the clip, 0 the baseline. Pictures are made ``batch_size`` at a time and not kept.
 """
 
 from collections.abc import Iterator
@@ -105,15 +105,15 @@ def region_scores(
     x: Tensor,
     hidden: Tensor,
     labels: np.ndarray,
-    shown: np.ndarray,
+    visible: np.ndarray,
     target: int,
     objective: Objective,
 ) -> np.ndarray:
-    """Scores float64 [S] of a clip [3,T,H,W] of which picture s shows the regions ``shown`` bool [S,M]."""
+    """Scores float64 [S] of a clip [3,T,H,W] in whose picture s the regions ``visible`` bool [S,M] are visible."""
     where = torch.from_numpy(labels).to(x.device)
-    on = torch.from_numpy(shown).to(x.device)
+    on = torch.from_numpy(visible).to(x.device)
     found = []
-    for part in batch_slices(len(shown), model.batch_size):
+    for part in batch_slices(len(visible), model.batch_size):
         pictures = blend(x, hidden, on[part][:, where])
         found.append(scores(model, pictures, [target] * len(pictures), objective).cpu())
     return torch.cat(found).double().numpy()

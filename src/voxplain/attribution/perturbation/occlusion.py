@@ -1,4 +1,4 @@
-"""Occlusion: hide a part of the clip and see how much of the score goes.
+"""Occlusion: how much of the score is lost when a part of the clip is hidden.
 
 Letters: T×H×W the grid. Zeiler and Fergus 2014 (arXiv 1311.2901), with windows in space and time, or supervoxels.
 """
@@ -74,7 +74,7 @@ class Occlusion:
 
     def _one(self, model: VideoModel, x: Tensor, hidden: Tensor, target: int, full: float) -> Tensor:
         size, corners = cuboids(model.grid, self.window, self.stride)
-        total, seen = torch.zeros(2, *model.grid, dtype=torch.float64)
+        total, count = torch.zeros(2, *model.grid, dtype=torch.float64)
         for part in batch_slices(len(corners), model.batch_size):
             keep = torch.ones(len(corners[part]), *model.grid, dtype=torch.bool)
             places = [box(corner, size) for corner in corners[part]]
@@ -84,8 +84,8 @@ class Occlusion:
             left = scores(model, pictures, [target] * len(pictures), self.objective).cpu()
             for place, s in zip(places, left.tolist(), strict=True):
                 total[place] += full - s
-                seen[place] += 1
-        return total / seen
+                count[place] += 1
+        return total / count
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class SupervoxelOcclusion:
             levels = region_labels(self.segmenter, clip)
             drops = []
             for labels in levels:
-                shown = ~np.eye(labels.max() + 1, dtype=bool)
-                drops.append(s - region_scores(batch.model, x, h, labels, shown, y, self.objective))
+                visible = ~np.eye(labels.max() + 1, dtype=bool)
+                drops.append(s - region_scores(batch.model, x, h, labels, visible, y, self.objective))
             found = [region_values(labels, drop) for labels, drop in zip(levels, drops, strict=True)]
             maps.append(torch.stack(found).mean(0))
             details.append({"regions": sum(len(drop) for drop in drops)})

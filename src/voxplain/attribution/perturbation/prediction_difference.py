@@ -1,4 +1,4 @@
-"""Prediction difference analysis: what does the network believe when it does not know a part of the clip?
+"""Prediction difference analysis: the change of the prediction when the content of a window is not known.
 
 Letters: W windows, R samples of a window's content, K classes, T×H×W the grid.
 """
@@ -64,7 +64,7 @@ class PredictionDifference:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sampled."""
+        """Check the fields before any work is done."""
         if self.samples < 1 or self.laplace < 1 or self.seed < 0:
             raise DataError(
                 "expected samples and laplace of 1 or more and a seed of 0 or more, got "
@@ -84,11 +84,11 @@ class PredictionDifference:
         maps = []
         for x, y, full in zip(batch.x, batch.targets, known.tolist(), strict=True):
             left = self._log_odds(self._without(batch.model, x, y, size, corners, sources), z.shape[1])
-            total, seen = torch.zeros(2, *batch.model.grid, dtype=torch.float64)
+            total, count = torch.zeros(2, *batch.model.grid, dtype=torch.float64)
             for corner, value in zip(corners, left.tolist(), strict=True):
                 total[box(corner, size)] += full - value
-                seen[box(corner, size)] += 1
-            maps.append(total / seen)
+                count[box(corner, size)] += 1
+            maps.append(total / count)
         return torch.stack(maps)
 
     def _without(
@@ -114,7 +114,7 @@ def places(
 ) -> list[Corner]:
     """First corners of ``samples`` windows disjoint from the one at ``corner``; near ones where conditional.
 
-    Raises DataError where the window leaves no room for another.
+    Raises DataError where no other window fits beside it.
     """
     at, wide, last = np.array(corner), np.array(size), np.array(grid) - np.array(size)
     if sampling == "conditional":
@@ -127,7 +127,7 @@ def places(
         apart = drawn[(np.abs(drawn - at) >= wide).any(1)]
     if not len(apart):
         raise DataError(
-            f"expected a window that leaves room for another beside it, got {size} of {grid} at {corner}; "
+            f"expected a window beside which another fits, got {size} of {grid} at {corner}; "
             "make it smaller, at most a third of the clip along one side"
         )
     chosen = apart[np.arange(samples) % len(apart)].tolist()

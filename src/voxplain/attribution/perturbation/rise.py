@@ -1,4 +1,4 @@
-"""RISE in three dimensions: the mean of random masks, weighted by what the network still says behind them.
+"""RISE in three dimensions: the mean of random masks, weighted by the score of the masked clip.
 
 Letters: S samples, t×h×w cells of a mask, T×H×W the grid.
 """
@@ -61,7 +61,7 @@ class RISE:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no mask can be drawn from."""
+        """Check the fields before any work is done."""
         if len(self.cells) != 3 or min(self.cells) < 1 or not 0 < self.p < 1 or self.samples < 1 or self.seed < 0:
             raise DataError(
                 "expected cells (t, y, x) and samples of 1 or more, p between 0 and 1 and a seed of 0 or more, got "
@@ -77,17 +77,17 @@ class RISE:
 
     def _one(self, model: VideoModel, x: Tensor, hidden: Tensor, target: int) -> Tensor:
         draw = masks(model.grid, self.cells, self.p, np.random.default_rng(self.seed))
-        weighted, shown = torch.zeros(2, *model.grid, dtype=torch.float64)
+        weighted, kept = torch.zeros(2, *model.grid, dtype=torch.float64)
         total = 0.0
         for part in batch_slices(self.samples, model.batch_size):
             keep = torch.stack([next(draw) for _ in range(part.start, part.stop)])
             pictures = blend(x, hidden, keep.to(x.device))
             s = scores(model, pictures, [target] * len(pictures), self.objective).cpu().double()
             weighted += torch.einsum("s,sthw->thw", s, keep.double())
-            shown += keep.sum(0, dtype=torch.float64)
+            kept += keep.sum(0, dtype=torch.float64)
             total += float(s.sum())
-        # A voxel that no mask has shown says nothing: it gets the mean score.
-        return torch.where(shown > 0, weighted / shown.clamp(min=1e-12), total / self.samples)
+        # A voxel that no mask keeps gets the mean score.
+        return torch.where(kept > 0, weighted / kept.clamp(min=1e-12), total / self.samples)
 
 
 def masks(

@@ -1,6 +1,6 @@
-"""LIME and KernelSHAP: a linear model of the score over supervoxels that are shown or hidden.
+"""LIME and KernelSHAP: a linear model of the score over supervoxels that are visible or hidden.
 
-Letters: M supervoxels, S samples (coalitions) z bool [S,M], 1 where a supervoxel is shown; T×H×W the grid.
+Letters: M supervoxels, S samples (coalitions) z bool [S,M], 1 where a supervoxel is visible; T×H×W the grid.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ class LIME:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no fit can be made with."""
+        """Check the fields before any work is done."""
         if self.samples < 2 or self.width <= 0 or self.alpha < 0 or self.seed < 0:
             raise DataError(
                 "expected 2 samples or more, a width above 0, alpha and seed of 0 or more, got "
@@ -136,7 +136,7 @@ class KernelSHAP:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that nothing can be drawn with."""
+        """Check the fields before any work is done."""
         if self.samples < 2 or self.seed < 0:
             raise DataError(
                 f"expected 2 samples or more and a seed of 0 or more, got {self.samples} and {self.seed}; correct them"
@@ -168,7 +168,7 @@ def _clips(batch: Batch, fill: str) -> Iterator[tuple[Clip, Tensor, Tensor, int]
 def coalitions(regions: int, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """At most ``samples`` coalitions bool [S,M], the empty and the full one first, and the weights [S−2] of the rest.
 
-    All 2^M where they fit, weighted by the Shapley kernel (M−1) / (C(M,k)·k·(M−k)), k the number shown; otherwise
+    All 2^M where they fit, weighted by the Shapley kernel (M−1) / (C(M,k)·k·(M−k)), k the visible ones; otherwise
     pairs of a draw from it and its complement, of equal weight.
     """
     ends = np.array([[False] * regions, [True] * regions])
@@ -178,9 +178,9 @@ def coalitions(regions: int, samples: int, rng: np.random.Generator) -> tuple[np
         kernel = np.array([(regions - 1) / (comb(regions, k) * k * (regions - k)) for k in sizes.tolist()])
         return np.concatenate([ends, rest]), kernel[rest.sum(1) - 1] if len(rest) else np.zeros(0)
     chance = 1 / (sizes * (regions - sizes))
-    shown = rng.choice(sizes, (samples - 2) // 2, p=chance / chance.sum())
-    order = rng.random((len(shown), regions)).argsort(1).argsort(1)
-    drawn = order < shown[:, None]
+    sizes_drawn = rng.choice(sizes, (samples - 2) // 2, p=chance / chance.sum())
+    order = rng.random((len(sizes_drawn), regions)).argsort(1).argsort(1)
+    drawn = order < sizes_drawn[:, None]
     rest = np.stack([drawn, ~drawn], 1).reshape(-1, regions)
     return np.concatenate([ends, rest]), np.ones(len(rest))
 

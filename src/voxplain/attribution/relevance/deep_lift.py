@@ -58,22 +58,22 @@ class _Multiplier(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, now: "RecordedOperation", seen: "RecordedOperation", run: Callable[[Tensor], Tensor]
+        ctx: Any, x: Tensor, now: "RecordedOperation", base: "RecordedOperation", run: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        ctx.now, ctx.seen, ctx.run = now, seen, run
+        ctx.now, ctx.base, ctx.run = now, base, run
         return now.y.clone()
 
     @staticmethod
-    def backward(ctx: Any, *m: Any) -> Any:
-        x, y, seen = ctx.now.x, ctx.now.y, ctx.seen
-        delta = x - seen.x
-        flat = delta.abs() <= SMALL * torch.maximum(x.abs(), seen.x.abs())
-        if seen.name in MAXIMA:
-            top = torch.maximum(y, seen.y)
+    def backward(ctx: Any, *m: Tensor) -> tuple[Tensor, None, None, None]:
+        x, y, base = ctx.now.x, ctx.now.y, ctx.base
+        delta = x - base.x
+        flat = delta.abs() <= SMALL * torch.maximum(x.abs(), base.x.abs())
+        if base.name in MAXIMA:
+            top = torch.maximum(y, base.y)
             # The rise above the reference goes to the clip's maximum, the fall below it to the reference's.
-            shares = _pull(ctx.run, x, m[0] * (top - seen.y)) + _pull(ctx.run, seen.x, m[0] * (y - top))
+            shares = _pull(ctx.run, x, m[0] * (top - base.y)) + _pull(ctx.run, base.x, m[0] * (y - top))
             return torch.where(flat, _pull(ctx.run, x, m[0]), shares / torch.where(flat, 1, delta)), None, None, None
-        slope = (y - seen.y) / torch.where(flat, 1, delta)
+        slope = (y - base.y) / torch.where(flat, 1, delta)
         return torch.where(flat, _pull(ctx.run, x, m[0]), m[0] * slope), None, None, None
 
 
@@ -84,12 +84,12 @@ def _pull(run: Callable[[Tensor], Tensor], x: Tensor, m: Tensor) -> Tensor:
 
 
 class _Mode(TorchFunctionMode):
-    """Writes down the reference's non-linear calls, or, given those, replaces the clip's by multipliers."""
+    """Records the reference's non-linear calls, or, given those, replaces the clip's by multipliers."""
 
     def __init__(self, reference: list[RecordedOperation] | None, network: str) -> None:
         super().__init__()
         self.reference, self.network = reference, network
-        self.seen: list[RecordedOperation] = []
+        self.operations: list[RecordedOperation] = []
         self.count = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -101,21 +101,21 @@ class _Mode(TorchFunctionMode):
         x, rest, kwargs = first_argument(args, kwargs)
         value, in_place = plain_value(func, x, rest, kwargs)
         if not isinstance(value, Tensor):
-            return func(x, *rest, **kwargs)  # with indices: the check of the graph refuses it
+            return func(x, *rest, **kwargs)  # with indices: the check of the graph raises an error
         now = RecordedOperation(name, x.detach().clone(), value.clone())
         self.count += 1
         if self.reference is None:
-            self.seen.append(now)
+            self.operations.append(now)
             return func(x, *rest, **kwargs)
-        seen = self.reference[self.count - 1] if self.count <= len(self.reference) else None
-        if seen is None or (seen.name, seen.x.shape, seen.y.shape) != (name, now.x.shape, now.y.shape):
+        base = self.reference[self.count - 1] if self.count <= len(self.reference) else None
+        if base is None or (base.name, base.x.shape, base.y.shape) != (name, now.x.shape, now.y.shape):
             raise ModelError(OTHERS.format(self.network))
         apply: Any = _Multiplier.apply
-        return put_back(x, in_place, lambda v: apply(v, now, seen, lambda u: func(u, *rest, **kwargs)))
+        return put_back(x, in_place, lambda v: apply(v, now, base, lambda u: func(u, *rest, **kwargs)))
 
 
 def _check(z: Tensor, network: str) -> None:
-    """Refuse logits that depend on the clip through an operation that is neither linear nor a multiplier."""
+    """Raise ModelError where logits depend on the clip through an operation that is neither linear nor a multiplier."""
     if z.grad_fn is None:
         raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
     own = _Multiplier._backward_cls
@@ -137,10 +137,10 @@ def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
     with recording(model.net), frozen(model.net), full_precision():
         rows = torch.arange(len(batch.x))
         with _Mode(None, model.name) as first:
-            # Recorded as the second pass is, so that both see the same operations; its graph goes at once.
+            # Recorded as the second pass is, so that both run the same operations; its graph is freed at once.
             z0 = forward(model, reference.detach().clone().requires_grad_(True).clone())[rows, batch.targets].detach()
         leaf = batch.x.detach().clone().requires_grad_(True)
-        with _Mode(first.seen, model.name) as second:
+        with _Mode(first.operations, model.name) as second:
             z = forward(model, leaf.clone())
         if second.count != first.count:
             raise ModelError(OTHERS.format(model.name))

@@ -1,4 +1,4 @@
-"""Excitation backprop: the winning path of excitatory weights from a class down to the voxels, as a probability.
+"""Excitation backprop: winning probabilities, propagated from a class to the voxels through positive weights.
 
 Letters: p_i the marginal winning probability of unit i, x_j the activations that feed it, w⁺ the positive weights.
 Zhang et al. 2016 (arXiv 1608.00507); on video, with the map taken at the last feature map: Li et al. 2020
@@ -29,7 +29,7 @@ def excite(
 ) -> tuple[Tensor, list[Details], int]:
     """Maps [N,T,H,W] and details of excitation backprop, and how many recurrent layers it went through."""
     at = None if layer == INPUT else choose_layer(batch, layer)
-    parts: list[Tensor] = []
+    found: list[Tensor] = []
     recurrent = 0
     # Clip by clip at a layer: frames that a network folds into its batch are then this clip's for certain.
     alone = 1 if at is not None else len(batch.x)
@@ -37,9 +37,9 @@ def excite(
         with record_pass(
             batch.model, x, _rules(1), layer=at.name if at else None, fold=fold_norm, evidence=evidence
         ) as trace:
-            parts.append(_found(trace, targets, at, contrastive, batch.model.grid[0]))
+            found.append(_found(trace, targets, at, contrastive, batch.model.grid[0]))
             recurrent = trace.setting.recurrent
-    maps = torch.cat(parts)
+    maps = torch.cat(found)
     details = [{"mass": float(p.sum()), "layer": at.name if at else INPUT} for p in maps]
     maps = maps.clamp(min=0) if contrastive else maps
     if at is None:
@@ -51,7 +51,7 @@ def excite(
 def _rules(sign: int) -> dict[str, Rule]:
     kinds: dict[str, Rule] = dict.fromkeys(("conv", "dense", "fixed"), relevance.excitation)
     kinds["first"] = relevance.excitation_by_colour
-    # Averages of logits: their sign says nothing of excitation, so positions share equally.
+    # Averages of logits: their sign is no excitation, so positions share equally.
     return kinds | {"head": partial(relevance.excitation, sign=sign), "above": relevance.flat}
 
 
@@ -110,7 +110,7 @@ class ExcitationBackprop:
     batch_norm: Literal["fold", "pass"] = "fold"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown way with batch norm."""
+        """Check the fields before any work is done."""
         check_names(self.batch_norm)
 
     @attribution_call(_name)

@@ -51,7 +51,7 @@ class ExcitationBackpropRNN:
     batch_norm: Literal["fold", "pass"] = "fold"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown way with batch norm."""
+        """Check the fields before any work is done."""
         check_names(self.batch_norm)
 
     @attribution_call("excitation_backprop_rnn")

@@ -1,8 +1,8 @@
-"""Nodes of autograd's graph that carry relevance in place of gradients, and the check that no other node is in it.
+"""Nodes of autograd's graph that propagate relevance in place of gradients, and the check that no others are in it.
 
-Forward, a node computes what the network computes; backward, what arrives is relevance, and what leaves is shared by a
-rule. Between them autograd's own backward of views, concatenations, padding, indexing and max pools hands relevance on
-rightly: each only says where a value came from.
+Forward, a node computes what the network computes; backward, it distributes the relevance of its output to its inputs
+by a rule. Between them autograd's own backward of views, concatenations, padding, indexing and max pools passes
+relevance on correctly, because each output value is one input value.
 """
 
 import re
@@ -50,7 +50,7 @@ KINDS = ("conv", "dense", "fixed", "first", "head", "above")
 
 @dataclass(eq=False)
 class Setting:
-    """What all nodes of one pass share: the rule of each kind of step, and what is known of the clip."""
+    """What all nodes of one pass have in common: the rule of each kind of step, the clip and its bounds."""
 
     rules: dict[str, Rule]  # by KINDS; read when relevance flows back
     leaf: Tensor  # the clip
@@ -71,7 +71,7 @@ class Step:
     box: Box | None = None
 
     def relevance(self, x: Tensor, r: Tensor) -> Tensor:
-        """What the inputs get of the relevance r of the outputs, in float32 or better."""
+        """Relevance of the inputs, for relevance r of the outputs, in float32 or better."""
         to, box = torch.promote_types(x.dtype, torch.float32), self.box
         if box is not None:
             box = Box(box.low.to(to), box.high.to(to), box.here.to(to))
@@ -168,9 +168,9 @@ def node_name(node: Node) -> str:
     return re.sub(r"\d+$", "", node.name().rpartition("::")[2])
 
 
-def before(root: Any, stop: Callable[[Any], bool] = lambda _: False) -> Iterator[Any]:
-    """The nodes that a node rests on, itself first, each once; not what lies before a node where ``stop`` says so."""
-    found: set[Any] = set()
+def before(root: Node | None, stop: Callable[[Node], bool] = lambda _: False) -> Iterator[Any]:
+    """A node and all nodes that it depends on, each once; without those before a node for which ``stop`` is true."""
+    found: set[Node] = set()
     queue = [root]
     while queue:
         node = queue.pop()
@@ -202,7 +202,7 @@ def _box(setting: Setting, x: Tensor) -> Box | None:
 
 
 def check_graph(z: Tensor, network: str) -> None:
-    """Mark the last layers with weights and the sums above them; refuse a graph with a node that is no one's.
+    """Mark the last layers with weights and the sums above them, and check that every node of the graph has a rule.
 
     Raises ModelError where logits do not depend on the clip, or depend on it through an operation without a rule.
     """

@@ -1,6 +1,6 @@
-"""What each operation of a network becomes in a relevance pass, by the operation's name.
+"""How relevance passes through each operation of a network, by the operation's name.
 
-Operations not named here run as they are; whether relevance may flow through them is for `check_graph` to say.
+Operations not named here run as they are; `check_graph` raises an error where relevance cannot pass through them.
 """
 
 from collections.abc import Callable
@@ -60,16 +60,16 @@ def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, 
 
 
 def plain_value(func: Any, x: Any, rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, bool]:
-    """What the operation gives, without a graph, and whether it writes into its first argument."""
+    """The operation's value, without a graph, and whether it writes into its first argument."""
 
     def bare(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value
 
-    exploration = x.detach().clone() if isinstance(x, Tensor) else x
-    before = exploration._version if isinstance(exploration, Tensor) else 0
+    copy = x.detach().clone() if isinstance(x, Tensor) else x
+    before = copy._version if isinstance(copy, Tensor) else 0
     with torch.no_grad():
-        value = func(exploration, *map(bare, rest), **{k: bare(v) for k, v in kwargs.items()})
-    return value, isinstance(exploration, Tensor) and exploration._version != before
+        value = func(copy, *map(bare, rest), **{k: bare(v) for k, v in kwargs.items()})
+    return value, isinstance(copy, Tensor) and copy._version != before
 
 
 def put_back(x: Tensor, in_place: bool, make: Callable[[Tensor], Tensor]) -> Tensor:
@@ -107,7 +107,7 @@ def _with_weights(
     *rest: Any,
     **k: Any,
 ) -> Any:
-    if is_live(weight) or is_live(bias):  # the check of the graph refuses it by name
+    if is_live(weight) or is_live(bias):  # the check of the graph raises an error that names it
         return func(input, weight, bias, *rest, **k)
     along = tuple(range(1, weight.ndim)) if kind == "conv" else (-1,)
     wide = bias if bias is None or kind == "dense" else bias.reshape(-1, *[1] * (weight.ndim - 2))
@@ -118,7 +118,7 @@ def _with_weights(
 def _matmul(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
     if not is_live(a) or is_live(b) or b.ndim != 2:
-        return func(*args, **kwargs)  # not linear: the check of the graph refuses it by name
+        return func(*args, **kwargs)  # not linear: the check of the graph raises an error that names it
     return weighted(setting, a, Affine(func, b, None, (-1,)), "dense", lambda v: func(v, b))
 
 
@@ -190,7 +190,7 @@ def _product(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     a, b = _pair(args, kwargs)
     both = is_live(a) and is_live(b)
     if canonical(func) == "div" and (is_live(b) or kwargs.get("rounding_mode")):
-        return func(*args, **kwargs)  # not linear: the check of the graph refuses it by name
+        return func(*args, **kwargs)  # not linear: the check of the graph raises an error that names it
     if both and made_by(a, GATES) == made_by(b, GATES):
         raise ModelError(
             "expected products with a constant or with one sigmoid gate, got a product of two activations; "

@@ -38,13 +38,13 @@ def _joint(setting: Setting, x: Tensor, h: Tensor, weights: Weights, rows: slice
 def _gate(x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
     with torch.no_grad():
         biases = weights[2:] or [None, None]  # type: ignore[list-item]
-        parts = zip((x, h), weights[:2], biases, strict=True)
-        return torch.stack([F.linear(v, w[rows], b if b is None else b[rows]) for v, w, b in parts]).sum(0).sigmoid()
+        terms = zip((x, h), weights[:2], biases, strict=True)
+        return torch.stack([F.linear(v, w[rows], b if b is None else b[rows]) for v, w, b in terms]).sum(0).sigmoid()
 
 
-def _rows(weights: Weights, parts: int) -> list[slice]:
-    n = len(weights[0]) // parts
-    return [slice(i * n, (i + 1) * n) for i in range(parts)]
+def _rows(weights: Weights, count: int) -> list[slice]:
+    n = len(weights[0]) // count
+    return [slice(i * n, (i + 1) * n) for i in range(count)]
 
 
 def _times(x: Tensor, gate: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _unrolled(step: StepFunction, setting: Setting, x: Tensor, states: States, w
 
 
 def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What torch.lstm and its like give: outputs and last states of all layers, in both directions if asked."""
+    """Value of torch.lstm and its like: outputs and last states of all layers, in one direction or both."""
     name = func.__name__
     # Of packed sequences the second argument is the number of clips at each step, of others the state.
     packed = name == "lstm" and isinstance(args[1], Tensor)
@@ -136,7 +136,7 @@ def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str
 
 
 def _cell(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What torch.lstm_cell and its like give: the next state."""
+    """Value of torch.lstm_cell and its like: the next state."""
     name = func.__name__.removesuffix("_cell")
     x, state, *weights = args
     states = tuple(state) if name == "lstm" else (state,)

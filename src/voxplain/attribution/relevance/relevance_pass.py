@@ -1,8 +1,8 @@
-"""One pass of a network forward with everything written down, and relevance sent back through it.
+"""One recorded forward pass of a network, and relevance propagated back through it.
 
 Letters: N clips, K classes. The network's own code runs; each operation on what depends on the clip becomes a node
-that remembers how to share relevance (`relevance_ops`), so functional calls, modules used twice, in-place operations,
-residual sums and concatenations need no care of the network's author.
+with a relevance rule (`operations`), so functional calls, modules used twice, in-place operations, residual sums and
+concatenations need nothing of the network's author.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,16 +25,16 @@ __all__ = ["RecordedPass", "frozen", "full_precision", "record_pass"]
 
 @dataclass(frozen=True, eq=False)
 class RecordedPass:
-    """A pass to send relevance back through: ``logits`` [N,K], the ``setting``, and what is ``asked`` about."""
+    """A recorded pass: ``logits`` [N,K], the ``setting``, and the tensors ``sources`` whose relevance is computed."""
 
     logits: Tensor
     setting: Setting
-    asked: list[Tensor]
+    sources: list[Tensor]
 
     def back(self, start: Tensor, *, again: bool = False) -> list[Tensor]:
-        """Relevance of what is asked about, for relevance [N,K] of the logits; ``again``: more calls will follow."""
+        """Relevance of the sources, for relevance [N,K] of the logits; ``again``: more calls will follow."""
         try:
-            found = torch.autograd.grad(self.logits, self.asked, start, retain_graph=again, allow_unused=True)
+            found = torch.autograd.grad(self.logits, self.sources, start, retain_graph=again, allow_unused=True)
         except RuntimeError as error:
             if "inplace operation" not in str(error):
                 raise
@@ -42,7 +42,7 @@ class RecordedPass:
                 "expected activations that stay as they were until relevance returns, got one overwritten in place; "
                 "set inplace=False in the network"
             ) from error
-        return [torch.zeros_like(a) if r is None else r for a, r in zip(self.asked, found, strict=True)]
+        return [torch.zeros_like(a) if r is None else r for a, r in zip(self.sources, found, strict=True)]
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def record_pass(
     fold: bool = True,
     evidence: bool = False,
 ) -> Iterator[RecordedPass]:
-    """A pass of inputs [N,3,T,H,W], no more than ``batch_size``; asked about are the inputs, or calls of a layer.
+    """A pass of inputs [N,3,T,H,W], no more than ``batch_size``; its sources are the inputs, or the calls of a layer.
 
     ``rules`` by kind of step; ``fold`` batch norm into the layer before it; ``evidence``: see `Setting`.
     Raises ModelError where an operation of the network has no relevance rule.
@@ -87,7 +87,7 @@ def _watching(net: nn.Module, layer: str | None, keep: Callable[[Tensor], Tensor
 
 
 def bounds(model: VideoModel, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Black and white, as the network sees them, for each voxel of inputs [N,3,T,H,W]."""
+    """Black and white, normalised, for each voxel of inputs [N,3,T,H,W]."""
     mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype).view(1, 3, 1, 1, 1) for v in (model.mean, model.std))
     return (-mean / std).expand(x.shape), ((1 - mean) / std).expand(x.shape)
 

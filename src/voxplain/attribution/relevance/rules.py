@@ -2,7 +2,7 @@
 
 Letters: x the inputs of a layer, w its weights, b its bias, y_i = Σ_j c_ij + b_i its outputs with the contributions
 c_ij = x_j w_ij; r the relevance of the outputs. c⁺ and c⁻ are the positive and negative parts. A rule gives each input
-its relevance, and no rule looks at the other clips of a batch.
+its relevance, for each clip of a batch by itself.
 
 Bach et al. 2015 (doi 10.1371/journal.pone.0130140); Montavon et al. 2017 (arXiv 1512.02479) for z⁺, w² and z^B;
 Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10) for γ; Zhang et al. 2016 (arXiv 1608.00507) for excitation.
@@ -52,7 +52,7 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """What an input layer may see: its least and greatest inputs, and 1 where x is of the clip, 0 in padding."""
+    """Bounds of an input layer: its least and greatest inputs, and 1 where x is of the clip, 0 in padding."""
 
     low: Tensor
     high: Tensor
@@ -134,7 +134,7 @@ def z_plus(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tenso
 
 
 def flat(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
-    """R_j = Σ_i r_i / n_i, n_i inputs in the sight of output i: all the same."""
+    """R_j = Σ_i r_i / n_i, n_i the number of inputs of output i: equal shares."""
     here = torch.ones_like(x) if box is None else box.here
     z, back = _at(layer, here, None if layer.weight is None else torch.ones_like(layer.weight))
     return here * back(_per(layer, r, z))
