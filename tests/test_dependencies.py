@@ -21,7 +21,7 @@ def imported(nodes: list[ast.AST]) -> set[str]:
     """Top-level modules of other projects that are imported by the nodes."""
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"voxplain"}
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"voxplain", "_typeshed"}
 
 
 def sources() -> list[ast.Module]:

@@ -36,6 +36,8 @@ def test_import_voxplain_imports_nothing_heavy():
         "voxplain.STEP",
         "voxplain.KMeans",
         "voxplain.SLIC",
+        "voxplain.Clip",
+        "voxplain.read_planted",
     ],
 )
 def test_models_and_methods_import_no_more_than_torch(code):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,3 +201,12 @@ def test_elsewhere_a_window_shows_eight_frames(monkeypatch: pytest.MonkeyPatch) 
     moving().show()
     assert titles == [["0.00 s", "0.20 s", "0.30 s", "0.50 s", "0.60 s", "0.80 s", "0.90 s", "1.10 s"]]
     assert not plt.get_fignums()
+
+
+def test_in_a_notebook_show_displays_the_animation(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    display = SimpleNamespace(display=shown.append, HTML=lambda html: html)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=object, display=display))
+    clip = moving()
+    clip.show()
+    assert shown == [clip._repr_html_()]

@@ -20,6 +20,7 @@ from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.errors import DataError
 from voxplain.video import Clip
 from voxplain.video.encode import encode_video
+from voxplain.video.notebook import show_html
 
 __all__ = ["Attribution", "MapLike", "as_values"]
 
@@ -158,13 +159,7 @@ class Attribution:
 
     def show(self) -> None:
         """Display the map over the clip: in a notebook as an animation, elsewhere in a window of Matplotlib."""
-        try:
-            from IPython import get_ipython  # type: ignore[import-not-found, unused-ignore]
-            from IPython.display import HTML, display  # type: ignore[import-not-found, unused-ignore]
-        except ImportError:
-            get_ipython = None
-        if get_ipython is not None and get_ipython() is not None:
-            display(HTML(self._repr_html_()))
+        if show_html(self._repr_html_()):
             return
         from matplotlib import pyplot as plt
 

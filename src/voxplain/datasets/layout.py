@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxplain.errors import DataError
-from voxplain.video.sources import VIDEO_SUFFIXES
-from voxplain.video.stills import PICTURE_SUFFIXES, natural
+from voxplain.video.stream import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 PARTS = ("train", "test")
 

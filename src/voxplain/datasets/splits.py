@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxplain.errors import DataError
-from voxplain.video.sources import VIDEO_SUFFIXES
+from voxplain.video.stream import VIDEO_SUFFIXES
 
 NUMBERS = {"train": "1", "test": "2"}  # JHMDB and HMDB51; 0 = not used
 

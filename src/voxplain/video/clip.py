@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from voxplain.errors import VideoError
 from voxplain.files import write_whole
 from voxplain.video.encode import encode_gif, encode_video
+from voxplain.video.notebook import show_html
 
 __all__ = ["Clip"]
 
@@ -138,13 +139,7 @@ class Clip:
 
     def show(self) -> None:
         """Display the clip: in a notebook as an animation, elsewhere eight frames in a window of Matplotlib."""
-        try:
-            from IPython import get_ipython  # type: ignore[import-not-found, unused-ignore]
-            from IPython.display import HTML, display  # type: ignore[import-not-found, unused-ignore]
-        except ImportError:
-            get_ipython = None
-        if get_ipython is not None and get_ipython() is not None:
-            display(HTML(self._repr_html_()))
+        if show_html(self._repr_html_()):
             return
         from matplotlib import pyplot as plt
 

@@ -16,10 +16,6 @@ from voxplain.errors import VideoError
 from voxplain.video.stills import array_source, folder_source
 from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, Item, Source
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".gif", ".mpg", ".mpeg", ".m2v", ".vob"}
-) | frozenset({".wmv", ".asf", ".flv", ".ogv", ".ts", ".mts", ".m2ts", ".y4m", ".h264", ".mjpeg", ".npy"})
-
 # PyAV 19 replaces undecodable metadata by itself and has no option for it; before, it raised UnicodeDecodeError.
 _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 

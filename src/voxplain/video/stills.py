@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from PIL import Image, ImageOps
 
 from voxplain.errors import VideoError
 from voxplain.video.clip import Clip
-from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, Item, Source
+from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, PICTURE_SUFFIXES, Item, Source, natural
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
 # What Pillow raises for broken or oversized pictures.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -23,12 +21,6 @@ def frame_files(folder: Path) -> list[Path]:
     """The pictures directly in `folder`, in natural order (frame2 before frame10); hidden files left out."""
     found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
     return sorted((p for p in found if not p.name.startswith(".") and p.is_file()), key=natural)
-
-
-def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key that reads runs of digits as numbers."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), i, "") if i % 2 else (-1, i, part.lower()) for i, part in enumerate(parts)], path.name
 
 
 def folder_source(path: Path) -> Source:

@@ -7,13 +7,19 @@ that cannot be decoded yields None instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_FPS = 25.0  # of frame folders and arrays, which carry no times
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".gif", ".mpg", ".mpeg", ".m2v", ".vob"}
+) | frozenset({".wmv", ".asf", ".flv", ".ogv", ".ts", ".mts", ".m2ts", ".y4m", ".h264", ".mjpeg", ".npy"})
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
 MAX_FRAME_PIXELS = 2**26  # one frame; 8K has 2**25
 
 Item = tuple[Callable[[], NDArray[np.uint8]], float | None] | None
@@ -26,3 +32,9 @@ class Source:
     claimed: int  # frames, as the container says: a guess that decoding may correct
     fps: float
     stream: Callable[[], Iterator[Item]]
+
+
+def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key that reads runs of digits as numbers."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), i, "") if i % 2 else (-1, i, part.lower()) for i, part in enumerate(parts)], path.name

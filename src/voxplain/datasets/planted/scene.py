@@ -8,9 +8,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-import av
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 from voxplain.errors import DataError
@@ -88,6 +86,8 @@ def freeze(scene: Scene, name: str) -> Scene:
 
 def _background(scene: Scene, shake: np.ndarray) -> np.ndarray:
     """A textured drifting ground, float [T,H,W,3]: low-pass noise on a torus, moved by drift and shake."""
+    from scipy.ndimage import gaussian_filter
+
     rng = np.random.default_rng((scene.seed, 1))
     n = scene.size
     texture = sum(
@@ -102,6 +102,8 @@ def _background(scene: Scene, shake: np.ndarray) -> np.ndarray:
 
 def _shake(scene: Scene) -> np.ndarray:
     """Camera offsets in pixels [T,2] = (dy, dx): a smoothed random walk around zero."""
+    from scipy.ndimage import gaussian_filter
+
     walk = np.random.default_rng((scene.seed, 2)).standard_normal((scene.frames, 2))
     return scene.shake * gaussian_filter(walk, (1.5, 0)) * 2
 
@@ -147,6 +149,8 @@ def masks(scene: Scene) -> dict[str, np.ndarray]:
 
 def render(scene: Scene, *, codec: bool = True) -> np.ndarray:
     """Frames uint8 [T,H,W,3] of a scene; ``codec`` passes them through H.264 as the files on disk are."""
+    import av
+
     noise = np.random.default_rng((scene.seed, 3)).standard_normal((scene.frames, scene.size, scene.size, 3))
     frames = np.clip(np.rint(_layers(scene)[0] + scene.noise * noise), 0, 255).astype(np.uint8)
     if not codec:
