@@ -11,6 +11,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Distributions whose module has another name.
 MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}
 
+# IPython is there already where it is asked for, in a notebook; _typeshed exists for type checkers only.
+NOT_INSTALLED = {"IPython", "_typeshed"}
+
 
 def modules(requirements: list[str]) -> set[str]:
     names = [re.split(r"[<>=!~;\[ ]", line)[0].lower() for line in requirements]
@@ -21,7 +24,7 @@ def imported(nodes: list[ast.AST]) -> set[str]:
     """Top-level modules of other projects that are imported by the nodes."""
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"voxplain", "_typeshed"}
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"voxplain"} - NOT_INSTALLED
 
 
 def sources() -> list[ast.Module]:
