@@ -86,12 +86,14 @@ class EvaluationRun:
 
 @dataclass(frozen=True, eq=False)
 class ConceptRun:
-    """The concepts of one class at one layer: bank, CAVs, scores, effects, and where every member is.
+    """The concepts of one class at one layer: bank, CAVs, scores, effects, and the place of every member.
 
     Parameters
     ----------
     target : str
-        Name of the class; ``target_index`` its index.
+        Name of the class.
+    target_index : int
+        Index of the class.
     layer, network : str
         Names of the layer and the network.
     classes : tuple of str
@@ -99,29 +101,33 @@ class ConceptRun:
     preset : str
         The preset that the settings equal, or start from.
     parameters, provenance : dict
-        The settings as plain values; versions, device and hashes of everything that went in.
+        The settings as plain values; versions, device and hashes of all inputs.
     clips : sequence of Clip
-        M clips of the class, with their ``supervoxels``.
+        M clips of the class.
+    supervoxels : sequence of Supervoxels
+        Of each clip.
     origin : ndarray, int64 [N,2]
         (clip, supervoxel) of each feature row that ``bank.members`` points to.
     assigned : tuple of ndarray
         The concept of each supervoxel of each clip.
     bank : ConceptBank
+        The concepts and their members.
     cavs : CAVs
+        Concept activation vectors of each concept.
     alignment : float
         Mean cosine between CAVs of different concepts.
     effects : Effects
+        Direct effect of each concept in each clip.
     scores : dict of str to ConceptScores
         "effect" and "tcav".
     ranking : str
         The score that ranks.
     warnings : tuple of RunWarning
+        Limits of the explanation that were found in the data.
     skipped : tuple of (str, str)
         Videos that could not be read, and why.
     evaluation : EvaluationRun, optional
-        After `evaluate_concepts`.
-    model, settings, store : optional
-        What `evaluate_concepts` continues with; not written to disk.
+        After `evaluate_concepts`, which continues with the fields model, settings and store; these are not saved.
     """
 
     target: str

@@ -286,7 +286,24 @@ def discover(
 
 
 def nearest_centre(values: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Index of the nearest concept centre of each row, [N,D] and [K,D] to int64 [N] (Euclidean)."""
+    """Index of the nearest concept centre of each row (Euclidean distance).
+
+    Parameters
+    ----------
+    values : ndarray, float32 [N,D]
+        Features.
+    centers : ndarray, float32 [K,D]
+        Centres of the concepts.
+
+    Returns
+    -------
+    ndarray, int64 [N]
+
+    Examples
+    --------
+    >>> nearest_centre(np.float32([[0, 1], [9, 9]]), np.float32([[10, 10], [0, 0]]))
+    array([1, 0])
+    """
     x, c = values.astype(np.float64), centers.astype(np.float64)
     return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)
 

@@ -94,7 +94,25 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Rows of features: ``values`` float32 [N,D]; ``origin`` int64 [N,2] = (clip, supervoxel)."""
+    """Features of supervoxels, one row each.
+
+    Parameters
+    ----------
+    values : ndarray, float32 [N,D]
+        Finite numbers.
+    origin : ndarray, int64 [N,2]
+        (clip, supervoxel) of each row.
+
+    Raises
+    ------
+    DataError
+        Other shapes, or NaN or infinity in ``values``.
+
+    Examples
+    --------
+    >>> Features(np.zeros((2, 5), np.float32), np.array([[0, 0], [0, 1]]))
+    Features(values=(2, 5), clips=1)
+    """
 
     values: np.ndarray
     origin: np.ndarray
@@ -129,16 +147,30 @@ class MaskedCrops:
 
     The voxels outside of a supervoxel are filled, its box is cropped and resized to the input size, and the network's
     feature of it is computed. A supervoxel longer than the network's clip is averaged over windows.
-    Source: STCE §3.1 and its code.
+
+    Parameters
+    ----------
+    fill : str
+        Value of the voxels outside: mean (zero after normalisation), grey, black or blur.
+    crop : str
+        "box": crop and resize, as in the paper; "in-place": keep position and size.
+    window_step : int
+        Frames between windows of long supervoxels; 1 is the exact mode of the reference.
+    size : int, optional
+        Height in pixels that crops are resized to. Default: that of the network's input.
+
+    References
+    ----------
+    Ji, Wang and Kato 2023, STCE, section 3.1, and its code
     """
 
     layer_space: ClassVar[bool] = True
     one_pass: ClassVar[bool] = False
 
-    fill: str = "mean"  # what hides the outside: mean (zero after normalisation), grey, black, blur
-    crop: str = "box"  # box: crop and resize [P]; in-place: keep position and size
-    window_step: int = 8  # frames between windows of long segments; 1 is the exact mode of the reference
-    size: int | None = None  # pixels of height that crops are resized to; None: the network's own
+    fill: str = "mean"
+    crop: str = "box"
+    window_step: int = 8
+    size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""

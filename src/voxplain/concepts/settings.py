@@ -212,6 +212,11 @@ def override(settings: Any, key: str, value: Any) -> Any:
     value : object
         Strings are read as YAML scalars; for a method its name, or a dict with "method" and its parameters.
 
+    Returns
+    -------
+    dataclass
+        A changed copy, of the type of ``settings``.
+
     Raises
     ------
     DataError

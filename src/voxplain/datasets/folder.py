@@ -23,12 +23,35 @@ KEPT = 128 << 20  # bytes of decoded frames that one reading keeps in memory
 
 @dataclass(frozen=True, repr=False, eq=False)
 class VideoSet:
-    """Paths of videos with the class of each. Raises DataError when the fields do not fit together."""
+    """Paths of videos with the class of each.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Different names.
+    paths : tuple of Path
+        N video files or frame folders.
+    labels : ndarray, int64 [N]
+        Index into ``classes``.
+    spans : tuple of N (int, int), optional
+        Parts of the videos: the first frame, and one past the last. Default: whole videos.
+
+    Raises
+    ------
+    DataError
+        When the fields do not fit together.
+
+    Examples
+    --------
+    >>> videos = VideoSet(("bend", "jump"), (Path("a.mp4"), Path("b.mp4")), np.array([0, 1]))
+    >>> videos.of_class("jump")
+    VideoSet(1 videos, 2 classes)
+    """
 
     classes: tuple[str, ...]
-    paths: tuple[Path, ...]  # N video files or frame folders
-    labels: NDArray[np.int64]  # [N] index into classes
-    spans: tuple[Span, ...] | None = None  # N parts of the videos (first frame, one past the last); None = whole
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    spans: tuple[Span, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check lengths and label range."""
@@ -77,11 +100,26 @@ class Skipped:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClipSet:
-    """Clips in the order of their videos, and the videos that had to be left out."""
+    """Clips in the order of their videos, and the videos that had to be left out.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        Clips that could be read.
+    skipped : tuple of Skipped
+        Videos that could not be read, with the reason.
+    damaged : int
+        Clips with damaged packets.
+
+    Examples
+    --------
+    >>> ClipSet([])
+    ClipSet(0 clips, 0 skipped)
+    """
 
     clips: Sequence[Clip]
     skipped: tuple[Skipped, ...] = ()
-    damaged: int = 0  # clips with damaged packets
+    damaged: int = 0
 
     def __repr__(self) -> str:
         """Counts, not data."""
@@ -121,19 +159,36 @@ def scan_folder(
 ) -> VideoSet:
     """List the videos of a folder with their classes, in a fixed order.
 
-    Layouts: `root/<class>/video`, `root/{train,test}/<class>/video` (`part` chooses; the classes are those of
-    both), or videos directly in `root`: one class named like the folder. A video is a file with a known
+    Layouts: ``root/<class>/video``, ``root/{train,test}/<class>/video`` (``part`` chooses; the classes are those of
+    both), or videos directly in ``root``: one class named like the folder. A video is a file with a known
     suffix or a folder of pictures. Sub-folders without videos are no classes; hidden files are left out.
 
     Parameters
     ----------
-    split : one or several text files that say which videos are in `part`, see `splits.read_split`.
-    part : "train" or "test"; matters only with a split or a train/test layout.
-    classes : only these, labelled in this order. Default: all, sorted by name.
+    root : str or Path
+        The folder.
+    split : Path or sequence of Path, optional
+        Text files that list the videos of ``part``, see `splits.read_split`.
+    part : str
+        "train" or "test"; used with a split or a train/test layout only.
+    classes : sequence of str, optional
+        Only these, labelled in this order. Default: all, sorted by name.
+
+    Returns
+    -------
+    VideoSet
 
     Raises
     ------
-    DataError : missing root, no video, a class that is unknown or empty, a split that names no video here.
+    DataError
+        Missing root, no video, a class that is unknown or empty, a split that names no video of the folder.
+
+    Examples
+    --------
+    >>> (folder / "bend").mkdir()
+    >>> (folder / "bend" / "1.mp4").touch()
+    >>> scan_folder(folder).classes
+    ('bend',)
     """
     root = Path(root)
     if not root.is_dir():
@@ -170,21 +225,38 @@ def read_clips(
 ) -> ClipSet:
     """Read one clip a video; a video that cannot be read is left out and named in `ClipSet.skipped`.
 
-    Same arguments, same clips, whatever `workers` is. Every video is read once, to know that it can be; of many, only
-    the first clips stay in memory, and the others are read again when they are asked for.
+    The result does not depend on ``workers``. Every video is read once, which checks it; only the first clips of a
+    large set stay in memory, and the others are read again on access.
 
     Parameters
     ----------
-    videos : a VideoSet, a folder for `scan_folder`, one video, or paths (without labels).
-    reader : how to choose frames and resize; default the papers' test clip.
-    limit : read only this many videos, drawn with `seed`, in their original order.
-    seed : of the draw, and of readers that draw (each video has its own generator).
-    workers : threads; decoding runs outside Python's lock.
-    progress : called as progress(done, total) after each video, from the calling thread.
+    videos : VideoSet, str, Path or sequence of Path
+        A set of videos, a folder for `scan_folder`, one video, or paths (without labels).
+    reader : ClipReader, optional
+        How to choose frames and resize. Default: the papers' test clip.
+    limit : int, optional
+        Read only this many videos, drawn with ``seed``, in their original order.
+    seed : int
+        Of the draw, and of readers that draw frames (each video has its own generator).
+    workers : int
+        Threads; decoding runs outside Python's lock.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each video, from the calling thread.
+
+    Returns
+    -------
+    ClipSet
 
     Raises
     ------
-    DataError : no video given, or none could be read.
+    DataError
+        No video given, or none could be read.
+
+    Examples
+    --------
+    >>> planted = vx.write_planted(folder / "planted", train=1, test=0, unrelated=0)
+    >>> read_clips(folder / "planted" / "train", limit=2)
+    ClipSet(2 clips, 0 skipped)
     """
     reader = ClipReader() if reader is None else reader
     paths, labels, spans = _listed(videos)

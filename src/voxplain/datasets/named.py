@@ -135,7 +135,28 @@ def named(name: str) -> DataSet:
 
 
 def load_named(name: str, root: Path, *, fold: int = 1) -> tuple[VideoSet, VideoSet | None]:
-    """Training and test videos of a named data set; the test is None for a pool of unrelated videos."""
+    """Training and test videos of a published data set.
+
+    Parameters
+    ----------
+    name : str
+        An entry of `DATASETS`.
+    root : Path
+        Folder of the data set as it was downloaded.
+    fold : int
+        Number of the official split, from 1.
+
+    Returns
+    -------
+    train : VideoSet
+    test : VideoSet or None
+        None for a data set of unrelated videos.
+
+    Raises
+    ------
+    DataError
+        For an unknown name or fold, and for a folder that does not hold the data set.
+    """
     chosen = named(name)
     check_fold(name, fold, chosen.folds)
     return chosen.load(root, fold)

@@ -28,7 +28,22 @@ LIKELY = 3  # classes whose probability is shown
 def write_attribution_report(
     run: AttributionRun | Sequence[AttributionRun], path: Path | str, *, origin: Origin | None = None
 ) -> Path:
-    """Write one self-contained HTML page for one or several attribution runs; returns its path."""
+    """Write one self-contained HTML page for one or several attribution runs.
+
+    Parameters
+    ----------
+    run : AttributionRun or sequence of AttributionRun
+        Maps of one clip or of several.
+    path : str or Path
+        The page to write; an existing file is replaced.
+    origin : Origin, optional
+        The command that made the run and the seconds of each step, shown on the page.
+
+    Returns
+    -------
+    Path
+        ``path``.
+    """
     write_whole(Path(path), attribution_page(run, origin=origin))
     return Path(path)
 

@@ -39,7 +39,17 @@ def places_for(values: Sequence[float] | np.ndarray) -> int:
 
 
 def table_csv(run: ConceptRun) -> str:
-    """The rows of the table as CSV, one column a field of `ConceptRow`; numbers in full, so they read back equal."""
+    """The table as CSV, one column a field of `ConceptRow`; numbers in full, so they read back equal.
+
+    Parameters
+    ----------
+    run : ConceptRun
+        Run of a class.
+
+    Returns
+    -------
+    str
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(f.name for f in fields(ConceptRow))
@@ -50,7 +60,15 @@ def table_csv(run: ConceptRun) -> str:
 def table_json(run: ConceptRun) -> dict[str, Any]:
     """A run as plain values for `json.dump`: rows, scores with every repeat, members, evaluation, warnings.
 
-    What is not a finite number (a clip that lacks the concept, a test without data) is None.
+    Parameters
+    ----------
+    run : ConceptRun
+        Run of a class.
+
+    Returns
+    -------
+    dict
+        Numbers that are not finite (a clip that lacks the concept, a test without data) are None.
     """
     return plain(
         {
@@ -125,7 +143,17 @@ def plain(value: Any) -> Any:
 
 
 def table_text(run: ConceptRun) -> Table:
-    """The table of concepts for the terminal, best first; significant q-values in bold."""
+    """Table of concepts for the terminal, best first; significant q-values in bold.
+
+    Parameters
+    ----------
+    run : ConceptRun
+        Run of a class.
+
+    Returns
+    -------
+    rich.table.Table
+    """
     rows = run.rows()
     title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)

@@ -21,24 +21,44 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 class Deduplicate:
     """Keep the supervoxels that are large and long enough and no near copy of one kept at an earlier level.
 
-    Takes and returns Supervoxels: what is dropped becomes -1, and the ids of the rest are numbered anew in
-    the same order. Levels are taken in their order, so the first, coarse by custom, wins; within a level
-    nothing is compared. Size is the mean of the mask over the frames in which the supervoxel exists, so it is
-    a share of the frame, not of the clip: 12.5 pixels a frame at 112×112.
+    Takes and returns `Supervoxels`: what is dropped becomes −1, and the ids of the rest are numbered anew in the same
+    order. Levels are compared in their order, so the first (by convention the coarsest) takes precedence; supervoxels
+    of one level are not compared.
 
-    By default two supervoxels are compared where and when they are, over the whole clip. The STCE code
-    ignores when (`aligned=True`, see `aligned_jaccard`), which also drops supervoxels that sit at the same
-    place at different times. Its `min_duration=16` drops on a 16-frame clip all that does not fill the clip.
+    Parameters
+    ----------
+    max_jaccard : float
+        Intersection over union of voxels above which a supervoxel is dropped; STCE paper.
+    min_size : float
+        Share of the frame that the supervoxel must exceed on average over the frames in which it exists; 12.5 pixels a
+        frame at 112×112. STCE code.
+    min_duration : int
+        Frames from the first to the last one. The STCE code uses 16, which drops every supervoxel that does not span a
+        16-frame clip.
+    aligned : bool
+        Compare with the middles in time aligned, as the STCE code does (see `aligned_jaccard`). This also drops
+        supervoxels that are at the same place at different times. Default: compare over the whole clip.
 
-    Raises DataError when the parameters are out of range.
+    Raises
+    ------
+    DataError
+        When a parameter is out of range.
 
-    Ji, Wang and Kato 2023, Spatial-Temporal Concept Based Explanation of 3D ConvNets, CVPR.
+    References
+    ----------
+    Ji, Wang and Kato 2023, Spatial-Temporal Concept Based Explanation of 3D ConvNets, CVPR
+
+    Examples
+    --------
+    >>> level = np.repeat([0, 1], 8).reshape(1, 4, 4)
+    >>> Deduplicate()(Supervoxels.from_levels([level, level]))
+    Supervoxels(2 in 2 levels of 1×4×4 voxels)
     """
 
-    max_jaccard: float = 0.5  # intersection over union of voxels, above which to drop; STCE paper
-    min_size: float = 0.001  # share of the frame, which must be exceeded; STCE code
-    min_duration: int = 1  # frames from the first to the last one; the STCE code has 16
-    aligned: bool = False  # lay the middles in time over each other, as the STCE code does
+    max_jaccard: float = 0.5
+    min_size: float = 0.001
+    min_duration: int = 1
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         """Check the parameters."""

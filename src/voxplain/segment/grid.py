@@ -14,15 +14,28 @@ from voxplain.segment.supervoxels import Supervoxels
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Cut the clip into equal cuboids, one level for every entry of `cells`.
+    """Cut the clip into equal cuboids, one level for every entry of ``cells``.
 
-    Takes a Clip or uint8 frames [T,H,W,3]; returns Supervoxels with L = len(cells). Sides of the cuboids
-    differ by one voxel at most; an axis with fewer voxels than cells gets one cell a voxel.
+    Takes a `Clip` or uint8 frames [T,H,W,3]; returns `Supervoxels` with L = len(cells). Sides of the cuboids differ by
+    at most one voxel; an axis with fewer voxels than cells gets one cell a voxel.
 
-    Raises DataError when the parameters or the frames are not as described.
+    Parameters
+    ----------
+    cells : tuple of 3 ints
+        Cells along t, y and x at each level, coarse first. The default gives 16, 50 and 72, near the 15, 50 and 80 of
+        SLIC.
+
+    Raises
+    ------
+    DataError
+        When the parameters or the frames are not as described.
+
+    Examples
+    --------
+    >>> Grid(cells=((1, 2, 2), (2, 3, 3)))(np.zeros((8, 32, 32, 3), np.uint8))
+    Supervoxels(22 in 2 levels of 8×32×32 voxels)
     """
 
-    # Cells along t, y, x at each level, coarse first: 16, 50 and 72, near SLIC's 15, 50 and 80.
     cells: tuple[tuple[int, int, int], ...] = ((1, 4, 4), (2, 5, 5), (2, 6, 6))
 
     def __post_init__(self) -> None:

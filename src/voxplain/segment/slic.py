@@ -23,26 +23,47 @@ SMALL = (15, 30, 60)  # segments per level, STCE paper, its KTH setting
 
 @dataclass(frozen=True, kw_only=True)
 class SLIC:
-    """SLIC in space and time, one level for every entry of `segments`.
+    """SLIC superpixels in space and time, one level for every entry of ``segments``.
 
-    Takes a Clip or uint8 frames [T,H,W,3]; returns Supervoxels with L = len(segments).
+    Takes a `Clip` or uint8 frames [T,H,W,3]; returns `Supervoxels` with L = len(segments). Frames are stretched to the
+    clip's own range of values and converted to Lab, as scikit-image does by default; labels equal those of scikit-image
+    bit for bit, also with the compiled loops (`voxplain.segment.slic_backend`).
 
-    The number of segments is a hint, since seeds stand on a regular grid. At 16×112×112, 80 gives at most 64
-    supervoxels, nearly all tubes through the whole clip; at 16×64×64 the seeds of 80 stand in two layers in
-    time and give nearly 100 supervoxels of half the clip. `spacing` changes that. Frames are stretched to the
-    clip's own range of values and converted to Lab, as scikit-image does by default; labels are its own, bit for bit,
-    also where compiled loops find them (`voxplain.segment.slic_backend`).
+    Parameters
+    ----------
+    segments : tuple of int
+        Number of segments asked for at each level, coarse first. It is a hint, since the seeds are on a regular grid:
+        at 16×112×112, 80 gives at most 64 supervoxels, nearly all through the whole clip; at 16×64×64 the seeds of 80
+        are in two layers in time and give nearly 100 supervoxels of half the clip. ``spacing`` changes that.
+    compactness : float
+        Weight of position against Lab colour; STCE code.
+    sigma : float
+        Gaussian blur before, in voxels / spacing; STCE code.
+    spacing : tuple of 3 floats
+        Size of a voxel in t, y and x.
+    slico : bool
+        SLICO: the compactness of each segment adapts to its colours; ``compactness`` is the initial value.
 
-    Raises DataError when the parameters or the frames are not as described.
+    Raises
+    ------
+    DataError
+        When the parameters or the frames are not as described.
 
-    Achanta et al. 2012, SLIC Superpixels Compared to State-of-the-art Superpixel Methods, TPAMI 34(11).
+    References
+    ----------
+    Achanta et al. 2012, SLIC Superpixels Compared to State-of-the-art Superpixel Methods, TPAMI 34(11)
+
+    Examples
+    --------
+    >>> SLIC(segments=(4,))(np.zeros((4, 16, 16, 3), np.uint8))
+    Supervoxels(4 in 1 levels of 4×16×16 voxels)
     """
 
-    segments: tuple[int, ...] = STANDARD  # asked for at each level, coarse first
-    compactness: float = 20.0  # weight of place against Lab colour; STCE code
-    sigma: float = 1.0  # Gaussian blur before, in voxels / spacing; STCE code
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # size of a voxel in t, y, x
-    slico: bool = False  # SLICO: compactness follows each segment's own spread of colour, and is only where it starts
+    segments: tuple[int, ...] = STANDARD
+    compactness: float = 20.0
+    sigma: float = 1.0
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    slico: bool = False
 
     def __post_init__(self) -> None:
         """Check the parameters."""

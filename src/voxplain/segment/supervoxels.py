@@ -22,11 +22,23 @@ MAX_COUNT = int(np.iinfo(np.int16).max)
 class Supervoxels:
     """The supervoxels of one clip at one or more levels.
 
-    `labels` is int16 [L,T,H,W]. Ids are 0..N-1 without gaps, an id lives in one level only, and -1 marks
-    voxels whose supervoxel was dropped at that level. Levels are kept in the order in which the segmenter
-    made them, coarse first by custom.
+    Parameters
+    ----------
+    labels : ndarray, int16 [L,T,H,W]
+        Id of the supervoxel of each voxel at each level. Ids are 0..N−1 without gaps, and an id is in one level only;
+        −1 marks voxels whose supervoxel was dropped at that level. Levels are in the order in which the segmenter made
+        them, by convention coarse first.
 
-    Raises DataError when the shape, the type or the ids are not as above.
+    Raises
+    ------
+    DataError
+        When the shape, the type or the ids are not as above.
+
+    Examples
+    --------
+    >>> supervoxels = Supervoxels.from_levels([np.array([[[7, 7, 9]]])])
+    >>> supervoxels, supervoxels.volumes
+    (Supervoxels(2 in 1 levels of 1×1×3 voxels), array([2, 1]))
     """
 
     labels: NDArray[np.int16]

@@ -28,15 +28,30 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """Results in ``root/STEP/KEY.SUFFIX``, made once and found again.
+    """Results on disk in ``root/STEP/KEY.SUFFIX``, computed once and read back later.
 
-    ``arrays``, ``labels`` and ``record`` return the stored value, or call ``make``, store what it gives and
-    return that as it reads back, so a first and a later run see the same types. A file that cannot be read is
-    reported on the log and made again. Two processes that want the same key at once may both make it; both
-    get it whole.
+    ``arrays``, ``labels`` and ``record`` return the stored value, or call ``make``, store its result and return it as
+    it reads back, so that the first and later runs get the same types. A file that cannot be read is reported on the
+    log and made again. Two processes that want the same key at once may both compute it; both get a complete result. A
+    store never deletes a result; opening one removes what interrupted runs left half-written.
 
-    Opening a store makes the folder and removes what killed runs left half-written. Raises VoxplainError when
-    the disk is full or the folder cannot be written; results already there stay. Never deletes a result.
+    Parameters
+    ----------
+    root : Path
+        The folder; it is made where there is none.
+
+    Raises
+    ------
+    VoxplainError
+        When the disk is full or the folder cannot be written; stored results stay.
+
+    Examples
+    --------
+    >>> store = Store(folder)
+    >>> store.record("squares", "3", lambda: {"value": 9})
+    {'value': 9}
+    >>> store.names("squares")
+    ('3',)
     """
 
     root: Path

@@ -24,9 +24,22 @@ _AGAIN = "make it again with `voxplain concepts`, or `voxplain evaluate` where i
 def save_run(folder: Path | str, run: ConceptRun | AttributionRun) -> None:
     """Write ``run.npz`` and ``run.json`` into a folder; the same run gives the same bytes.
 
-    Each file is whole or not there; run.json is written last and says which run.npz belongs to it. Equal arrays are
-    stored once. Raises VoxplainError when the folder cannot be written, TypeError for a run that holds other things
-    than plain values and arrays.
+    Each file is written completely or not at all; run.json is written last and identifies its run.npz. Equal arrays are
+    stored once.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder to write.
+    run : ConceptRun or AttributionRun
+        The run.
+
+    Raises
+    ------
+    VoxplainError
+        When the folder cannot be written.
+    TypeError
+        For a run with other values than plain values and arrays.
     """
     folder = Path(folder)
     with pack(run) as (tree, arrays):
@@ -38,10 +51,22 @@ def save_run(folder: Path | str, run: ConceptRun | AttributionRun) -> None:
 
 
 def load_run(folder: Path | str) -> ConceptRun:
-    """The run of a class that `save_run` wrote into a folder, equal in every field.
+    """Read the run of a class that `save_run` wrote into a folder; it is equal in every saved field.
 
-    Raises DataError where there is none, where a file is damaged or the two do not belong together, and for a run of
-    a later version of voxplain.
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of ``run.json`` and ``run.npz``.
+
+    Returns
+    -------
+    ConceptRun
+
+    Raises
+    ------
+    DataError
+        Where there is no run, a file is damaged, the two files do not belong together, or the run is of a later version
+        of voxplain.
     """
     run = _load(Path(folder))
     if not isinstance(run, ConceptRun):
@@ -50,7 +75,22 @@ def load_run(folder: Path | str) -> ConceptRun:
 
 
 def load_attribution(folder: Path | str) -> AttributionRun:
-    """The attribution run that `save_run` wrote into a folder; errors as `load_run`."""
+    """Read the attribution run that `save_run` wrote into a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of ``run.json`` and ``run.npz``.
+
+    Returns
+    -------
+    AttributionRun
+
+    Raises
+    ------
+    DataError
+        As `load_run`.
+    """
     run = _load(Path(folder))
     if not isinstance(run, AttributionRun):
         raise DataError(

@@ -14,13 +14,43 @@ __all__ = ["DESIGNS", "PlantedDesign", "draw_scene", "draw_unrelated"]
 
 @dataclass(frozen=True)
 class PlantedDesign:
-    """What a planted set contains.
+    """Contents of a planted set: its classes, the objects and motions that decide them, and its distractors.
 
-    ``appearance`` classes are decided by the object's shape, its motion is drawn from all ``motions`` of the set;
-    ``motions`` classes show the same ``carrier`` shape and are decided by its movement alone. ``empty`` is a class of
-    clips with distractors only: without it some class becomes what the network says when it sees nothing, and that
-    class would rest on no object at all. ``shortcut`` names a
-    class whose clips carry a checkerboard patch at ``shortcut_rate``; other clips carry it at 1 − that rate.
+    Parameters
+    ----------
+    appearance : tuple of str
+        Classes decided by the shape of the object; its motion is drawn from ``motions``.
+    motions : tuple of str
+        Classes decided by the motion of the object alone; its shape is ``carrier``.
+    carrier : str
+        Shape of the object of the ``motions`` classes.
+    distractors : tuple of str
+        Shapes of objects that are independent of the class.
+    empty : str
+        Name of the class of clips with distractors only. Without it, some class becomes the network's default
+        prediction and depends on no object at all.
+    frames : int
+        Length of a clip.
+    size : int
+        Height and width in pixels.
+    noise : float
+        Standard deviation in grey levels.
+    shake : float
+        Camera shake in pixels.
+    shortcut : str, optional
+        A class whose clips carry a checkerboard patch at ``shortcut_rate``; other clips carry it at 1 − that rate.
+    shortcut_rate : float
+        Share of clips.
+
+    Raises
+    ------
+    DataError
+        Unknown shapes or motions, and names or sizes that contradict each other.
+
+    Examples
+    --------
+    >>> PlantedDesign(appearance=("cross",), motions=("orbit",)).classes
+    ('cross', 'nothing', 'orbit')
     """
 
     appearance: tuple[str, ...] = ("cross", "ring", "triangle")
@@ -29,9 +59,9 @@ class PlantedDesign:
     distractors: tuple[str, ...] = ("disk", "hexagon")
     empty: str = "nothing"
     frames: int = 16
-    size: int = 64  # pixels, height and width
-    noise: float = 4.0  # grey levels, standard deviation
-    shake: float = 1.0  # pixels
+    size: int = 64
+    noise: float = 4.0
+    shake: float = 1.0
     shortcut: str | None = None
     shortcut_rate: float = 0.95
 

@@ -73,10 +73,40 @@ def write_planted(
     seed: int = 0,
     advance: Callable[[], object] = lambda: None,
 ) -> PlantedSet:
-    """Write a planted set: ``train`` and ``test`` videos a class, ``unrelated`` videos; same seed, same bytes.
+    """Write a planted set; the same arguments give the same bytes.
 
-    The manifest is written last, so a folder with one is whole; videos that are already there are kept, so an
-    interrupted run goes on. Raises DataError when the folder holds another planted set.
+    The manifest is written last, so a folder with a manifest is complete. Videos that exist are kept, so that an
+    interrupted run continues.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder to write.
+    design : PlantedDesign, optional
+        Classes, objects and sizes. Default: ``PlantedDesign()``.
+    train, test : int
+        Videos a class.
+    unrelated : int
+        Unrelated videos.
+    seed : int
+        Of all scenes.
+    advance : callable
+        Called without arguments after each video.
+
+    Returns
+    -------
+    PlantedSet
+
+    Raises
+    ------
+    DataError
+        When the folder holds another planted set.
+
+    Examples
+    --------
+    >>> planted = write_planted(folder, design=PlantedDesign(frames=4, size=16), train=1, test=0, unrelated=1)
+    >>> len(planted.scenes)
+    8
     """
     root, design = Path(root), design or PlantedDesign()
     listed = _scene_list(design, train, test, unrelated, seed)
@@ -120,7 +150,22 @@ def _put(path: Path, text: str) -> None:
 
 
 def read_planted(root: Path | str) -> PlantedSet:
-    """Read the manifest of a planted set. Raises DataError when the folder has none or a broken one."""
+    """Read the manifest of a planted set.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder that `write_planted` wrote.
+
+    Returns
+    -------
+    PlantedSet
+
+    Raises
+    ------
+    DataError
+        When the folder has no manifest, a broken one, or one of an older drawing.
+    """
     root = Path(root)
     try:
         record = json.loads((root / "manifest.json").read_text())
