@@ -19,7 +19,7 @@ from voxplain.datasets import VideoSet, scan_folder
 from voxplain.datasets.planted import PlantedDesign, write_planted
 from voxplain.nets import NETS
 from voxplain.train import Recipe, TrainingVideos, load_videos
-from voxplain.train.clips import draw, train_clips
+from voxplain.train.training_clips import draw, train_clips
 from voxplain.video import Geometry, read_video
 
 

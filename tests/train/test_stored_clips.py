@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import voxplain.train.clips as clips
+import voxplain.train.training_clips as clips
 from voxplain.errors import DataError, VoxplainError
 from voxplain.train import TrainingVideos, check_classes_filled, load_videos
 from voxplain.train.stored import StoredFrames

@@ -55,7 +55,7 @@ def ucf101_listing(root: Path) -> Listing:
 
 def ucf101(root: Path, *, fold: int = 1) -> tuple[VideoSet, VideoSet]:
     """Training and test clips of split 1, 2 or 3; classes in the order of classInd.txt."""
-    return _parts("ucf101", root, ucf101_listing(root), fold)
+    return _train_and_test("ucf101", root, ucf101_listing(root), fold)
 
 
 def ucf101_24_listing(root: Path) -> Listing:
@@ -75,7 +75,7 @@ def ucf101_24(root: Path, *, fold: int = 1) -> tuple[VideoSet, VideoSet]:
     """Training and test clips with boxes, of split 1, 2 or 3; papers use split 1."""
     listing = ucf101_24_listing(root)
     need(listing, root, [BOXES])
-    return _parts("ucf101_24", root, listing, fold)
+    return _train_and_test("ucf101_24", root, listing, fold)
 
 
 def _listed(file: Path) -> list[str]:
@@ -83,7 +83,7 @@ def _listed(file: Path) -> list[str]:
     return [key(line.partition(" ")[0]) for line in read_lines(file)]
 
 
-def _parts(name: str, root: Path, listing: Listing, fold: int) -> tuple[VideoSet, VideoSet]:
+def _train_and_test(name: str, root: Path, listing: Listing, fold: int) -> tuple[VideoSet, VideoSet]:
     check_fold(name, fold, FOLDS)
     files = {part: f"{part}list{fold:02d}.txt" for part in PARTS}
     need(listing, root, files.values())

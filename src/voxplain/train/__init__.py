@@ -8,11 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voxplain.train.clips import TrainingVideos, check_classes_filled, load_videos
     from voxplain.train.loop import train
     from voxplain.train.measure import accuracy, per_class
     from voxplain.train.processes import ALONE, Processes, launched
     from voxplain.train.recipe import EpochLog, Recipe
+    from voxplain.train.training_clips import TrainingVideos, check_classes_filled, load_videos
 
 __all__ = [
     "ALONE",

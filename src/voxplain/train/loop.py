@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.train.checkpoint import read_state, run_facts, write_state
-from voxplain.train.clips import Cut, TrainingVideos, draw, train_clips
 from voxplain.train.measure import accuracy, check_labels, overall_accuracy
 from voxplain.train.processes import ALONE, Processes
 from voxplain.train.recipe import EpochLog, Recipe
+from voxplain.train.training_clips import Cut, TrainingVideos, draw, train_clips
 from voxplain.video import Geometry
 
 __all__ = ["autocast_type", "train"]
@@ -30,7 +30,7 @@ def autocast_type(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if device.type == "cuda" else None
 
 
-def _parts(batch: list[Cut], recipe: Recipe) -> list[list[Cut]]:
+def _pieces(batch: list[Cut], recipe: Recipe) -> list[list[Cut]]:
     """Even pieces of at most a micro batch."""
     pieces = 1 if recipe.micro_batch is None else -(-len(batch) // recipe.micro_batch)
     return [[batch[i] for i in index] for index in np.array_split(np.arange(len(batch)), max(pieces, 1))]
@@ -102,7 +102,7 @@ def _epoch(
     # Dropout differs from process to process.
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1_000_003 * processes.rank)
     batches = _batches(lengths, model.grid[0], geometry, recipe, epoch)
-    own = [_parts([batch[i] for i in processes.part(np.arange(len(batch)))], recipe) for batch in batches]
+    own = [_pieces([batch[i] for i in processes.part(np.arange(len(batch)))], recipe) for batch in batches]
     loss_sum, right = 0.0, 0
     # Closed with this function, also after an error: the iterator holds a thread.
     with closing(train_clips(videos, [piece for parts in own for piece in parts], geometry)) as pieces:

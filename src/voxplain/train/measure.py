@@ -5,8 +5,8 @@ import torch
 
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
-from voxplain.train.clips import TrainingVideos, test_clips
 from voxplain.train.processes import ALONE, Processes
+from voxplain.train.training_clips import TrainingVideos, test_clips
 from voxplain.video import Geometry
 
 __all__ = ["accuracy", "check_labels", "overall_accuracy", "per_class"]
