@@ -30,7 +30,7 @@ __all__ = [
 
 # Loaded when they are asked for: the command line reads the options of Recipe and must not import torch for it.
 _MODULES = {
-    "clips": ("TrainingVideos", "check_classes_filled", "load_videos"),
+    "training_clips": ("TrainingVideos", "check_classes_filled", "load_videos"),
     "loop": ("train",),
     "measure": ("accuracy", "per_class"),
     "processes": ("ALONE", "Processes", "launched"),
