@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxplain.version import __version__
 
-if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star stands for all of a module's
+if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all names of a module
     from voxplain import attribution as attribution
     from voxplain import metrics as metrics
     from voxplain.attribution import *  # noqa: F403

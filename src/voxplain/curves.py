@@ -1,6 +1,6 @@
 """Class score while voxels change in a given order: insertion, deletion, adding and removing are one experiment.
 
-Letters: T×H×W the grid, S steps, U units that change as one. A *step map* says at which step each voxel changes.
+Letters: T×H×W the grid, S steps, U units that change as one. A *step map* gives the step at which each voxel changes.
 """
 
 from collections.abc import Callable, Iterator

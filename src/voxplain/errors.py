@@ -1,4 +1,4 @@
-"""The errors voxplain raises on bad input: one sentence that says what was expected, what came, what to do."""
+"""The errors voxplain raises on bad input: one sentence with what was expected, what was given, and what to do."""
 
 __all__ = ["DataError", "MissingExtra", "ModelError", "VideoError", "VoxplainError"]
 
@@ -12,11 +12,11 @@ class VideoError(VoxplainError):
 
 
 class DataError(VoxplainError):
-    """A data folder, split file, class or random set that does not fit what was asked."""
+    """A data folder, split file, class or random set that does not fit the request."""
 
 
 class ModelError(VoxplainError):
-    """A network, layer, checkpoint or network output that does not fit what was asked."""
+    """A network, layer, checkpoint or network output that does not fit the request."""
 
 
 class MissingExtra(VoxplainError):

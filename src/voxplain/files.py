@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever the process that writes them dies."""
+"""Atomic writing of files: complete or absent, also when the process is killed."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from voxplain.errors import VoxplainError
 
 try:
     import fcntl
-except ImportError:  # Windows, which by itself refuses to delete a file that another process holds open
+except ImportError:  # Windows, which does not delete a file that another process has open
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["cannot_write", "remove_abandoned", "write_whole"]
@@ -24,7 +24,7 @@ _STALE_SECONDS = 86_400.0  # age that makes a temporary file stale where the fil
 
 
 def write_whole(path: Path, data: bytes | BinaryIO) -> None:
-    """Put ``data`` at ``path`` so that others, and a run after a crash, see all of it or none.
+    """Put ``data`` at ``path`` so that readers get all of it or none, also after a crash.
 
     Of an open file everything from its beginning is taken.
     What was at ``path`` stays until then. Raises VoxplainError, leaving nothing half-written, when the disk
@@ -33,7 +33,7 @@ def write_whole(path: Path, data: bytes | BinaryIO) -> None:
     try:
         for _ in range(_WRITE_ATTEMPTS):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # a store being opened took our file for abandoned
+            with contextlib.suppress(FileNotFoundError):  # a store that was being opened removed our file as abandoned
                 return _write_once(path, data)
     except OSError as error:
         size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
@@ -52,7 +52,7 @@ def _write_once(path: Path, data: bytes | BinaryIO) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
     try:
         with temporary.open("xb") as file:
-            with contextlib.suppress(OSError):  # held by whoever checks it just now, or not known here
+            with contextlib.suppress(OSError):  # locked by another check, or locks are not supported
                 _lock(file)
             if isinstance(data, bytes):
                 file.write(data)
@@ -64,7 +64,7 @@ def _write_once(path: Path, data: bytes | BinaryIO) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # the new name outlives a power cut too, where folders can be synced
+    with contextlib.suppress(OSError):  # so that the new name survives a power cut, where folders can be synced
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -79,7 +79,7 @@ def _lock(file: BinaryIO) -> None:
 
 
 def _remove_if_abandoned(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # gone already, another user's, or a folder we may only read
+    with contextlib.suppress(OSError):  # removed already, another user's, or in a read-only folder
         with temporary.open("r+b") as file:
             try:
                 _lock(file)
@@ -92,7 +92,7 @@ def _remove_if_abandoned(temporary: Path) -> None:
 
 
 def cannot_write(folder: Path, size: int, error: OSError) -> VoxplainError:
-    """What to say when ``size`` bytes cannot be written in a folder."""
+    """The error for ``size`` bytes that cannot be written in a folder."""
     kept = "then run again: finished results are kept"
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return VoxplainError(f"cannot write in {folder} ({error.strerror}): name another folder, {kept}.")

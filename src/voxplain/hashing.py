@@ -1,4 +1,4 @@
-"""Hashes of content: what a file, a folder or an array holds, whatever it is called."""
+"""Hashes of content: of a file, a folder or an array, independent of its name."""
 
 import hashlib
 import json

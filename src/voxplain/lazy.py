@@ -1,4 +1,4 @@
-"""A sequence whose items are made when asked for, so that memory does not grow with their number."""
+"""A sequence whose items are computed on access, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ S = TypeVar("S")
 
 
 def bounded(pool: Executor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[T]:
-    """``pool.map(work, items)`` with at most ``ahead`` results begun and not yet taken, so that they cannot pile up."""
+    """``pool.map(work, items)`` with at most ``ahead`` results begun and not yet taken, which bounds memory."""
     begun: deque[Future[T]] = deque()
     for item in items:
         if len(begun) >= ahead:
@@ -26,10 +26,10 @@ def bounded(pool: Executor, work: Callable[[S], T], items: Iterable[S], ahead: i
 
 
 class Lazy(Sequence[T], Generic[T]):
-    """Items ``make(places[i])``, made again when asked for again, but for the first ones, which are kept.
+    """Items ``make(places[i])``, computed on every access, except for the first ones, which are kept.
 
-    ``size`` tells an item's bytes, ``keep`` how many bytes are kept. Slices are lazy too and share what is kept. May
-    be used by several threads: two that ask for the same item at once may both make it.
+    ``size`` gives the bytes of an item, ``keep`` is the number of bytes that are kept. Slices are lazy too and
+    share the kept items. May be used by several threads: two that access one item at once may both compute it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Lazy(Sequence[T], Generic[T]):
         self._kept.put(place, item, self._size(item))
 
     def __len__(self) -> int:
-        """Number of items; none is made to tell."""
+        """Number of items, without computing any."""
         return len(self._places)
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class Lazy(Sequence[T], Generic[T]):
 
 
 class _Kept(Generic[T]):
-    """The items made first, up to a number of bytes: going through a long sequence again and again still finds them."""
+    """The items made first, up to a number of bytes: they stay over repeated passes through a long sequence."""
 
     def __init__(self, most: int) -> None:
         self.items: dict[int, T] = {}
@@ -91,5 +91,5 @@ class _Kept(Generic[T]):
 
 
 def pick(items: Sequence[T], places: Sequence[int]) -> Sequence[T]:
-    """Some items of a sequence in the order of ``places``, asked of it when they are asked for."""
+    """Some items of a sequence in the order of ``places``, read on access."""
     return Lazy(items.__getitem__, places, size=lambda _: 1, keep=0)

@@ -35,7 +35,7 @@ def black(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
 
 
 def blur(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
-    """Each frame blurred by itself with a Gaussian of 20 pixels at a height of 112, edges reflected."""
+    """Each frame blurred with a Gaussian of 20 pixels at a height of 112, edges reflected."""
     from scipy import ndimage
 
     sigma = BLUR_SIGMA * frames.shape[1]

@@ -78,7 +78,7 @@ def test_values_are_those_of_method_and_metric_by_hand(model, tmp_path):
     assert len(found) == 1
     assert found[0].values == {n: (m.value, m.chance) for n, m in wanted.items()}
     assert (found[0].clip, found[0].target, found[0].method) == ("0.mp4", 0, "gradient")
-    assert (found[0].forwards, found[0].backwards, found[0].refused) == (1, 1, None)
+    assert (found[0].forwards, found[0].backwards, found[0].error) == (1, 1, None)
     assert found[0].seconds > 0
 
 
@@ -170,14 +170,14 @@ def test_a_refusal_is_noted_and_not_asked_for_again(model, tmp_path):
     found = run_benchmark(model, cases(4), methods, {"energy": EnergyInside()}, store=Store(tmp_path))
     assert [name for name, _ in CALLS].count("no") == 1
     assert [name for name, _ in CALLS].count("yes") == 4
-    refused = [j for j in found if j.method == "no"]
-    assert [j.clip for j in refused] == [f"{i}.mp4" for i in range(4)]
-    assert {j.refused for j in refused} == {"expected another clip, got this one; choose one"}
-    assert all(not j.values and np.isnan(j.seconds) for j in refused)
+    failed = [j for j in found if j.method == "no"]
+    assert [j.clip for j in failed] == [f"{i}.mp4" for i in range(4)]
+    assert {j.error for j in failed} == {"expected another clip, got this one; choose one"}
+    assert all(not j.values and np.isnan(j.seconds) for j in failed)
     CALLS.clear()
     again = run_benchmark(model, cases(4), methods, {"energy": EnergyInside()}, store=Store(tmp_path))
     assert CALLS == []
-    assert [j.refused for j in again] == [j.refused for j in found]
+    assert [j.error for j in again] == [j.error for j in found]
 
 
 def test_methods_are_called_again_only_where_asked_for_and_cheap(model, tmp_path):

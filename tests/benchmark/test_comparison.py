@@ -43,9 +43,9 @@ class Table:
 
     values: dict[str, dict[str, list[float]]]
     chance: float | None = 0.25
-    refused: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
-    def judged(self) -> list[MethodResult]:
+    def results(self) -> list[MethodResult]:
         found = []
         for v in range(CLIPS):
             for i, (method, own) in enumerate(self.values.items()):
@@ -53,7 +53,7 @@ class Table:
                 found.append(
                     MethodResult(f"{v}.mp4", 0, method, known, seconds=i + v / 10, forwards=2 * i, backwards=i)
                 )
-            found += [MethodResult(f"{v}.mp4", 0, m, refused=why) for m, why in self.refused.items()]
+            found += [MethodResult(f"{v}.mp4", 0, m, error=why) for m, why in self.errors.items()]
         return found
 
 
@@ -77,7 +77,7 @@ KINDS = {"up": UP, "down": DOWN, "mask": PLACE}
 
 
 def test_means_intervals_and_costs_are_over_clips(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     assert (found.clips, found.methods, found.metrics) == (CLIPS, ("random", "best", "worst", "same"), tuple(KINDS))
     for method, own in table.values.items():
         for name, values in own.items():
@@ -91,7 +91,7 @@ def test_means_intervals_and_costs_are_over_clips(table):
 
 
 def test_ranks_by_hand(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     # up: best 1, random and same share 2 and 3, worst 4; down the same; so the mean of the two.
     assert found.ranks["faithfulness"] == {"best": 1.0, "random": 2.5, "same": 2.5, "worst": 4.0}
     assert found.ranks["localisation"] == {"best": 1.0, "random": 2.5, "same": 2.5, "worst": 4.0}
@@ -116,7 +116,7 @@ def test_ranks_of_undefined_and_unmeasured_methods():
 
 
 def test_bold_is_better_than_random_and_nothing_else(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     # 12 clips that all differ in one direction: p = 2 / 2¹², of three methods the two smallest times 3 and 2.
     p = 2 / 2**CLIPS
     for name in ("up", "down", "mask"):
@@ -141,7 +141,7 @@ def test_correction_decides_what_is_bold():
         equal = {f"m{i}": {"up": few(0.2)} for i in range(others)}
         return Table({"random": {"up": few(0.2)}, "good": {"up": few(0.5)}, **equal})
 
-    alone, among = compare(made(0).judged(), KINDS), compare(made(4).judged(), KINDS)
+    alone, among = compare(made(0).results(), KINDS), compare(made(4).results(), KINDS)
     assert alone.random["up"]["good"].corrected == pytest.approx(2 / 2**7)
     assert among.random["up"]["good"].corrected == pytest.approx(5 * 2 / 2**7)
     assert among.random["up"]["good"].p_value < 0.05 < among.random["up"]["good"].corrected
@@ -150,12 +150,12 @@ def test_correction_decides_what_is_bold():
 
 
 def test_agreement_of_clips(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     assert 0.5 < found.alpha["up"] <= 1
     assert set(found.reliability) == set(KINDS)
     # Every clip ranks these three alike.
     clear = Table({m: {"up": rising(v, 0.001)} for m, v in (("random", 0.1), ("a", 0.5), ("b", 0.9))})
-    found = compare(clear.judged(), KINDS)
+    found = compare(clear.results(), KINDS)
     assert found.alpha["up"] == pytest.approx(1)
     assert found.reliability["up"].value == pytest.approx(1)
 
@@ -163,7 +163,7 @@ def test_agreement_of_clips(table):
 def test_a_method_that_is_too_dear_takes_nothing_from_the_others(table):
     for method, own in table.values.items():
         own["again"] = [] if method == "worst" else rising({"random": 0.5, "best": 0.1, "same": 0.5}[method])
-    found = compare(table.judged(), {**KINDS, "again": AGAIN})
+    found = compare(table.results(), {**KINDS, "again": AGAIN})
     assert set(found.random["again"]) == {"best", "same"}
     assert found.random["again"]["best"].corrected < 0.05
     assert found.ranks["sanity"] == {"best": 1, "random": 2.5, "same": 2.5}
@@ -179,29 +179,29 @@ def test_undefined_clips_do_not_count(table):
     nan = float("nan")
     table.values["best"]["up"][3] = nan
     table.values["same"]["mask"] = [nan] * (CLIPS - 1) + [0.9]
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     assert found.means["best"]["up"].details["undefined"] == 1
     assert found.random["up"]["worst"].p_value == pytest.approx(2 / 2 ** (CLIPS - 1))
     assert set(found.random["mask"]) == {"best", "worst"}, "a method defined on one clip leaves the test to the others"
     assert found.random["mask"]["best"].p_value == pytest.approx(2 / 2**CLIPS)
 
 
-def test_refused_methods_stand_apart(table):
-    table.refused = {"cam": "expected a linear head, got none"}
-    found = compare(table.judged(), KINDS)
+def test_methods_without_maps_are_listed_apart(table):
+    table.errors = {"cam": "expected a linear head, got none"}
+    found = compare(table.results(), KINDS)
     assert "cam" not in found.methods
-    assert found.refused == table.refused
+    assert found.errors == table.errors
     assert comparison_markdown(found).rstrip().endswith("- cam: expected a linear head, got none")
-    late = [*table.judged()[:-1], MethodResult("11.mp4", 0, "same", refused="expected another clip")]
+    late = [*table.results()[:-1], MethodResult("11.mp4", 0, "same", error="expected another clip")]
     assert "same" not in compare(late, KINDS).methods, "half of the clips are another sample"
     with pytest.raises(DataError, match="got none: expected a linear head"):
-        compare([j for j in table.judged() if j.refused], KINDS)
+        compare([j for j in table.results() if j.error], KINDS)
 
 
-def test_metrics_that_describe_are_shown_and_judge_nothing(table):
+def test_metrics_that_describe_are_shown_and_rank_nothing(table):
     for own in table.values.values():
         own["tells"] = rising(0.3)
-    found = compare(table.judged(), {**KINDS, "tells": TELLS})
+    found = compare(table.results(), {**KINDS, "tells": TELLS})
     assert found.kinds["tells"] == "sanity"
     assert "tells" not in found.random
     assert "tells" not in found.alpha
@@ -212,14 +212,14 @@ def test_metrics_that_describe_are_shown_and_judge_nothing(table):
 
 def test_without_random_nothing_is_tested(table):
     del table.values["random"]
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     assert found.random == found.reliability == {}
     assert "**" not in comparison_markdown(found)
     assert set(found.alpha) == set(KINDS)
 
 
 def test_markdown_and_csv_agree(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     rows = list(csv.DictReader(io.StringIO(comparison_csv(found))))
     assert len(rows) == 4 * 3, "one line a method and metric, and one head"
     assert comparison_csv(found).count("method,metric") == 1
@@ -242,7 +242,7 @@ def test_markdown_and_csv_agree(table):
 
 def test_one_clip_and_no_chance_are_dashes():
     table = Table({"random": {"up": [0.2]}, "a": {"up": [0.5]}}, chance=None)
-    found = compare(table.judged()[:2], KINDS)
+    found = compare(table.results()[:2], KINDS)
     assert found.random == {}
     text = comparison_markdown(found)
     assert "| a | 1.0 | 0.500 [–, –] |" in text
@@ -252,12 +252,12 @@ def test_one_clip_and_no_chance_are_dashes():
 def test_kinds_of_all_registered_metrics_are_known():
     single = {n: make() for n, make in METRICS.items() if make().needs in ("map", "mask", "time", "method")}
     values = {m: {n: rising(v) for n in single} for m, v in (("random", 0.1), ("a", 0.3))}
-    found = compare(Table(values).judged(), single)
+    found = compare(Table(values).results(), single)
     assert set(found.kinds.values()) == {"faithfulness", "localisation", "localisation in time", "sanity"}
 
 
 def test_ranks_figure_has_a_point_for_each_method(table):
-    found = compare(table.judged(), KINDS)
+    found = compare(table.results(), KINDS)
     figure = ranks_figure(found)
     axes, key = figure.axes
     points = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() in "so"}

@@ -30,7 +30,7 @@ CLIPS = 14
 RNG = np.random.default_rng(0)
 
 
-def judged(values: dict[str, dict[str, np.ndarray]]) -> list[MethodResult]:
+def results_of(values: dict[str, dict[str, np.ndarray]]) -> list[MethodResult]:
     return [
         MethodResult(f"{v}.mp4", 0, m, {n: (float(row[v]), None) for n, row in own.items()})
         for v in range(CLIPS)
@@ -47,7 +47,7 @@ def drawn(**level: float) -> dict[str, dict[str, np.ndarray]]:
 def test_each_pair_is_the_test_of_its_differences_corrected_in_its_family():
     values = drawn(a=0.5, b=0.55, c=0.9)
     values["b"]["up"][3] = np.nan
-    found = paired(judged(values), METRICS, {"a": ("b", "c"), "c": ()})
+    found = paired(results_of(values), METRICS, {"a": ("b", "c"), "c": ()})
     assert [(p.metric, p.against, p.method) for p in found[:4]] == [
         ("up", "a", "b"),
         ("up", "a", "c"),
@@ -71,18 +71,18 @@ def test_each_pair_is_the_test_of_its_differences_corrected_in_its_family():
 
 
 def test_tables_say_the_same():
-    found = paired(judged(drawn(a=0.1, b=0.9)), METRICS, {"a": ("b",)})
+    found = paired(results_of(drawn(a=0.1, b=0.9)), METRICS, {"a": ("b",)})
     lines = pairs_markdown(found).splitlines()
     assert len(lines) == 2 + len(found)
     assert lines[2].startswith(f"| a | up | b | **{found[0].difference:.3f}** [")
     assert pair_rows(found)[0]["corrected"] == found[0].corrected
-    near = paired(judged(drawn(a=0.5, b=0.5)), METRICS, {"a": ("b",)})
+    near = paired(results_of(drawn(a=0.5, b=0.5)), METRICS, {"a": ("b",)})
     for pair in near:
         assert ("**" in pairs_markdown([pair])) == (pair.corrected < 0.05)
 
 
 def test_a_method_that_is_not_there_is_refused():
-    rows = [*judged(drawn(a=0.1, b=0.9)), MethodResult("0.mp4", 0, "lost", refused="no")]
+    rows = [*results_of(drawn(a=0.1, b=0.9)), MethodResult("0.mp4", 0, "lost", error="no")]
     for against in ({"lost": ()}, {"a": ("lost",)}):
         with pytest.raises(DataError, match="got lost; it has a, b"):
             paired(rows, METRICS, against)
@@ -92,7 +92,7 @@ def test_agreement_is_spearmans_of_the_tables_ranks():
     values = drawn(a=0.1, b=0.3, c=0.5, d=0.7, random=0.0, motion_energy=2.0)
     for m, x in zip("abcd", (0.5, 0.1, 0.7, 0.9), strict=True):
         values[m]["mask"] = x + 0.01 * RNG.normal(size=CLIPS)
-    rows = judged(values)
+    rows = results_of(values)
     found, ranks = ranks_agreement(rows, METRICS), compare(rows, METRICS).ranks
     across, up = ([ranks[kind][m] for m in "abcd"] for kind in ("faithfulness", "localisation"))
     assert found.spearman == pytest.approx(spearman(np.array(across), np.array(up))) == pytest.approx(0.8)
@@ -101,12 +101,12 @@ def test_agreement_is_spearmans_of_the_tables_ranks():
     assert "Spearman 0.80" in found.sentence()
     assert ranks_agreement(rows, METRICS) == found, "the same draws every time"
     assert ranks_agreement(rows, {"up": METRICS["up"]}) is None
-    assert ranks_agreement(judged(drawn(a=0, b=1, random=0)), METRICS) is None
+    assert ranks_agreement(results_of(drawn(a=0, b=1, random=0)), METRICS) is None
 
 
 def test_agreement_of_noise_is_wide():
     values = {f"m{i}": {n: RNG.normal(size=CLIPS) for n in METRICS} for i in range(8)}
-    found = ranks_agreement(judged(values), METRICS)
+    found = ranks_agreement(results_of(values), METRICS)
     assert found.high - found.low > 0.5
 
 

@@ -102,9 +102,9 @@ def counted(monkeypatch):
 def test_trainings_are_those_of_the_metric_and_nothing_hidden_is_trained_once_a_seed(tmp_path, counted):
     methods = {"good": Oracle(), "bad": Oracle(False), "never": Never()}
     before = weights_digest(MODEL.net)
-    found, refused = retrain_all(MODEL, fresh, TRAINING, TEST, methods, METRICS, seeds=2, store=Store(tmp_path))
+    found, errors = retrain_all(MODEL, fresh, TRAINING, TEST, methods, METRICS, seeds=2, store=Store(tmp_path))
     assert weights_digest(MODEL.net) == before
-    assert set(refused) == {"never"}
+    assert set(errors) == {"never"}
     share = {(t.metric, t.method, t.ratio, t.seed): np.mean(t.right) for t in found}
     assert set(share) == {(n, m, 0.1, s) for n in METRICS for m in ("good", "bad") for s in (0, 1)} | {
         (n, "", r, s) for n, r in (("roar", 0.0), ("kar", 1.0)) for s in (0, 1)
@@ -170,10 +170,10 @@ def test_twins_are_kept_and_tell_a_method_that_explains_from_one_that_does_not(t
     methods = {"weights": Weights(), "grey": Grey(), "never": Never()}
     metric = LabelRandomisation(similarity="spearman")
     train_on_frames = replace(MODEL, net=twins.true.net)
-    likeness, refused = compare_label_pair(
+    likeness, errors = compare_label_pair(
         train_on_frames, twins, TEST[:3], methods, metric, store=Store(tmp_path / "store")
     )
-    assert set(refused) == {"never"}
+    assert set(errors) == {"never"}
     assert np.allclose(likeness["grey"], 1)
     for clip, (shuffled, sibling) in zip(TEST, likeness["weights"], strict=False):
         assert sibling == pytest.approx(1)

@@ -98,23 +98,23 @@ def test_numbers_are_those_of_the_library(done, planted):
 def test_the_costly_metrics_are_measured_on_clips_of_all_classes(done):
     output, _ = done
     assert rows(output)["gradient", "sensitivity"]["clips"] == "2"
-    judged = json.loads((output / "results.json").read_text())["judged"]
-    again = [j["target"] for j in judged if j["method"] == "gradient" and "sensitivity" in j["values"]]
+    results = json.loads((output / "results.json").read_text())["results"]
+    again = [j["target"] for j in results if j["method"] == "gradient" and "sensitivity" in j["values"]]
     assert len(set(again)) == 2
 
 
 def test_results_are_json_as_others_read_it(done):
     output, _ = done
 
-    def refuse(word: str) -> None:
+    def fail(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
 
-    record = json.loads((output / "results.json").read_text(), parse_constant=refuse)
+    record = json.loads((output / "results.json").read_text(), parse_constant=fail)
     assert record["clips"] == 6
     assert record["methods"]["grad_cam"]["method"] == "GradCAM"
     assert record["metrics"]["sensitivity"]["draws"] == "2"
-    assert len(record["judged"]) == 6 * len(METHODS)
-    assert {j["seconds"] for j in record["judged"] if j["refused"]} == {None}
+    assert len(record["results"]) == 6 * len(METHODS)
+    assert {j["seconds"] for j in record["results"] if j["error"]} == {None}
 
 
 def test_shards_and_then_the_whole_give_the_bytes_of_one_run(done, planted, tmp_path, monkeypatch):
@@ -245,7 +245,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(planted, tmp_path):
     assert "no video found" in none.sentence
 
 
-def test_methods_that_all_refuse_are_one_sentence(planted, tmp_path):
+def test_methods_that_all_fail_are_one_sentence(planted, tmp_path):
     words = ("--methods", "excitation_backprop_rnn", "--metrics", "sufficiency", "--limit", 2)
     outcome = benchmark(planted, tmp_path / "out", *words)
     assert outcome.code == 2

@@ -105,7 +105,7 @@ class Comparison:
         Agreement of the clips on the ranking of the methods, by metric: that of the study, and Krippendorff's α.
     ranks : mapping
         Mean rank of each method, 1 the best, by kind of metric.
-    refused : mapping of str to str
+    errors : mapping of str to str
         Why a method is not compared; a method without a map of some clip is left out.
     """
 
@@ -120,7 +120,7 @@ class Comparison:
     reliability: Mapping[str, MetricValue]
     alpha: Mapping[str, float]
     ranks: Mapping[str, Mapping[str, float]]
-    refused: Mapping[str, str]
+    errors: Mapping[str, str]
 
 
 def compare(results: Sequence[MethodResult], metrics: Mapping[str, Measure]) -> Comparison:
@@ -137,13 +137,13 @@ def compare(results: Sequence[MethodResult], metrics: Mapping[str, Measure]) -> 
     DataError
         When no method gave maps of all clips.
     """
-    refused = {j.method: j.refused for j in results if j.refused}
+    errors = {j.method: j.error for j in results if j.error}
     rows: dict[str, list[MethodResult]] = {}
     for j in results:
-        if j.method not in refused:  # the clips before a refusal are another sample than that of the other methods
+        if j.method not in errors:  # the clips before an error are another sample than that of the other methods
             rows.setdefault(j.method, []).append(j)
     if not rows:
-        raise DataError("expected a method that gave maps, got none: " + "; ".join(refused.values()))
+        raise DataError("expected a method that gave maps, got none: " + "; ".join(errors.values()))
     names = tuple(n for n in metrics if any(n in j.values for own in rows.values() for j in own))
     means = {
         method: {n: mean_of([MetricValue(*j.values[n]) for j in own if n in j.values]) for n in names}
@@ -165,7 +165,7 @@ def compare(results: Sequence[MethodResult], metrics: Mapping[str, Measure]) -> 
         reliability={n: _reliable(*t) for n, t in tables.items() if len(t[1]) and "random" in t[0] and len(t[0]) > 2},
         alpha={n: _alpha(t) for n, (own, t) in tables.items() if len(t) and len(own) > 1},
         ranks={kind: ranks_of(means, [n for n in names if kinds[n] == kind], better) for kind in KINDS.values()},
-        refused=refused,
+        errors=errors,
     )
 
 
@@ -277,8 +277,8 @@ def comparison_markdown(found: Comparison) -> str:
     """
     parts = [_table(found, kind) for kind in dict.fromkeys(found.kinds.values())]
     parts.append(_costs(found))
-    if found.refused:
-        parts.append("\n".join(["Not compared:", "", *(f"- {m}: {why}" for m, why in found.refused.items())]))
+    if found.errors:
+        parts.append("\n".join(["Methods without maps:", "", *(f"- {m}: {why}" for m, why in found.errors.items())]))
     return "\n\n".join(parts) + "\n"
 
 

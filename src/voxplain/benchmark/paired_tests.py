@@ -67,8 +67,8 @@ def paired(
     DataError
         For a method that gave no maps in this benchmark.
     """
-    refused = {j.method for j in results if j.refused}
-    known = tuple(dict.fromkeys(j.method for j in results if j.method not in refused))
+    failed = {j.method for j in results if j.error}
+    known = tuple(dict.fromkeys(j.method for j in results if j.method not in failed))
     found: list[Pair] = []
     for reference, chosen in against.items():
         others = tuple(chosen) or tuple(m for m in known if m != reference)
@@ -162,8 +162,8 @@ def ranks_agreement(
 
     The study's headline question (arXiv 2005.00375).
     """
-    refused = {j.method for j in results if j.refused}
-    known = tuple(dict.fromkeys(j.method for j in results if j.method not in refused))
+    failed = {j.method for j in results if j.error}
+    known = tuple(dict.fromkeys(j.method for j in results if j.method not in failed))
     parts = []
     for kind in ("faithfulness", "localisation"):
         names = [n for n, m in metrics.items() if KINDS.get(m.needs) == kind and m.higher_is_better is not None]

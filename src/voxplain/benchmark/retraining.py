@@ -45,7 +45,7 @@ class Trained:
 class FixedTarget:
     """A method whose maps are of another class than the clip's own label: "predicted", or a class by name.
 
-    A map of the own label can tell it: the shape of what is hidden is seen by the network that is trained anew.
+    A map of the own label can reveal it: the shape of the hidden region is visible to the network that is retrained.
     """
 
     method: AttributionMethod
@@ -219,7 +219,7 @@ def retrain_all(
     methods, metrics : mapping
         Name to method, name to `Retrain`.
     seeds : int
-        Trainings of each kind. Where a ratio hides nothing, one training a seed stands for all methods.
+        Trainings of each kind. Where a ratio hides nothing, one training a seed is used for all methods.
     store : Store
         Where trainings are kept and found again.
     progress : callable

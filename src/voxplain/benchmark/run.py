@@ -50,11 +50,11 @@ class MethodResult:
     seconds: float = float("nan")
     forwards: int = 0
     backwards: int = 0
-    refused: str | None = None
+    error: str | None = None
 
 
 def side_of(clip: Clip) -> Literal["first", "last"]:
-    """Where a clip stands when another is joined to it: first or last by its content, in any order of clips alike.
+    """Place of a clip when another is joined to it: first or last by its content, in any order of clips alike.
 
     Were it always first, a map of early frames would seem to find it.
     """
@@ -76,8 +76,8 @@ def run_benchmark(
 
     Metrics that call the method again are measured on clips that ask for it, and only for methods that take at most
     ``passes`` clips through the network for a map, forward and backward. A method that cannot explain this network is
-    tried once; its error stands for all clips. Localisation needs a clip's mask, temporal localisation its other clip;
-    without them those metrics are left out.
+    tried once; its error is reported for all clips. Localisation needs a clip's mask, temporal localisation its other
+    clip; without them those metrics are left out.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def run_benchmark(
     def one(i: int) -> MethodResult:
         case, name = pairs[i]
         if name in failed:
-            return MethodResult(case.clip.source, case.target, name, refused=failed[name])
+            return MethodResult(case.clip.source, case.target, name, error=failed[name])
         asked = {n: m for n, m in metrics.items() if m.needs != "method" or case.again}
         task = MeasureMethod(case.clip, case.target, case.mask, case.other, methods[name], asked, passes)
         found = replace(engine.run(task), clip=case.clip.source, method=name)
-        if found.refused:
-            failed[name] = found.refused
+        if found.error:
+            failed[name] = found.error
         return found
 
     return engine.map("methods on clips", len(pairs), one).values()
@@ -123,7 +123,7 @@ class MeasureMethod(Task[MethodResult]):
     """One method on one clip by every metric."""
 
     step: ClassVar[str] = "benchmark"
-    version: ClassVar[int] = 3  # 3: maps are computed one clip at a time
+    version: ClassVar[int] = 4  # 3: maps are computed one clip at a time; 4: the field `error`
     form: ClassVar[Form] = "record"
 
     clip: Clip
@@ -149,7 +149,7 @@ class MeasureMethod(Task[MethodResult]):
             with counted(model.net) as cost:
                 attribution = method(model, clip, self.target)
         except ModelError as error:
-            return MethodResult(clip.source, self.target, "", refused=str(error))
+            return MethodResult(clip.source, self.target, "", error=str(error))
         joined = None
         found: dict[str, MetricValue] = {}
         for name, metric in self.metrics.items():

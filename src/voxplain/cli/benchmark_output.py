@@ -53,7 +53,7 @@ def write_benchmark(
         "ranks": {kind: dict(r) for kind, r in comparison.ranks.items()},
         "rank_agreement": agreement,
         "against": pairs,
-        "judged": [asdict(r) for r in results],
+        "results": [asdict(r) for r in results],
     }
     write_whole(output / "results.json", json.dumps(plain(record), indent=1).encode())
 

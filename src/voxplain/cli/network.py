@@ -44,7 +44,7 @@ def user_code_errors(expected: str) -> Iterator[None]:
     Parameters
     ----------
     expected : str
-        What the code is expected to do, as the error says it: "mypkg.nets:build to build a network".
+        What the code is expected to do, as in the error text: "mypkg.nets:build to build a network".
     """
     try:
         yield

@@ -124,7 +124,7 @@ class RetrainingResults:
             "recipe": self.recipe,
             "methods": self.methods,
             "metrics": self.metrics,
-            "refused": self.without_maps,
+            "errors": self.without_maps,
             "target": self.target,
             **self.record,
         }

@@ -139,11 +139,11 @@ def fit_cavs(
             split = _split(len(own), size, holdout, balance, [(seed, k, r) for r in chosen], place)
             gram = split.gather(_joint_gram(own, others, within))
             spread = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1) - gram.mean(dim=(-2, -1))
-            _check_separable(spread <= 1e-12 * (shift @ shift), k, chosen, layer)  # float32 noise around one point
+            _require_direction(spread <= 1e-12 * (shift @ shift), k, chosen, layer)  # float32 noise around one point
             a, right = _fit(gram / spread[:, None, None] if scaled else gram, split, classifier)
             found = _combine(a, split, own, others)
             length = torch.linalg.vector_norm(found, dim=-1, keepdim=True)
-            _check_separable(~(length[:, 0] > 0), k, chosen, layer)
+            _require_direction(~(length[:, 0] > 0), k, chosen, layer)
             vectors[k, start : chosen.stop] = (found / length).cpu().numpy()
             accuracy[k, start : chosen.stop] = right.cpu().numpy()
     return CAVs(vectors=vectors, accuracy=accuracy, layer=layer)
@@ -322,7 +322,7 @@ def _fit(gram: Tensor, split: _Split, classifier: Classifier) -> tuple[Tensor, T
     return a, (right[:, concept].mean(dim=-1) + right[:, ~concept].mean(dim=-1)) / 2
 
 
-def _check_separable(without: Tensor, concept: int, sets: range, layer: str) -> None:
+def _require_direction(without: Tensor, concept: int, sets: range, layer: str) -> None:
     """Raise for the first pair without a direction."""
     if bool(without.any()):
         raise DataError(

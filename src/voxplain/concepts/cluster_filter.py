@@ -44,6 +44,6 @@ CLUSTER_FILTERS = {
 }
 """The rule of the video reference, the stricter one of the image reference, a minimum size alone, no rule at all.
 
-The references' rules also refuse clusters that hold many supervoxels of every clip. With a few clips those are most
+The references' rules also drop clusters that hold many supervoxels of every clip. With a few clips those are most
 clusters, and their supervoxels then fall to whatever concept is left.
 """

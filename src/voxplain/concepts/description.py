@@ -46,7 +46,7 @@ class ConceptDescription:
 
     @property
     def like_background(self) -> bool:
-        """Whether it sits at the edges of the picture and does not move more than the rest."""
+        """Whether it is at the edges of the picture and does not move more than the rest."""
         return self.edge >= 1.0 and self.motion <= 1.0
 
     @property

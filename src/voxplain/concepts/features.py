@@ -194,7 +194,7 @@ class MaskedCrops:
         ids = np.arange(supervoxels.count) if ids is None else ids
         check_length(model, clip)
         network = self.network(model)
-        if not len(ids):  # every supervoxel may have been dropped; the whole clip tells how wide a row is
+        if not len(ids):  # every supervoxel may have been dropped; the whole clip gives the width of a row
             return np.zeros((0, len(embed_clip(model, clip, window_step=len(clip.frames)))), np.float32)
         total: np.ndarray | None = None
         seen = np.zeros((len(ids), 1), np.float32)
@@ -222,7 +222,7 @@ class MaskedCrops:
         return Embedding(self(model, clip, supervoxels, ids=ids))
 
     def shown(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray) -> np.ndarray:
-        """What the network is shown of some supervoxels, uint8 [n,t,h,w,3], a picture a window."""
+        """Inputs of the network for some supervoxels, uint8 [n,t,h,w,3], a picture a window."""
         return np.concatenate(
             [crops.numpy().copy() for _, crops in self._batches(self.network(model), clip, supervoxels, ids)]
         )
@@ -278,7 +278,7 @@ def _embed_resized(network: VideoModel, crops: torch.Tensor) -> torch.Tensor:
     except Exception as error:  # whatever a network raises on a grid it was not made for
         height, width = network.grid[1:]
         raise ModelError(
-            f"expected a network that takes crops of {height}×{width} pixels, but {network.name} refuses them "
+            f"expected a network that takes crops of {height}×{width} pixels, but {network.name} does not "
             f"({(str(error) or type(error).__name__).splitlines()[0]}); leave size out, or take a network that "
             "averages over positions before its head"
         ) from error

@@ -1,4 +1,4 @@
-"""Checks of a concept run, each with a code: what a reader must know before relying on the ranking.
+"""Checks of a concept run, each with a code: limits to consider before relying on the ranking.
 
 Every threshold is defined here, once. Each check takes plain inputs or records and returns a `RunWarning`, or None
 where there is nothing to warn of; `of_run` applies the checks of `explain_concepts`. The command line prints the
@@ -93,7 +93,7 @@ class RunWarning:
     Parameters
     ----------
     code : WarningCode
-        What is warned of; the same for every run, and by which pages and programs tell warnings apart.
+        Kind of the warning, the same for every run; pages and programs distinguish warnings by it.
     message : str
         One sentence with the measured value, without a full stop.
 

@@ -1,4 +1,4 @@
-"""Identical and near-identical clips: copies would make intervals narrow and tests significant without evidence.
+"""Identical and near-identical clips, whose copies would make intervals too narrow and p-values too small.
 
 Letters: N clips; a clip's signature is its mean colour in 4×8×8 cells of time, height and width.
 """

@@ -1,4 +1,4 @@
-"""Labelled videos from a folder: a class a sub-folder, a split if wanted, and reading past bad files."""
+"""Labelled videos from a folder with one sub-folder a class, optional split files, and unreadable files skipped."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def read_clips(
             if progress is not None:
                 progress(done + 1, len(chosen))
     finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the rest of the data
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for the rest of the data
     read_set = ClipSet(clips, tuple(skipped), damaged)
     if not len(clips):
         raise DataError(
@@ -297,7 +297,7 @@ def read_clips(
 def _listed(
     videos: VideoSet | Sequence[Path] | str | os.PathLike[str],
 ) -> tuple[list[Path], list[int | None], Sequence[Span | None]]:
-    """Paths, labels and spans of whatever the user gave."""
+    """Paths, labels and spans of the user's input."""
     if isinstance(videos, str | os.PathLike):
         path = Path(videos)
         if path.is_dir() and not is_frame_folder(path):

@@ -1,4 +1,4 @@
-"""Where the truth is in a video: masks of the object or person, on the grid that the network sees.
+"""Ground-truth masks of the object or person in a video, on the grid of the network's input.
 
 Letters: F frames of the video, H×W its size, T×h×w the network's grid.
 """
@@ -16,7 +16,7 @@ from voxplain.video import ClipReader, Geometry, read_video
 
 __all__ = ["TRUTHS", "grid_mask", "truth_mask"]
 
-SILHOUETTE = 30  # grey level of depth videos above which a pixel is the person
+SILHOUETTE = 30  # grey level of depth videos above which a pixel belongs to the person
 
 
 def _planted(root: Path, video: Path, label: str) -> np.ndarray:
@@ -56,7 +56,7 @@ def truth_mask(truth: str, root: Path, video: Path, label: str, reader: ClipRead
 
 
 def grid_mask(mask: np.ndarray, reader: ClipReader) -> np.ndarray:
-    """A mask bool [F,H,W] of a whole video as the reader's clip sees it, bool [T,h,w]; half a pixel or more counts."""
+    """A mask bool [F,H,W] of a video on the grid of the reader's clip, bool [T,h,w]; true from half a pixel on."""
     index = reader.sampler(len(mask), None)[0]
     levels = np.repeat((255 * mask[index].astype(np.uint8))[..., None], 3, axis=-1)
     geometry: Geometry = reader.geometry

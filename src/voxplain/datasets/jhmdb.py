@@ -23,7 +23,7 @@ __all__ = ["jhmdb", "jhmdb_listing", "puppet_mask"]
 
 
 def jhmdb_listing(root: Path) -> Listing:
-    """All 928 clips and where they are; how many have a mask stands in the notes."""
+    """All 928 clips and where they are; the notes give how many have a mask."""
     found = videos_below(first_folder(root, "videos", "ReCompress_Videos", "Rename_Images"))
     listing = class_listing(found, lists_folder(root), classes=21, total=928)
     masked = sum(_mask_file(root, label, name) is not None for label, of in listing.videos.items() for name in of)

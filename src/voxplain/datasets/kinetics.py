@@ -1,7 +1,7 @@
 """Kinetics-400, -600 and -700 (Kay et al., 2017): ten seconds of web video for each of 400 to 700 actions.
 
 Lists from https://github.com/cvdfoundation/kinetic-dataset, under CC BY 4.0; the videos are under their own licences.
-Read in two forms. Folders: ``train/<class>/<video>`` and ``val`` (or ``validate``, ``test``) alike. Lists:
+Read in two forms. Folders: ``train/<class>/<video>``, and ``val`` (or ``validate``, ``test``) in the same form. Lists:
 ``train.csv`` and ``val.csv`` (or ``validate.csv``, ``test.csv``) in the folder or in ``annotations``, with the columns
 label and youtube_id, and time_start and time_end; the videos are then ``<id>_<start>_<end>.mp4`` or ``<id>.mp4`` in
 ``train``, ``val`` and so on, with or without class folders. The test part is val where there is one: papers report it,
@@ -36,7 +36,7 @@ def kinetics_listing(root: Path) -> Listing:
         for label, names in named.items():
             videos.setdefault(label, {}).update({f"{part}/{name}": path for name, path in names.items()})
         if file is None and found:
-            notes.append(f"no list of {part} videos: missing ones cannot be told")
+            notes.append(f"no list of {part} videos: missing ones cannot be found")
     folders_here = {
         f"{' or '.join(names)}, as a folder": first_folder(root, *names) != root for names in PARTS.values()
     }

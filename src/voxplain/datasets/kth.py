@@ -31,7 +31,7 @@ def read_sequences(file: Path) -> dict[str, tuple[Span, ...]]:
     """Video (``person01_boxing_d1``) to its sequences, frames counted from 0 and the last one exclusive.
 
     The file counts from 1 and includes the last: ``person01_boxing_d1  frames  1-95, 96-185``. Sequences may overlap
-    or stand in any order. Other lines are prose. Raises DataError for a file that lists none or a broken range.
+    or be in any order. Other lines are prose. Raises DataError for a file that lists none or a broken range.
     """
     found: dict[str, tuple[Span, ...]] = {}
     for line in read_lines(file):
@@ -48,7 +48,7 @@ def read_sequences(file: Path) -> dict[str, tuple[Span, ...]]:
 
 
 def kth_listing(root: Path) -> Listing:
-    """All 599 videos and where they are; how many sequences they are cut into stands in the notes."""
+    """All 599 videos and where they are; the notes give the number of sequences."""
     found = {
         at.rpartition("/")[2].removesuffix("_uncomp"): path for at, path in videos_below(first_folder(root)).items()
     }

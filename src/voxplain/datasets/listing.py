@@ -1,4 +1,4 @@
-"""What a whole copy of a data set holds and where this copy has it: the record that every named data set makes."""
+"""Listing of a data set: the videos of a complete copy, and the path of each in this copy."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ PartOf = Callable[[str, str], str | None]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Listing:
-    """The videos of a whole copy by class and name, with the path of each that is here."""
+    """The videos of a complete copy by class and name, with the path of each that is present."""
 
     videos: Mapping[str, Mapping[str, Path | None]]  # classes in the data set's order; None = not in this folder
-    lists: Mapping[str, bool]  # split lists and the like that a whole copy has: is it here?
-    total: int | None = None  # videos of a whole copy, where that is known without its lists
-    notes: tuple[str, ...] = ()  # what else there is to tell of this folder: masks, boxes, sequences
+    lists: Mapping[str, bool]  # split lists and other files of a complete copy: whether each is present
+    total: int | None = None  # videos of a complete copy, where that is known without its lists
+    notes: tuple[str, ...] = ()  # further content of this folder: masks, boxes, sequences
 
     def __repr__(self) -> str:
         """Counts, not names."""
         return f"Listing({self.found()} of {self.wanted()} videos, {len(self.videos)} classes)"
 
     def wanted(self) -> int:
-        """Videos of a whole copy."""
+        """Number of videos of a complete copy."""
         return max(sum(map(len, self.videos.values())), self.total or 0)
 
     def found(self) -> int:
-        """Those of them that are here."""
+        """Number of videos that are present."""
         return sum(path is not None for names in self.videos.values() for path in names.values())
 
     def missing(self, label: str) -> list[str]:
-        """Names of a class's videos that are not here."""
+        """Names of a class's videos that are missing."""
         return [name for name, path in self.videos[label].items() if path is None]
 
     def complete(self) -> bool:
-        """Whether every video and every list is here."""
+        """Whether every video and every list is present."""
         return self.found() == self.wanted() > 0 and all(self.lists.values())
 
 
@@ -68,7 +68,7 @@ def _stem(path: Path) -> str:
 
 
 def by_class(found: Mapping[str, Path]) -> dict[str, dict[str, Path | None]]:
-    """What `videos_below` found, sub-folder by sub-folder: all there is to list without the data set's own lists."""
+    """The result of `videos_below` by sub-folder: the listing where the data set's own lists are missing."""
     videos: dict[str, dict[str, Path | None]] = {}
     for name in sorted(found):
         label, slash, stem = name.rpartition("/")
@@ -78,7 +78,7 @@ def by_class(found: Mapping[str, Path]) -> dict[str, dict[str, Path | None]]:
 
 
 def need(listing: Listing, root: Path, names: Iterable[str]) -> None:
-    """DataError when one of the lists that a split rests on is missing."""
+    """Raise DataError when a list that the split needs is missing."""
     for name in names:
         if not listing.lists.get(name, False):
             raise DataError(f"{root}: expected {name}, got none; copy it there from where the data set is published")
@@ -87,7 +87,7 @@ def need(listing: Listing, root: Path, names: Iterable[str]) -> None:
 def two_parts(
     root: Path, listing: Listing, part_of: PartOf, spans: Mapping[str, Sequence[Span]] | None = None
 ) -> tuple[VideoSet, VideoSet]:
-    """Training and test videos that are here; ``spans`` cuts a video into several items.
+    """Training and test videos that are present; ``spans`` cuts a video into several items.
 
     The classes are those with a video in one of the parts, in the order of the listing, the same for both.
     Raises DataError when a part is empty.
@@ -104,7 +104,7 @@ def two_parts(
         if not found:
             raise DataError(
                 f"{root}: expected {'training' if part == 'train' else part} videos, got none of "
-                f"{listing.wanted()} listed; `voxplain data NAME --check DIR` says what is missing"
+                f"{listing.wanted()} listed; `voxplain data NAME --check DIR` lists what is missing"
             )
     train, test = (
         VideoSet(
@@ -119,7 +119,7 @@ def two_parts(
 
 
 def check_fold(name: str, fold: int, folds: int) -> None:
-    """DataError for a split that the data set does not have."""
+    """Raise DataError for a split that the data set does not have."""
     if not 1 <= fold <= folds:
         known = "only split 1" if folds == 1 else f"splits 1 to {folds}"
         raise DataError(f"expected a split of {name}, which has {known}, got {fold}; choose one")

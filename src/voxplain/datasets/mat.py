@@ -14,6 +14,6 @@ def read_mat(file: Path, name: str, **options: Any) -> Any:
 
     try:
         return loadmat(file, variable_names=[name], **options)[name]
-    except Exception as error:  # scipy raises whatever a broken byte leads to: its own, zlib's, struct's, MemoryError
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{file}: expected a MATLAB file with {name}, got: {said}; download it again") from error
+    except Exception as error:  # for broken bytes scipy raises its own errors, zlib's, struct's or MemoryError
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file}: expected a MATLAB file with {name}, got: {reason}; download it again") from error

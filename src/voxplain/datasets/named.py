@@ -1,4 +1,4 @@
-"""`DATASETS`: the published data sets by name, with what the command line and the documents say of each."""
+"""`DATASETS`: the published data sets by name, with their description for the command line and the documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DataSet:
     """A published data set: how to read a folder of it, and where it comes from."""
 
     load: Callable[[Path, int], tuple[VideoSet, VideoSet | None]]  # (folder, split) to training and test videos
-    listing: Callable[[Path], Listing]  # what a whole copy holds, and what of it is in a folder
+    listing: Callable[[Path], Listing]  # the videos of a complete copy, and those in a folder
     what: str
     split: str
     truth: str

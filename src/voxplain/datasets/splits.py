@@ -1,4 +1,4 @@
-"""Split files: text files that say which videos are for training and which for testing."""
+"""Split files: text files that list the training and test videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBERS = {"train": "1", "test": "2"}  # JHMDB and HMDB51; 0 = not used
 def read_split(files: Sequence[Path], *, part: str) -> frozenset[str]:
     """Names of the videos in `part`, without suffix, with `/` between folders.
 
-    Two forms, told apart for each file. When every line is a bare name with a 0, 1 or 2 behind it
+    Each file has one of two forms. When every line is a bare name with a 0, 1 or 2 behind it
     (`name.avi 1`, JHMDB and HMDB51), 1 is train and 2 test. Otherwise each line is a path under the root or a
     bare name, and all of them belong to the part asked for; a class number behind a path (UCF101) is dropped.
     Empty lines and comments (# and a space) do not count; some names of HMDB51 begin with #.

@@ -1,6 +1,6 @@
 """Unrelated videos for the random sets: any folder, however nested, as one class.
 
-The papers draw from HMDB51 (`voxplain.datasets.hmdb51`); whatever is used, leave out the classes that show what is to
+The papers draw from HMDB51 (`voxplain.datasets.hmdb51`); in any set, leave out the classes that show what is to
 be explained.
 """
 
@@ -36,7 +36,7 @@ def unrelated(root: Path, *, leave_out: Collection[str] = ()) -> VideoSet:
 
 
 def unrelated_listing(root: Path) -> Listing:
-    """All videos there are: a pool is whole as it is."""
+    """All videos in the folder; there is no official list to compare with."""
     paths = _below(first_folder(root), frozenset())
     return Listing({UNRELATED: {path.relative_to(root).as_posix(): path for path in paths}}, {})
 

@@ -1,7 +1,7 @@
-"""Explain a class within a given time: videos are added until the ranking stands, or the time is spent.
+"""Explain a class within a given time: videos are added until the ranking is stable, or the time is used up.
 
 Every round explains a longer part of the videos in one seeded order. What was computed for a video stays in the store,
-so a round costs the new videos' features and all videos' direct effects.
+so a round computes the new videos' features and all videos' direct effects.
 """
 
 import time
@@ -29,35 +29,35 @@ __all__ = ["Budget", "Round", "explain_within_budget", "same_concept"]
 
 @dataclass(frozen=True)
 class Round:
-    """One part of the videos: how many, the seconds up to its end, and how firm its ranking is."""
+    """One part of the videos: how many, the seconds up to its end, and how stable its ranking is."""
 
     videos: int
     seconds: float
     top: float  # share of bootstrap draws of the videos in which the same concept comes first
     correlation: float  # mean rank correlation of the draws with the ranking
-    same_top: bool  # whether the concept on top is the one of the round before
+    same_top: bool  # whether the top concept is that of the round before
 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop: after ``seconds``, or once two rounds running agree and are stable."""
+    """When to stop: after ``seconds``, or once two consecutive rounds agree and are stable."""
 
     seconds: float
-    first: int = 8  # videos of the first round, which is run whatever it takes
+    first: int = 8  # videos of the first round, which runs whatever the time
     growth: float = 2.0  # videos of a round over those of the round before, at most
     unrelated: int = 20  # unrelated videos at least; with fewer there are no null concepts
     top: float = 0.9  # `Round.top` that counts as stable
     correlation: float = 0.8  # `Round.correlation` that counts as stable
 
     def __post_init__(self) -> None:
-        """Refuse budgets that end before they begin or never grow."""
+        """Check that the time is positive and rounds grow."""
         if self.seconds <= 0 or self.first < 2 or self.growth <= 1 or self.unrelated < 4:
             raise DataError(
                 f"expected a time above 0, a first round of 2 videos or more, growth above 1 and 4 unrelated videos or "
                 f"more, got {self.seconds:g} s, {self.first}, {self.growth} and {self.unrelated}; correct them"
             )
 
-    def stands(self, rounds: Sequence[Round]) -> bool:
+    def is_stable(self, rounds: Sequence[Round]) -> bool:
         """Whether the last round's ranking is stable and its top concept that of the round before."""
         last = rounds[-1]
         return last.same_top and last.top >= self.top and last.correlation >= self.correlation
@@ -74,10 +74,11 @@ def explain_within_budget(
     clock: Callable[[], float] = time.monotonic,
     **options: Any,
 ) -> ConceptRun:
-    """`explain_concepts` of as many clips as the budget allows; ``options`` go there.
+    """`explain_concepts` of as many clips as the budget allows; ``options`` are those of `explain_concepts`.
 
-    A last warning of the run says why it stopped and what more time would buy; its parameters hold the rounds under
-    "budget". The result of a stable ranking depends on the seed only, that of a spent budget on the machine's speed.
+    A last warning of the run gives why it stopped and how long all videos would take; its parameters hold the rounds
+    under "budget". The result of a stable ranking depends on the seed only, that of a budget that ran out also on the
+    machine's speed.
     """
     settings = settings or ConceptSettings()
     begun = clock()
@@ -92,17 +93,17 @@ def explain_within_budget(
         same = before is not None and same_concept(before, run)
         rounds.append(Round(count, clock() - begun, firm.top, firm.correlation, same))
         spent = (clock() - start) / _cost(run, settings, previous, count)
-        if budget.stands(rounds) or count == len(order):
+        if budget.is_stable(rounds) or count == len(order):
             break
         left = budget.seconds - rounds[-1].seconds
         fits = [n for n in range(count + 1, len(order) + 1) if _cost(run, settings, count, n) * spent <= left]
         reach, least = max(fits, default=0), min(count + max(2, count // 5), len(order))
-        if reach < least:  # fewer would cost all the direct effects again and change next to nothing
+        if reach < least:  # fewer would repeat all direct effects and hardly change the ranking
             break
         following = min(reach, max(least, round(budget.growth * count)))
         before, count = run, following
     more = _cost(run, settings, count, len(order)) * spent
-    told = {"seconds": budget.seconds, "rounds": [asdict(r) for r in rounds], "videos_there": len(order)}
+    record = {"seconds": budget.seconds, "rounds": [asdict(r) for r in rounds], "videos_there": len(order)}
     stopped = warnings.budget(
         firm,
         videos=count,
@@ -110,10 +111,10 @@ def explain_within_budget(
         used=duration(rounds[-1].seconds),
         limit=duration(budget.seconds),
         more=duration(more),
-        stable=budget.stands(rounds),
+        stable=budget.is_stable(rounds),
         single=len(rounds) == 1 and rounds[-1].seconds > budget.seconds,
     )
-    return replace(run, parameters={**run.parameters, "budget": told}, warnings=(*run.warnings, stopped))
+    return replace(run, parameters={**run.parameters, "budget": record}, warnings=(*run.warnings, stopped))
 
 
 def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> float:

@@ -95,7 +95,7 @@ def explain_concepts(
     Raises
     ------
     DataError, ModelError
-        One sentence that says what was expected, what came and what to do.
+        In one sentence: what was expected, what was given and what to do.
     MissingShards
         Where results of other shards are not there yet.
 

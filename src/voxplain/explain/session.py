@@ -1,4 +1,4 @@
-"""What all steps of a concept explanation share: settings, engine, and the steps that work on one clip."""
+"""Common parts of all steps of a concept explanation: settings, engine, and the steps that work on one clip."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -83,14 +83,14 @@ class Session:
             wanted = self.gradient_of(clip, target)
             found = self.features(clip, supervoxels, np.arange(supervoxels.count), self.settings.embedder, wanted)
             if wanted and found.gradient is not None:
-                # Stored by itself as well, so that the features are not read again for it.
+                # Stored separately as well, so that the features are not read again for it.
                 self.engine.keep(ClassGradient(clip, *wanted), {"gradient": found.gradient})
             return found.values
 
         return self.engine.map(f"supervoxels and features of {name}", len(clips), one)
 
     def segmented(self, clips: Sequence[Clip], *, deduplicate: bool) -> Sequence[Supervoxels]:
-        """The supervoxels of every clip, read from the store when they are asked for."""
+        """The supervoxels of every clip, read from the store on access."""
         return Lazy(
             lambda i: self.supervoxels(clips[i], deduplicate=deduplicate),
             range(len(clips)),
@@ -109,7 +109,7 @@ def open_session(
     shard: Shard | None,
     progress: Progress,
 ) -> Session:
-    """A session whose network computes as `settings.inference` says, checked on supervoxels of ``clips``."""
+    """A session whose network computes as set by `settings.inference`, checked on supervoxels of ``clips``."""
     places = np.unique(np.linspace(0, len(clips) - 1, min(CHECKED, len(clips))).round().astype(int))
     windows = [central_window(model, clips[int(i)]) for i in places]
     supervoxels = [settings.segmenter(clip) for clip in windows]
@@ -128,7 +128,7 @@ _MADE: WeakKeyDictionary[torch.nn.Module, dict[str, Accelerated]] = WeakKeyDicti
 
 
 def _fast(model: VideoModel, found: Fingerprint, inference: Inference, frames: np.ndarray) -> Accelerated:
-    """What ``inference`` makes of a model; explaining a class and evaluating it afterwards make it once."""
+    """The fast copy of a model by ``inference``, cached between explaining and evaluating a class."""
     view = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "net"}
     name = key("inference", 1, frames=frames, inference=inference, network=found.name, view=view)
     kept = _MADE.get(model.net, {})

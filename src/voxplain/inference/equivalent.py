@@ -14,7 +14,7 @@ __all__ = ["Candidate", "Rewrite", "equivalent_copy", "first_line", "rewrites"]
 
 ROUNDING = 1e-3  # of the largest value; I3D in float32 was itself 1e-4 from float64 on noise, other nets a tenth
 _ROUNDING_TF32 = 1e-2  # where a GPU's convolutions may round what they multiply to 10 bits
-_FINE = (torch.float32, torch.float64)  # types in which rounding can be told from error
+_FINE = (torch.float32, torch.float64)  # types in which rounding differs clearly from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def first_line(error: BaseException) -> str:
 def _wide(net: nn.Module) -> nn.Module:
     """The network with the weights of its 3D convolutions in channels-last order, changed in place."""
     for p in net.parameters():
-        if p.ndim == 5:  # `Module.to` would refuse networks that also have 2D convolutions
+        if p.ndim == 5:  # `Module.to` would raise for networks that also have 2D convolutions
             p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
     return net
 
@@ -85,7 +85,7 @@ def equivalent_copy(
         try:
             fast = rewrite.make()
             found = sample_outputs(fast, frames, truth.target)
-        except Exception as error:  # whatever a network raises that wants its own layers or memory order
+        except Exception as error:  # any error of a network that needs its own layers or memory order
             notes.append(f"{rewrite.words} the network does not run ({first_line(error)})")
             continue
         gap = largest_gap(truth.outputs, found.outputs)

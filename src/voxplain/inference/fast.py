@@ -55,7 +55,7 @@ class Inference:
     ``frames`` uint8 [N,T,H,W,3] should be such clips as will be shown to the network, 4 or more that differ: for
     concepts, masked crops of several videos. bfloat16 is taken when the lowest centred cosine of their features to
     those of the network as it was, and the cosine of its gradients, reach ``min_cosine``; ``auto`` asks before whether
-    hardware and network gain from it, ``bf16`` does not. What cannot be done is left out, and the reason says so. The
+    hardware and network gain from it, ``bf16`` does not. What cannot be done is left out, and the reason is given. The
     network given is not touched.
     """
 

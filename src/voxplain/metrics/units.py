@@ -1,6 +1,6 @@
 """Units that are ranked and changed as one: voxels, blocks, supervoxels split by frame, frames; and their order.
 
-Letters: T×H×W the grid, U units. Labels int32 [T,H,W] from 0 to U−1 say which unit a voxel is in.
+Letters: T×H×W the grid, U units. Labels int32 [T,H,W] from 0 to U−1 give the unit of each voxel.
 """
 
 from collections.abc import Callable

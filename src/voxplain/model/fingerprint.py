@@ -54,7 +54,7 @@ class Fingerprint:
 
     @property
     def name(self) -> str:
-        """32 hexadecimal digits that stand for the structure and this very answer."""
+        """32 hexadecimal digits of the structure and this answer."""
         return hashlib.sha256(self.structure.encode() + self.answer.astype("<f4").tobytes()).hexdigest()[:32]
 
     def matches(self, answer: np.ndarray) -> bool:

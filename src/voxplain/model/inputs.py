@@ -31,7 +31,7 @@ def is_one_clip(given: ClipsLike) -> bool:
 
 
 def as_clips(given: ClipsLike) -> tuple[Clip, ...]:
-    """Clips from whatever stands for one clip or for several.
+    """Clips from any accepted form of one clip or of several.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def as_clips(given: ClipsLike) -> tuple[Clip, ...]:
 
 
 def as_frames(given: ClipsLike, *, grid: tuple[int, int, int] | None = None) -> Frames:
-    """Frames uint8 [N,T,H,W,3] from whatever stands for one clip or for several; no copy of an array or tensor.
+    """Frames uint8 [N,T,H,W,3] from any accepted form of one clip or of several; no copy of an array or tensor.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One layer of a network: find it, record its output, start a gradient there."""
+"""One layer of a network: find it, record its output, start a gradient at it."""
 
 import copy
 import difflib
@@ -91,7 +91,7 @@ def channels_second(activation: Tensor, axis: int | None = None) -> Tensor:
 
 @contextmanager
 def evaluation_mode(net: nn.Module) -> Iterator[None]:
-    """Evaluate inside, and leave every module's training flag as it was, also after an error."""
+    """Evaluation mode inside; afterwards leaves every module's training flag as it was, also after an error."""
     training = [m for m in net.modules() if m.training]
     try:
         net.eval()
@@ -104,23 +104,23 @@ def evaluation_mode(net: nn.Module) -> Iterator[None]:
 def start_gradient(activation: Tensor) -> Tensor:
     """A leaf with the same values from which on autograd records: what comes before costs no memory.
 
-    Meant for `watch` inside ``torch.no_grad()``, whose exit switches recording off again.
+    For `watch` inside ``torch.no_grad()``, whose exit switches recording off again.
     """
     torch.set_grad_enabled(True)
     return activation.detach().clone().requires_grad_(True)
 
 
 @contextmanager
-def watch(module: nn.Module, seen: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[None]:
-    """Put ``take`` of the module's output into ``seen`` during the block; of several calls the last counts.
+def watch(module: nn.Module, recorded: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[None]:
+    """Put ``take`` of the module's output into ``recorded`` during the block; of several calls the last counts.
 
     The module after it gets a copy, so that an in-place ReLU, or one on a tensor that shares its memory, cannot
     overwrite what was recorded, and gradients with respect to it exist.
     """
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
-        seen[:] = [take(first_tensor(output))]
-        return replace_first(output, seen[0].clone())
+        recorded[:] = [take(first_tensor(output))]
+        return replace_first(output, recorded[0].clone())
 
     handle = module.register_forward_hook(hook)
     try:

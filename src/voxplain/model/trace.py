@@ -66,7 +66,7 @@ class Trace:
 
 
 @dataclass
-class _Known:
+class _Record:
     """An output of modules, referenced weakly so that a pass needs no more memory than without a trace."""
 
     tensor: weakref.ref[Tensor]
@@ -80,10 +80,10 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.found = Trace()
-        self.known: dict[int, _Known] = {}
+        self.known: dict[int, _Record] = {}
         self.values = 0
 
-    def look(self, tensor: Tensor | None, by: str) -> _Known | None:
+    def current_record(self, tensor: Tensor | None, by: str) -> _Record | None:
         """The record of a tensor; marks the modules whose output has been written into since."""
         known = self.known.get(id(tensor))
         if tensor is None or known is None or known.tensor() is not tensor:
@@ -97,20 +97,20 @@ class _Recorder:
 
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A tensor that changed between two modules was overwritten by code outside of modules."""
-        self.look(_tensor([*args, *kwargs.values()]), "")
+        self.current_record(_tensor([*args, *kwargs.values()]), "")
 
     def after(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Any, output: Any) -> None:
         """Record a call."""
         tensor, leaf = _tensor(output), not any(True for _ in module.children())
-        # A container's own code may write too; only of a leaf is it certain that the leaf did it.
-        self.look(_tensor([*args, *kwargs.values()]), name if leaf else "")
-        known = self.look(tensor, name if leaf else "")
+        # A container's own code may write too; only for a leaf is it certain that the leaf did.
+        self.current_record(_tensor([*args, *kwargs.values()]), name if leaf else "")
+        known = self.current_record(tensor, name if leaf else "")
         if tensor is None:
             self.found.calls.append(Call(name, module, (), False, -1, True))
             return
         if known is None:
             self.values += 1
-            known = _Known(weakref.ref(tensor), tensor._version, self.values, [])
+            known = _Record(weakref.ref(tensor), tensor._version, self.values, [])
             self.known[id(tensor)] = known
         known.names.append(name)
         finite = bool(torch.isfinite(tensor).all())

@@ -328,7 +328,7 @@ class VideoModel:
         """
         frames = as_frames(frames, grid=self.grid)
         if isinstance(frames, np.ndarray):
-            # torch refuses negative strides (mirrored clips) and warns of memory it may not write to.
+            # torch does not accept negative strides (mirrored clips) and warns of memory it may not write to.
             frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
         frames, colours = frames.to(self.device), (self.mean, self.std)
         if self.channels_last and self.layout == "BCTHW":

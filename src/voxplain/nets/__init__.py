@@ -74,9 +74,9 @@ NETS: dict[str, NetSpec] = {
     ),
     # Trains from scratch in minutes, also on small data; its clips are larger than tiny's and randomly cropped.
     "compact": NetSpec(compact, "avgpool", "layer3", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=(128, 160)),
-    # The paper gives none; these are the statistics in the STCE reference code, (99.9, 92.1, 82.6) and
+    # The paper gives no statistics; these are the statistics in the STCE reference code, (99.9, 92.1, 82.6) and
     # (65.8, 62.3, 60.3) of 255, RGB. Nets here train from scratch, so unit variance at the input matters more
-    # than the convention of old files. Public C3D files expect something else: c3d.pickle is fed raw RGB in
+    # than the convention of old files. Public C3D files expect other statistics: c3d.pickle is fed raw RGB in
     # 0–255 (mean 0, std 1/255); c3d-pretrained.pth BGR in 0–255 minus (90, 98, 102), which for RGB frames is
     # mean (102, 98, 90)/255 and std 1/255 after `reverse_input_channels(net)`.
     "c3d": NetSpec(
@@ -84,7 +84,7 @@ NETS: dict[str, NetSpec] = {
     ),
     # Kinetics statistics, as torchvision's r3d_18 preset: its public weights fit without change.
     "r3d": NetSpec(r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)),
-    # Frames scaled to [-1, 1], as all public I3D weights want (those were trained on 224×224 crops).
+    # Frames scaled to [-1, 1], as all public I3D weights expect (those were trained on 224×224 crops).
     "i3d": NetSpec(i3d, "avgpool", "Mixed_5c", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
 }
 

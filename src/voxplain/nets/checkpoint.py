@@ -142,7 +142,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write named tensors and metadata as .safetensors: whole or not at all, same bytes each time.
 
-    Written under a temporary name in the same folder, synced, renamed.
+    The file is written under a temporary name in the same folder, synced and renamed.
 
     Parameters
     ----------

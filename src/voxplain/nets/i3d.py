@@ -35,7 +35,7 @@ def pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
     sides: list[int] = []
     for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
         total = max((-(-size // s) - 1) * s + k - size, 0)
-        sides += [total // 2, total - total // 2]  # F.pad wants the last axis first
+        sides += [total // 2, total - total // 2]  # F.pad takes the last axis first
     return F.pad(x, sides) if any(sides) else x
 
 

@@ -117,9 +117,9 @@ def _check_values(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     wrong = [k for k, v in state.items() if v.shape != own[k].shape]
     other_classes = [k for k in wrong if k.startswith(_head(net)) and state[k].shape[1:] == own[k].shape[1:]]
     if wrong and wrong == other_classes:
-        want, got = len(own[wrong[0]]), len(state[wrong[0]])
+        expected, got = len(own[wrong[0]]), len(state[wrong[0]])
         raise ModelError(
-            f"{path} has a head for {got} classes, the network expects {want}; build it with {got} classes, "
+            f"{path} has a head for {got} classes, the network expects {expected}; build it with {got} classes, "
             "or pass head='drop' to keep a fresh head and train it"
         )
     if wrong:
@@ -175,7 +175,7 @@ def reverse_input_channels(net: nn.Module) -> None:
     Raises
     ------
     ModelError
-        Where it has not.
+        Where it has not that many.
     """
     first = next((m for m in net.modules() if isinstance(m, nn.Conv3d)), None)
     if first is None or first.weight.shape[1] != 3:

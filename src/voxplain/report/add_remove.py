@@ -16,8 +16,8 @@ __all__ = ["ORDERS", "Across", "MeanCurves", "mean_curves"]
 
 Across = Literal["count", "coverage"]
 
-# Label, line and marker of each order, in the order of drawing, the most important last. Lines and markers tell the
-# curves apart without colours.
+# Label, line and marker of each order, in the order of drawing, the most important last. Lines and markers distinguish
+# the curves without colours.
 ORDERS = {
     "random": ("random order", "-", ""),
     "matched": ("random regions of top’s volume", "--", "s"),

@@ -95,7 +95,7 @@ def _clip(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
 
 
 def shrink_pair(frames: np.ndarray) -> np.ndarray:
-    """Stacked frames whose halves are at most 256 pixels a side and of even height, as the codec wants."""
+    """Stacked frames whose halves are at most 256 pixels a side and of even height, as the codec requires."""
     half = frames.shape[1] // 2
     upper, lower = shrink(frames[:, :half]), shrink(frames[:, half:])
     even = upper.shape[1] - upper.shape[1] % 2, upper.shape[2] - upper.shape[2] % 2

@@ -1,7 +1,7 @@
 """Pictures of concepts: the supervoxel kept, the rest of the frame dimmed, the raw frame below.
 
 Letters: T frames, H rows, W columns, s the integer factor by which small frames are enlarged. Everything here takes
-arrays and returns arrays; what the network saw is enlarged by repeating pixels, never smoothed.
+arrays and returns arrays; the network's input is enlarged by repeating pixels, never smoothed.
 """
 
 from collections import defaultdict

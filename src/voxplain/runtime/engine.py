@@ -45,7 +45,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Pending:
-    """Stands for a result that is not in the store yet and belongs to another shard."""
+    """Placeholder of a result that is not in the store yet and belongs to another shard."""
 
     reason: str
 

@@ -1,7 +1,7 @@
 """Shards of an array job: which process computes which clips, by the content of the clips alone.
 
 Every process of the job runs the same command with a shard of its own. It computes what its clips need and looks up
-the rest; where a result of another shard is not stored yet, it ends with an error that says so. When all processes have
+the rest; where a result of another shard is not stored yet, it ends with an error. When all processes have
 ended, the same command goes on with the next step.
 """
 

@@ -9,7 +9,7 @@ from voxplain.compiled import compiled
 
 @compiled
 def connect(labels, shape, smallest, largest):  # type: ignore[no-untyped-def]
-    """Number the connected pieces in raster order, int32 [T,H,W]; one below `smallest` joins the neighbour met last.
+    """Number the connected pieces in raster order, int32 [T,H,W]; one below `smallest` joins the last neighbour.
 
     A piece ends at `largest` voxels, and what is left of it starts another.
     """
@@ -33,11 +33,11 @@ def connect(labels, shape, smallest, largest):  # type: ignore[no-untyped-def]
                 waiting = state[at]
                 if waiting >= -1:
                     continue
-                neighbour, size, seen = fresh, 1, 0
+                neighbour, size, visited = fresh, 1, 0
                 state[at], queue[0] = fresh, at
-                while seen < size < largest:
+                while visited < size < largest:
                     for step in steps:
-                        there = queue[seen] + step
+                        there = queue[visited] + step
                         owner = state[there]
                         if owner == waiting:
                             state[there], queue[size] = fresh, there
@@ -46,7 +46,7 @@ def connect(labels, shape, smallest, largest):  # type: ignore[no-untyped-def]
                                 break
                         elif owner >= 0 and owner != fresh:
                             neighbour = owner
-                    seen += 1
+                    visited += 1
                 if size < smallest:
                     for i in range(size):
                         state[queue[i]] = neighbour

@@ -1,4 +1,4 @@
-"""Deduplicate the levels of a clip: drop small, short and doubled supervoxels.
+"""Deduplicate the levels of a clip: drop small, short and duplicate supervoxels.
 
 A level is compared with an earlier, coarser one. Both comparisons return their pairs as three arrays of one
 length: the id at the level, the id at the earlier level, and the Jaccard index of the two.
@@ -69,14 +69,14 @@ class Deduplicate:
             )
 
     def __call__(self, supervoxels: Supervoxels) -> Supervoxels:
-        """Drop what fails a rule."""
+        """Drop the supervoxels that do not meet the rules."""
         keep = self._large_enough(supervoxels)
         for level in range(1, len(supervoxels.labels)):
             for earlier in range(level):
                 own, other, jaccard = self._compare(supervoxels, level, earlier)
-                # All ids of earlier levels are settled by now, so `keep[other]` means accepted.
+                # All ids of earlier levels have been decided, so `keep[other]` means accepted.
                 keep[own[keep[other] & (jaccard > self.max_jaccard)]] = False
-        # The extra last entry is what the label -1 (dropped) looks up.
+        # The extra last entry is that of the label -1 (dropped).
         ids = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int16)
         return Supervoxels(ids[supervoxels.labels])
 
@@ -116,7 +116,7 @@ def aligned_jaccard(supervoxels: Supervoxels, level: int, earlier: int, *, above
     """Jaccard index of the STCE code, which ignores time of occurrence, for the pairs that exceed `above`.
 
     Each mask is cropped to its own frames, the longer one is centre-cropped in time to the shorter (of an odd
-    rest the larger part is cut at the end), and the two are laid over each other. Two empty crops give 0.
+    rest the larger part is cut at the end), and the two are overlaid. Two empty crops give 0.
     """
     first, second = (np.flatnonzero(supervoxels.levels == i) for i in (level, earlier))
     a, b = supervoxels.boxes[first][:, None], supervoxels.boxes[second][None, :]
@@ -128,7 +128,7 @@ def aligned_jaccard(supervoxels: Supervoxels, level: int, earlier: int, *, above
     volume_b = before[start_b + length, second[None, :]] - before[start_b, second[None, :]]
 
     # What two crops share fits into the smaller one and into the overlap of their boxes. Pairs for which even
-    # that much is too little, nearly all, need no look at the voxels.
+    # that much is too little, nearly all, need no comparison of voxels.
     low, high = np.maximum(a[..., 2::2], b[..., 2::2]), np.minimum(a[..., 3::2], b[..., 3::2])
     most = np.minimum(np.minimum(total, volume_b), (high - low).clip(0).prod(axis=-1) * length)
     total = total + volume_b

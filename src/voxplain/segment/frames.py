@@ -1,4 +1,4 @@
-"""What every segmenter is: a call from a Clip, or its frames as an array, to Supervoxels."""
+"""The protocol of segmenters: a call from a Clip, or its frames as an array, to Supervoxels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HasFrames(Protocol):
 
 
 class Segmenter(Protocol):
-    """Any call that divides a clip into supervoxels at one or more levels; a plain function will do."""
+    """Any call that divides a clip into supervoxels at one or more levels; a plain function qualifies."""
 
     def __call__(self, clip: HasFrames | NDArray[np.uint8], /) -> Supervoxels:
         """Segment one clip."""

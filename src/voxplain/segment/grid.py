@@ -1,4 +1,4 @@
-"""Cuboid supervoxels: a control that knows nothing of what the clip shows."""
+"""Cuboid supervoxels: a control that does not depend on the content of the clip."""
 
 from __future__ import annotations
 

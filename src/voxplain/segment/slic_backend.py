@@ -1,11 +1,11 @@
-"""Which code finds the labels of SLIC: scikit-image, or the same in loops compiled by numba. Their labels are equal.
+"""Choice of the implementation of SLIC: scikit-image, or loops compiled by numba, with equal labels.
 
-Equal means every voxel, which the tests check; so results are stored under one name, and it does not matter which of
-the two made them. That rests on arithmetic without fused multiply-add, as scikit-image is built for x86-64: on other
-processors scikit-image does the work, and so it does where numba is missing (`pip install voxplain[fast]`).
+Equal means every voxel, which the tests check; so results of both are stored under one key. That requires arithmetic
+without fused multiply-add, as scikit-image is built for x86-64: on other processors scikit-image is used, and also
+where numba is missing (`pip install voxplain[fast]`).
 
-Compiling takes some seconds once an installation, since the code is kept on disk. Until it is there, scikit-image
-begins: a short job never pays for the compiler, and a long one pays little beside what it saves.
+Compiling takes some seconds once an installation, since the code is cached on disk. Until the cache exists,
+scikit-image is used first, so that short jobs do not compile, and long ones compile once.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _spent = 0.0  # processor seconds of scikit-image so far in this process
 
 
 def compilable() -> bool:
-    """Whether compiled loops give scikit-image's labels here."""
+    """Whether compiled loops give scikit-image's labels on this processor."""
     return compiled.available() and platform.machine().lower() in ("x86_64", "amd64")
 
 
 def note() -> str:
-    """What finds the labels of SLIC here, in one sentence."""
+    """The implementation of SLIC in use, in one sentence."""
     if compilable():
         return "slic: scikit-image's labels, found by compiled loops once they are on disk"
     if not compiled.available():
@@ -60,7 +60,7 @@ def slic_labels(
         return labels
 
     start = time.process_time()
-    # scikit-image lets go of the interpreter in its main loop, so levels run side by side.
+    # scikit-image releases the interpreter lock in its main loop, so levels run in parallel.
     with ThreadPoolExecutor(len(segments)) as pool:
         found = list(pool.map(level, segments))
     _spent += time.process_time() - start
@@ -68,7 +68,7 @@ def slic_labels(
 
 
 def _kept() -> bool:
-    """Whether the longest of the compiled loops lies beside its source; numba is not imported to find out."""
+    """Whether the compiled code of the longest loop is cached beside its source; numba is not imported to find out."""
     source = Path(__file__).with_name("slic_kernels.py")
     codes = source.parent.glob("__pycache__/slic_kernels.assign-*.nbi")
     return any(code.stat().st_mtime >= source.stat().st_mtime for code in codes)

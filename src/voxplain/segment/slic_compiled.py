@@ -51,13 +51,13 @@ def slic_levels(
 
 
 class _Seeds:
-    """Where the seeds of a level start: `places` [K,3], and how far apart they stand."""
+    """Initial seeds of a level: `places` [K,3], and their spacing."""
 
     def __init__(self, shape: tuple[int, ...], segments: int) -> None:
         grid = regular_grid(shape, segments)
         axes = [np.arange(size)[part] for size, part in zip(shape, grid, strict=True)]
         self.places = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
-        # The distance goes by the steps of the seeds asked for, the windows by those of the seeds there are.
+        # Distances use the steps of the requested seeds, windows those of the actual seeds.
         self.weight = 1.0 / float(np.float32(max(_steps(grid))) ** 2)
         self.steps = np.array(_steps(regular_grid(shape, len(self.places))), dtype=np.int64)
 
@@ -75,13 +75,13 @@ def _pieces(labels: NDArray[np.int32], shape: tuple[int, ...], number: int) -> N
 def lab(frames: NDArray[np.uint8]) -> Volume:
     """Lab planes [3,T,H,W] of frames stretched to their own range of values."""
     grey = img_as_float(np.arange(256, dtype=np.uint8))
-    value = (grey - grey[frames.min()]).clip(0)  # what is below the clip's least is never looked up
+    value = (grey - grey[frames.min()]).clip(0)  # values below the clip's least are not used
     span = value[frames.max()]
     value = value / span if span else value
     linear = np.where(value > 0.04045, np.power((value + 0.055) / 1.055, 2.4), value / 12.92)
     white = xyz_tristimulus_values(illuminant="D65", observer="2", dtype=np.float64)
     out = np.empty((3, *frames.shape[:3]))
-    for t, frame in enumerate(frames):  # one at a time: what lies between stays in the processor's cache
+    for t, frame in enumerate(frames):  # one at a time, so that intermediate values stay in the processor's cache
         # Rows of pixels by a 3×3 matrix as in scikit-image, so that the products are summed the same way.
         xyz = np.take(linear, frame) @ xyz_from_rgb.T
         lab_kernels.over_white(xyz, white)

@@ -1,7 +1,7 @@
 """The loops of SLIC, for numba: nearest seed, mean of its voxels.
 
-Every distance and sum is taken in float64 in the order in which scikit-image takes it, so that ties fall the same way.
-Levels are worked on together, since each reads the whole clip ten times. Letters: L levels, T×H×W voxels, K seeds of
+Every distance and sum is taken in float64 in the order in which scikit-image takes it, so that ties are resolved alike.
+Levels are processed together, since each reads the whole clip ten times. Letters: L levels, T×H×W voxels, K seeds of
 all levels, each (t, y, x, l, a, b); those of level i are `parts[i]` to `parts[i + 1]`.
 """
 
@@ -49,7 +49,7 @@ def _along(seeds, counts, steps, axis, spacing, size, block):  # type: ignore[no
     far = np.full((seeds.shape[0], blocks * block), OUTSIDE)
     least = np.full((blocks, seeds.shape[0]), OUTSIDE)
     for k in range(seeds.shape[0]):
-        if counts[k] == 0:  # a seed that lost all its voxels is nowhere
+        if counts[k] == 0:  # a seed without voxels has no place
             continue
         centre, step = seeds[k, axis], steps[k, axis]
         low, high = int(max(centre - 2 * step, 0.0)), int(min(centre + 2 * step + 1, float(size)))
@@ -97,7 +97,7 @@ def _beaten(seeds, k, j, ends, pull, boxes, a, b, c, spread, farthest):  # type:
 def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, aside, space, best, label):  # type: ignore[no-untyped-def]
     """Give seed k the voxels of a tile that are nearer to it than to those before; of equals the first by number.
 
-    `dt`, `dy`, `dx` are squared distances along the axes. Whole arrays come in, since to cut one counts references.
+    `dt`, `dy`, `dx` are squared distances along the axes. Arrays are passed whole, since slicing one counts references.
     """
     t0, y0, x0 = a * DEPTH, b * ROWS, c * WIDE
     for t in range(DEPTH):
@@ -108,7 +108,7 @@ def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, aside, space, b
         for i in range(DEPTH * ROWS):
             space[x * (DEPTH * ROWS) + i] = (aside[i] + along) * weight
     s0, s1, s2 = seeds[k, 3], seeds[k, 4], seeds[k, 5]
-    if most == 1.0:  # in SLIC always: to divide by it changes no bit, but takes time
+    if most == 1.0:  # always so in SLIC; dividing by 1 changes no bit but takes time
         for i in range(VOXELS):
             e0, e1, e2 = tiles[a, b, c, 0, i] - s0, tiles[a, b, c, 1, i] - s1, tiles[a, b, c, 2, i] - s2
             d, held, owner = space[i] + (e0 * e0 + e1 * e1 + e2 * e2), best[i], label[i]
@@ -126,7 +126,7 @@ def _compare(tiles, a, b, c, dt, dy, dx, weight, seeds, k, most, aside, space, b
 
 @compiled
 def _rivals(seeds, first, near, bounds, ends, pull, boxes, a, b, c, spread, whole):  # type: ignore[no-untyped-def]
-    """Sieve `near`, the seeds whose window meets a tile: which may win a voxel there beside the `first`; their number.
+    """Reduce `near`, seeds whose window overlaps a tile, to those that may be nearest to a voxel of it; their number.
 
     `whole`: the first's window holds all of the tile, so that the others have to be nearer than it is.
     """

@@ -68,7 +68,7 @@ class Supervoxels:
 
     @classmethod
     def from_levels(cls, levels: Sequence[NDArray[Any]]) -> Supervoxels:
-        """Number the labels of several volumes anew, so that ids are unique and without gaps.
+        """Renumber the labels of several volumes, so that ids are unique and without gaps.
 
         `levels` are integer volumes [T,H,W] of one shape; negative labels mean dropped. Within a level the
         order of the labels is kept. Raises DataError on other shapes or types, or above 32,767 supervoxels.
@@ -120,7 +120,7 @@ class Supervoxels:
 
         boxes = np.zeros((self.count, 6), dtype=np.int64)
         for plane in self.labels:
-            # find_objects wants labels from 1; 0 is its background.
+            # find_objects takes labels from 1; 0 is its background.
             for i, box in enumerate(ndimage.find_objects(plane.astype(np.int32) + 1)):
                 if box is not None:
                     boxes[i] = [edge for axis in box for edge in (axis.start, axis.stop)]
@@ -155,7 +155,7 @@ class Supervoxels:
         chosen = np.fromiter(ids, dtype=np.int64)
         if chosen.size and (chosen.min() < 0 or chosen.max() >= self.count):
             raise DataError(f"Expected supervoxel ids from 0 to {self.count - 1}, got {chosen.tolist()}.")
-        # The extra last entry stays False: it is what the label -1 (dropped) looks up.
+        # The extra last entry stays False: it is the entry of the label -1 (dropped).
         keep = np.zeros(self.count + 1, dtype=bool)
         keep[chosen] = True
         union = np.zeros(self.shape, dtype=bool)
@@ -181,7 +181,7 @@ def _renumber(level: NDArray[Any], offset: int) -> tuple[NDArray[np.int16], int]
     if offset + found.size > MAX_COUNT:
         raise DataError(
             f"Expected at most {MAX_COUNT} supervoxels in a clip, got {offset + found.size} or more; "
-            "ask for fewer segments."
+            "request fewer segments."
         )
     if small:
         ids = np.full(int(places.max()) + 1, -1, np.int16)

@@ -1,4 +1,4 @@
-"""Random masks of an exact volume: the controls that a removed concept must beat."""
+"""Random masks of an exact volume: controls that the effect of a removed concept is compared with."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def volume_matched(
         union |= added
         covered += size
     if covered < volume:
-        raise DataError(f"Expected supervoxels with {volume} free voxels, got {covered}; ask for less or exclude less.")
+        raise DataError(f"Expected supervoxels with {volume} free voxels, got {covered}; request less or exclude less.")
     return union
 
 
 def _trimmed(rng: np.random.Generator, mask: NDArray[np.bool_], volume: int) -> NDArray[np.bool_]:
-    """The first `volume` voxels of `mask` in raster order, seen from a random side of the clip."""
+    """The first `volume` voxels of `mask` in raster order from a random side of the clip."""
     axes = np.roll(np.arange(3), int(rng.integers(3)))
     kept = np.zeros_like(mask)
     # Views: what is written into `side` lands in `kept`.
-    seen, side = mask.transpose(axes), kept.transpose(axes)
+    view, side = mask.transpose(axes), kept.transpose(axes)
     if rng.integers(2):
-        seen, side = seen[::-1], side[::-1]
-    places = np.argwhere(seen)[:volume]
+        view, side = view[::-1], side[::-1]
+    places = np.argwhere(view)[:volume]
     side[tuple(places.T)] = True
     return kept

@@ -1,8 +1,8 @@
 """Records as JSON and arrays, and back: `pack` and `unpack` for the dataclasses that a run consists of.
 
 In the JSON a tagged object has one name that begins with $: ``{"$Clip": {…fields}}``, ``{"$array": "clips.0.frames"}``,
-``{"$tuple": […]}``, ``{"$float": "nan"}``. Lists, plain values and dicts with ordinary names stand as they are. The
-types that may be made are listed here: data cannot name others.
+``{"$tuple": […]}``, ``{"$float": "nan"}``. Lists, plain values and dicts with ordinary names are written as they are.
+The types that may be made are listed here: data cannot name others.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ RECORDS: dict[str, type[Any]] = {
 # 6 MB in 3.9 s at 6.
 _LEVEL = 4
 _SPOOLED = 32 << 20  # bytes of an archive that stay in memory
-_PLAIN = r"[A-Za-z0-9_-]+"  # names that may stand in an array's name as they are
+_PLAIN = r"[A-Za-z0-9_-]+"  # names that may be part of an array's name unchanged
 
 
 class Damaged(ValueError):

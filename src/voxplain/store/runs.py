@@ -1,7 +1,7 @@
 """A whole `ConceptRun` on disk, so that its report and figures can be made again without the network or the videos.
 
 Two files in a folder: ``run.json``, the structure with all plain values, to be read by people too, and ``run.npz``,
-its arrays, which `numpy.load` opens under the names that stand in run.json. Nothing in them is pickle.
+its arrays, which `numpy.load` opens under the names in run.json. Nothing in them is pickle.
 """
 
 import json

@@ -35,7 +35,7 @@ class Clip:
     seconds : float64 [T]
         Presentation times, non-decreasing.
     source : str
-        The file, or a word for what is not a file.
+        The file, or a description for clips from other sources.
     label : int, optional
         Index of the class.
     damaged : int
@@ -91,7 +91,7 @@ class Clip:
         return len(self.frames)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The frames, for NumPy; without a copy where none is asked for."""
+        """The frames, for NumPy; without a copy unless requested."""
         if copy or (dtype is not None and np.dtype(dtype) != self.frames.dtype):
             return np.array(self.frames, dtype)
         return self.frames
@@ -175,7 +175,7 @@ class Clip:
         fps : float
             Frames a second; frame i gets the time i / fps.
         source : str
-            What stands for the file in reports.
+            Shown in place of the file in reports.
         label : int, optional
             Index of the class.
 
@@ -186,7 +186,7 @@ class Clip:
         Raises
         ------
         VideoError
-            Another type (floats are never rescaled by a guess) or shape.
+            Another type (floats are not rescaled) or shape.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""`read_video` and `read_windows`: a path to clips, in little memory, whatever the state of the file."""
+"""`read_video` and `read_windows`: a path to clips, in little memory, also of damaged files."""
 
 from __future__ import annotations
 
@@ -96,17 +96,17 @@ def read_windows(
 
     path = Path(path)
     source = open_source(path)
-    guess, sure = source.claimed, False
+    assumed, sure = source.claimed, False
     while True:
-        index = _chosen(choose, guess, path, sure)
+        index = _chosen(choose, assumed, path, sure)
         kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
         wanted = set() if index is None else set(index.ravel().tolist())
         count, seconds, damaged = _gather(source, kept, path, wanted)
-        if index is not None and count == guess:
+        if index is not None and count == assumed:
             break
         if sure:
-            raise VideoError(f"{path}: two readings gave {guess} and {count} frames; is it being written?")
-        guess, sure = count, True
+            raise VideoError(f"{path}: two readings gave {assumed} and {count} frames; is it being written?")
+        assumed, sure = count, True
     return [
         Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=damaged)
         for row in index.tolist()
@@ -114,7 +114,7 @@ def read_windows(
 
 
 def in_span(choose: Callable[[int], NDArray[np.int64]], span: Span | None) -> Callable[[int], NDArray[np.int64]]:
-    """`choose` for a part of a video: it is asked about the frames of the span, and answers in those of the video."""
+    """`choose` for a part of a video: called with the number of frames of the span, returns frames of the video."""
     if span is None:
         return choose
     first, stop = span
@@ -130,7 +130,7 @@ def in_span(choose: Callable[[int], NDArray[np.int64]], span: Span | None) -> Ca
 
 
 def _chosen(choose: Callable[[int], NDArray[np.int64]], count: int, path: Path, sure: bool) -> NDArray[np.int64] | None:
-    """Ask for the frames; what a count that is only claimed cannot give is asked again when it is known."""
+    """Choose frames; None when the count of the header is too small, then called again."""
     if count < 1:
         return None
     try:
@@ -175,7 +175,7 @@ def _gather(source: Source, kept: _Kept, path: Path, wanted: set[int] | None) ->
             damaged += 1
             continue
         picture, stamp = item
-        # The first frame sets the size even when it is not wanted.
+        # The first frame sets the size even when it is not kept.
         if kept.size is None and wanted is not None and len(stamps) not in wanted:
             height, width = picture().shape[:2]
             kept.size = (height, width)
@@ -200,7 +200,7 @@ def _times(stamps: list[float | None], fps: float) -> NDArray[np.float64]:
 
 
 def _rising(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Times of a window; a looped one goes on after its last frame instead of jumping back."""
+    """Times of a window; those of a looped one continue after its last frame."""
     gaps = np.diff(seconds)
     if (gaps >= 0).all():
         return seconds

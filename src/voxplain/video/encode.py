@@ -1,4 +1,4 @@
-"""Frames to a video file (or bytes): MP4 of H.264 where the wheel has x264, of VP9 otherwise, or GIF."""
+"""Frames to a video file (or bytes): MP4 of H.264 where PyAV has x264, of VP9 otherwise, or GIF."""
 
 import io
 from pathlib import Path

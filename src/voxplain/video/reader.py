@@ -112,7 +112,7 @@ class ClipReader:
         first: bool,
     ) -> list[Clip]:
         rng = np.random.default_rng(0) if rng is None else rng
-        seed = int(rng.integers(2**62))  # the sampler may be asked twice and must answer the same
+        seed = int(rng.integers(2**62))  # the sampler may be called twice and must return the same
         corner = self.geometry.random_corner(rng) if self.random_crop else None
         mirror = bool(rng.random() < self.flip)
 

@@ -1,4 +1,4 @@
-"""What a path holds, as a stream of frames: a video file (PyAV), a folder of pictures or an array."""
+"""A path as a stream of frames: a video file (PyAV), a folder of pictures or an array."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__
 
 
 def open_source(path: Path) -> Source:
-    """Find out what `path` is. VideoError when it is missing, empty, unreadable or not a video."""
+    """Open a path by its kind. VideoError when it is missing, empty, unreadable or not a video."""
     try:
         if path.is_dir():
             return folder_source(path)
@@ -44,7 +44,7 @@ def _file(path: Path) -> Source:
         _check_size(stream.codec_context.width, stream.codec_context.height, path)
         fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
         claimed = int(stream.frames)
-        if not 0 < claimed <= path.stat().st_size:  # a header may claim anything
+        if not 0 < claimed <= path.stat().st_size:  # the header may be wrong
             claimed = _packets(container, stream)
     return Source(claimed, fps, lambda: _decode(path))
 
@@ -84,12 +84,12 @@ def _packets(container: Any, stream: Any) -> int:
         for packet in container.demux(stream):
             count += packet.size > 0
     except (av.FFmpegError, ValueError):
-        pass  # the decoding pass meets the same place and counts it as damage
+        pass  # the decoding pass counts the same place as damage
     return count
 
 
 def _decode(path: Path) -> Iterator[Item]:
-    """Decode packet by packet: a bad packet costs its own frames, not the rest of the file."""
+    """Decode packet by packet: a damaged packet loses its own frames, not the rest of the file."""
     reformatter = VideoReformatter()
     with _opened(path) as container:
         stream = _video_stream(container, path)
@@ -139,7 +139,7 @@ def _seconds(frame: Any) -> float | None:
 
 
 def _turned(picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
-    """Apply the display matrix (phones film lying down): quarter turns and mirrors, no other angle."""
+    """Apply the display matrix (of phones held upright): quarter turns and mirrors, no other angle."""
     data = frame.side_data.get(SideData.DISPLAYMATRIX)
     if data is None:
         return picture

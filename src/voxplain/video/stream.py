@@ -1,7 +1,7 @@
-"""A stream of frames that are decoded only when asked for: what every kind of video is turned into.
+"""A stream of frames that are decoded on demand: the common form of every kind of video.
 
 A stream yields one item a frame: `(picture, seconds)`, where `picture()` gives RGB uint8 [H,W,3], so that
-frames nobody wants are never converted; `seconds` is None where the file does not say. A packet or picture
+frames that are not used are not converted; `seconds` is None where the file gives none. A packet or picture
 that cannot be decoded yields None instead.
 """
 
@@ -27,9 +27,9 @@ Item = tuple[Callable[[], NDArray[np.uint8]], float | None] | None
 
 @dataclass(frozen=True)
 class Source:
-    """A video that is known to exist: how many frames it claims, and a fresh stream of them."""
+    """An existing video: the number of frames by its header, and a function that opens a stream of them."""
 
-    claimed: int  # frames, as the container says: a guess that decoding may correct
+    claimed: int  # frames by the container's header; decoding may correct it
     fps: float
     stream: Callable[[], Iterator[Item]]
 

@@ -198,7 +198,7 @@ def shapley_regression(z: np.ndarray, v: np.ndarray, weight: np.ndarray, *, empt
     phi, _, rank, _ = np.linalg.lstsq(left, right, rcond=None)
     if rank < regions - 1:
         raise DataError(
-            f"expected enough samples to tell {regions} supervoxels apart, got {len(z) + 2}; "
+            f"expected enough samples for {regions} supervoxels, got {len(z) + 2}; "
             f"give {8 * regions} or more, or fewer supervoxels"
         )
     return np.append(phi, full - empty - phi.sum())

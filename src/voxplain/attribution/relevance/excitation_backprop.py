@@ -38,7 +38,7 @@ def excite(
             batch.model, x, _rules(1), layer=at.name if at else None, fold=fold_norm, evidence=evidence
         ) as trace:
             found.append(_found(trace, targets, at, contrastive, batch.model.grid[0]))
-            recurrent = trace.setting.recurrent
+            recurrent = trace.settings.recurrent
     maps = torch.cat(found)
     details = [{"mass": float(p.sum()), "layer": at.name if at else INPUT} for p in maps]
     maps = maps.clamp(min=0) if contrastive else maps
@@ -61,7 +61,7 @@ def _found(trace: RecordedPass, targets: Tensor, at: MapLayer | None, contrastiv
     start[torch.arange(len(start)), targets] = 1
     found = trace.back(start, again=contrastive)
     if contrastive:
-        trace.setting.rules.update(_rules(-1))
+        trace.settings.rules.update(_rules(-1))
         found = [p - dual for p, dual in zip(found, trace.back(start), strict=True)]
     if at is None:
         return found[0].float().sum(1)

@@ -19,17 +19,17 @@ from voxplain.errors import ModelError
 
 __all__ = [
     "ROUTING",
-    "Setting",
-    "Step",
+    "LayerCall",
+    "PassSettings",
     "add_up",
     "before",
     "check_graph",
     "is_live",
+    "layer_call",
     "made_by",
     "node_name",
     "passed",
     "rescaled",
-    "step_of",
     "weighted",
 ]
 
@@ -44,27 +44,27 @@ PixelShuffle PixelUnshuffle NativeChannelShuffle Unfold
 """
 ROUTING = frozenset(f"{n}Backward" for n in ROUTES.split()) | {"CopyBackwards", "CopySlices", "AccumulateGrad"}
 
-# Which rule a step takes; "fixed": no weights; "head": the last layer with weights; "above": sums that follow it.
+# Which rule a layer call takes; "fixed": no weights; "head": the last layer with weights; "above": sums that follow it.
 KINDS = ("conv", "dense", "fixed", "first", "head", "above")
 
 
 @dataclass(eq=False)
-class Setting:
-    """What all nodes of one pass have in common: the rule of each kind of step, the clip and its bounds."""
+class PassSettings:
+    """What all nodes of one pass have in common: the rule of each kind of layer call, the clip and its bounds."""
 
     rules: dict[str, Rule]  # by KINDS; read when relevance flows back
     leaf: Tensor  # the clip
     bounds: tuple[Tensor, Tensor]  # least and greatest value of each of its voxels
     fold: bool = True  # batch norm into the layer before it; False: passed over
     evidence: bool = False  # relevance that enters a recurrent layer is rescaled to a sum of T for each clip
-    recurrent: int = 0  # recurrent layers met
+    recurrent: int = 0  # recurrent layers so far
 
 
 @dataclass(eq=False)
-class Step:
-    """One call of a layer: what a node needs to share relevance."""
+class LayerCall:
+    """One call of a layer: the parameters with which a node distributes relevance."""
 
-    setting: Setting
+    settings: PassSettings
     layer: Affine
     kind: str
     source: Tensor  # the layer's input, with its graph
@@ -75,19 +75,19 @@ class Step:
         to, box = torch.promote_types(x.dtype, torch.float32), self.box
         if box is not None:
             box = Box(box.low.to(to), box.high.to(to), box.here.to(to))
-        return self.setting.rules[self.kind](self.layer.to(to), x.to(to), r.to(to), box).to(x.dtype)
+        return self.settings.rules[self.kind](self.layer.to(to), x.to(to), r.to(to), box).to(x.dtype)
 
 
 class _Rule(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Step, run: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.step = step
+    def forward(ctx: Any, x: Tensor, call: LayerCall, run: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.call = call
         ctx.save_for_backward(x)
         return run(x)
 
     @staticmethod
     def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.step.relevance(ctx.saved_tensors[0], r[0]), None, None
+        return ctx.call.relevance(ctx.saved_tensors[0], r[0]), None, None
 
 
 class _Pass(torch.autograd.Function):
@@ -125,22 +125,22 @@ def passed(x: Tensor, run: Callable[[Tensor], Tensor], name: str) -> Tensor:
     return _Pass.apply(x, name, run) if is_live(x) else run(x)
 
 
-def weighted(setting: Setting, x: Tensor, layer: Affine, kind: str, run: Callable[[Tensor], Tensor]) -> Tensor:
+def weighted(settings: PassSettings, x: Tensor, layer: Affine, kind: str, run: Callable[[Tensor], Tensor]) -> Tensor:
     """``run(x)``, the layer's output, whose relevance is shared by the rule of its kind, or of input layers."""
     if not is_live(x):
         return run(x)
     box = None
     if kind != "fixed" and not any(map(_has_weights, before(x.grad_fn, _has_weights))):
-        kind, box = "first", _box(setting, x)
-    step = Step(setting, layer, kind, x, box)
-    return _Rule.apply(x, step, run)
+        kind, box = "first", _box(settings, x)
+    call = LayerCall(settings, layer, kind, x, box)
+    return _Rule.apply(x, call, run)
 
 
-def add_up(setting: Setting, terms: list[Tensor], rest: Tensor | None, value: Tensor) -> Tensor:
+def add_up(settings: PassSettings, terms: list[Tensor], rest: Tensor | None, value: Tensor) -> Tensor:
     """``value``, the sum of terms that depend on the clip and a rest that does not; shared as by a layer of ones."""
     terms = [t.to(value.dtype).expand(value.shape) for t in terms]
     layer = Affine(lambda v, _: v.sum(-1), bias=rest)
-    return weighted(setting, torch.stack(terms, -1), layer, "fixed", lambda _: value)
+    return weighted(settings, torch.stack(terms, -1), layer, "fixed", lambda _: value)
 
 
 def rescaled(x: Tensor) -> Tensor:
@@ -148,10 +148,10 @@ def rescaled(x: Tensor) -> Tensor:
     return _Rescale.apply(x) if is_live(x) else x
 
 
-def step_of(x: Tensor) -> Step | None:
-    """The step that made a tensor, None where something else did."""
+def layer_call(x: Tensor) -> LayerCall | None:
+    """The layer call that made a tensor; None for other operations."""
     node: Any = x.grad_fn
-    return node.step if isinstance(node, OWN[0]) else None
+    return node.call if isinstance(node, OWN[0]) else None
 
 
 def made_by(x: Tensor, names: frozenset[str]) -> bool:
@@ -183,20 +183,20 @@ def before(root: Node | None, stop: Callable[[Node], bool] = lambda _: False) ->
 
 
 def _has_weights(node: Any) -> bool:
-    return isinstance(node, OWN[0]) and node.step.layer.weight is not None
+    return isinstance(node, OWN[0]) and node.call.layer.weight is not None
 
 
-def _box(setting: Setting, x: Tensor) -> Box | None:
+def _box(settings: PassSettings, x: Tensor) -> Box | None:
     """The bounds of a layer's input that is the clip itself, at most moved and padded; None for any other input."""
     if any(isinstance(node, OWN) for node in before(x.grad_fn, lambda n: isinstance(n, OWN))):
         return None
     v = torch.zeros_like(x, requires_grad=True)
     with torch.enable_grad():
         # What moved the clip here is linear, g = Sᵀv; so ∂⟨g,l⟩/∂v = S·l moves its bounds the same way.
-        g = torch.autograd.grad(x, setting.leaf, v, create_graph=True)[0]
+        g = torch.autograd.grad(x, settings.leaf, v, create_graph=True)[0]
         low, high, here = (
             torch.autograd.grad(g, v, bound, retain_graph=True)[0]
-            for bound in (*setting.bounds, torch.ones_like(setting.leaf))
+            for bound in (*settings.bounds, torch.ones_like(settings.leaf))
         )
     return Box(low, high, here)
 
@@ -210,7 +210,7 @@ def check_graph(z: Tensor, network: str) -> None:
         raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
     for node in before(z.grad_fn, _has_weights):
         if isinstance(node, OWN[0]):
-            node.step.kind = "above" if node.step.kind == "fixed" else "head"
+            node.call.kind = "above" if node.call.kind == "fixed" else "head"
     for node in before(z.grad_fn):
         if not isinstance(node, OWN) and node_name(node) not in ROUTING:
             operation = node_name(node).removesuffix("Backward")

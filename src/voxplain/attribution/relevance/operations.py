@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from voxplain.attribution.relevance.nodes import Setting, add_up, is_live, made_by, passed, step_of, weighted
+from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, layer_call, made_by, passed, weighted
 from voxplain.attribution.relevance.recurrent import RECURRENT
 from voxplain.attribution.relevance.rules import Affine
 from voxplain.errors import ModelError
@@ -43,7 +43,7 @@ ALIASES = {
     "mm": "matmul",
 }
 
-Handler = Callable[[Setting, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+Handler = Callable[[PassSettings, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 def canonical(func: Any) -> str:
@@ -77,28 +77,28 @@ def put_back(x: Tensor, in_place: bool, make: Callable[[Tensor], Tensor]) -> Ten
     return x.copy_(make(x.clone())) if in_place else make(x)
 
 
-def _activation(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _activation(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x, rest, kwargs = first_argument(args, kwargs)
     value, in_place = plain_value(func, x, rest, kwargs)
     return put_back(x, in_place, lambda v: passed(v, lambda _: value, canonical(func)))
 
 
-def _average(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _average(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x, rest, kwargs = first_argument(args, kwargs)
     layer = Affine(lambda v, _: func(v, *rest, **kwargs))
-    return weighted(setting, x, layer, "fixed", lambda v: func(v, *rest, **kwargs))
+    return weighted(settings, x, layer, "fixed", lambda v: func(v, *rest, **kwargs))
 
 
-def _convolution(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return _with_weights(setting, func, "conv", *args, **kwargs)
+def _convolution(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _with_weights(settings, func, "conv", *args, **kwargs)
 
 
-def _linear(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return _with_weights(setting, func, "dense", *args, **kwargs)
+def _linear(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _with_weights(settings, func, "dense", *args, **kwargs)
 
 
 def _with_weights(
-    setting: Setting,
+    settings: PassSettings,
     func: Any,
     kind: str,
     input: Tensor,
@@ -112,25 +112,25 @@ def _with_weights(
     along = tuple(range(1, weight.ndim)) if kind == "conv" else (-1,)
     wide = bias if bias is None or kind == "dense" else bias.reshape(-1, *[1] * (weight.ndim - 2))
     layer = Affine(lambda v, w: func(v, w, None, *rest, **k), weight, wide, along)
-    return weighted(setting, input, layer, kind, lambda v: func(v, weight, bias, *rest, **k))
+    return weighted(settings, input, layer, kind, lambda v: func(v, weight, bias, *rest, **k))
 
 
-def _matmul(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _matmul(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
     if not is_live(a) or is_live(b) or b.ndim != 2:
         return func(*args, **kwargs)  # not linear: the check of the graph raises an error that names it
-    return weighted(setting, a, Affine(func, b, None, (-1,)), "dense", lambda v: func(v, b))
+    return weighted(settings, a, Affine(func, b, None, (-1,)), "dense", lambda v: func(v, b))
 
 
-def _batch_norm(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _batch_norm(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Folded into the convolution or linear layer right before it; passed over where there is none."""
     if func is not F.batch_norm:
         return func(*args, **kwargs)
-    return _normalise(setting, *args, **kwargs)
+    return _normalise(settings, *args, **kwargs)
 
 
 def _normalise(
-    setting: Setting,
+    settings: PassSettings,
     input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -146,11 +146,11 @@ def _normalise(
             "expected batch norm with stored statistics, got statistics of the batch; evaluate the network"
         )
     value = F.batch_norm(input.detach(), mean, variance, weight, bias, False, momentum, eps)
-    step = step_of(input) if setting.fold else None
-    rows = None if step is None or step.layer.weight is None else len(step.layer.weight)
-    if step is None or rows != len(mean) or (step.kind == "dense" and input.ndim != 2):
+    call = layer_call(input) if settings.fold else None
+    rows = None if call is None or call.layer.weight is None else len(call.layer.weight)
+    if call is None or rows != len(mean) or (call.kind == "dense" and input.ndim != 2):
         return passed(input, lambda _: value, "batch_norm")
-    old, scale = step.layer, (variance + eps).rsqrt() if weight is None else weight * (variance + eps).rsqrt()
+    old, scale = call.layer, (variance + eps).rsqrt() if weight is None else weight * (variance + eps).rsqrt()
     wide = (-1, *[1] * (input.ndim - 2))
     assert old.weight is not None
     start = (0.0 if old.bias is None else old.bias.flatten()) - mean
@@ -159,7 +159,7 @@ def _normalise(
         old.apply, old.weight * scale.reshape(-1, *[1] * (old.weight.ndim - 1)), shift.reshape(wide), old.axes
     )
     kind = "dense" if old.axes == (-1,) else "conv"
-    return weighted(setting, step.source, layer, kind, lambda _: value)
+    return weighted(settings, call.source, layer, kind, lambda _: value)
 
 
 def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -168,7 +168,7 @@ def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     return a, b
 
 
-def _sum(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _sum(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
     factor, name = kwargs.get("alpha", 1), canonical(func)
     value, in_place = plain_value(func, a, (b,), {k: v for k, v in kwargs.items() if k == "alpha"})
@@ -181,12 +181,12 @@ def _sum(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
                 terms.append(term if by == 1 else passed(term, partial(torch.mul, other=by), "mul"))
             else:
                 rest = rest + by * torch.as_tensor(term, dtype=value.dtype, device=value.device)
-        return add_up(setting, terms, rest if bool((rest != 0).any()) else None, value)
+        return add_up(settings, terms, rest if bool((rest != 0).any()) else None, value)
 
     return put_back(a, in_place, make)
 
 
-def _product(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _product(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
     both = is_live(a) and is_live(b)
     if canonical(func) == "div" and (is_live(b) or kwargs.get("rounding_mode")):
@@ -203,7 +203,7 @@ def _product(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     )
 
 
-def _negative(_: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _negative(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value, in_place = plain_value(func, args[0], args[1:], kwargs)
     return put_back(args[0], in_place, lambda v: passed(v, lambda _: value, "neg"))
 
@@ -225,10 +225,10 @@ HANDLERS: dict[str, Handler] = {
 class RelevanceMode(TorchFunctionMode):
     """While on, operations on what depends on the clip are those of `HANDLERS`."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, settings: PassSettings) -> None:
         """For one pass."""
         super().__init__()
-        self.setting = setting
+        self.settings = settings
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation."""
@@ -236,4 +236,4 @@ class RelevanceMode(TorchFunctionMode):
         handler = HANDLERS.get(canonical(func)) if torch.is_grad_enabled() else None
         if handler is None or not any(map(is_live, (*args, *kwargs.values()))):
             return func(*args, **kwargs)
-        return handler(self.setting, func, args, kwargs)
+        return handler(self.settings, func, args, kwargs)

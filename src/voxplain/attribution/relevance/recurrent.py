@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voxplain.attribution.relevance.nodes import Setting, add_up, is_live, passed, rescaled, weighted
+from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, passed, rescaled, weighted
 from voxplain.attribution.relevance.rules import Affine
 from voxplain.errors import ModelError
 
@@ -20,19 +20,19 @@ __all__ = ["RECURRENT"]
 
 States = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
 Weights = list[Tensor]  # w_ih, w_hh and, unless without bias, b_ih, b_hh
-StepFunction = Callable[[Setting, Tensor, States, Weights], States]
+RecurrentStep = Callable[[PassSettings, Tensor, States, Weights], States]
 
 
-def _linear(setting: Setting, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
+def _linear(settings: PassSettings, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
     layer = Affine(lambda v, weight: F.linear(v, weight), w, b, (-1,))  # type: ignore[arg-type]
-    return weighted(setting, x, layer, "dense", lambda v: F.linear(v, w, b))
+    return weighted(settings, x, layer, "dense", lambda v: F.linear(v, w, b))
 
 
-def _joint(setting: Setting, x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
+def _joint(settings: PassSettings, x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
     """w_ih x + w_hh h + b for some rows, as one linear layer of [x, h]."""
     w = torch.cat([weights[0][rows], weights[1][rows]], 1)
     b = weights[2][rows] + weights[3][rows] if len(weights) == 4 else None
-    return _linear(setting, torch.cat([x, h], -1), w, b)
+    return _linear(settings, torch.cat([x, h], -1), w, b)
 
 
 def _gate(x: Tensor, h: Tensor, weights: Weights, rows: slice) -> Tensor:
@@ -51,40 +51,40 @@ def _times(x: Tensor, gate: Tensor) -> Tensor:
     return passed(x, lambda v: v * gate, "mul")
 
 
-def _sum(setting: Setting, terms: list[Tensor]) -> Tensor:
+def _sum(settings: PassSettings, terms: list[Tensor]) -> Tensor:
     value = torch.stack([t.detach() for t in terms]).sum(0)
     live = [t for t in terms if is_live(t)]
     rest = [t for t in terms if not is_live(t)]
-    return add_up(setting, live, torch.stack(rest).sum(0) if rest else None, value) if live else value
+    return add_up(settings, live, torch.stack(rest).sum(0) if rest else None, value) if live else value
 
 
-def _rnn(act: Callable[[Tensor], Tensor]) -> StepFunction:
-    def step(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
-        return (passed(_joint(setting, x, states[0], weights, slice(None)), act, act.__name__),)
+def _rnn(act: Callable[[Tensor], Tensor]) -> RecurrentStep:
+    def step(settings: PassSettings, x: Tensor, states: States, weights: Weights) -> States:
+        return (passed(_joint(settings, x, states[0], weights, slice(None)), act, act.__name__),)
 
     return step
 
 
-def _lstm(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
+def _lstm(settings: PassSettings, x: Tensor, states: States, weights: Weights) -> States:
     h, c = states
     at_i, at_f, at_g, at_o = _rows(weights, 4)
     i, f, o = (_gate(x, h, weights, rows) for rows in (at_i, at_f, at_o))
-    g = passed(_joint(setting, x, h, weights, at_g), torch.tanh, "tanh")
-    c = _sum(setting, [_times(c, f), _times(g, i)])
+    g = passed(_joint(settings, x, h, weights, at_g), torch.tanh, "tanh")
+    c = _sum(settings, [_times(c, f), _times(g, i)])
     return passed(c, lambda v: o * torch.tanh(v), "tanh"), c
 
 
-def _gru(setting: Setting, x: Tensor, states: States, weights: Weights) -> States:
+def _gru(settings: PassSettings, x: Tensor, states: States, weights: Weights) -> States:
     h = states[0]
     at_r, at_z, at_n = _rows(weights, 3)
     r, z = (_gate(x, h, weights, rows) for rows in (at_r, at_z))
     b_ih, b_hh = (b[at_n] for b in weights[2:]) if len(weights) == 4 else (None, None)
-    inner = _times(_linear(setting, h, weights[1][at_n], b_hh), r)
-    n = passed(_sum(setting, [_linear(setting, x, weights[0][at_n], b_ih), inner]), torch.tanh, "tanh")
-    return (_sum(setting, [_times(n, 1 - z), _times(h, z)]),)
+    inner = _times(_linear(settings, h, weights[1][at_n], b_hh), r)
+    n = passed(_sum(settings, [_linear(settings, x, weights[0][at_n], b_ih), inner]), torch.tanh, "tanh")
+    return (_sum(settings, [_times(n, 1 - z), _times(h, z)]),)
 
 
-STEPS: dict[str, StepFunction] = {
+STEPS: dict[str, RecurrentStep] = {
     "rnn_relu": _rnn(torch.relu),
     "rnn_tanh": _rnn(torch.tanh),
     "lstm": _lstm,
@@ -92,16 +92,16 @@ STEPS: dict[str, StepFunction] = {
 }
 
 
-def _unrolled(step: StepFunction, setting: Setting, x: Tensor, states: States, weights: Weights) -> list[States]:
+def _unrolled(step: RecurrentStep, settings: PassSettings, x: Tensor, states: States, weights: Weights) -> list[States]:
     """The states after each step of a sequence [T,N,F]."""
     found: list[States] = []
     for frame in x.unbind(0):
-        states = step(setting, frame, states, weights)
+        states = step(settings, frame, states, weights)
         found.append(states)
     return found
 
 
-def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _layers(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Value of torch.lstm and its like: outputs and last states of all layers, in one direction or both."""
     name = func.__name__
     # Of packed sequences the second argument is the number of clips at each step, of others the state.
@@ -115,16 +115,16 @@ def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str
     per, ways = 4 if biased else 2, 2 if both else 1
     if len(flat) != per * ways * count:
         raise ModelError(f"expected {name} without a projection of its state, got one; use proj_size=0")
-    setting.recurrent += 1
+    settings.recurrent += 1
     seq = x.transpose(0, 1) if batch_first else x
-    seq = rescaled(seq) if setting.evidence else seq
+    seq = rescaled(seq) if settings.evidence else seq
     last: list[States] = []
     for layer in range(count):
         outputs = []
         for way in range(ways):
             k = layer * ways + way
             weights = list(flat[k * per : (k + 1) * per])
-            run = _unrolled(STEPS[name], setting, seq.flip(0) if way else seq, tuple(s[k] for s in starts), weights)
+            run = _unrolled(STEPS[name], settings, seq.flip(0) if way else seq, tuple(s[k] for s in starts), weights)
             last.append(run[-1])
             h = torch.stack([states[0] for states in run])
             outputs.append(h.flip(0) if way else h)
@@ -135,12 +135,12 @@ def _layers(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str
     return found
 
 
-def _cell(setting: Setting, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cell(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Value of torch.lstm_cell and its like: the next state."""
     name = func.__name__.removesuffix("_cell")
     x, state, *weights = args
     states = tuple(state) if name == "lstm" else (state,)
-    found = STEPS[name](setting, x, states, [w for w in weights if w is not None])
+    found = STEPS[name](settings, x, states, [w for w in weights if w is not None])
     with torch.no_grad():
         true = func(*args, **kwargs)
     _same(name, found[0], true[0] if name == "lstm" else true)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.attribution.passes import forward, recording
-from voxplain.attribution.relevance.nodes import Setting, check_graph
+from voxplain.attribution.relevance.nodes import PassSettings, check_graph
 from voxplain.attribution.relevance.operations import RelevanceMode
 from voxplain.attribution.relevance.rules import Rule
 from voxplain.errors import ModelError
@@ -25,10 +25,10 @@ __all__ = ["RecordedPass", "frozen", "full_precision", "record_pass"]
 
 @dataclass(frozen=True, eq=False)
 class RecordedPass:
-    """A recorded pass: ``logits`` [N,K], the ``setting``, and the tensors ``sources`` whose relevance is computed."""
+    """A recorded pass: ``logits`` [N,K], the ``settings``, and the tensors ``sources`` whose relevance is computed."""
 
     logits: Tensor
-    setting: Setting
+    settings: PassSettings
     sources: list[Tensor]
 
     def back(self, start: Tensor, *, again: bool = False) -> list[Tensor]:
@@ -57,24 +57,24 @@ def record_pass(
 ) -> Iterator[RecordedPass]:
     """A pass of inputs [N,3,T,H,W], no more than ``batch_size``; its sources are the inputs, or the calls of a layer.
 
-    ``rules`` by kind of step; ``fold`` batch norm into the layer before it; ``evidence``: see `Setting`.
+    ``rules`` by kind of layer call; ``fold`` batch norm into the layer before it; ``evidence``: see `PassSettings`.
     Raises ModelError where an operation of the network has no relevance rule.
     """
     with recording(model.net), frozen(model.net), full_precision():
         leaf = x.detach().clone().requires_grad_(True)
-        setting = Setting(rules, leaf, bounds(model, leaf), fold, evidence)
+        settings = PassSettings(rules, leaf, bounds(model, leaf), fold, evidence)
         calls: list[Tensor] = []
 
         def keep(a: Tensor) -> Tensor:
             calls.append(a)
             return a
 
-        with _watching(model.net, layer, keep), RelevanceMode(setting):
+        with _watching(model.net, layer, keep), RelevanceMode(settings):
             z = forward(model, leaf.clone())
         check_graph(z, model.name)
         if layer is not None and not any(a.requires_grad for a in calls):
             raise ModelError(f"expected layer {layer!r} on the way to the logits, got none of its calls; name another")
-        yield RecordedPass(z, setting, [leaf] if layer is None else calls)
+        yield RecordedPass(z, settings, [leaf] if layer is None else calls)
 
 
 @contextmanager

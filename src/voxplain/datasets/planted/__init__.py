@@ -1,4 +1,4 @@
-"""Planted videos: clips in which we know what matters, drawn to real files, with counterfactuals."""
+"""Planted videos: rendered clips whose class is decided by a known object, with counterfactuals."""
 
 from voxplain.datasets.planted.design import DESIGNS, PlantedDesign, draw_scene
 from voxplain.datasets.planted.files import PlantedSet, read_planted, write_planted

@@ -66,7 +66,7 @@ class PlantedDesign:
     shortcut_rate: float = 0.95
 
     def __post_init__(self) -> None:
-        """Refuse names that no shape or motion has, and designs whose classes would not be what they say."""
+        """Check that shapes, motions, names and sizes exist and agree."""
         for name, known in [(n, SHAPES) for n in (*self.appearance, self.carrier, *self.distractors)] + [
             (n, MOTIONS) for n in self.motions
         ]:
@@ -79,7 +79,7 @@ class PlantedDesign:
         if set(self.distractors) & {*self.appearance, self.carrier}:
             raise DataError(
                 f"expected distractors of other shapes than the classes', got {self.distractors}; change them, "
-                "because a distractor must say nothing of the class"
+                "because a distractor must be independent of the class"
             )
         if len(set(self.classes)) != len(self.classes):
             raise DataError(f"expected different class names, got {self.classes}; name each class once")
@@ -104,7 +104,7 @@ class PlantedDesign:
 
 DESIGNS = {
     "standard": PlantedDesign(),
-    # Other shapes and motions, never looked at while choosing defaults: the truth benchmark reports on these.
+    # Other shapes and motions, not used for choosing defaults; the truth benchmark reports on these.
     "held-out": PlantedDesign(
         appearance=("bars", "crescent", "saltire"),
         motions=("counter", "left", "shuttle"),
@@ -115,7 +115,7 @@ DESIGNS = {
 
 
 def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A bright saturated colour of any hue, so that colour says nothing of the class."""
+    """A bright saturated colour of any hue, so that colour is independent of the class."""
     red, green, blue = (255 * c for c in colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.5, 0.9), 0.98))
     return (round(red, 2), round(green, 2), round(blue, 2))
 

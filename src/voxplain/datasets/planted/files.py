@@ -1,4 +1,4 @@
-"""A planted set on disk: H.264 videos in class folders, object masks, and the manifest that knows every scene.
+"""A planted set on disk: H.264 videos in class folders, object masks, and the manifest of all scenes.
 
 DIR/train/<class>/<id>.mp4   DIR/test/<class>/<id>.mp4   DIR/unrelated/<id>.mp4
 DIR/masks/<part>/<class>/<id>.npz    one bool [T,H,W] per object
@@ -20,7 +20,7 @@ from voxplain.video.encode import write_video
 
 __all__ = ["PlantedSet", "read_planted", "write_planted"]
 
-# Counted up whenever the same scene is drawn differently: old videos must not be read with new scenes.
+# Raised when a scene is drawn differently, so that old videos are not read with new scenes.
 DRAWING = 2
 
 
@@ -128,19 +128,19 @@ def write_planted(
 
 
 def _claim(root: Path, head: dict, counts: list[int]) -> None:
-    """Mark a folder as that of this set; DataError when it is another's, by its plan or, without one, its manifest."""
+    """Mark a folder as that of this set; DataError when its plan (or else its manifest) is of another."""
     plan, manifest = root / ".plan.json", root / "manifest.json"
-    asked = json.dumps({**head, "counts": counts}, sort_keys=True)
-    same = not plan.exists() or plan.read_text() == asked
+    wanted = json.dumps({**head, "counts": counts}, sort_keys=True)
+    same = not plan.exists() or plan.read_text() == wanted
     if not plan.exists() and manifest.exists():  # copied without its hidden file
-        there = read_planted(root)  # refuses another drawing
+        there = read_planted(root)  # raises for another drawing
         same = {**head, "design": json.loads(json.dumps(asdict(there.design))), "seed": there.seed} == head
     if not same:
         raise DataError(
             f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
         )
     root.mkdir(parents=True, exist_ok=True)
-    _put(plan, asked)
+    _put(plan, wanted)
 
 
 def _put(path: Path, text: str) -> None:
@@ -175,7 +175,7 @@ def read_planted(root: Path | str) -> PlantedSet:
         if record.get("drawing") != DRAWING:
             raise DataError(
                 f"expected a planted set of drawing {DRAWING} in {root}, got {record.get('drawing', 'an older one')}, "
-                "whose videos show other pixels; write it anew with `voxplain planted DIR`"
+                "whose videos show other pixels; write it again with `voxplain planted DIR`"
             )
         return found
     except DataError:

@@ -1,7 +1,8 @@
-"""Planted ground truth for concepts: what the network truly relies on, and what each concept covers.
+"""Planted ground truth for concepts: the objects that the network relies on, and those that each concept covers.
 
-Letters: M clips, K concepts, O objects. The truth is an intervention on the world, not on the pixels of a segment:
-the clip is rendered again without one object, and the drop of the class's objective is the network's *reliance* on it.
+Letters: M clips, K concepts, O objects. The ground truth is an intervention on the scene, not on the pixels of a
+segment: the clip is rendered again without one object, and the drop of the class's objective is the network's
+*reliance* on it.
 """
 
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def reliance(
         present = [o.name for o in scene.objects]
         changed = [change(scene, name) for change in (without, freeze) for name in present]
         whole = render(scene)
-        _refuse_other_view(clip, whole)
+        _require_whole_view(clip, whole)
         z = torch.from_numpy(logits_of(model, iter([whole, *(render(s) for s in changed)]))).double()
         value = OBJECTIVES[objective](z, target).numpy()
         columns = [names.index(name) for name in present]
@@ -61,7 +62,7 @@ def reliance(
     return Reliance(names, drop, frozen)
 
 
-def _refuse_other_view(clip: Clip, whole: np.ndarray) -> None:
+def _require_whole_view(clip: Clip, whole: np.ndarray) -> None:
     # Another encoder's file may differ from ours by a few grey levels, another view of the scene by tens.
     same = clip.frames.shape == whole.shape and np.abs(clip.frames.astype(int) - whole).mean() < 4
     if not same:
@@ -89,9 +90,9 @@ def concept_coverage(
         truth = planted.masks(clip.source)
         for k in np.unique(assigned[m][assigned[m] >= 0]):
             mask = supervoxels[m].masks(np.flatnonzero(assigned[m] == k))
-            for name, seen in truth.items():
-                both = float((mask & seen).sum())
-                recall[m, k, list(names).index(name)] = both / max(int(seen.sum()), 1)
+            for name, visible in truth.items():
+                both = float((mask & visible).sum())
+                recall[m, k, list(names).index(name)] = both / max(int(visible.sum()), 1)
                 share[m, k, list(names).index(name)] = both / max(int(mask.sum()), 1)
     return recall, share
 

@@ -19,9 +19,9 @@ __all__ = ["PlantedObject", "Scene", "freeze", "masks", "render", "scene_from_re
 
 @dataclass(frozen=True)
 class PlantedObject:
-    """One thing in a scene; lengths in pixels, colour RGB 0–255.
+    """One object in a scene; lengths in pixels, colour RGB 0–255.
 
-    ``role``: ``target`` (decides the class), ``distractor`` (independent of it) or ``shortcut`` (goes with it).
+    ``role``: ``target`` (decides the class), ``distractor`` (independent of it) or ``shortcut`` (correlated with it).
     """
 
     name: str
@@ -39,7 +39,7 @@ class PlantedObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a planted clip is drawn from; objects are painted in order, the last on top."""
+    """All parameters of a planted clip; objects are painted in order, the last on top."""
 
     label: str
     frames: int
@@ -138,13 +138,13 @@ def _layers(scene: Scene) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     for thing in scene.objects:
         cover = _coverage(scene, thing, shake)
         picture = picture + cover[..., None] * (_paint(thing, scene.size) - picture)
-        visible = {name: seen * (1 - cover) for name, seen in visible.items()} | {thing.name: cover}
+        visible = {name: share * (1 - cover) for name, share in visible.items()} | {thing.name: cover}
     return picture, visible
 
 
 def masks(scene: Scene) -> dict[str, np.ndarray]:
     """Visible voxels of each object, bool [T,H,W] by name (covered by more than half)."""
-    return {name: seen > 0.5 for name, seen in _layers(scene)[1].items()}
+    return {name: share > 0.5 for name, share in _layers(scene)[1].items()}
 
 
 def render(scene: Scene, *, codec: bool = True) -> np.ndarray:

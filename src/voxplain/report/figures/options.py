@@ -21,7 +21,7 @@ class FigureOptions:
     width: float = 17.0  # cm: two columns of a page; one column is about 8.5
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Check the fields."""
         if self.concepts < 1 or not 6 <= self.width <= 60:
             raise DataError(
                 f"expected 1 concept or more and a width from 6 to 60 cm, got {self.concepts} and {self.width:g}; "
