@@ -266,11 +266,11 @@ def test_small_crops_in_place_show_the_whole_frame_smaller():
     np.testing.assert_allclose(got[0], feature(shown.numpy()), atol=1e-5)
 
 
-def test_networks_that_take_one_size_only_are_refused_in_a_sentence():
+def test_networks_that_take_one_size_only_raise_one_sentence():
     model = conv_model()
     fixed = replace(model, net=nn.Sequential(nn.Conv3d(3, 2, 3), nn.Flatten(), nn.Linear(144, 4)), layer="1")
     assert MaskedCrops()(fixed, noise(), two_levels()).shape == (5, 144)
-    with pytest.raises(ModelError, match=r"takes crops of 4×4 pixels, but net refuses them \(.+\); leave size out"):
+    with pytest.raises(ModelError, match=r"takes crops of 4×4 pixels, but net does not \(.+\); leave size out"):
         MaskedCrops(size=4)(fixed, noise(), two_levels())
     with pytest.raises(ModelError, match=r"averaged over positions .* set pool=True"):
         MaskedCrops(size=4)(replace(model, layer="1", pool=False), noise(), two_levels())
