@@ -16,7 +16,7 @@ from voxplain.model import Objective
 
 __all__ = ["GradCAM", "HiResCAM", "LayerCAM", "Pooling", "XGradCAM", "pooled_axes"]
 
-Pooling = Literal["global", "per_frame"]  # of weights: over t, h, w; or over h, w of each temporal slice by itself
+Pooling = Literal["global", "per_frame"]  # of weights: over t, h, w; or over h, w of each temporal slice separately
 
 AXES: dict[str, tuple[int, ...]] = {"global": (2, 3, 4), "per_frame": (3, 4)}
 

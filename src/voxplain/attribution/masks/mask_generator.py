@@ -105,7 +105,7 @@ class MaskGenerator:
     def axis(self, size: int) -> "Axis":
         """How an axis of ``size`` pixels with its margin is covered by cells."""
         points, s = math.ceil(size / self.step), self.step
-        first = (size - 1 - s * (points - 1)) / 2  # where the first grid point lies: the grid is centred
+        first = (size - 1 - s * (points - 1)) / 2  # place of the first grid point: the grid is centred
         start = math.ceil(first - s / 2)  # the first pixel of the first point's cell
         before = max(0, math.ceil((start + self.margin) / s))
         cells = math.ceil((size + self.margin - start) / s) + before

@@ -24,7 +24,7 @@ CoreCount = Literal["true", "paper"]
 def _largest(values: Tensor, count: int) -> Tensor:
     """[G,V]: 1 for the ``count`` largest values of each row, 0 for others; equal values share what is left equally.
 
-    The authors draw the order of equal values anew in every iteration; this is the mean over those draws.
+    The authors draw the order of equal values again in every iteration; this is the mean over those draws.
     """
     size = values.shape[1]
     if count <= 0 or count >= size:
@@ -52,7 +52,7 @@ def core_kernel(frames: int, size: int, shape: CoreShape) -> Tensor:
     """Binary kernel [frames,size,size]: the voxels inside the ellipsoid, or the cylinder along time, that fits in."""
     if shape not in ("ellipsoid", "cylinder"):
         raise DataError(f"expected a core of ellipsoid or cylinder, got {shape!r}; choose one")
-    # One voxel lies at the centre; linspace would put it on the rim.
+    # One voxel is at the centre; linspace would put it on the rim.
     t, y, x = (np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in (frames, size, size))
     if shape == "cylinder":
         t = np.zeros(frames)

@@ -179,7 +179,7 @@ class _Search:
             return mask[:, :, None, None].expand(-1, -1, *model.grid[1:]), self._facts(x, mask)
 
     def _one(self, x: Tensor, target: int) -> Tensor:
-        """The mask [1,T] of least loss met for one clip [1,3,T,H,W]."""
+        """The mask [1,T] of least loss for one clip [1,3,T,H,W]."""
         method, best = self.method, torch.full((1,), torch.inf, device=x.device)
         kept = torch.zeros(1, x.shape[2], device=x.device)
 
