@@ -96,7 +96,7 @@ def test_one_region_takes_all_and_too_few_samples_are_refused():
     model, clip = make_model(Quadrants()), make_clips(1)[0]
     one = KernelSHAP(segmenter=Grid(cells=((1, 1, 1),)))(model, clip, 1)
     np.testing.assert_allclose(one.values, one.details["full"] - one.details["empty"], rtol=1e-5)
-    with pytest.raises(DataError, match="enough samples to tell 16 supervoxels apart, got 6"):
+    with pytest.raises(DataError, match="enough samples for 16 supervoxels, got 6"):
         KernelSHAP(segmenter=Grid(cells=((1, 4, 4),)), samples=6)(model, clip, 1)
 
 
