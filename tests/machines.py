@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
+WAITING = {"OMP_WAIT_POLICY": "passive"}  # threads that wait for each other leave the processor to others
 # Variables of MKL (products of matrices), oneDNN (convolutions), ATen (elementwise operations, sums) and OpenMP.
 SETTINGS: dict[str, dict[str, str]] = {
     "as it is": {},
@@ -33,10 +34,11 @@ SETTINGS: dict[str, dict[str, str]] = {
     "aten without avx": {"ATEN_CPU_CAPABILITY": "default"},
     "aten avx2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "all avx2": {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
-    "two threads": {"OMP_NUM_THREADS": "2"},
-    "four threads": {"OMP_NUM_THREADS": "4"},
+    "two threads": {"OMP_NUM_THREADS": "2", **WAITING},
+    "four threads": {"OMP_NUM_THREADS": "4", **WAITING},
     "four threads, all avx2": {
         "OMP_NUM_THREADS": "4",
+        **WAITING,
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",

@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
-# The store needs nothing of voxplain/__init__, which may bring torch: a restart without takes 0.1 s.
-package = types.ModuleType("voxplain")
-package.__path__ = [str(Path(__file__).parents[2] / "src" / "voxplain")]
-sys.modules["voxplain"] = package
+# Disk and keys need nothing of what the packages' __init__ bring, torch among it: a start takes 0.2 s without, not 1.5.
+for name in ("voxplain", "voxplain.store"):
+    package = types.ModuleType(name)
+    package.__path__ = [str(Path(__file__).parents[2].joinpath("src", *name.split(".")))]
+    sys.modules[name] = package
 
 from voxplain import files  # noqa: E402
-from voxplain.store import Store, disk, key  # noqa: E402
+from voxplain.store import disk  # noqa: E402
+from voxplain.store.disk import Store  # noqa: E402
+from voxplain.store.keys import key  # noqa: E402
 
 LENGTH = 60
 
