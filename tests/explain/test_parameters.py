@@ -139,3 +139,18 @@ def test_results_of_a_network_whose_code_changed_are_its_own(
     np.testing.assert_array_equal(shared[0], effect(1.0, "one"))
     np.testing.assert_array_equal(shared[1], effect(0.2, "two"))
     assert not np.allclose(shared[0], shared[1])
+
+
+def test_a_run_is_not_evaluated_with_a_network_whose_code_changed(
+    model: vx.VideoModel, small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and printed structure are the same: only the answer to the probe clip shows it."""
+    own = replace(model, net=Scaled(model.net), layer="net.pool")
+    run = vx.explain_concepts(
+        own, small_set / "train/cross", random=small_set / "unrelated", target="cross", settings=TINY
+    )
+    assert vx.evaluate_concepts(run, small_set / "test/cross").evaluation is not None
+    monkeypatch.setattr(f"{__name__}.SCALE", 0.2)
+    for kept in (None, own):
+        with pytest.raises(vx.ModelError, match="got other structure or code"):
+            vx.evaluate_concepts(run, small_set / "test/cross", model=kept)

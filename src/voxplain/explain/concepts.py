@@ -239,7 +239,7 @@ def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) 
         "device": str(session.model.device),
         "precision": session.fast.precision,
         "inference": session.fast.reason,
-        "network": session.engine.identity.name,
+        "network": session.fingerprint.record(),
         "weights": weights_digest(session.given.net),
         "videos": dict(zip(own.sources, own.hashes, strict=True)),
         "unrelated_videos": dict(zip(unrelated.sources, unrelated.hashes, strict=True)),

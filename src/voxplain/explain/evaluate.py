@@ -86,7 +86,7 @@ def evaluate_concepts(
     model = model or run.model
     if model is None:
         raise DataError("expected the network beside a run that was read from disk, got none; pass model=…")
-    _check_network(model, run)
+    _check_layer(model, run)
     settings = settings or run.settings or settings_from(run.parameters)
     store = store or run.store
     options: dict[str, Any] = {"executor": executor, "shard": shard, "progress": progress}
@@ -97,6 +97,7 @@ def evaluate_concepts(
     clips, lost = clips_of(model, clips, None, settings.seed)
     given = distinct_clips(clips)
     session = open_session(model, settings, store, run.clips, **options)
+    _check_network(session, run)
     held = _windows(model, given.clips)
     said = warnings.collect(
         *_leaks(model, run, held),
@@ -119,16 +120,25 @@ def evaluate_concepts(
     )
 
 
-def _check_network(model: VideoModel, run: ConceptRun) -> None:
-    """Raise ModelError for another network or layer than that of the run."""
-    weights = run.provenance.get("weights")
-    other = weights is not None and model is not run.model and weights_digest(model.net) != weights
-    if other or model.layer != run.layer:
-        what = f"weights of {model.name}" if other else f"layer {model.layer!r} of {model.name}"
-        raise ModelError(
-            f"expected the network that the concepts were found with, {run.network!r} at layer {run.layer!r}, got "
-            f"other {what}; evaluate with the same network, or explain the class again"
-        )
+def _check_layer(model: VideoModel, run: ConceptRun) -> None:
+    """Raise ModelError for another layer than that of the run."""
+    if model.layer != run.layer:
+        raise _another(run, f"layer {model.layer!r} of {model.name}")
+
+
+def _check_network(session: Session, run: ConceptRun) -> None:
+    """Raise ModelError for another network than that of the run: its weights, structure, code or answer changed."""
+    record = run.provenance.get("network")
+    if record is not None and not session.fingerprint.agrees(record):
+        other = weights_digest(session.given.net) != run.provenance.get("weights")
+        raise _another(run, f"{'weights' if other else 'structure or code'} of {session.given.name}")
+
+
+def _another(run: ConceptRun, what: str) -> ModelError:
+    return ModelError(
+        f"expected the network that the concepts were found with, {run.network!r} at layer {run.layer!r}, got other "
+        f"{what}; evaluate with the same network, or explain the class again"
+    )
 
 
 def _windows(model: VideoModel, clips: Sequence[Clip]) -> Lazy[Clip]:

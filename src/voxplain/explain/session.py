@@ -31,6 +31,7 @@ class Session:
     """Settings and engine of one run, with the steps on single clips."""
 
     given: VideoModel  # as the user gave it
+    fingerprint: Fingerprint
     fast: Accelerated  # the copy of it that computes
     settings: ConceptSettings
     engine: Engine
@@ -121,7 +122,7 @@ def open_session(
         # A network that does not give such features raises its error before any work is done.
         embedder(fast.model, windows[0], supervoxels[0], ids=ids[0][:1])
     identity = identify(store, found, fast.precision)
-    return Session(model, fast, settings, Engine(identity, store, executor(fast.model), shard, progress))
+    return Session(model, found, fast, settings, Engine(identity, store, executor(fast.model), shard, progress))
 
 
 _MADE: WeakKeyDictionary[torch.nn.Module, dict[str, Accelerated]] = WeakKeyDictionary()

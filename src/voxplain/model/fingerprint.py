@@ -57,6 +57,17 @@ class Fingerprint:
         """32 hexadecimal digits of the structure and this answer."""
         return hashlib.sha256(self.structure.encode() + self.answer.astype("<f4").tobytes()).hexdigest()[:32]
 
+    def record(self) -> dict[str, Any]:
+        """Structure and logits of the probe clip as plain values, by which the network of a run on disk is compared."""
+        return {"structure": self.structure, "logits": [float(v) for v in self.answer[: self.split]]}
+
+    def agrees(self, record: dict[str, Any]) -> bool:
+        """Whether a `record` is of the same network, up to the tolerance."""
+        logits = np.asarray(record["logits"], np.float32)
+        if record["structure"] != self.structure or logits.shape != (self.split,):
+            return False
+        return _close(self.answer[: self.split], logits, self.tolerance)
+
     def matches(self, answer: np.ndarray) -> bool:
         """Whether another answer for the probe clip is equal up to the tolerance."""
         if answer.shape != self.answer.shape:
