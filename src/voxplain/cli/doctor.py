@@ -44,4 +44,4 @@ def doctor_command(
     else:
         subject = load_model(network.net or "planted", weights=network.weights)
         size = grid or subject.grid
-    Console().print(examine(subject, grid=size, layout=layout).text(), markup=False, highlight=False)
+    Console().print(examine(subject, grid=size, layout=layout).text(), markup=False, highlight=False, soft_wrap=True)
