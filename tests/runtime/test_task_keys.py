@@ -15,7 +15,6 @@ from voxplain.concepts.settings import CHOICES, ConceptSettings
 from voxplain.explain import tasks
 from voxplain.metrics import METRICS
 from voxplain.model import OBJECTIVES
-from voxplain.perturb import FILLS
 from voxplain.runtime import Task
 from voxplain.store import key
 
@@ -109,4 +108,3 @@ def test_names_that_choose_a_computation_are_settings() -> None:
     """What is named in a registry and can be chosen is a field somewhere, so the walk above covers it."""
     assert {"objective", "tcav", "tcav_test", "effect_kind", "ranking"} <= {f.name for f in fields(ConceptSettings)}
     assert set(get_args(vx.model.Objective)) == set(OBJECTIVES)
-    assert FILLS

@@ -51,9 +51,7 @@ __all__ = [
 ]
 
 PREDICTED = 0.5  # share of the class's clips predicted as the class, at least: with fewer, most are explained as errors
-FEW_VIDEOS = (
-    20  # videos below which a 95 % interval over videos is wide: 2⁻²⁰ and t quantiles near normal from there on
-)
+FEW_VIDEOS = 20  # videos below which a 95 % interval is wide: from there on t quantiles are near the normal's
 ALIGNED = 0.5  # mean cosine between CAVs; matched crops gave 0.08 to 0.44, raw clips as the other side 0.71 to 0.75
 POOR_CAV = 0.7  # held-out CAV accuracy, chance 0.5: below, a third of the features lie on the wrong side
 STABLE = 0.8  # share of bootstrap draws that keep the top concept, and mean rank correlation of the draws

@@ -23,7 +23,6 @@ from voxplain.explain.concepts import Clips, clips_of
 from voxplain.explain.parameters import settings_from
 from voxplain.explain.session import Session, open_session
 from voxplain.explain.tasks import AddRemoveInClip, ExploreClip
-from voxplain.hashing import content_hash
 from voxplain.lazy import Lazy
 from voxplain.model import VideoModel
 from voxplain.nets import weights_digest
@@ -151,7 +150,7 @@ def _windows(model: VideoModel, clips: Sequence[Clip]) -> Lazy[Clip]:
 def _leaks(model: VideoModel, run: ConceptRun, held: Sequence[Clip]) -> tuple[RunWarning | None, RunWarning | None]:
     """Warnings of test clips that are clips of the run, or look almost like one."""
     known = distinct_clips(_windows(model, run.clips))
-    whole = {content_hash(clip.frames) for clip in run.clips}
+    whole = set(run.provenance.get("videos", {}).values())  # hashes of clips that may be longer than the window
     test = distinct_clips(held)
     same = {i for i, content in enumerate(test.hashes) if content in whole or content in known.hashes}
     near = sorted({i for i, _ in near_duplicates(test, known)} - same)
