@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.evaluate import AddRemove
+from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.settings import PRESETS
+from voxplain.explain.concept_map import ConceptMap
 from voxplain.explain.parameters import parameters_of, settings_and_label, settings_from
-from voxplain.segment import SLIC
+from voxplain.segment import SLIC, Deduplicate
 
 TINY = vx.ConceptSettings(
     segmenter=SLIC(segments=(4, 8)),
@@ -154,3 +157,21 @@ def test_a_run_is_not_evaluated_with_a_network_whose_code_changed(
     for kept in (None, own):
         with pytest.raises(vx.ModelError, match="got other structure or code"):
             vx.evaluate_concepts(run, small_set / "test/cross", model=kept)
+
+
+def test_a_concept_map_takes_any_embedder_and_the_runs_network_only(
+    model: vx.VideoModel, small_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(model, net=Scaled(model.net), layer="net.pool")
+    settings = replace(TINY, embedder=PooledFeatures(), deduplicate=Deduplicate(max_jaccard=0.9))
+    run = vx.explain_concepts(
+        own, small_set / "train/cross", random=small_set / "unrelated", target="cross", settings=settings
+    )
+    clip = run.clips[0]
+    located = ConceptMap(run).locate(own, clip)
+    for k, mask in located.items():
+        np.testing.assert_array_equal(mask, concept_mask(run.supervoxels[0], run.assigned[0], k))
+    assert ConceptMap(run)(own, clip, "cross").values.shape == own.grid
+    monkeypatch.setattr(f"{__name__}.SCALE", 0.2)
+    with pytest.raises(vx.ModelError, match="other weights, structure or code"):
+        ConceptMap(run)(own, clip, "cross")

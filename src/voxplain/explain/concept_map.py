@@ -4,7 +4,7 @@ Letters: K concepts, N supervoxels, T×H×W the grid.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.passes import base_input, scores
 from voxplain.attribution.perturbation.masked_clips import batch_slices, blend
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.effect import concept_mask
-from voxplain.concepts.features import MaskedCrops
 from voxplain.errors import DataError, ModelError
+from voxplain.explain.parameters import settings_from
 from voxplain.model import Objective, VideoModel, stack
-from voxplain.segment import SLIC, Deduplicate, Grid, Segmenter
+from voxplain.model.fingerprint import fingerprint
 from voxplain.video import Clip
 
 __all__ = ["ConceptMap"]
@@ -81,16 +82,16 @@ class ConceptMap:
         -------
         dict of int to bool [T,H,W]
         """
-        steps = _steps(self.run)
-        found = steps.deduplicate(steps.segmenter(clip))
-        values = steps.embedder(model, clip, found).astype(np.float64)
-        centers = self.run.bank.centers.astype(np.float64)
-        if values.shape[1] != centers.shape[1]:
+        settings = settings_from(self.run.parameters)
+        found = settings.deduplicate(settings.segmenter(clip))
+        values = settings.embedder(model, clip, found)
+        dimensions = self.run.bank.centers.shape[1]
+        if values.shape[1] != dimensions:
             raise ModelError(
-                f"expected features of the run's {centers.shape[1]} dimensions, got {values.shape[1]}; explain with "
+                f"expected features of the run's {dimensions} dimensions, got {values.shape[1]}; explain with "
                 "the model that the concepts were found with"
             )
-        nearest = np.argmin((centers**2).sum(1) - 2 * values @ centers.T, axis=1)
+        nearest = nearest_centre(values, self.run.bank.centers)
         return {int(k): concept_mask(found, nearest, int(k)) for k in np.unique(nearest)}
 
     @attribution_call("concept_map", parameters=_parameters)
@@ -101,7 +102,13 @@ class ConceptMap:
                 f"expected the run's network {self.run.network!r} at layer {self.run.layer!r}, got {model.name!r} at "
                 f"{model.layer!r}; explain with the model that the concepts were found with"
             )
-        hidden = base_input(model, stack(batch.clips), _steps(self.run).fill)
+        record = self.run.provenance.get("network")
+        if record is not None and not fingerprint(model).agrees(record):
+            raise ModelError(
+                f"expected the run's network {self.run.network!r}, got one with other weights, structure or code; "
+                "explain with the model that the concepts were found with"
+            )
+        hidden = base_input(model, stack(batch.clips), settings_from(self.run.parameters).effect.fill)
         maps, details = [], []
         for clip, x, h, y in zip(batch.clips, batch.x, hidden, batch.targets, strict=True):
             masks = self.locate(model, clip)
@@ -131,37 +138,6 @@ class ConceptMap:
             pictures = blend(x, hidden, torch.from_numpy(keep[part]).to(x.device))
             found += scores(model, pictures, [target] * len(pictures), self.objective).tolist()
         return {k: full - left for k, left in zip(masks, found, strict=True)}
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """How a run segmented and embedded its clips."""
-
-    segmenter: Segmenter
-    deduplicate: Deduplicate
-    embedder: MaskedCrops
-    fill: str
-
-
-def _steps(run: ConceptRun) -> _Steps:
-    """The run's own steps, from its parameters. DataError where they are missing."""
-    kinds: dict[str, Any] = {"SLIC": SLIC, "Grid": Grid, "Deduplicate": Deduplicate, "MaskedCrops": MaskedCrops}
-    try:
-        built = []
-        for name in ("segmenter", "deduplicate", "embedder"):
-            own = dict(run.parameters[name])
-            built.append(kinds[own.pop("method")](**{k: _tuples(v) for k, v in own.items()}))
-        return _Steps(built[0], built[1], built[2], run.parameters["effect"]["fill"])
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"expected a run whose parameters name its segmenter (SLIC or Grid), deduplicate, embedder and effect, got "
-            f"{type(error).__name__}: {error}; find the concepts again with these"
-        ) from None
-
-
-def _tuples(value: Any) -> Any:
-    """Lists of a JSON file as the tuples they were."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def _extent(mask: np.ndarray) -> dict[str, float | tuple[int, int]]:
