@@ -2,7 +2,7 @@
 
 Letters: N supervoxels, D feature dimensions, T×H×W the network's grid. Masked crops are made batch by batch and
 forgotten, so memory does not grow with the number of videos. Threads may embed clips side by side, each with modules
-of its own (`voxplain.inference.replicas`): a layer is watched by a hook on its module.
+of its own (`voxplain.inference.replicas`): a layer's output is recorded by a hook on its module.
 """
 
 from collections.abc import Iterator

@@ -60,7 +60,7 @@ def rewrites(model: VideoModel, frames: Frames, notes: list[str]) -> list[Rewrit
     folded: list[str] = []
     try:
         net, folded = fold(model, frames)
-    except Exception as error:  # whatever a network raises when it is copied or its parts are watched
+    except Exception as error:  # whatever a network raises when it is copied or its outputs are recorded
         notes.append(f"batch norm is not folded ({first_line(error)})")
     found: list[Rewrite] = []
     if folded and wide:

@@ -67,7 +67,7 @@ class _Pass:
     calls: Counter[nn.Module] = field(default_factory=Counter)
     made: dict[int, nn.Module] = field(default_factory=dict)  # id of an output → the linear layer
     took: dict[nn.Module, Tensor] = field(default_factory=dict)  # batch norm → its input
-    shown: set[int] = field(default_factory=set)  # ids of what the network or the watched layer hands out
+    shown: set[int] = field(default_factory=set)  # ids of outputs of the network and of the recorded layer
     kept: list[Any] = field(default_factory=list)  # alive to the end of the pass, so that ids stay unique
 
     def before(self, module: nn.Module, inputs: Any) -> None:
@@ -144,7 +144,7 @@ def _fold_pair(linear: Any, norm: Any) -> None:
 def fold_batch_norm(net: nn.Module, x: Tensor, layer: nn.Module) -> list[str]:
     """Fold what can be folded, in place, and return the dotted names of the batch norms that became Identity.
 
-    ``x`` is one prepared clip, ``layer`` the module that is watched; neither it nor the layer before it is touched. A
+    ``x`` is one prepared clip, ``layer`` the module whose output is recorded; neither it nor the layer before it is touched. A
     pair is left alone when either is called more than once, shares weights, has hooks, or when anything else reads
     what lies between them (a residual sum, the network's own output). What Python does with a tensor outside of torch
     is not observed: compare the outputs.

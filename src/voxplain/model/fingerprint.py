@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, pool_features, watch
+from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, pool_features, record_output
 from voxplain.model.video_model import VideoModel
 
 __all__ = ["Fingerprint", "architecture_digest", "fingerprint", "probe_clip"]
@@ -149,7 +149,7 @@ def probe_clip(grid: tuple[int, int, int]) -> np.ndarray:
 def _answer(model: VideoModel) -> tuple[np.ndarray, int]:
     """Logits and features of the probe clip, float32 [K + D], and K. NaN and infinity are allowed here."""
     seen: list[torch.Tensor] = []
-    with evaluation_mode(model.net), watch(find_layer(model.net, model.layer), seen):
+    with evaluation_mode(model.net), record_output(find_layer(model.net, model.layer), seen):
         z = first_tensor(model.net(model.prepare(probe_clip(model.grid))))
     features = pool_features(seen[0].float(), model.pool, model.channel_axis) if seen else torch.zeros(0)
     parts = [part.float().flatten().cpu().numpy() for part in (z, features)]

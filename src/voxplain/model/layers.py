@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from voxplain.errors import ModelError
 
-__all__ = ["evaluation_mode", "find_layer", "first_tensor", "pool_features", "replace_first", "start_gradient", "watch"]
+__all__ = [
+    "evaluation_mode",
+    "find_layer",
+    "first_tensor",
+    "pool_features",
+    "record_output",
+    "replace_first",
+    "start_gradient",
+]
 
 
 def find_layer(net: nn.Module, name: str) -> nn.Module:
@@ -104,14 +112,16 @@ def evaluation_mode(net: nn.Module) -> Iterator[None]:
 def start_gradient(activation: Tensor) -> Tensor:
     """A leaf with the same values from which on autograd records: what comes before costs no memory.
 
-    For `watch` inside ``torch.no_grad()``, whose exit switches recording off again.
+    For `record_output` inside ``torch.no_grad()``, whose exit switches recording off again.
     """
     torch.set_grad_enabled(True)
     return activation.detach().clone().requires_grad_(True)
 
 
 @contextmanager
-def watch(module: nn.Module, recorded: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[None]:
+def record_output(
+    module: nn.Module, recorded: list[Tensor], take: Callable[[Tensor], Tensor] = torch.clone
+) -> Iterator[None]:
     """Put ``take`` of the module's output into ``recorded`` during the block; of several calls the last counts.
 
     The module after it gets a copy, so that an in-place ReLU, or one on a tensor that shares its memory, cannot

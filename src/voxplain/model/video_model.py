@@ -23,8 +23,8 @@ from voxplain.model.layers import (
     find_layer,
     first_tensor,
     pool_features,
+    record_output,
     start_gradient,
-    watch,
 )
 from voxplain.model.objectives import OBJECTIVES, Objective
 from voxplain.model.prediction import Prediction
@@ -345,7 +345,7 @@ class VideoModel:
     def _forward(self, x: Tensor, take: Callable[[Tensor], Tensor] = torch.clone) -> tuple[Tensor, Tensor]:
         """Logits [N,K] and ``take`` of the layer's output of one prepared batch."""
         seen: list[Tensor] = []
-        with watch(find_layer(self.net, self.layer), seen, take):
+        with record_output(find_layer(self.net, self.layer), seen, take):
             z = first_tensor(self.net(x))
         z = z.flatten(2).mean(2) if z.ndim > 2 else z
         self._check(z, seen, len(x))

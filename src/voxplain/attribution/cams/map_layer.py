@@ -20,7 +20,7 @@ from voxplain.errors import ModelError
 from voxplain.model import Objective, VideoModel, stack
 from voxplain.model.cost import uncounted
 from voxplain.model.layer_choice import PASSING, PER_POSITION, POOLING
-from voxplain.model.layers import channels_second, find_layer, start_gradient, watch
+from voxplain.model.layers import channels_second, find_layer, record_output, start_gradient
 from voxplain.model.trace import Call, Trace, trace
 
 __all__ = [
@@ -180,7 +180,7 @@ def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, 
         calls.append(a.clone())
         return a
 
-    with recording(model.net), torch.no_grad(), watch(find_layer(model.net, layer.name), [], keep):
+    with recording(model.net), torch.no_grad(), record_output(find_layer(model.net, layer.name), [], keep):
         z = forward(model, x)
     maps = fold(calls, layer, len(x), model.grid[0])
     if maps is None:
@@ -200,7 +200,7 @@ def activations_and_gradients(
         return calls[-1]
 
     # Recording starts at the layer: what comes before costs no memory.
-    with recording(model.net), torch.no_grad(), watch(find_layer(model.net, layer.name), [], keep):
+    with recording(model.net), torch.no_grad(), record_output(find_layer(model.net, layer.name), [], keep):
         z = forward(model, x)
         maps = fold(calls, layer, len(x), model.grid[0])
         total = score(z, targets, objective).sum() if maps is not None else z

@@ -18,7 +18,7 @@ from voxplain.attribution.relevance.operations import RelevanceMode
 from voxplain.attribution.relevance.rules import Rule
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.model.layers import find_layer, watch
+from voxplain.model.layers import find_layer, record_output
 
 __all__ = ["RecordedPass", "frozen", "full_precision", "record_pass"]
 
@@ -69,7 +69,7 @@ def record_pass(
             calls.append(a)
             return a
 
-        with _watching(model.net, layer, keep), RelevanceMode(settings):
+        with _recorded_layer(model.net, layer, keep), RelevanceMode(settings):
             z = forward(model, leaf.clone())
         check_graph(z, model.name)
         if layer is not None and not any(a.requires_grad for a in calls):
@@ -78,11 +78,11 @@ def record_pass(
 
 
 @contextmanager
-def _watching(net: nn.Module, layer: str | None, keep: Callable[[Tensor], Tensor]) -> Iterator[None]:
+def _recorded_layer(net: nn.Module, layer: str | None, keep: Callable[[Tensor], Tensor]) -> Iterator[None]:
     if layer is None:
         yield
         return
-    with watch(find_layer(net, layer), [], keep):
+    with record_output(find_layer(net, layer), [], keep):
         yield
 
 
