@@ -144,8 +144,8 @@ def _fold_pair(linear: Any, norm: Any) -> None:
 def fold_batch_norm(net: nn.Module, x: Tensor, layer: nn.Module) -> list[str]:
     """Fold what can be folded, in place, and return the dotted names of the batch norms that became Identity.
 
-    ``x`` is one prepared clip, ``layer`` the module whose output is recorded; neither it nor the layer before it is touched. A
-    pair is left alone when either is called more than once, shares weights, has hooks, or when anything else reads
+    ``x`` is one prepared clip, ``layer`` the module whose output is recorded; it and the layer before it are unchanged.
+    A pair is left alone when either is called more than once, shares weights, has hooks, or when anything else reads
     what lies between them (a residual sum, the network's own output). What Python does with a tensor outside of torch
     is not observed: compare the outputs.
     """
