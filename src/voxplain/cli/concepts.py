@@ -28,7 +28,6 @@ def concepts_command(
     random: Path | None = None,
     output: Output,
     preset: str = "default",
-    mode: str = "exact",
     budget: str | None = None,
     config: Path | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
@@ -49,7 +48,7 @@ def concepts_command(
         voxplain concepts data --class bend run --net c3d --weights w.pt --random unrelated --preset paper -o runs/p
         voxplain concepts weizmann --hold-out ido lena moshe --net tiny --weights w.pt --random unrelated -o runs/w
         voxplain concepts data --class bend --model mypkg.nets:build --layer blocks.5 --random unrelated -o runs/b
-        voxplain concepts data --net r3d --weights w.pt --random unrelated --mode two-stage --budget 30m -o runs/all
+        voxplain concepts data --net r3d --weights w.pt --random unrelated --budget 30m -o runs/all
         voxplain concepts data --net r3d --weights w.pt --random unrelated --shard 2/8 -o runs/all
 
     Parameters
@@ -64,9 +63,6 @@ def concepts_command(
         Folder for results; also keeps what has been computed.
     preset
         default, paper, paper-small or reference-code.
-    mode
-        exact, medium, small, tiny, two-stage or pooled: less computation and other concepts; docs/performance.md has
-        the figures.
     budget
         Stop when the ranking is stable or after this time for all classes together, such as 90s, 5m or 2h. Videos are
         added in seeded order; the report has the reason of the stop and an estimate of what more time would change.
@@ -85,7 +81,6 @@ def concepts_command(
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
-    from voxplain.concepts.modes import mode_settings
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.store import write_whole
 
@@ -109,7 +104,7 @@ def concepts_command(
     for name in classes:
         model.class_index(name)
     settings = replace(PRESETS[preset], seed=seed)
-    changes = [*mode_settings(settings, mode, model.grid[1]), *read_assignments(config, set_)]
+    changes = read_assignments(config, set_)
     for name, value in changes:
         settings = override(settings, name, value)
     job = Job(data, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds)

@@ -15,7 +15,6 @@ from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import CROPS
-from voxplain.concepts.modes import MODES
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
 from voxplain.concepts.settings import PRESETS, ConceptSettings
@@ -66,9 +65,6 @@ def print_methods(console: Console) -> None:
         console.print(f"[bold]{group}[/bold]")
         for name, make in registry.items():
             console.print(f"  {name}: {_parameters(make())}", markup=False)
-    console.print("[bold]modes[/bold]")
-    for name, what in MODES.items():
-        console.print(f"  {name}: {what}", markup=False)
     console.print("[bold]presets[/bold]")
     for name, preset in PRESETS.items():
         console.print(f"  {name}: {_differences(preset)}", markup=False)

@@ -11,16 +11,31 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.concepts.lloyd import kmeans
 
-__all__ = ["NMF", "Clusterer", "KMeans", "MiniBatchKMeans"]
+__all__ = ["NMF", "Clusterer", "Clustering", "KMeans", "MiniBatchKMeans", "nearest_centre"]
 
-Clustering = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+class Clustering(NamedTuple):
+    """What a clusterer finds; a plain tuple of labels and centres is read as one.
+
+    Parameters
+    ----------
+    labels : int64 [N]
+        0 to K − 1, or −1 for rows left out.
+    centers : float32 [K,D]
+    stability : float32 [K], optional
+        0 to 1: how far repeated clusterings agree on each cluster, where the clusterer repeats.
+    """
+
+    labels: NDArray[np.int64]
+    centers: NDArray[np.float32]
+    stability: NDArray[np.float32] | None = None
 
 
 class Clusterer(Protocol):
@@ -177,7 +192,7 @@ def with_means(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clus
     """Add the mean of each cluster, summed in float64 so that threads cannot change a byte."""
     labels = _contiguous(labels)
     means = [values[labels == k].mean(axis=0, dtype=np.float64) for k in range(labels.max() + 1)]
-    return labels, np.stack(means).astype(np.float32)
+    return Clustering(labels, np.stack(means).astype(np.float32))
 
 
 def with_medoids(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Clustering:
@@ -191,4 +206,27 @@ def with_medoids(values: NDArray[np.float32], labels: NDArray[np.integer]) -> Cl
         step = max(1, 2**24 // len(rows))  # at most 128 MiB of distances at a time
         sums = [cdist(rows[i : i + step], rows).sum(axis=1) for i in range(0, len(rows), step)]
         centers[k] = rows[np.concatenate(sums).argmin()]
-    return labels, centers
+    return Clustering(labels, centers)
+
+
+def nearest_centre(values: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Index of the nearest concept centre of each row (Euclidean distance).
+
+    Parameters
+    ----------
+    values : ndarray, float32 [N,D]
+        Features.
+    centers : ndarray, float32 [K,D]
+        Centres of the concepts.
+
+    Returns
+    -------
+    ndarray, int64 [N]
+
+    Examples
+    --------
+    >>> nearest_centre(np.float32([[0, 1], [9, 9]]), np.float32([[10, 10], [0, 0]]))
+    array([1, 0])
+    """
+    x, c = values.astype(np.float64), centers.astype(np.float64)
+    return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from voxplain.concepts.cluster import NMF, Clusterer, KMeans, MiniBatchKMeans
+from voxplain.concepts.cluster import NMF, Clusterer, Clustering, KMeans, MiniBatchKMeans, nearest_centre
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS
 from voxplain.concepts.cluster_graph import DBSCAN, AffinityPropagation, Agglomerative, MeanShift, Spectral
+from voxplain.concepts.consensus import Consensus
 from voxplain.concepts.features import Features
 from voxplain.errors import DataError
 
@@ -23,6 +24,7 @@ __all__ = ["CLUSTERERS", "ConceptBank", "discover", "fit_concepts", "nearest_cen
 T = TypeVar("T")
 
 CLUSTERERS: dict[str, Clusterer] = {
+    "consensus": Consensus(),
     "kmeans": KMeans(),
     "minibatch_kmeans": MiniBatchKMeans(),
     "nmf": NMF(),
@@ -55,6 +57,10 @@ class ConceptBank:
         Distinct clips in the full cluster.
     method : str
         The clusterer and its parameters.
+    reach : float32 [K]
+        Largest distance from the centre at which a row is of the concept; infinite where every row is.
+    stability : float32 [K]
+        0 to 1: how far repeated clusterings agree on the concept; NaN where the clusterer does not repeat.
 
     Raises
     ------
@@ -68,15 +74,18 @@ class ConceptBank:
     sizes: NDArray[np.int64]
     clip_count: NDArray[np.int64]
     method: str
+    reach: NDArray[np.float32]
+    stability: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         """Check that all fields describe the same K concepts."""
         count = len(self.centers)
-        lengths = [len(x) for x in (self.members, self.distance, self.sizes, self.clip_count)]
+        fields = (self.members, self.distance, self.sizes, self.clip_count, self.reach, self.stability)
+        lengths = [len(x) for x in fields]
         if self.centers.ndim != 2 or count == 0 or set(lengths) != {count}:
             raise DataError(
-                f"a concept bank needs K ≥ 1 centres [K,D] and K members, distances, sizes and clip counts, "
-                f"got centres {self.centers.shape} and lengths {lengths}"
+                f"a concept bank needs K ≥ 1 centres [K,D] and K members, distances, sizes, clip counts, reaches and "
+                f"stabilities, got centres {self.centers.shape} and lengths {lengths}"
             )
         for k, (rows, far) in enumerate(zip(self.members, self.distance, strict=True)):
             if rows.shape != far.shape or not 1 <= len(rows) <= self.sizes[k]:
@@ -98,7 +107,7 @@ class ConceptBank:
         )
 
     def encode(self, features: ArrayLike | Features) -> NDArray[np.int64]:
-        """Index of the nearest concept of each row.
+        """Index of the nearest concept of each row, or −1 where it is out of reach.
 
         Parameters
         ----------
@@ -108,7 +117,7 @@ class ConceptBank:
         Returns
         -------
         int64 [N]
-            0 to K − 1, also for rows far from every centre.
+            −1 to K − 1; −1 is a row further from its nearest centre than the concept reaches.
 
         Raises
         ------
@@ -123,10 +132,14 @@ class ConceptBank:
         np.True_
         """
         values = _rows(features)
+        if not len(values):  # a clip may have no supervoxel
+            return np.zeros(0, np.int64)
         _check(values, np.zeros(len(values), np.int64), keep=1)
         if values.shape[1] != self.centers.shape[1]:
             raise DataError(f"expected features [N,{self.centers.shape[1]}] of the bank's layer, got {values.shape}")
-        return nearest_centre(values, self.centers)
+        codes = nearest_centre(values, self.centers)
+        far = np.linalg.norm(values.astype(np.float64) - self.centers[codes], axis=1)
+        return np.where(far <= self.reach[codes], codes, -1)
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
         """Centres of concepts.
@@ -164,6 +177,7 @@ def fit_concepts(
     clusterer: Clusterer | str = "kmeans",
     keep: int = 40,
     cluster_filter: Callable[[int, int, int], bool] | str = "none",
+    reach: float = np.inf,
     seed: int = 0,
 ) -> ConceptBank:
     """Concepts of a feature table, without a network, videos or a store.
@@ -181,6 +195,8 @@ def fit_concepts(
     cluster_filter : callable or str
         Which clusters are concepts, or a name in `CLUSTER_FILTERS`; "none" accepts every cluster, while a concept run
         uses "video".
+    reach : float
+        Largest distance from a centre, in multiples of the cluster's median distance, at which a row is of a concept.
     seed : int
         The same seed gives the same bank.
 
@@ -213,6 +229,7 @@ def fit_concepts(
         clusterer=_named(CLUSTERERS, clusterer),
         keep=keep,
         cluster_filter=_named(filters, cluster_filter),
+        reach=reach,
         seed=seed,
     )
 
@@ -225,6 +242,7 @@ def discover(
     keep: int = 40,
     cluster_filter: Callable[[int, int, int], bool] = CLUSTER_FILTERS["video"],
     searched: int | None = None,
+    reach: float = np.inf,
     seed: int = 0,
 ) -> ConceptBank:
     """Cluster the supervoxels of one class and keep the clusters that qualify as concepts.
@@ -244,6 +262,8 @@ def discover(
         Called with a cluster's size, its distinct clips and the number of clips searched.
     searched : int, optional
         Clips searched, where some gave no supervoxel; by default the distinct values of ``clips``.
+    reach : float
+        As for `fit_concepts`.
     seed : int
 
     Returns
@@ -262,7 +282,7 @@ def discover(
     values = np.ascontiguousarray(values, dtype=np.float32)
     clips = np.asarray(clips, dtype=np.int64)
     _check(values, clips, keep)
-    labels, centers = clusterer(values, clips=clips, seed=seed)
+    labels, centers, stability = Clustering(*clusterer(values, clips=clips, seed=seed))
     found = [np.flatnonzero(labels == k) for k in range(len(centers))]
     counts = [len(np.unique(clips[rows])) for rows in found]
     total = len(np.unique(clips)) if searched is None else searched
@@ -275,6 +295,7 @@ def discover(
             f"{max(counts, default=0)}): give more clips, ask for fewer clusters, or relax {cluster_filter}"
         )
     nearest = [_nearest(values, found[k], centers[k], keep) for k in chosen]
+    medians = [np.median(_nearest(values, found[k], centers[k], len(values))[1]) for k in chosen]
     return ConceptBank(
         centers=centers[chosen],
         members=tuple(rows for rows, _ in nearest),
@@ -282,30 +303,10 @@ def discover(
         sizes=np.array([len(found[k]) for k in chosen], dtype=np.int64),
         clip_count=np.array([counts[k] for k in chosen], dtype=np.int64),
         method=repr(clusterer),
+        # A cluster of equal rows has a median of 0, which no multiple raises.
+        reach=np.where(np.isinf(reach), np.inf, np.maximum(medians, 1e-6) * reach).astype(np.float32),
+        stability=np.full(len(chosen), np.nan, np.float32) if stability is None else stability[chosen],
     )
-
-
-def nearest_centre(values: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Index of the nearest concept centre of each row (Euclidean distance).
-
-    Parameters
-    ----------
-    values : ndarray, float32 [N,D]
-        Features.
-    centers : ndarray, float32 [K,D]
-        Centres of the concepts.
-
-    Returns
-    -------
-    ndarray, int64 [N]
-
-    Examples
-    --------
-    >>> nearest_centre(np.float32([[0, 1], [9, 9]]), np.float32([[10, 10], [0, 0]]))
-    array([1, 0])
-    """
-    x, c = values.astype(np.float64), centers.astype(np.float64)
-    return np.argmin((c**2).sum(1) - 2 * x @ c.T, axis=1).astype(np.int64)
 
 
 def _rows(features: ArrayLike | Features) -> NDArray[np.float32]:

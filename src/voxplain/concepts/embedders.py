@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.features import Embedder, MaskedCrops
-from voxplain.concepts.pooled import PooledFeatures
 
 __all__ = ["EMBEDDERS", "Embedder"]
 
-EMBEDDERS: Mapping[str, Embedder] = {"crops": MaskedCrops(), "pooled": PooledFeatures()}
+EMBEDDERS: Mapping[str, Embedder] = {"context": ContextFeatures(), "crops": MaskedCrops()}

@@ -1,104 +1,233 @@
-"""Feature maps over time and space of the layers before the feature layer, from one forward pass.
+"""Feature maps over time and space of several layers from one forward pass, also of tokens, with their gradient.
 
-Letters: N clips, C channels, t×h×w a map's grid, T×H×W the network's input.
+Letters: N clips, C channels, t×h×w the positions of a layer, S tokens, T×H×W the network's input, D features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel
-from voxplain.model.layers import channels_second, evaluation_mode, find_layer, first_tensor, pool_features
+from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.model.cost import uncounted
+from voxplain.model.layers import (
+    channels_second,
+    evaluation_mode,
+    find_layer,
+    first_tensor,
+    pool_features,
+    record_output,
+    start_gradient,
+)
+from voxplain.model.trace import Call, trace
 
-__all__ = ["FeatureMaps", "feature_maps"]
+__all__ = ["FeatureMaps", "Positions", "feature_maps", "map_layers"]
+
+Grid = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """A layer whose output has positions in time and space.
+
+    Parameters
+    ----------
+    layer : str
+        Dotted name.
+    grid : (t, h, w)
+    tokens : bool
+        The output is [N,S,C] with the positions in the order (t, h, w), and not [N,C,t,h,w].
+    """
+
+    layer: str
+    grid: Grid
+    tokens: bool
+
+    def map_of(self, output: Tensor, axis: int | None) -> Tensor:
+        """The layer's output as a map [N,C,t,h,w]; tokens before the positions, such as a class token, are left out."""
+        if not self.tokens:
+            return channels_second(output, axis)
+        return output[:, output.shape[1] - prod(self.grid) :].transpose(1, 2).unflatten(2, self.grid)
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """Feature maps of one forward pass: ``maps`` float32 [N,C,t,h,w] by layer.
+    """Feature maps of one forward pass.
 
-    ``feature`` is the map whose mean over all places is the model's feature; None where that is no mean of a map.
+    Parameters
+    ----------
+    maps : dict of str to float32 [N,C,t,h,w]
+        By layer.
+    feature : float32 [N,C,t,h,w], optional
+        The map whose mean over all positions is the model's feature; None where that is no mean of a map.
+    relevance : float32 [N,C,t,h,w], optional
+        Last map times the gradient of the objective with respect to it, where a gradient was asked for.
+    gradient : float32 [N,D], optional
+        Gradient at the model's layer, as `VideoModel.gradient` gives it.
     """
 
     maps: dict[str, Tensor]
     feature: Tensor | None
+    relevance: Tensor | None
+    gradient: Tensor | None
 
 
 @torch.no_grad()
 def feature_maps(
-    model: VideoModel, frames: Any, layers: Sequence[str] = (), *, run: Callable[[Any], object] | None = None
+    model: VideoModel,
+    frames: np.ndarray,
+    layers: Sequence[str] = (),
+    *,
+    gradient_of: tuple[int, Objective] | None = None,
 ) -> FeatureMaps:
-    """The maps of clips uint8 [N,T,H,W,3] at ``layers``; without any, the last map of every resolution but the finest.
+    """The maps of clips at some layers, with the gradient of an objective where it is asked for.
 
-    ``run`` is called with the frames and must run the network on them once, for other results of the same pass.
-    Resolutions are those below the input's, before the model's layer: the ends of a convolutional network's stages.
-    Raises ModelError for an unknown layer and for one that gives no map over time and space, such as tokens.
+    Parameters
+    ----------
+    model : VideoModel
+    frames : uint8 [N,T,H,W,3]
+    layers : sequence of str
+        By default those of `map_layers`.
+    gradient_of : (int, str), optional
+        Class and objective, a key of `OBJECTIVES`.
+
+    Returns
+    -------
+    FeatureMaps
+
+    Raises
+    ------
+    ModelError
+        A layer that is unknown or has no positions in time and space.
     """
-    names = {id(find_layer(model.net, name)): name for name in layers}
-    found: dict[tuple[int, ...], tuple[str, Tensor]] = {}  # by grid, in the order in which grids were last seen
-    chosen: dict[str, Tensor] = {}
-    feature: list[Tensor] = []
+    places = map_layers(model, layers)
+    last = map_layers(model)[-1]
+    axis = model.channel_axis
+    outputs: dict[str, Tensor] = {}
 
-    def note(name: str, module: torch.nn.Module, output: Any) -> None:
-        out = _tensor(output)
-        here = None if out is None or out.ndim != 5 else channels_second(out, model.channel_axis)
-        if id(module) in names:
-            chosen[names[id(module)]] = _require_map(names[id(module)], out, here, found).clone()
-        if here is not None and not feature and _is_map(here) and here.shape[3] < model.grid[1]:
-            found.pop(tuple(here.shape[2:]), None)
-            found[tuple(here.shape[2:])] = (name, here)
-        if name == model.layer and out is not None:
-            feature[:] = [pool_features(out.float(), model.pool, model.channel_axis)]
+    def note(name: str, output: object) -> None:
+        outputs[name] = first_tensor(output).clone()  # before a module after it writes into it
 
-    with evaluation_mode(model.net), ExitStack() as hooks:
-        for name, module in model.net.named_modules():
-            hook = module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
-            hooks.callback(hook.remove)
-        if run is None:
-            model.net(model.prepare(frames))
-        else:
-            run(frames)
-    if not found:
-        raise ModelError(
-            f"expected a network with maps over time and space [N,C,t,h,w] before {model.layer!r}, found none in "
-            f"{model.name}; tokens of transformers cannot be pooled, take crops"
-        )
-    missing = [name for name in layers if name not in chosen]
+    with evaluation_mode(model.net), torch.inference_mode(False), ExitStack() as hooks:
+        leaf: list[Tensor] = []
+        if gradient_of is not None:  # recording starts at the last map
+            hooks.enter_context(record_output(find_layer(model.net, last.layer), leaf, start_gradient))
+        for name in {*(p.layer for p in places), last.layer, model.layer}:
+            handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
+            hooks.callback(handle.remove)
+        logits = first_tensor(model.net(model.prepare(frames))).float()
+        relevance = gradient = None
+        if gradient_of is not None:
+            y, objective = gradient_of
+            score = OBJECTIVES[objective](logits, y).sum()
+            at_map, at_layer = torch.autograd.grad(score, [leaf[0], outputs[model.layer]], allow_unused=True)
+            if at_map is None or (at_layer is None and model.layer != last.layer):
+                raise ModelError(
+                    f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some that "
+                    "do not; name another layer"
+                )
+            relevance = last.map_of(leaf[0].detach() * at_map, axis).float()
+            down = at_map if at_layer is None else at_layer
+            # Along a change that is the same at every position: the sum of what is pooled.
+            gradient = pool_features(down.float(), model.pool, axis)
+            if model.pool and down.ndim > 2:
+                gradient = gradient * (down[0].numel() // gradient.shape[1])
+    missing = [p.layer for p in places if p.layer not in outputs]
     if missing:
         raise ModelError(f"expected layer {missing[0]!r} to run, got no call of it; name one that the forward uses")
-    last = next(reversed(found.values()))[1].float()
-    ends = dict(list(found.values())[1:] or found.values())
-    maps = {name: chosen[name] for name in layers} if layers else ends
-    return FeatureMaps({name: x.float() for name, x in maps.items()}, last if _is_mean(feature, last) else None)
+    maps = {p.layer: p.map_of(outputs[p.layer].detach(), axis).float() for p in places}
+    end = last.map_of(outputs[last.layer].detach(), axis).float()
+    feature = pool_features(outputs[model.layer].detach().float(), model.pool, axis)
+    return FeatureMaps(maps, end if _is_mean(feature, end) else None, relevance, gradient)
 
 
-def _is_mean(feature: list[Tensor], values: Tensor) -> bool:
-    """Whether the model's feature is the map's mean over its places, up to the rounding of bf16."""
-    mean = values.mean((2, 3, 4))
-    return bool(feature) and feature[0].shape == mean.shape and torch.allclose(feature[0], mean, rtol=0.02, atol=1e-3)
+# By network: layers that were found before; an entry is dropped with its network.
+_found: WeakKeyDictionary[nn.Module, dict[object, dict[str, Positions]]] = WeakKeyDictionary()
 
 
-def _tensor(output: Any) -> Tensor | None:
-    try:
-        return first_tensor(output)
-    except ModelError:  # a module with another kind of output
-        return None
+def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions, ...]:
+    """The layers ``layers``, or else the last of every resolution but the finest, as far as the model's layer.
 
+    Resolutions are those below the input's: the ends of a convolutional network's stages, and the last of the blocks
+    of a transformer, whose tokens have the positions of a map before them (the embedding of patches). One pass is
+    made for a network, and its result is kept.
 
-def _is_map(x: Tensor) -> bool:
-    return x.ndim == 5 and x.shape[2:].numel() > 1
+    Parameters
+    ----------
+    model : VideoModel
+    layers : sequence of str
+        Dotted names.
 
+    Returns
+    -------
+    tuple of Positions
+        In the order in which the layers run; the last is the nearest to the head.
 
-def _require_map(name: str, out: Tensor | None, here: Tensor | None, found: dict[Any, tuple[str, Tensor]]) -> Tensor:
-    if here is None or not _is_map(here):
-        near = ", ".join(repr(other) for other, _ in found.values()) or "a convolution's"
+    Raises
+    ------
+    ModelError
+        A layer that is unknown or has no positions in time and space, and a network without such a layer.
+    """
+    for name in layers:
+        find_layer(model.net, name)
+    key = (model.layer, model.channel_axis, model.layout, model.grid, tuple(n for n, _ in model.net.named_modules()))
+    known = _found.setdefault(model.net, {})
+    if key not in known:
+        noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
+        with uncounted():
+            known[key] = _positions(model, trace(model.net, model.prepare(noise)).calls)
+    places = known[key]
+    if not places:
         raise ModelError(
-            f"expected a map over time and space [N,C,t,h,w] from layer {name!r}, got "
-            f"{'no tensor' if out is None else tuple(out.shape)}; name a layer before it, such as {near}"
+            f"expected a network with maps over time and space [N,C,t,h,w], or tokens in the positions of such a map, "
+            f"before {model.layer!r}, found none in {model.name}; take crops"
         )
-    return here
+    for name in layers:
+        if name not in places:
+            near = ", ".join(repr(p.layer) for p in _ends(places, model.grid))
+            raise ModelError(
+                f"expected a layer with positions in time and space [N,C,t,h,w], got {name!r}; name another, such as "
+                f"{near}"
+            )
+    return tuple(places[name] for name in layers) or _ends(places, model.grid)
+
+
+def _positions(model: VideoModel, calls: Sequence[Call]) -> dict[str, Positions]:
+    """The layers with positions as far as the model's layer, in the order of their calls."""
+    until = max((i for i, call in enumerate(calls) if call.name == model.layer), default=len(calls) - 1)
+    found: dict[str, Positions] = {}
+    for call in calls[: until + 1]:
+        grid, tokens = None, len(call.shape) == 3
+        if len(call.shape) == 5:
+            axis = 1 if model.channel_axis is None else model.channel_axis % 5
+            t, h, w = (n for i, n in enumerate(call.shape) if i not in (0, axis))
+            grid = (t, h, w)
+        elif tokens:
+            grids = {prod(p.grid): p.grid for p in found.values()}
+            grid = grids.get(call.shape[1], grids.get(call.shape[1] - 1))
+        if grid is not None and prod(grid) > 1 and call.name:
+            found.pop(call.name, None)
+            found[call.name] = Positions(call.name, grid, tokens)
+    return found
+
+
+def _ends(places: dict[str, Positions], grid: Grid) -> tuple[Positions, ...]:
+    ends: dict[Grid, Positions] = {}
+    for place in places.values():
+        if place.grid[1] < grid[1] or len(places) == 1:
+            ends.pop(place.grid, None)  # grids in the order in which they were last seen
+            ends[place.grid] = place
+    found = list(ends.values()) or list(places.values())[-1:]
+    return tuple(found[1:] or found)
+
+
+def _is_mean(feature: Tensor, values: Tensor) -> bool:
+    """Whether the model's feature is the map's mean over its positions, up to the rounding of bf16."""
+    mean = values.mean((2, 3, 4))
+    return feature.shape == mean.shape and torch.allclose(feature, mean, rtol=0.02, atol=1e-3)

@@ -6,15 +6,14 @@ of its own (`voxplain.inference.replicas`): a layer's output is recorded by a ho
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 
 from voxplain.concepts.masked_crop import CROPS, box_crop, in_place, reveal
-from voxplain.errors import DataError, ModelError, VideoError
+from voxplain.errors import DataError, VideoError
 from voxplain.model import Objective, VideoModel
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
@@ -70,7 +69,10 @@ class Embedder(Protocol):
 
     @property
     def one_pass(self) -> bool:
-        """Whether one forward pass embeds all supervoxels of a window, and can give the clip's gradient, too."""
+        """Whether one pass embeds all supervoxels of a window; for a class it gives the clip's gradient, too."""
+
+    def without_class(self) -> "Embedder":
+        """An embedder of the same features without those that depend on a class."""
 
     def embed(
         self,
@@ -81,15 +83,10 @@ class Embedder(Protocol):
         ids: np.ndarray | None = None,
         gradient_of: tuple[int, Objective] | None = None,
     ) -> Embedding:
-        """Features of all supervoxels or of ``ids``, with layer values where `layer_space` is false.
+        """Features of all supervoxels or of ``ids``, in their order, with layer values where `layer_space` is false.
 
         ``gradient_of`` a class and an objective, only where `one_pass` is true.
         """
-
-    def __call__(
-        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Features float32 [N,D] of all supervoxels or of ``ids``, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +153,6 @@ class MaskedCrops:
         "box": crop and resize, as in the paper; "in-place": keep position and size.
     window_step : int
         Frames between windows of long supervoxels; 1 is the exact mode of the reference.
-    size : int, optional
-        Height in pixels that crops are resized to. Default: that of the network's input.
 
     References
     ----------
@@ -170,7 +165,6 @@ class MaskedCrops:
     fill: str = "mean"
     crop: str = "box"
     window_step: int = 8
-    size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
@@ -179,28 +173,22 @@ class MaskedCrops:
                 f"expected a fill of {', '.join(FILLS)}, a crop of {', '.join(CROPS)} and window_step of 1 or more, "
                 f"got {self.fill!r}, {self.crop!r} and {self.window_step}; correct them"
             )
-        if self.size is not None and (self.size < 1 or self.size != int(self.size)):
-            raise DataError(f"expected a size of 1, 2, … pixels, got size={self.size}; leave it out for the network's")
-        if isinstance(self.size, float):  # as an optional number comes from a file or a command line
-            object.__setattr__(self, "size", int(self.size))
 
     def __call__(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, *, ids: np.ndarray | None = None
     ) -> np.ndarray:
         """Features float32 [N,D] of a clip's supervoxels, all or ``ids``.
 
-        VideoError when the clip is too short, ModelError when the network cannot take crops of ``size``.
+        VideoError when the clip is too short.
         """
         ids = np.arange(supervoxels.count) if ids is None else ids
         check_length(model, clip)
-        network = self.network(model)
         if not len(ids):  # every supervoxel may have been dropped; the whole clip gives the width of a row
             return np.zeros((0, len(embed_clip(model, clip, window_step=len(clip.frames)))), np.float32)
         total: np.ndarray | None = None
         seen = np.zeros((len(ids), 1), np.float32)
-        embed = model.embed if network is model else partial(_embed_resized, network)
-        for owners, crops in self._batches(network, clip, supervoxels, ids):
-            rows = embed(crops).cpu().numpy()
+        for owners, crops in self._batches(model, clip, supervoxels, ids):
+            rows = model.embed(crops).cpu().numpy()
             total = np.zeros((len(ids), rows.shape[1]), np.float32) if total is None else total
             np.add.at(total, owners, rows)  # in the order of the windows
             np.add.at(seen, owners, 1)
@@ -221,26 +209,15 @@ class MaskedCrops:
             raise DataError("expected no gradient_of for masked crops, whose passes are not of the whole clip")
         return Embedding(self(model, clip, supervoxels, ids=ids))
 
+    def without_class(self) -> "MaskedCrops":
+        """The embedder itself: its features depend on no class."""
+        return self
+
     def shown(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray) -> np.ndarray:
         """Inputs of the network for some supervoxels, uint8 [n,t,h,w,3], a picture a window."""
         return np.concatenate(
-            [crops.numpy().copy() for _, crops in self._batches(self.network(model), clip, supervoxels, ids)]
+            [crops.numpy().copy() for _, crops in self._batches(model, clip, supervoxels, ids)]
         )
-
-    def network(self, model: VideoModel) -> VideoModel:
-        """The model on the grid of the crops: ``size`` pixels high, as wide as keeps the aspect, rounded.
-
-        ModelError where the feature is a flattened map, which is another one on another grid.
-        """
-        t, height, width = model.grid
-        if self.size is None or self.size == height:
-            return model
-        if not model.pool:
-            raise ModelError(
-                f"expected a feature averaged over positions for crops of another size, got the flattened output of "
-                f"{model.layer!r}; set pool=True on the model or leave size out"
-            )
-        return replace(model, grid=(t, self.size, max(round(width * self.size / height), 1)), geometry=None)
 
     def _batches(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray
@@ -269,19 +246,6 @@ class MaskedCrops:
             reveal(base[inside], own, shown[inside])
         if owners:
             yield owners, buffer[: len(owners)]
-
-
-def _embed_resized(network: VideoModel, crops: torch.Tensor) -> torch.Tensor:
-    """Features of crops on a grid that is not the network's own; ModelError when it does not take them."""
-    try:
-        return network.embed(crops)
-    except Exception as error:  # whatever a network raises on a grid it was not made for
-        height, width = network.grid[1:]
-        raise ModelError(
-            f"expected a network that takes crops of {height}×{width} pixels, but {network.name} does not "
-            f"({(str(error) or type(error).__name__).splitlines()[0]}); leave size out, or take a network that "
-            "averages over positions before its head"
-        ) from error
 
 
 def check_length(model: VideoModel, clip: Clip) -> None:

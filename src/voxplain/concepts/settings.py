@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
@@ -12,6 +13,8 @@ from voxplain.concepts.classifiers import CLASSIFIERS, Classifier, Hinge
 from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
+from voxplain.concepts.consensus import Consensus
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
@@ -22,7 +25,7 @@ from voxplain.concepts.score import SCORES
 from voxplain.errors import DataError
 from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
-from voxplain.segment import SEGMENTERS, SLIC, SMALL, Deduplicate, Segmenter
+from voxplain.segment import SEGMENTERS, SLIC, SMALL, Deduplicate, RegionTree, Segmenter
 
 __all__ = ["CHOICES", "PRESETS", "RANKINGS", "UNRELATED_EXAMPLES", "ConceptSettings", "override"]
 
@@ -53,11 +56,12 @@ class ConceptSettings:
         Drops near copies of supervoxels in the class's videos.
     embedder : Embedder
         Features in which concepts are found.
-    cav_embedder : Embedder, optional
-        Features from which CAVs are learnt; by default those of ``embedder``.
     clusterer : Clusterer
     cluster_filter : ClusterFilter
         Which clusters count as concepts; the references' rules reject those found in most clips.
+    reach : float
+        Largest distance from a concept's centre, in multiples of its median distance, at which a supervoxel is of the
+        concept; others are of none. Infinite: every supervoxel is of its nearest concept.
     keep : int
         Supervoxels that represent a concept, nearest its centre; 40 in STCE.
     videos : int
@@ -106,12 +110,12 @@ class ConceptSettings:
     20
     """
 
-    segmenter: Segmenter = field(default_factory=SLIC)
+    segmenter: Segmenter = field(default_factory=RegionTree)
     deduplicate: Deduplicate = field(default_factory=Deduplicate)
-    embedder: Embedder = field(default_factory=MaskedCrops)
-    cav_embedder: Embedder | None = None
-    clusterer: Clusterer = field(default_factory=KMeans)
+    embedder: Embedder = field(default_factory=ContextFeatures)
+    clusterer: Clusterer = field(default_factory=Consensus)
     cluster_filter: ClusterFilter = CLUSTER_FILTERS["small"]
+    reach: float = 2.0
     keep: int = 40
     videos: int = 200
     score_videos: int = 200
@@ -156,6 +160,10 @@ class ConceptSettings:
 
 
 PAPER = ConceptSettings(
+    segmenter=SLIC(),
+    embedder=MaskedCrops(),
+    clusterer=KMeans(),
+    reach=math.inf,
     cluster_filter=CLUSTER_FILTERS["video"],
     unrelated_examples="raw",
     classifier=Hinge(alpha=0.01),
@@ -185,13 +193,12 @@ PRESETS: dict[str, ConceptSettings] = {
 Method = Segmenter | Embedder | Clusterer | ClusterFilter | Classifier
 
 # The methods that can be chosen by name, by field.
-CHOICES: dict[str, Mapping[str, Method | None]] = {
+CHOICES: dict[str, Mapping[str, Method]] = {
     "segmenter": {name: make() for name, make in SEGMENTERS.items()},
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
     "cluster_filter": CLUSTER_FILTERS,
     "embedder": EMBEDDERS,
-    "cav_embedder": {"same": None, **EMBEDDERS},
 }
 
 

@@ -38,7 +38,7 @@ __all__ = [
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
     """The concepts of the class: clusters of the features of its supervoxels."""
     s = session.settings
-    return session.engine.run(DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.seed))
+    return session.engine.run(DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.reach, s.seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +50,17 @@ class DrawnFeatures:
     ids: np.ndarray
 
 
-def drawn_features(session: Session, clips: Sequence[Clip], name: str, *, for_cavs: bool) -> Results[DrawnFeatures]:
+def drawn_features(
+    session: Session, clips: Sequence[Clip], name: str, *, for_cavs: bool
+) -> Results[DrawnFeatures]:
     """Features of ``unrelated_crops`` supervoxels of every clip, for finding concepts or for learning CAVs."""
     s = session.settings
-    embedder = (s.cav_embedder if for_cavs else None) or s.embedder
 
     def one(i: int) -> DrawnFeatures:
         clip = clips[i]
         supervoxels = session.supervoxels(clip, deduplicate=True)
         ids = session.draw(clip, supervoxels, s.unrelated_crops)
-        found = session.features(clip, supervoxels, ids, embedder)
+        found = session.features(clip, supervoxels, ids, None)
         return DrawnFeatures(found.in_layer_space if for_cavs else found.values, np.full(len(ids), i), ids)
 
     return session.engine.map(f"supervoxels and features of {name}", len(clips), one)
@@ -83,7 +84,7 @@ def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[Drawn
     """Features [n,D'] of concepts found in unrelated clips as those of the class are: the null distribution's."""
     s = session.settings
     values, owners, ids = (np.concatenate([getattr(d, name) for d in drawn]) for name in ("values", "clips", "ids"))
-    labels, centers = s.clusterer(values, clips=owners, seed=s.seed)
+    labels, centers = s.clusterer(values, clips=owners, seed=s.seed)[:2]
     members, least = [], min(10, s.keep)
     for k in range(len(centers)):
         own = np.flatnonzero(labels == k)
@@ -95,7 +96,7 @@ def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[Drawn
             f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got "
             f"{len(members)}; give more unrelated videos or raise unrelated_crops"
         )
-    return concept_features(session, clips, values, np.stack([owners, ids], 1), members, "null concepts")
+    return concept_features(session, clips, values, np.stack([owners, ids], 1), members, "null concepts", None)
 
 
 def concept_features(
@@ -105,14 +106,14 @@ def concept_features(
     origin: np.ndarray,
     members: Sequence[np.ndarray],
     name: str,
-    target: int | None = None,
+    target: int | None,
 ) -> list[np.ndarray]:
     """Features [n,D'] of each concept's members, from which CAVs are learnt.
 
     ``values`` [N,D] are the features in which the concepts were found, ``origin`` [N,2] their (clip, supervoxel).
     """
     s = session.settings
-    if s.cav_embedder is None and s.embedder.layer_space:
+    if s.embedder.layer_space:
         return [values[rows] for rows in members]
     wanted = np.unique(np.concatenate(list(members)))
     owners = np.unique(origin[wanted, 0])
@@ -122,10 +123,8 @@ def concept_features(
         clip = clips[place]
         supervoxels = session.supervoxels(clip, deduplicate=True)
         ids = origin[wanted[origin[wanted, 0] == place], 1]
-        if s.cav_embedder is not None:
-            return session.features(clip, supervoxels, ids, s.cav_embedder).in_layer_space
         embedded = origin[origin[:, 0] == place, 1]  # what is in the store
-        found = session.features(clip, supervoxels, embedded, s.embedder, session.gradient_of(clip, target))
+        found = session.features(clip, supervoxels, embedded, target)
         return found.in_layer_space[np.searchsorted(embedded, ids)]
 
     found = session.engine.map(f"features of the members of {name}", len(owners), one).values()

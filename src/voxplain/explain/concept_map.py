@@ -14,7 +14,6 @@ from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.passes import base_input, scores
 from voxplain.attribution.perturbation.masked_clips import batch_slices, blend
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.effect import concept_mask
 from voxplain.errors import DataError, ModelError
 from voxplain.explain.parameters import settings_from
@@ -84,15 +83,16 @@ class ConceptMap:
         """
         settings = settings_from(self.run.parameters)
         found = settings.deduplicate(settings.segmenter(clip))
-        values = settings.embedder(model, clip, found)
+        wanted = (self.run.target_index, settings.objective) if settings.embedder.one_pass else None
+        values = settings.embedder.embed(model, clip, found, gradient_of=wanted).values
         dimensions = self.run.bank.centers.shape[1]
         if values.shape[1] != dimensions:
             raise ModelError(
                 f"expected features of the run's {dimensions} dimensions, got {values.shape[1]}; explain with "
                 "the model that the concepts were found with"
             )
-        nearest = nearest_centre(values, self.run.bank.centers)
-        return {int(k): concept_mask(found, nearest, int(k)) for k in np.unique(nearest)}
+        nearest = self.run.bank.encode(values)
+        return {int(k): concept_mask(found, nearest, int(k)) for k in np.unique(nearest[nearest >= 0])}
 
     @attribution_call("concept_map", parameters=_parameters)
     def __call__(self, batch: Batch) -> Maps:

@@ -21,7 +21,6 @@ from torch import nn
 from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.rank import rank_by_effect
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
@@ -193,7 +192,7 @@ def _explained(
     counts = [len(r) for r in rows]
     origin = np.stack([np.repeat(np.arange(len(clips)), counts), np.concatenate([np.arange(n) for n in counts])], 1)
     bank = steps.bank(session, values, origin, len(clips))
-    assigned = [nearest_centre(r, bank.centers) for r in rows]
+    assigned = [bank.encode(r) for r in rows]
     supervoxels = session.segmented(clips, deduplicate=True)
     concepts = steps.concept_features(session, clips, values, origin, bank.members, "the concepts", y)
     null = steps.null_concepts(session, random[half:], drawn.values())

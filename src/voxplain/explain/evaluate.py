@@ -11,7 +11,6 @@ import numpy as np
 from voxplain.concepts import warnings
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
-from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.evaluate import AddRemoveCurves, join, log_odds_of
 from voxplain.concepts.order_tests import all_order_tests
 from voxplain.concepts.settings import ConceptSettings
@@ -103,8 +102,8 @@ def evaluate_concepts(
         warnings.duplicates(given, "test clips"),
         warnings.near_duplicates(given, "test clips"),
     )
-    rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate).values()
-    assigned = [nearest_centre(r, run.bank.centers) for r in rows]
+    rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate, target=run.target_index).values()
+    assigned = [run.bank.encode(r) for r in rows]
     supervoxels = session.segmented(held, deduplicate=settings.test_deduplicate)
     adding, removing = _curves(session, held, supervoxels, assigned, run)
     explored = _explored(session, held, supervoxels, assigned, run, adding)

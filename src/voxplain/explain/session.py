@@ -51,18 +51,19 @@ class Session:
         clip: Clip,
         supervoxels: Supervoxels,
         ids: np.ndarray,
-        embedder: Embedder,
-        gradient_of: tuple[int, Objective] | None = None,
+        target: int | None,
     ) -> Embedding:
-        """Features of some of a clip's supervoxels."""
-        return self.engine.run(EmbedSupervoxels(clip, supervoxels.labels, ids, embedder, gradient_of))
-
-    def gradient_of(self, clip: Clip, target: int | None) -> tuple[int, Objective] | None:
-        """The gradient that embedding a clip of a class gives besides; None: none."""
-        s = self.settings
-        if target is None or not s.embedder.one_pass or len(clip.frames) != self.model.grid[0]:
-            return None
-        return target, s.objective
+        """Features of some of a clip's supervoxels for a class; None: features that depend on no class."""
+        embedder, wanted = self.settings.embedder, None
+        if target is None:
+            embedder = embedder.without_class()
+        elif embedder.one_pass:
+            wanted = target, self.settings.objective
+        found = self.engine.run(EmbedSupervoxels(clip, supervoxels.labels, ids, embedder, wanted))
+        if wanted and found.gradient is not None:
+            # Stored separately as well, so that the features are not read again for it.
+            self.engine.keep(ClassGradient(clip, *wanted), {"gradient": found.gradient})
+        return found
 
     def draw(self, clip: Clip, supervoxels: Supervoxels, most: int) -> np.ndarray:
         """Ids of at most ``most`` supervoxels of a clip, drawn by the seed and the clip's content."""
@@ -74,19 +75,14 @@ class Session:
         return np.sort(np.random.default_rng((self.settings.seed, own)).choice(ids, most, replace=False))
 
     def embedded(
-        self, clips: Sequence[Clip], name: str, *, deduplicate: bool, target: int | None = None
+        self, clips: Sequence[Clip], name: str, *, deduplicate: bool, target: int
     ) -> Results[np.ndarray]:
-        """Features float32 [N_i,D] of every clip's supervoxels; ``target``: a class whose gradient is needed later."""
+        """Features float32 [N_i,D] of every clip's supervoxels, for a class."""
 
         def one(i: int) -> np.ndarray:
             clip = clips[i]
             supervoxels = self.supervoxels(clip, deduplicate=deduplicate)
-            wanted = self.gradient_of(clip, target)
-            found = self.features(clip, supervoxels, np.arange(supervoxels.count), self.settings.embedder, wanted)
-            if wanted and found.gradient is not None:
-                # Stored separately as well, so that the features are not read again for it.
-                self.engine.keep(ClassGradient(clip, *wanted), {"gradient": found.gradient})
-            return found.values
+            return self.features(clip, supervoxels, np.arange(supervoxels.count), target).values
 
         return self.engine.map(f"supervoxels and features of {name}", len(clips), one)
 
@@ -118,9 +114,9 @@ def open_session(
     crops = [MaskedCrops().shown(model, c, s, i) for c, s, i in zip(windows, supervoxels, ids, strict=True)]
     found = fingerprint(model)
     fast = _fast(model, found, settings.inference, np.concatenate(crops))
-    for embedder in filter(None, (settings.embedder, settings.cav_embedder)):
-        # A network that does not give such features raises its error before any work is done.
-        embedder(fast.model, windows[0], supervoxels[0], ids=ids[0][:1])
+    # A network that does not give such features raises its error before any work is done.
+    first = (0, settings.objective) if settings.embedder.one_pass else None
+    settings.embedder.embed(fast.model, windows[0], supervoxels[0], ids=ids[0][:1], gradient_of=first)
     identity = identify(store, found, fast.precision)
     return Session(model, found, fast, settings, Engine(identity, store, executor(fast.model), shard, progress))
 

@@ -146,6 +146,7 @@ class DiscoverConcepts(Task[ConceptBank]):
     """The concepts of a class: clusters of the features ``values`` [N,D] of its supervoxels."""
 
     step: ClassVar[str] = "concepts"
+    version: ClassVar[int] = 2
     uses_network: ClassVar[bool] = False
 
     values: np.ndarray
@@ -154,6 +155,7 @@ class DiscoverConcepts(Task[ConceptBank]):
     keep: int
     cluster_filter: ClusterFilter
     searched: int
+    reach: float
     seed: int
 
     def compute(self, model: VideoModel | None = None) -> Arrays:
@@ -165,6 +167,7 @@ class DiscoverConcepts(Task[ConceptBank]):
             keep=self.keep,
             cluster_filter=self.cluster_filter,
             searched=self.searched,
+            reach=self.reach,
             seed=self.seed,
         )
         return {
@@ -174,6 +177,8 @@ class DiscoverConcepts(Task[ConceptBank]):
             "members": np.concatenate(bank.members),
             "distance": np.concatenate(bank.distance),
             "kept": np.array([len(m) for m in bank.members], np.int64),
+            "reach": bank.reach,
+            "stability": bank.stability,
         }
 
     def read(self, stored: Arrays) -> ConceptBank:
@@ -186,6 +191,8 @@ class DiscoverConcepts(Task[ConceptBank]):
             sizes=stored["sizes"],
             clip_count=stored["clip_count"],
             method=repr(self.clusterer),
+            reach=stored["reach"],
+            stability=stored["stability"],
         )
 
 

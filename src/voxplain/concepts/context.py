@@ -1,0 +1,218 @@
+"""Features of supervoxels in their context: feature maps averaged under each supervoxel, from one pass a clip.
+
+Letters: N supervoxels, C channels of a layer, t×h×w its positions, P = t·h·w; W [N,P], the voxels of each supervoxel
+by position. A part of a row is W·map / ΣW less the clip's mean, at unit length, a part a layer. The last part is that
+of the last map times the gradient of the class's objective: what the network takes from each channel there for the
+class. It keeps apart what looks alike and matters differently.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from voxplain.concepts.feature_maps import FeatureMaps, feature_maps
+from voxplain.concepts.features import Embedding, check_length
+from voxplain.errors import DataError
+from voxplain.model import Objective, VideoModel
+from voxplain.segment import Supervoxels
+from voxplain.video import Clip, Windows
+
+__all__ = ["ContextFeatures", "place_weights"]
+
+Grid = tuple[int, int, int]  # positions in t, y, x
+RELEVANCE = "relevance"  # of the sums of a window; no layer has this name, because those are dotted names of modules
+
+
+@dataclass(frozen=True)
+class ContextFeatures:
+    """Feature maps averaged under each supervoxel, and the relevance of the last map for the class.
+
+    One forward pass a window of the network's length, and for the relevance a backward pass through what follows the
+    last map; a row is the mean over all windows in which the supervoxel is. CAVs, whose gradients are taken at the
+    model's own layer, are learnt from the layer values of `embed`.
+
+    Parameters
+    ----------
+    layers : tuple of str
+        Dotted names; empty: the last layer of every resolution but the finest (`feature_maps.map_layers`).
+    relevance : float
+        Length of the part of the row that is the last map times its gradient, for the supervoxel of a clip in which
+        that is largest; a layer's part has length 1. 0: no such part.
+    window_step : int
+        Frames between the windows of clips longer than the network's.
+
+    Raises
+    ------
+    DataError, ModelError
+        Layers named twice, numbers out of range, and layers without positions in time and space.
+
+    References
+    ----------
+    Selvaraju et al. 2017 (Grad-CAM), whose products of activations and gradients are summed over channels.
+    """
+
+    layers: tuple[str, ...] = ()
+    relevance: float = 2.0
+    window_step: int = 8
+
+    layer_space: ClassVar[bool] = False
+    one_pass: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        if self.window_step < 1 or self.relevance < 0 or len(set(self.layers)) != len(self.layers):
+            raise DataError(
+                f"expected window_step of 1 or more, relevance of 0 or more and every layer once, got "
+                f"{self.window_step}, {self.relevance} and {self.layers}; correct them"
+            )
+
+    def embed(
+        self,
+        model: VideoModel,
+        clip: Clip,
+        supervoxels: Supervoxels,
+        *,
+        ids: np.ndarray | None = None,
+        gradient_of: tuple[int, Objective] | None = None,
+    ) -> Embedding:
+        """Features of a clip's supervoxels, all or ``ids``.
+
+        Parameters
+        ----------
+        model : VideoModel
+        clip : Clip
+            Of the network's length or longer.
+        supervoxels : Supervoxels
+        ids : int64 [N], optional
+        gradient_of : (int, str), optional
+            Class and objective; needed with ``relevance``.
+
+        Returns
+        -------
+        Embedding
+            With layer values where the model's feature is the mean of a map, and the gradient for a clip of the
+            network's length.
+
+        Raises
+        ------
+        DataError
+            ``relevance`` without ``gradient_of``.
+        VideoError
+            A clip that is too short.
+        """
+        if self.relevance and gradient_of is None:
+            raise DataError("expected the class whose relevance is a part of the features, got none; give gradient_of")
+        check_length(model, clip)
+        length = model.grid[0]
+        starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
+        spans = [(int(start), int(start) + length) for start in starts]
+        seen = []
+        for span in spans:
+            wanted = gradient_of if self.relevance else None
+            found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=wanted)
+            seen.append(_window_sums(found, supervoxels, span))
+        parts = [self._part(name, [w.sums[name] for w in seen]) for name in seen[0].sums]
+        own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
+        gradient = found.gradient[0].cpu().numpy() if found.gradient is not None and len(spans) == 1 else None
+        rows = np.concatenate(parts, axis=1)
+        if ids is not None:
+            rows, own = rows[ids], None if own is None else own[ids]
+        return Embedding(rows, own, gradient)
+
+    def without_class(self) -> "ContextFeatures":
+        """The same features without the relevance."""
+        return replace(self, relevance=0.0)
+
+    def _part(self, name: str, windows: Sequence["_Sums"]) -> np.ndarray:
+        """One layer's part of the rows, [N,C]."""
+        rows = _rows_of(windows)
+        if name == RELEVANCE:
+            most = np.linalg.norm(rows, axis=1).max(initial=1e-12)
+            return np.asarray(rows * (self.relevance / most), np.float32)
+        rows -= np.mean([w.mean for w in windows], axis=0)
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """One layer in one window: ``total`` [N,C] of the map over each one's voxels, ``voxels`` [N,1], ``mean`` [C]."""
+
+    total: np.ndarray
+    voxels: np.ndarray
+    mean: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """One forward's sums by layer, and those of the map whose mean is the model's feature, where there is one."""
+
+    sums: dict[str, _Sums]
+    feature: _Sums | None
+
+
+def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, int]) -> _Window:
+    ids = np.arange(supervoxels.count)
+    by_grid: dict[Grid, torch.Tensor] = {}  # layers of one grid share their weights
+
+    def weights_on(grid: Grid, device: torch.device) -> torch.Tensor:
+        if grid not in by_grid:
+            finer = next((g for g in by_grid if all(fine % n == 0 for fine, n in zip(g, grid, strict=True))), None)
+            by_grid[grid] = (
+                torch.from_numpy(place_weights(supervoxels, ids, grid, span)).to(device)
+                if finer is None
+                else _joined(by_grid[finer], finer, grid)
+            )
+        return by_grid[grid]
+
+    def sums(values: torch.Tensor) -> _Sums:
+        flat, weights = values[0].flatten(1), weights_on((values.shape[2], values.shape[3], values.shape[4]), values.device)
+        parts = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
+        return _Sums(*(x.cpu().numpy() for x in parts))
+
+    maps = found.maps if found.relevance is None else {**found.maps, RELEVANCE: found.relevance}
+    return _Window({n: sums(v) for n, v in maps.items()}, None if found.feature is None else sums(found.feature))
+
+
+def _joined(weights: torch.Tensor, finer: Grid, grid: Grid) -> torch.Tensor:
+    """Weights [N,P] on a grid of which ``finer`` splits every place into equal parts, from those on ``finer``."""
+    (t, h, w), parts = grid, [fine // n for fine, n in zip(finer, grid, strict=True)]
+    split = weights.view(len(weights), t, parts[0], h, parts[1], w, parts[2])
+    return split.sum(6).sum(4).sum(2).flatten(1)  # one axis at a time: three at once take five times as long
+
+
+def _rows_of(windows: Sequence[_Sums]) -> np.ndarray:
+    """Mean of the map under each supervoxel over all windows, float32 [N,C]."""
+    total, voxels = (np.sum([getattr(w, part) for w in windows], axis=0) for part in ("total", "voxels"))
+    return np.asarray(total / voxels, np.float32)
+
+
+def place_weights(
+    supervoxels: Supervoxels, ids: np.ndarray, grid: tuple[int, int, int], span: tuple[int, int]
+) -> np.ndarray:
+    """How many voxels of each supervoxel lie in each place of a map over frames ``span``, float32 [N,P].
+
+    A voxel on the border of two places counts in both by its parts, so that every voxel counts as one: a thing smaller
+    than a place is not lost.
+    """
+    frames, height, width = span[1] - span[0], *supervoxels.shape[1:]
+    at, ay, ax = (_overlap(n, m) for n, m in zip((frames, height, width), grid, strict=True))
+    weights = np.zeros((len(ids), *grid), np.float32)
+    for row, i in enumerate(ids):
+        t0, t1, y0, y1, x0, x1 = supervoxels.boxes[i]
+        t0, t1 = max(t0, span[0]), min(t1, span[1])
+        if t0 < t1:
+            own = supervoxels.labels[supervoxels.levels[i], t0:t1, y0:y1, x0:x1] == i
+            plane = ay[:, y0:y1] @ (own.astype(np.float32) @ ax[:, x0:x1].T)
+            weights[row] = np.tensordot(at[:, t0 - span[0] : t1 - span[0]], plane, axes=1)
+    return weights.reshape(len(ids), math.prod(grid))
+
+
+def _overlap(voxels: int, places: int) -> np.ndarray:
+    """How much of each voxel of an axis lies in each place, float32 [places, voxels]; columns sum to one."""
+    edges, starts = np.linspace(0, voxels, places + 1), np.arange(voxels)
+    low, high = np.maximum(edges[:-1, None], starts), np.minimum(edges[1:, None], starts + 1)
+    return np.asarray(np.clip(high - low, 0, None), np.float32)
