@@ -169,7 +169,10 @@ def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, 
         return by_grid[grid]
 
     def sums(values: torch.Tensor) -> _Sums:
-        flat, weights = values[0].flatten(1), weights_on((values.shape[2], values.shape[3], values.shape[4]), values.device)
+        flat, weights = (
+            values[0].flatten(1),
+            weights_on((values.shape[2], values.shape[3], values.shape[4]), values.device),
+        )
         parts = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
         return _Sums(*(x.cpu().numpy() for x in parts))
 

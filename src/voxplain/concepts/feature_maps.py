@@ -129,8 +129,8 @@ def feature_maps(
             at_map, at_layer = torch.autograd.grad(score, [leaf[0], outputs[model.layer]], allow_unused=True)
             if at_map is None or (at_layer is None and model.layer != last.layer):
                 raise ModelError(
-                    f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some that "
-                    "do not; name another layer"
+                    f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some "
+                    "that do not; name another layer"
                 )
             relevance = last.map_of(leaf[0].detach() * at_map, axis).float()
             down = at_map if at_layer is None else at_layer

@@ -215,9 +215,7 @@ class MaskedCrops:
 
     def shown(self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray) -> np.ndarray:
         """Inputs of the network for some supervoxels, uint8 [n,t,h,w,3], a picture a window."""
-        return np.concatenate(
-            [crops.numpy().copy() for _, crops in self._batches(model, clip, supervoxels, ids)]
-        )
+        return np.concatenate([crops.numpy().copy() for _, crops in self._batches(model, clip, supervoxels, ids)])
 
     def _batches(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray

@@ -38,7 +38,9 @@ __all__ = [
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
     """The concepts of the class: clusters of the features of its supervoxels."""
     s = session.settings
-    return session.engine.run(DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.reach, s.seed))
+    return session.engine.run(
+        DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.reach, s.seed)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +52,7 @@ class DrawnFeatures:
     ids: np.ndarray
 
 
-def drawn_features(
-    session: Session, clips: Sequence[Clip], name: str, *, for_cavs: bool
-) -> Results[DrawnFeatures]:
+def drawn_features(session: Session, clips: Sequence[Clip], name: str, *, for_cavs: bool) -> Results[DrawnFeatures]:
     """Features of ``unrelated_crops`` supervoxels of every clip, for finding concepts or for learning CAVs."""
     s = session.settings
 

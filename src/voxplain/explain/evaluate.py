@@ -102,7 +102,9 @@ def evaluate_concepts(
         warnings.duplicates(given, "test clips"),
         warnings.near_duplicates(given, "test clips"),
     )
-    rows = session.embedded(held, "test videos", deduplicate=settings.test_deduplicate, target=run.target_index).values()
+    rows = session.embedded(
+        held, "test videos", deduplicate=settings.test_deduplicate, target=run.target_index
+    ).values()
     assigned = [run.bank.encode(r) for r in rows]
     supervoxels = session.segmented(held, deduplicate=settings.test_deduplicate)
     adding, removing = _curves(session, held, supervoxels, assigned, run)

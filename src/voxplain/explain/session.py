@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from voxplain.concepts.features import Embedder, Embedding, MaskedCrops
+from voxplain.concepts.features import Embedding, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.central_window import central_window
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels, SegmentClip
 from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy
-from voxplain.model import Objective, VideoModel
+from voxplain.model import VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint
 from voxplain.runtime import Engine, Executor, Progress, Results, Shard, identify
 from voxplain.segment import Supervoxels
@@ -46,13 +46,7 @@ class Session:
         s = self.settings
         return self.engine.run(SegmentClip(clip, s.segmenter, s.deduplicate if deduplicate else None))
 
-    def features(
-        self,
-        clip: Clip,
-        supervoxels: Supervoxels,
-        ids: np.ndarray,
-        target: int | None,
-    ) -> Embedding:
+    def features(self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, target: int | None) -> Embedding:
         """Features of some of a clip's supervoxels for a class; None: features that depend on no class."""
         embedder, wanted = self.settings.embedder, None
         if target is None:
@@ -74,9 +68,7 @@ class Session:
         own = int(content_hash(clip.frames)[:16], 16)
         return np.sort(np.random.default_rng((self.settings.seed, own)).choice(ids, most, replace=False))
 
-    def embedded(
-        self, clips: Sequence[Clip], name: str, *, deduplicate: bool, target: int
-    ) -> Results[np.ndarray]:
+    def embedded(self, clips: Sequence[Clip], name: str, *, deduplicate: bool, target: int) -> Results[np.ndarray]:
         """Features float32 [N_i,D] of every clip's supervoxels, for a class."""
 
         def one(i: int) -> np.ndarray:
