@@ -22,7 +22,7 @@ from voxplain.datasets.planted import (
     without,
     write_planted,
 )
-from voxplain.datasets.planted.design import draw_unrelated
+from voxplain.datasets.planted.draw import draw_unrelated
 from voxplain.datasets.planted.scene import scene_from_record, scene_record
 from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 from voxplain.errors import DataError
