@@ -15,14 +15,14 @@ HELD_OUT = PlantedDesign(
     carrier="hexagon",
     distractors=("disk", "square"),
 )
-SMALLER = {"radius": (0.14, 0.17), "reach": (0.1, 0.13)}  # room for two targets, or for the camera
+SMALLER = {"radius": (0.14, 0.17), "reach": (0.1, 0.12)}  # room for two targets, or for the camera
 
 # What each harder design changes, apart from its shapes and motions.
 HARDER: dict[str, dict] = {
     "textured": {"textures": ("stripes", "checks", "noise"), "contrast": 0.7},
     "camera": {**SMALLER, "pan": 2.0, "drift": 1.5},
     "occluded": {"occluder": 0.3},
-    "growing": {"growth": (0.6, 1.4)},
+    "growing": {"radius": (0.15, 0.18), "growth": (0.6, 1.4)},
     "same-colour": {"same_colour": True},
 }
 # Three shapes in three pairs, so that each is in two classes; two pairs whose shapes mean nothing alone or mixed.
@@ -51,7 +51,7 @@ DESIGNS = {**_family(STANDARD, "standard", ""), **_family(HELD_OUT, "held-out", 
 
 # Shapes and motions in the order in which `design_of` takes them.
 SUPPLY = {
-    False: (("cross", "ring", "triangle", "star", "ell"), ("bounce", "orbit", "right", "up", "pulse")),
+    False: (("cross", "ring", "triangle", "star", "ell"), ("bounce", "orbit", "right", "up")),
     True: (("bars", "crescent", "saltire", "tee"), ("counter", "left", "shuttle", "down", "pulse")),
 }
 

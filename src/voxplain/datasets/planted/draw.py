@@ -62,7 +62,7 @@ def _apart(rng: np.random.Generator, design: PlantedDesign, things: list[Planted
     """Two objects on opposite sides of the centre, so that neither hides the other for long."""
     if len(things) < 2:
         return things
-    angle, half = rng.uniform(0, 2 * np.pi), rng.uniform(0.19, 0.24) * design.size
+    angle, half = rng.uniform(0, 2 * np.pi), rng.uniform(0.17, 0.2) * design.size
     shift, middle = half * np.array([np.cos(angle), np.sin(angle)]), (design.size - 1) / 2
     return [
         replace(o, x=round(float(middle + sign * shift[0]), 3), y=round(float(middle + sign * shift[1]), 3))

@@ -15,7 +15,7 @@ import numpy as np
 
 from voxplain.datasets.planted.design import PlantedDesign
 from voxplain.datasets.planted.draw import draw_scene, draw_unrelated
-from voxplain.datasets.planted.scene import Scene, masks, render, scene_from_record, scene_record
+from voxplain.datasets.planted.scene import Scene, draw, masks, scene_from_record, scene_record
 from voxplain.errors import DataError
 from voxplain.video.encode import write_video
 
@@ -118,10 +118,11 @@ def write_planted(
         if not (video.exists() and truth.exists()):
             video.parent.mkdir(parents=True, exist_ok=True)
             truth.parent.mkdir(parents=True, exist_ok=True)
+            frames, seen = draw(scene)
             with open(truth.with_suffix(".part"), "wb") as part:
-                np.savez_compressed(part, **masks(scene))  # type: ignore[arg-type]
+                np.savez_compressed(part, **seen)  # type: ignore[arg-type]
             truth.with_suffix(".part").replace(truth)
-            write_video(video, render(scene, codec=False))
+            write_video(video, frames)
         advance()
     record = {**head, "videos": [{"path": name, "scene": scene_record(scene)} for name, scene in listed]}
     _put(root / "manifest.json", json.dumps(record, indent=1))

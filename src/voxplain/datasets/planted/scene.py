@@ -22,6 +22,7 @@ __all__ = [
     "Occluder",
     "PlantedObject",
     "Scene",
+    "draw",
     "freeze",
     "masks",
     "render",
@@ -209,17 +210,24 @@ def _layers(scene: Scene) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return picture, visible
 
 
+def draw(scene: Scene) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Frames uint8 [T,H,W,3] before the codec, and the visible voxels of each object, bool [T,H,W] by name."""
+    picture, visible = _layers(scene)
+    noise = np.random.default_rng((scene.seed, 3)).standard_normal((scene.frames, scene.size, scene.size, 3))
+    frames = np.clip(np.rint(picture + scene.noise * noise), 0, 255).astype(np.uint8)
+    return frames, {name: share > 0.5 for name, share in visible.items()}
+
+
 def masks(scene: Scene) -> dict[str, np.ndarray]:
     """Visible voxels of each object, bool [T,H,W] by name (covered by more than half)."""
-    return {name: share > 0.5 for name, share in _layers(scene)[1].items()}
+    return draw(scene)[1]
 
 
 def render(scene: Scene, *, codec: bool = True) -> np.ndarray:
     """Frames uint8 [T,H,W,3] of a scene; ``codec`` passes them through H.264 as the files on disk are."""
     import av
 
-    noise = np.random.default_rng((scene.seed, 3)).standard_normal((scene.frames, scene.size, scene.size, 3))
-    frames = np.clip(np.rint(_layers(scene)[0] + scene.noise * noise), 0, 255).astype(np.uint8)
+    frames = draw(scene)[0]
     if not codec:
         return frames
     with av.open(io.BytesIO(encode_video(frames)), "r") as container:

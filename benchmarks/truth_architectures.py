@@ -1,0 +1,94 @@
+"""Two more networks for `truth_nets.py`, of other layouts than `tiny`: a residual 3D net and a video transformer."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+__all__ = ["ResidualNet", "VideoTransformer"]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3×3 convolutions beside a shortcut, as in R3D."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(outputs)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm3d(outputs)
+        self.shortcut = nn.Sequential(nn.Conv3d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm3d(outputs))
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out: Tensor = self.relu(y + self.shortcut(x))
+        return out
+
+
+class ResidualNet(nn.Module):
+    """Four residual blocks of 16 to 128 channels, 0.91 M parameters; logits [B,classes] of clips [B,3,T,H,W].
+
+    A position of ``layer4`` sees 89 × 89 pixels, more than the whole picture of 64 × 64.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv3d(3, 16, (3, 5, 5), (1, 2, 2), (1, 2, 2), bias=False), nn.BatchNorm3d(16), nn.ReLU()
+        )
+        self.layer1 = ResidualBlock(16, 16, 2)
+        self.layer2 = ResidualBlock(16, 32, 1)
+        self.layer3 = ResidualBlock(32, 64, 2)
+        self.layer4 = ResidualBlock(64, 128, 1)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
+        self.head = nn.Linear(128, classes)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.pool(self.layer4(self.layer3(self.layer2(self.layer1(self.stem(clips)))))))
+        return logits
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention over all tokens and an MLP, both after a layer norm and beside a shortcut."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        x = x + self.project(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+class VideoTransformer(nn.Module):
+    """Four transformer blocks of width 96 over tubelets of 4×8×8, 0.43 M parameters; logits are of the mean token.
+
+    Tokens [B,256,96] of clips [B,3,16,64,64], the order of positions is (T,H,W). The tubelets are embedded by three
+    convolutions, which a transformer of this size needs to learn shapes from few clips.
+    """
+
+    def __init__(self, classes: int, grid: tuple[int, int, int] = (4, 8, 8), width: int = 96) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(
+            nn.Conv3d(3, 24, (2, 4, 4), (2, 2, 2), (0, 1, 1)),
+            nn.BatchNorm3d(24),
+            nn.GELU(),
+            nn.Conv3d(24, 48, (1, 4, 4), (1, 2, 2), (0, 1, 1)),
+            nn.BatchNorm3d(48),
+            nn.GELU(),
+            nn.Conv3d(48, width, 2, 2),
+        )
+        self.position = nn.Parameter(0.02 * torch.randn(1, grid[0] * grid[1] * grid[2], width))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, 4) for _ in range(4)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        tokens = self.embed(clips).flatten(2).transpose(1, 2) + self.position
+        logits: Tensor = self.head(self.norm(self.blocks(tokens)).mean(1))
+        return logits
