@@ -1,10 +1,20 @@
-"""Two more networks for `truth_nets.py`, of other layouts than `tiny`: a residual 3D net and a video transformer."""
+"""Networks for the truth benchmark of other layouts than `tiny`, a residual 3D net and a transformer; the training."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["ResidualNet", "VideoTransformer"]
+from voxplain.model import VideoModel
+from voxplain.train import TrainingVideos
+
+__all__ = ["Architecture", "ResidualNet", "VideoTransformer", "fit"]
+
+BATCH = 32
 
 
 class ResidualBlock(nn.Module):
@@ -92,3 +102,43 @@ class VideoTransformer(nn.Module):
         tokens = self.embed(clips).flatten(2).transpose(1, 2) + self.position
         logits: Tensor = self.head(self.norm(self.blocks(tokens)).mean(1))
         return logits
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to build a network, the layer it is explained at, and how it is trained: AdamW, one cycle of the rate."""
+
+    build: Callable[[int], nn.Module]
+    layer: str
+    epochs: int
+    rate: float
+
+
+def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int, tell: Callable[[str], object]) -> None:
+    """Train in place on clips moved by a few pixels and with permuted colours, both of which keep the class."""
+    torch.manual_seed(seed)
+    frames, labels, rng = np.stack(list(videos.frames)), torch.from_numpy(videos.labels), np.random.default_rng(seed)
+    steps = -(-len(frames) // BATCH)
+    optimiser = torch.optim.AdamW(model.net.parameters(), lr=how.rate, weight_decay=0.02)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.rate, total_steps=how.epochs * steps)
+    order = torch.channels_last_3d  # half as long again without it
+    model.net.to(memory_format=order).train()
+    for epoch in range(how.epochs):
+        losses, right, start = [], 0, time.monotonic()
+        for index in np.array_split(rng.permutation(len(frames)), steps):
+            clips = np.stack(
+                [np.roll(frames[i], rng.integers(-8, 9, 2), (1, 2))[..., rng.permutation(3)] for i in index]
+            )
+            z, y = model.net(model.prepare(clips).contiguous(memory_format=order)), labels[index]
+            loss = nn.functional.cross_entropy(z, y, label_smoothing=0.05)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+            losses.append(loss.item())
+            right += int((z.argmax(1) == y).sum())
+        tell(
+            f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, train {right / len(frames):.3f}, "
+            f"{time.monotonic() - start:.0f} s"
+        )
+    model.net.to(memory_format=torch.contiguous_format).eval()

@@ -10,16 +10,13 @@ the weights of a tiny net of the plain design, with a fresh head: all its layers
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from truth_architectures import ResidualNet, VideoTransformer
+from truth_architectures import Architecture, ResidualNet, VideoTransformer, fit
 from voxplain.datasets import scan_folder
 from voxplain.datasets.planted import DESIGNS, PlantedDesign, PlantedSet, design_of, write_planted
 from voxplain.model import VideoModel
@@ -31,18 +28,7 @@ from voxplain.zoo.load import PLANTED
 __all__ = ["CASES", "REPORT", "TUNING", "Case", "make"]
 
 GEOMETRY = Geometry((64, 64), (64, 64))
-BATCH = 32
 FULL, SHORT = 200, 80  # training clips a class, from fresh and from trained weights
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """How to build a network, the layer it is explained at, and how it is trained: AdamW, one cycle of the rate."""
-
-    build: Callable[[int], nn.Module]
-    layer: str
-    epochs: int
-    rate: float
 
 
 NETWORKS = {
@@ -75,36 +61,6 @@ class Case:
             base = design_of(self.classes, held_out=self.design == "held-out")
         # A class by shape: a network learns motions so well that it has no need of a patch (seen at rate 0.95).
         return replace(base, shortcut=base.appearance[1]) if self.kind == "shortcut" else base
-
-
-def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int, tell: Callable[[str], object]) -> None:
-    """Train in place on clips moved by a few pixels and with permuted colours, both of which keep the class."""
-    torch.manual_seed(seed)
-    frames, labels, rng = np.stack(list(videos.frames)), torch.from_numpy(videos.labels), np.random.default_rng(seed)
-    steps = -(-len(frames) // BATCH)
-    optimiser = torch.optim.AdamW(model.net.parameters(), lr=how.rate, weight_decay=0.02)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.rate, total_steps=how.epochs * steps)
-    order = torch.channels_last_3d  # half as long again without it
-    model.net.to(memory_format=order).train()
-    for epoch in range(how.epochs):
-        losses, right, start = [], 0, time.monotonic()
-        for index in np.array_split(rng.permutation(len(frames)), steps):
-            clips = np.stack(
-                [np.roll(frames[i], rng.integers(-8, 9, 2), (1, 2))[..., rng.permutation(3)] for i in index]
-            )
-            z, y = model.net(model.prepare(clips).contiguous(memory_format=order)), labels[index]
-            loss = nn.functional.cross_entropy(z, y, label_smoothing=0.05)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            cycle.step()
-            losses.append(loss.item())
-            right += int((z.argmax(1) == y).sum())
-        tell(
-            f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, train {right / len(frames):.3f}, "
-            f"{time.monotonic() - start:.0f} s"
-        )
-    model.net.to(memory_format=torch.contiguous_format).eval()
 
 
 def start_of(case: Case, work: Path) -> Path | None:
@@ -159,7 +115,7 @@ def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, Pla
         fit(model, data, how, case.seed, lambda text: print(case.name, text, flush=True) if tell else None)
     test = scan_folder(planted.root, part="test")
     matrix = accuracy(model, load_videos(test.paths, test.labels, GEOMETRY), GEOMETRY)
-    save_weights(model.net, weights)
+    save_weights(model.net, weights, {})
     figures.write_text(json.dumps(float(np.trace(matrix) / matrix.sum())))
     return model, planted, float(np.trace(matrix) / matrix.sum())
 
