@@ -2,8 +2,8 @@
 
 Six classes: an arrow, a capsule or a Z, whatever its motion; and a Y that moves in a zigzag, spins, or surges (fast,
 slow, fast). Two other things, independent of the class, are in each clip. Objects are drawn from line segments with a
-striped surface, before a ground of moving gratings or of blocks. The network has 2D
-convolutions of each frame, then convolutions over time alone.
+striped surface, before a ground of moving gratings or of blocks. The network has convolutions of single frames, then
+convolutions over time alone.
 
     python benchmarks/other_scenes.py WORK
 """
@@ -186,7 +186,7 @@ class FrameNet(nn.Module):
         return logits
 
 
-def other_model(work: Path, *, per_class: int = 200, tell: bool = False) -> tuple[VideoModel, float]:
+def other_model(work: Path, *, per_class: int = 150, tell: bool = False) -> tuple[VideoModel, float]:
     """The network and its held-out accuracy; trained once and kept in WORK/other."""
     home = work / "other"
     home.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def other_model(work: Path, *, per_class: int = 200, tell: bool = False) -> tupl
         return model, float(json.loads(figures.read_text()))
     frames = [c.frames for label in CLASSES for c in other_clips(label, per_class, seed=0)]
     videos = TrainingVideos(frames, np.repeat(np.arange(len(CLASSES)), per_class))
-    how = Architecture(FrameNet, "pool", 16, 5e-3)
+    how = Architecture(FrameNet, "pool", 14, 5e-3)
     fit(model, videos, how, 0, lambda text: print("other", text, flush=True) if tell else None)
     hits = [
         (model.logits(other_clips(label, 40, seed=5000)).argmax(1) == y).float().mean().item()

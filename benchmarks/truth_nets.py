@@ -28,7 +28,8 @@ from voxplain.zoo.load import PLANTED
 __all__ = ["CASES", "REPORT", "TUNING", "Case", "make"]
 
 GEOMETRY = Geometry((64, 64), (64, 64))
-FULL, SHORT = 200, 80  # training clips a class, from fresh and from trained weights
+FULL, SHORT, BLIND = 200, 80, 40  # training clips a class: from fresh weights, from trained ones, for no training
+TEST, UNRELATED = 40, 100
 
 
 NETWORKS = {
@@ -82,9 +83,9 @@ def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, Pla
     planted = write_planted(
         home / "videos",
         design=case.planted_design,
-        train=40 if case.kind == "random" else SHORT if start else FULL,
-        test=40,
-        unrelated=100,
+        train=BLIND if case.kind == "random" else SHORT if start else FULL,
+        test=TEST,
+        unrelated=UNRELATED,
         seed=case.seed,
     )
     torch.manual_seed(case.seed)
