@@ -35,7 +35,7 @@ TEST, UNRELATED = 40, 100
 NETWORKS = {
     "tiny": Architecture(tiny, "pool", 12, 5e-3),
     "residual": Architecture(ResidualNet, "pool", 9, 4e-3),
-    "transformer": Architecture(VideoTransformer, "norm", 20, 1.5e-3),
+    "transformer": Architecture(VideoTransformer, "norm", 18, 1.5e-3),
 }
 FURTHER = Architecture(tiny, "pool", 8, 3e-3)  # from trained weights
 

@@ -1,6 +1,7 @@
 """The named designs: one to choose defaults on and harder ones of its shapes, each with a held-out counterpart."""
 
 from dataclasses import replace
+from typing import Any
 
 from voxplain.datasets.planted.design import PlantedDesign
 from voxplain.errors import DataError
@@ -15,12 +16,12 @@ HELD_OUT = PlantedDesign(
     carrier="hexagon",
     distractors=("disk", "square"),
 )
-SMALLER = {"radius": (0.14, 0.17), "reach": (0.1, 0.12)}  # room for two targets, or for the camera
+SMALLER: dict[str, Any] = {"radius": (0.14, 0.17), "reach": (0.1, 0.12)}  # room for two targets
 
 # What each harder design changes, apart from its shapes and motions.
-HARDER: dict[str, dict] = {
+HARDER: dict[str, dict[str, Any]] = {
     "textured": {"textures": ("stripes", "checks", "noise"), "contrast": 0.7},
-    "camera": {**SMALLER, "pan": 2.0, "drift": 1.5},
+    "camera": {"radius": (0.15, 0.18), "reach": (0.11, 0.14), "pan": 1.6, "drift": 1.5},
     "occluded": {"occluder": 0.3},
     "growing": {"radius": (0.15, 0.18), "growth": (0.6, 1.4)},
     "same-colour": {"same_colour": True},

@@ -12,9 +12,10 @@ from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 __all__ = ["draw_scene", "draw_unrelated"]
 
 GREY = 85.0  # mean of the ground
+RGB = tuple[float, float, float]
 
 
-def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
+def _colour(rng: np.random.Generator) -> RGB:
     """A bright saturated colour of any hue, so that colour is independent of the class."""
     red, green, blue = (255 * c for c in colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.5, 0.9), 0.98))
     return (round(red, 2), round(green, 2), round(blue, 2))
@@ -73,10 +74,18 @@ def _apart(rng: np.random.Generator, design: PlantedDesign, things: list[Planted
 def _surface(rng: np.random.Generator, design: PlantedDesign, thing: PlantedObject) -> PlantedObject:
     """The object with the design's texture, contrast and growth."""
     texture, second = str(rng.choice(design.textures)), _colour(rng)
-    angle, growth = round(float(rng.uniform(0, np.pi)), 3), design.growth[:: 1 if rng.random() < 0.5 else -1]
-    colours = [tuple(round(GREY + design.contrast * (c - GREY), 2) for c in x) for x in (thing.colour, second)]
-    thing = replace(thing, growth=growth, colour=colours[0])
-    return thing if texture == "plain" else replace(thing, texture=texture, second=colours[1], angle=angle)
+    angle, (start, stop) = round(float(rng.uniform(0, np.pi)), 3), design.growth
+    growth = (start, stop) if rng.random() < 0.5 else (stop, start)
+    thing = replace(thing, growth=growth, colour=_nearer(thing.colour, design.contrast))
+    if texture == "plain":
+        return thing
+    return replace(thing, texture=texture, second=_nearer(second, design.contrast), angle=angle)
+
+
+def _nearer(colour: RGB, contrast: float) -> RGB:
+    """The colour with its difference to the ground's mean grey multiplied."""
+    red, green, blue = (round(GREY + contrast * (c - GREY), 2) for c in colour)
+    return red, green, blue
 
 
 def _scene(
