@@ -2,8 +2,8 @@
 
 A case is (kind, design, seed, network, number of classes). Kinds: `trained`; `shortcut`, a patch goes with one shape
 class at rate 0.95; `shuffled`, the training labels are permuted; `random`, fresh weights. Each lives in WORK/<case>/
-and is made once. To save hours, a `trained` tiny net of a harder design or of another number of classes starts from
-the weights of a tiny net of the plain design, with a fresh head: all its layers are trained on.
+and is made once. To save hours, a `trained` tiny net of a harder design or of another number of classes, and the stem
+of a transformer, start from the weights of a tiny net of the plain design; all layers are trained on.
 
     python benchmarks/truth_nets.py WORK [tuning|report] [part parts]
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from truth_architectures import Architecture, ResidualNet, VideoTransformer, fit
 from voxplain.datasets import scan_folder
@@ -35,9 +36,9 @@ TEST, UNRELATED = 40, 100
 NETWORKS = {
     "tiny": Architecture(tiny, "pool", 12, 5e-3),
     "residual": Architecture(ResidualNet, "pool", 9, 4e-3),
-    "transformer": Architecture(VideoTransformer, "norm", 18, 1.5e-3),
+    "transformer": Architecture(VideoTransformer, "norm", 6, 1.5e-3),
 }
-FURTHER = Architecture(tiny, "pool", 8, 3e-3)  # from trained weights
+FURTHER = Architecture(tiny, "pool", 8, 3e-3)  # a tiny net from trained weights
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Case:
 
 def start_of(case: Case, work: Path) -> Path | None:
     """Weights that the training starts from; None for fresh ones."""
-    if (case.kind, case.net) != ("trained", "tiny"):
+    if case.kind != "trained" or case.net == "residual":
         return None
     if not case.design.startswith("held-out"):
         return PLANTED
     plain = Case("trained", "held-out", 101)
-    if (case.design, case.classes) == (plain.design, None):
+    if (case.design, case.classes, case.net) == (plain.design, None, plain.net):
         return None
     make(plain, work)
     return work / plain.name / "weights.safetensors"
@@ -80,10 +81,11 @@ def start_of(case: Case, work: Path) -> Path | None:
 def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, PlantedSet, float]:
     """The case's model, planted set and held-out accuracy; trains what is not yet trained."""
     home, how, start = work / case.name, NETWORKS[case.net], start_of(case, work)
+    short = start is not None and case.net == "tiny"
     planted = write_planted(
         home / "videos",
         design=case.planted_design,
-        train=BLIND if case.kind == "random" else SHORT if start else FULL,
+        train=BLIND if case.kind == "random" else SHORT if short else FULL,
         test=TEST,
         unrelated=UNRELATED,
         seed=case.seed,
@@ -109,8 +111,10 @@ def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, Pla
         if case.kind == "shuffled":
             data = TrainingVideos(data.frames, np.random.default_rng(case.seed).permutation(data.labels))
         if start:
-            load_weights(model.net, start, head="drop")
-            how = FURTHER
+            own, state = model.net.state_dict(), load_file(start)
+            known = {k: v for k, v in state.items() if k in own and not k.startswith("head.")}
+            model.net.load_state_dict(known, strict=False)
+            how = FURTHER if short else how
         if case.kind == "shuffled":
             how = replace(how, epochs=6)
         fit(model, data, how, case.seed, lambda text: print(case.name, text, flush=True) if tell else None)

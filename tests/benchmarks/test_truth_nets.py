@@ -34,12 +34,15 @@ def test_the_last_block_of_the_residual_net_sees_most_of_the_picture():
     assert 0.5e6 < weights(net) < 1e6
 
 
-def test_tokens_of_the_transformer_are_tubelets_in_the_order_time_height_width():
+def test_tokens_of_the_transformer_are_in_the_order_time_height_width():
     torch.manual_seed(0)
     net, x = VideoTransformer(3).eval(), clips(1)
     changed = x.clone()
-    changed[0, :, 8:12, 24:32, 40:48] += 5  # tubelet (2, 3, 5)
-    moved = (net.embed(changed) - net.embed(x)).flatten(2).transpose(1, 2).abs().sum(2)[0]
+    changed[0, :, 7:10, 21:28, 37:44] += 5  # around the centre of position (2, 3, 5)
+    tokens: list[torch.Tensor] = []
+    net.embed.register_forward_hook(lambda m, i, o: tokens.append(o))
+    net(x), net(changed)
+    moved = (tokens[1] - tokens[0]).abs().sum(2)[0].detach()
     assert int(moved.argmax()) == (2 * 8 + 3) * 8 + 5
     model = VideoModel(net, layer="norm", grid=GRID)
     frames = np.random.default_rng(0).integers(0, 255, (2, *GRID, 3), dtype=np.uint8)
@@ -96,6 +99,7 @@ def test_a_made_case_is_found_again(tmp_path, monkeypatch, case):
     for name in ("FULL", "SHORT", "BLIND", "TEST", "UNRELATED"):
         monkeypatch.setattr(truth_nets, name, 2)
     monkeypatch.setattr(truth_nets, "FURTHER", Architecture(truth_nets.tiny, "pool", 1, 1e-3))
+    monkeypatch.setitem(NETWORKS, "transformer", Architecture(VideoTransformer, "norm", 1, 1e-3))
     model, planted, accuracy = make(case, tmp_path)
     assert model.classes == planted.design.classes == ("cross", "nothing")
     monkeypatch.setattr(truth_nets, "fit", None)  # nothing is trained again
