@@ -5,11 +5,14 @@ class at rate 0.95; `shuffled`, the training labels are permuted; `random`, fres
 and is made once. To save hours, a `trained` tiny net of a harder design or of another number of classes, and the stem
 of a transformer, start from the weights of a tiny net of the plain design; all layers are trained on.
 
-    python benchmarks/truth_nets.py WORK [tuning|report] [part parts]
+    python benchmarks/truth_nets.py WORK [--cases tuning|report] [--jobs 2]
 """
 
+import argparse
 import json
-import sys
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +22,12 @@ from safetensors.torch import load_file
 
 from truth_architectures import Architecture, ResidualNet, VideoTransformer, fit
 from voxplain.datasets import scan_folder
-from voxplain.datasets.planted import DESIGNS, PlantedDesign, PlantedSet, design_of, write_planted
+from voxplain.datasets.planted import DESIGNS, PlantedDesign, PlantedSet, design_of, read_planted, write_planted
+from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights, save_weights, tiny
 from voxplain.train import TrainingVideos, accuracy, load_videos
+from voxplain.train.measure import overall_accuracy
 from voxplain.video import Geometry
 from voxplain.zoo.load import PLANTED
 
@@ -57,6 +62,12 @@ class Case:
         return "-".join(str(p) for p in parts if p is not None)
 
     @property
+    def continues(self) -> bool:
+        """Whether the whole network is trained on from one of the plain design."""
+        fresh = self.design == "held-out" and self.classes is None
+        return (self.kind, self.net) == ("trained", "tiny") and not fresh
+
+    @property
     def planted_design(self) -> PlantedDesign:
         base = DESIGNS[self.design]
         if self.classes is not None:
@@ -67,29 +78,45 @@ class Case:
 
 def start_of(case: Case, work: Path) -> Path | None:
     """Weights that the training starts from; None for fresh ones."""
-    if case.kind != "trained" or case.net == "residual":
+    if not case.continues and (case.kind, case.net) != ("trained", "transformer"):
         return None
     if not case.design.startswith("held-out"):
         return PLANTED
-    plain = Case("trained", "held-out", 101)
-    if (case.design, case.classes, case.net) == (plain.design, None, plain.net):
-        return None
-    make(plain, work)
-    return work / plain.name / "weights.safetensors"
+    make(FIRST, work)
+    return work / FIRST.name / "weights.safetensors"
+
+
+def _planted_set(case: Case, home: Path) -> PlantedSet:
+    """The case's set; only read where the case is complete, so that several processes may share it."""
+    if (home / "accuracy.json").exists():
+        there = read_planted(home / "videos")
+        if there.design != case.planted_design:
+            raise DataError(f"expected the design of {case.name} in {home}, got another one; delete the folder")
+        return there
+    train = {"random": BLIND, "trained": SHORT if case.continues else FULL}.get(case.kind, FULL)
+    return write_planted(
+        home / "videos", design=case.planted_design, train=train, test=TEST, unrelated=UNRELATED, seed=case.seed
+    )
+
+
+def _train(model: VideoModel, case: Case, planted: PlantedSet, work: Path, tell: Callable[[str], object]) -> None:
+    found, start = scan_folder(planted.root, part="train"), start_of(case, work)
+    data = load_videos(found.paths, found.labels, GEOMETRY)
+    how = FURTHER if case.continues else NETWORKS[case.net]
+    if case.kind == "shuffled":
+        data = TrainingVideos(data.frames, np.random.default_rng(case.seed).permutation(data.labels))
+        how = replace(how, epochs=6)
+    if start:
+        own, state = model.net.state_dict(), load_file(start)
+        known = {k: v for k, v in state.items() if k in own and not k.startswith("head.")}
+        model.net.load_state_dict(known, strict=False)
+    fit(model, data, how, case.seed, tell)
 
 
 def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, PlantedSet, float]:
     """The case's model, planted set and held-out accuracy; trains what is not yet trained."""
-    home, how, start = work / case.name, NETWORKS[case.net], start_of(case, work)
-    short = start is not None and case.net == "tiny"
-    planted = write_planted(
-        home / "videos",
-        design=case.planted_design,
-        train=BLIND if case.kind == "random" else SHORT if short else FULL,
-        test=TEST,
-        unrelated=UNRELATED,
-        seed=case.seed,
-    )
+    home, how = work / case.name, NETWORKS[case.net]
+    planted = _planted_set(case, home)
     torch.manual_seed(case.seed)
     model = VideoModel(
         net=how.build(len(planted.design.classes)),
@@ -106,25 +133,15 @@ def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, Pla
         load_weights(model.net, weights)
         return model, planted, float(json.loads(figures.read_text()))
     if case.kind != "random":
-        train = scan_folder(planted.root, part="train")
-        data = load_videos(train.paths, train.labels, GEOMETRY)
-        if case.kind == "shuffled":
-            data = TrainingVideos(data.frames, np.random.default_rng(case.seed).permutation(data.labels))
-        if start:
-            own, state = model.net.state_dict(), load_file(start)
-            known = {k: v for k, v in state.items() if k in own and not k.startswith("head.")}
-            model.net.load_state_dict(known, strict=False)
-            how = FURTHER if short else how
-        if case.kind == "shuffled":
-            how = replace(how, epochs=6)
-        fit(model, data, how, case.seed, lambda text: print(case.name, text, flush=True) if tell else None)
+        _train(model, case, planted, work, lambda text: print(case.name, text, flush=True) if tell else None)
     test = scan_folder(planted.root, part="test")
     matrix = accuracy(model, load_videos(test.paths, test.labels, GEOMETRY), GEOMETRY)
     save_weights(model.net, weights, {})
-    figures.write_text(json.dumps(float(np.trace(matrix) / matrix.sum())))
-    return model, planted, float(np.trace(matrix) / matrix.sum())
+    figures.write_text(json.dumps(overall_accuracy(matrix)))
+    return model, planted, overall_accuracy(matrix)
 
 
+FIRST = Case("trained", "held-out", 101)  # others of the report start from it
 HARDER = ("textured", "same-colour", "camera", "pair", "conjunction", "occluded", "growing")
 # Defaults are chosen on these, never on those of the report.
 TUNING = (
@@ -134,7 +151,8 @@ TUNING = (
     Case("random", "standard", 9),
 )
 REPORT = (
-    *(Case("trained", "held-out", seed) for seed in (101, 102)),
+    FIRST,
+    Case("trained", "held-out", 102),
     Case("trained", "held-out", 103, "residual"),
     Case("trained", "held-out", 104, "transformer"),
     *(Case("trained", f"held-out-{design}", 111 + i) for i, design in enumerate(HARDER)),
@@ -148,9 +166,23 @@ REPORT = (
 )
 CASES = REPORT
 
-if __name__ == "__main__":
+
+def run(case: Case, work: Path) -> None:
     torch.set_num_threads(1)
-    work, chosen = Path(sys.argv[1]), TUNING if sys.argv[2:3] == ["tuning"] else REPORT
-    part, parts = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 4 else (0, 1)
-    for wanted in chosen[part::parts]:
-        print(wanted.name, "held-out accuracy", make(wanted, work, tell=True)[2], flush=True)
+    print(case.name, "held-out accuracy", make(case, work, tell=True)[2], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--cases", choices=("tuning", "report"), default="report")
+    parser.add_argument("--jobs", type=int, default=2)
+    asked = parser.parse_args()
+    cases = TUNING if asked.cases == "tuning" else REPORT
+    run(cases[0], asked.work)
+    with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(run, cases[1:], [asked.work] * len(cases[1:])))
+
+
+if __name__ == "__main__":
+    main()

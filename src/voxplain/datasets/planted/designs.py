@@ -28,7 +28,7 @@ HARDER: dict[str, dict[str, Any]] = {
 }
 # Three shapes in three pairs, so that each is in two classes; two pairs whose shapes mean nothing alone or mixed.
 PAIRS = {
-    "pair": (("cross", "ring"), ("ring", "triangle"), ("triangle", "cross")),
+    "pair": (("cross", "ring"), ("ring", "star"), ("star", "cross")),
     "held-out-pair": (("bars", "crescent"), ("crescent", "saltire"), ("saltire", "bars")),
     "conjunction": (("cross", "ring"), ("triangle", "star")),
     "held-out-conjunction": (("bars", "crescent"), ("saltire", "tee")),
