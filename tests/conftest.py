@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from voxplain.datasets.planted import PlantedDesign
-from voxplain.datasets.planted.design import draw_scene, draw_unrelated
+from voxplain.datasets.planted.draw import draw_scene, draw_unrelated
 from voxplain.datasets.planted.scene import render
 from voxplain.video.encode import write_video
 

@@ -15,7 +15,7 @@ from voxplain import attribution, curves, metrics, perturb
 from voxplain.attribution import attribution as record
 from voxplain.attribution import overlay
 from voxplain.datasets.planted import PlantedDesign
-from voxplain.datasets.planted.design import draw_scene
+from voxplain.datasets.planted.draw import draw_scene
 from voxplain.datasets.planted.scene import render
 from voxplain.explain import concept_map
 from voxplain.model import cost

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from known_nets import WEIGHTS, colour_model, feature
-from voxplain.datasets.planted import PlantedDesign, PlantedSet, draw_scene, render, without
+from voxplain.datasets.planted import DESIGNS, Occluder, PlantedDesign, PlantedSet, draw_scene, render, without
 from voxplain.datasets.planted.reliance import Reliance, concept_coverage, reliance, spearman, true_scores
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
@@ -139,3 +139,25 @@ def test_spearman_by_scipy():
     assert spearman(np.arange(5), -np.arange(5)) == pytest.approx(-1)
     assert spearman(np.ones(5), np.arange(5)) == 0
     assert spearman(np.arange(5), np.ones(5)) == 0
+
+
+@pytest.mark.parametrize("name", ["pair", "conjunction", "textured", "camera", "occluded", "growing", "same-colour"])
+def test_every_object_of_a_harder_scene_has_the_drop_of_the_scene_without_it(tmp_path, name):
+    design = replace(DESIGNS[name], frames=4, size=32)
+    label = design.decided[1]
+    planted = PlantedSet(tmp_path, design, 0, {"train/x/0.mp4": draw_scene(design, label, 3)})
+    clip = clip_of(planted, "train/x/0.mp4")
+    got = reliance(colour_model(grid=GRID), planted, [clip], 1, objective="logit")
+    assert ("partner" in got.names) == (label in design.pair_of)
+    for o, thing in enumerate(got.names):
+        change = feature(clip.frames) - feature(render(without(planted.scenes["train/x/0.mp4"], thing)))
+        assert got.drop[0, o] == pytest.approx(WEIGHTS[1] @ change, abs=1e-4)
+        assert abs(got.drop[0, o]) > 1e-3
+
+
+def test_an_object_behind_the_occluder_drops_nothing(tmp_path):
+    scene = replace(draw_scene(DESIGN, "cross", 3), occluder=Occluder(0, 16.0, 16.0, 64.0))
+    planted = PlantedSet(tmp_path, DESIGN, 0, {CROSS: scene})
+    got = reliance(colour_model(grid=GRID), planted, [clip_of(planted, CROSS)], 1)
+    assert np.abs(got.drop).max() == 0
+    assert not any(seen.any() for seen in planted.masks(tmp_path / CROSS).values())

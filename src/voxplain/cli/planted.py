@@ -21,8 +21,8 @@ def planted_command(
 ) -> None:
     """Write planted videos: drawn clips with a known cause of each class, with object masks and a manifest.
 
-    Some classes are decided by an object's shape, some only by its movement; backgrounds, distractors, noise and
-    camera shake are independent of the class.
+    Some classes are decided by an object's shape, some only by its movement, in harder designs by two objects
+    together; backgrounds, distractors, noise and camera shake are independent of the class.
 
     Examples:
 
@@ -34,7 +34,9 @@ def planted_command(
     folder
         Where to write; the same command continues an interrupted one.
     design
-        standard, or held-out (other shapes and motions).
+        standard; harder: textured, camera, occluded, growing, same-colour, pair, conjunction; with other shapes and
+        motions: held-out, held-out-textured, held-out-camera, held-out-occluded, held-out-growing,
+        held-out-same-colour, held-out-pair, held-out-conjunction.
     train
         Training videos a class.
     test

@@ -1,15 +1,19 @@
 """Planted videos: rendered clips whose class is decided by a known object, with counterfactuals."""
 
-from voxplain.datasets.planted.design import DESIGNS, PlantedDesign, draw_scene
+from voxplain.datasets.planted.design import PlantedDesign
+from voxplain.datasets.planted.designs import DESIGNS, design_of
+from voxplain.datasets.planted.draw import draw_scene
 from voxplain.datasets.planted.files import PlantedSet, read_planted, write_planted
-from voxplain.datasets.planted.scene import PlantedObject, Scene, freeze, masks, render, without
+from voxplain.datasets.planted.scene import Occluder, PlantedObject, Scene, freeze, masks, render, without
 
 __all__ = [
     "DESIGNS",
+    "Occluder",
     "PlantedDesign",
     "PlantedObject",
     "PlantedSet",
     "Scene",
+    "design_of",
     "draw_scene",
     "freeze",
     "masks",

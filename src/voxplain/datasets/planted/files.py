@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from voxplain.datasets.planted.design import PlantedDesign, draw_scene, draw_unrelated
-from voxplain.datasets.planted.scene import Scene, masks, render, scene_from_record, scene_record
+from voxplain.datasets.planted.design import PlantedDesign
+from voxplain.datasets.planted.draw import draw_scene, draw_unrelated
+from voxplain.datasets.planted.scene import Scene, draw, masks, scene_from_record, scene_record
 from voxplain.errors import DataError
 from voxplain.video.encode import write_video
 
@@ -117,10 +118,11 @@ def write_planted(
         if not (video.exists() and truth.exists()):
             video.parent.mkdir(parents=True, exist_ok=True)
             truth.parent.mkdir(parents=True, exist_ok=True)
+            frames, seen = draw(scene)
             with open(truth.with_suffix(".part"), "wb") as part:
-                np.savez_compressed(part, **masks(scene))  # type: ignore[arg-type]
+                np.savez_compressed(part, **seen)  # type: ignore[arg-type]
             truth.with_suffix(".part").replace(truth)
-            write_video(video, render(scene, codec=False))
+            write_video(video, frames)
         advance()
     record = {**head, "videos": [{"path": name, "scene": scene_record(scene)} for name, scene in listed]}
     _put(root / "manifest.json", json.dumps(record, indent=1))
@@ -130,8 +132,8 @@ def write_planted(
 def _claim(root: Path, head: dict, counts: list[int]) -> None:
     """Mark a folder as that of this set; DataError when its plan (or else its manifest) is of another."""
     plan, manifest = root / ".plan.json", root / "manifest.json"
-    wanted = json.dumps({**head, "counts": counts}, sort_keys=True)
-    same = not plan.exists() or plan.read_text() == wanted
+    wanted = {**head, "counts": counts}
+    same = not plan.exists() or _with_defaults(json.loads(plan.read_text())) == wanted
     if not plan.exists() and manifest.exists():  # copied without its hidden file
         there = read_planted(root)  # raises for another drawing
         same = {**head, "design": json.loads(json.dumps(asdict(there.design))), "seed": there.seed} == head
@@ -140,7 +142,12 @@ def _claim(root: Path, head: dict, counts: list[int]) -> None:
             f"expected {root} to be new or the same planted set, got one of other settings; choose another folder"
         )
     root.mkdir(parents=True, exist_ok=True)
-    _put(plan, wanted)
+    _put(plan, json.dumps(wanted, sort_keys=True))
+
+
+def _with_defaults(plan: dict) -> dict:
+    """The plan with the fields that designs did not have when it was written."""
+    return {**plan, "design": {**json.loads(json.dumps(asdict(PlantedDesign()))), **plan["design"]}}
 
 
 def _put(path: Path, text: str) -> None:
@@ -170,6 +177,7 @@ def read_planted(root: Path | str) -> PlantedSet:
     try:
         record = json.loads((root / "manifest.json").read_text())
         kinds: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["design"].items()}
+        kinds["pairs"] = tuple((first, second) for first, second in kinds.get("pairs", ()))
         scenes = {v["path"]: scene_from_record(v["scene"]) for v in record["videos"]}
         found = PlantedSet(root, PlantedDesign(**kinds), record["seed"], scenes)
         if record.get("drawing") != DRAWING:
