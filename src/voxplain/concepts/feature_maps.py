@@ -116,8 +116,11 @@ def feature_maps(
 
     with evaluation_mode(model.net), torch.inference_mode(False), ExitStack() as hooks:
         leaf: list[Tensor] = []
-        if gradient_of is not None:  # recording starts at the last map
+        after: list[Tensor] = []
+        if gradient_of is not None:  # autograd starts at the last map
             hooks.enter_context(record_output(find_layer(model.net, last.layer), leaf, start_gradient))
+            if model.layer != last.layer:
+                hooks.enter_context(record_output(find_layer(model.net, model.layer), after))
         for name in {*(p.layer for p in places), last.layer, model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
@@ -126,14 +129,14 @@ def feature_maps(
         if gradient_of is not None:
             y, objective = gradient_of
             score = OBJECTIVES[objective](logits, y).sum()
-            at_map, at_layer = torch.autograd.grad(score, [leaf[0], outputs[model.layer]], allow_unused=True)
-            if at_map is None or (at_layer is None and model.layer != last.layer):
+            at_map, *at_layer = torch.autograd.grad(score, [leaf[0], *after], allow_unused=True)
+            if at_map is None or any(g is None for g in at_layer):
                 raise ModelError(
                     f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some "
                     "that do not; name another layer"
                 )
             relevance = last.map_of(leaf[0].detach() * at_map, axis).float()
-            down = at_map if at_layer is None else at_layer
+            down = at_layer[0] if at_layer else at_map
             # Along a change that is the same at every position: the sum of what is pooled.
             gradient = pool_features(down.float(), model.pool, axis)
             if model.pool and down.ndim > 2:

@@ -44,7 +44,6 @@ __all__ = [
     "near_leaked",
     "not_evaluated",
     "of_run",
-    "pooled_tcav",
     "poor_cavs",
     "too_few_classes",
     "unstable_ranking",
@@ -77,7 +76,6 @@ WarningCode = Literal[
     "near_duplicates",
     "near_leaked",
     "not_evaluated",
-    "pooled_tcav",
     "poor_cavs",
     "too_few_classes",
     "unstable_ranking",
@@ -140,8 +138,7 @@ def of_run(
         class_not_predicted(predicted, run.target),
         too_few_classes(p),
         class_not_recognised(p, run.target),
-        pooled_tcav(settings),
-        few_videos(len(run.clips), len(run.effects.base), len(run.bank)),
+            few_videos(len(run.clips), len(run.effects.base), len(run.bank)),
         aligned_cavs(run.alignment),
         poor_cavs(float(run.cavs.accuracy.mean())),
         linear_head(settings, linear),
@@ -182,17 +179,6 @@ def class_not_recognised(p_value: float, target: str) -> RunWarning | None:
         "class_not_recognised",
         f"the network does not clearly separate “{target}” from unrelated videos (p = {p_value:.2g}): no direct effect "
         "is called significant",
-    )
-
-
-def pooled_tcav(settings: "ConceptSettings") -> RunWarning | None:
-    """CAVs are learnt from pooled features."""
-    if settings.embedder.layer_space or settings.cav_embedder is not None:
-        return None
-    return RunWarning(
-        "pooled_tcav",
-        "TCAV scores of pooled features differ from those of crops (measured in docs/performance.md): use the direct "
-        "effect, or learn CAVs from crops with cav_embedder=crops",
     )
 
 
