@@ -135,7 +135,8 @@ def feature_maps(
                     f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some "
                     "that do not; name another layer"
                 )
-            relevance = last.map_of(leaf[0].detach() * at_map, axis).float()
+            values = last.map_of(leaf[0].detach(), axis).float()
+            relevance = (values - values.mean((2, 3, 4), keepdim=True)) * last.map_of(at_map, axis).float()
             down = at_layer[0] if at_layer else at_map
             # Along a change that is the same at every position: the sum of what is pooled.
             gradient = pool_features(down.float(), model.pool, axis)
