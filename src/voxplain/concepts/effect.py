@@ -5,7 +5,7 @@ the input in the sense of CaCE (Goyal et al. 2019). Letters: M clips, K concepts
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,27 +16,43 @@ from voxplain.perturb import FILLS, base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects"]
+__all__ = ["ARRAYS", "Effects", "HideConcepts", "concept_mask", "join_effects"]
+
+
+ARRAYS = ("base", "hidden", "control", "alone", "blank", "volume")  # of `Effects`, what `HideConcepts` measures
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
     """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
+    With F fills, every modified clip is measured once a fill and a drop is the mean over the fills. Concepts need not be
+    measured in every clip: NaN where ``volume`` is above 0 stands for "not measured".
+
     Parameters
     ----------
     base : ndarray, float32 [M,C]
         Unmodified clips.
-    hidden : ndarray, float32 [M,K,C]
+    hidden : ndarray, float32 [M,K,C] or [F,M,K,C]
         The concept hidden.
-    control : ndarray, float32 [M,K,C]
+    control : ndarray, float32, shape of ``hidden``
         Random supervoxels of the concept's volume hidden, mean over draws.
-    alone : ndarray, float32 [M,K,C]
+    alone : ndarray, float32, shape of ``hidden``
         Only the concept shown.
-    blank : ndarray, float32 [M,C]
+    blank : ndarray, float32 [M,C] or [F,M,C]
         Nothing shown.
     volume : ndarray, float32 [M,K]
         Share of the clip's voxels that the concept covers, 0 to 1.
+    fills : tuple of str
+        What replaced hidden voxels; names of the first axis where there is one.
+    clips : ndarray, int64 [M], optional
+        Which clips of the class the rows are; by default the first M.
+    variants : tuple of (str, tuple of int)
+        Further modifications: a kind of `voxplain.concepts.variants.KINDS` and the concepts that it is applied to.
+    variant_logits : ndarray, float32 [F,M,V,C], optional
+        Logits of the V variants; NaN where not measured.
+    forwards : int
+        Forward passes that the measurement took; 0 where they were not counted.
     """
 
     base: np.ndarray
@@ -45,36 +61,62 @@ class Effects:
     alone: np.ndarray
     blank: np.ndarray
     volume: np.ndarray
+    fills: tuple[str, ...] = ()
+    clips: np.ndarray | None = None
+    variants: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    variant_logits: np.ndarray | None = None
+    forwards: int = 0
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""
-        m, k, c = self.hidden.shape
+        *fills, m, k, c = self.hidden.shape
         shapes = [self.base.shape, self.control.shape, self.alone.shape, self.blank.shape, self.volume.shape]
-        if shapes != [(m, c), (m, k, c), (m, k, c), (m, c), (m, k)]:
+        if shapes != [(m, c), (*fills, m, k, c), (*fills, m, k, c), (*fills, m, c), (m, k)]:
             raise DataError(f"expected base [M,C], control and alone [M,K,C], blank [M,C], volume [M,K], got {shapes}")
+        if (fills and len(self.fills) != fills[0]) or (self.clips is not None and self.clips.shape != (m,)):
+            raise DataError(f"expected a name for each of {fills} fills and clips [M], got {self.fills}, {self.clips}")
+        v = self.variant_logits
+        if v is not None and v.shape != (*fills, m, len(self.variants), c):
+            raise DataError(f"expected variant_logits [F,M,V,C] of {len(self.variants)} variants, got {v.shape}")
 
     def __repr__(self) -> str:
         """Shapes, not data."""
-        return "Effects(clips={}, concepts={}, classes={})".format(*self.hidden.shape)
+        return "Effects(clips={}, concepts={}, classes={})".format(*self.hidden.shape[-3:])
 
-    def _objective(self, z: np.ndarray, target: int, objective: Objective) -> np.ndarray:
+    @property
+    def measured(self) -> np.ndarray:
+        """Whether hiding was measured, or is 0 because the clip lacks the concept, bool [M,K]."""
+        hidden = self.hidden.reshape(-1, *self.hidden.shape[-3:])
+        return np.asarray((self.volume == 0) | ~np.isnan(hidden).any((0, 3)))
+
+    def objective(self, z: np.ndarray, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """The objective of logits [...,C], float64 [...]."""
         flat = torch.from_numpy(np.ascontiguousarray(z.reshape(-1, z.shape[-1]))).double()
         return OBJECTIVES[objective](flat, target).numpy().reshape(z.shape[:-1])
 
     def drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
-        """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent."""
-        base = self._objective(self.base, target, objective)
-        return base[:, None] - self._objective(self.hidden, target, objective)
+        """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent or not measured."""
+        return self._over_fills(self.drop_by_fill(target, objective))
+
+    def drop_by_fill(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """The drop with each fill, [F,M,K]; F = 1 where only one was used."""
+        base = self.objective(self.base, target, objective)
+        drop: np.ndarray = base[:, None] - self.objective(self.hidden, target, objective)
+        return drop.reshape(-1, *drop.shape[-2:])
 
     def control_drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Loss when random supervoxels of the same volume are hidden, [M,K]."""
-        base = self._objective(self.base, target, objective)
-        return base[:, None] - self._objective(self.control, target, objective)
+        base = self.objective(self.base, target, objective)
+        return self._over_fills(base[:, None] - self.objective(self.control, target, objective))
 
     def gain_alone(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Gain over the blank clip when only the concept is shown, [M,K]."""
-        blank = self._objective(self.blank, target, objective)
-        return self._objective(self.alone, target, objective) - blank[:, None]
+        blank = self.objective(self.blank, target, objective)
+        return self._over_fills(self.objective(self.alone, target, objective) - blank[..., None])
+
+    def _over_fills(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the fills, [M,K]."""
+        return values if values.ndim == 2 else np.asarray(values.mean(0))
 
 
 def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -> np.ndarray:
@@ -170,5 +212,4 @@ class HideConcepts:
 
 def join_effects(parts: Sequence[Effects]) -> Effects:
     """The effects of several clips as one record, in their order."""
-    names = [f.name for f in fields(Effects)]
-    return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))

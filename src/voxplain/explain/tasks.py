@@ -12,7 +12,7 @@ from voxplain.concepts.clip_exploration import ClipExploration, ExploredClip
 from voxplain.concepts.cluster import Clusterer
 from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.concepts.discover import ConceptBank, discover
-from voxplain.concepts.effect import Effects, HideConcepts
+from voxplain.concepts.effect import ARRAYS, Effects, HideConcepts
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.features import Embedder, Embedding, embed_clip
 from voxplain.model import Objective, VideoModel
@@ -203,9 +203,9 @@ class EffectsInClip(Task[Effects]):
     place: int  # of the clip among those of the class: seeds the control regions
 
     def compute(self, model: VideoModel) -> Arrays:
-        """The fields of `Effects`."""
+        """The measured arrays of `Effects`."""
         found = self.effect(model, self.clip, Supervoxels(self.labels), self.assigned, self.count, place=self.place)
-        return {f.name: getattr(found, f.name) for f in fields(Effects)}
+        return {name: getattr(found, name) for name in ARRAYS}
 
     def read(self, stored: Arrays) -> Effects:
         """The effects of the arrays."""
