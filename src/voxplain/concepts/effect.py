@@ -4,8 +4,9 @@ Logits are kept, so the drop of any objective, for any class, needs no further f
 the input in the sense of CaCE (Goyal et al. 2019). Letters: M clips, K concepts, C classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from voxplain.perturb import FILLS, base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["ARRAYS", "Effects", "HideConcepts", "concept_mask", "join_effects"]
+__all__ = ["ARRAYS", "ClassClips", "Effects", "HideConcepts", "concept_mask", "join_effects"]
 
 
 ARRAYS = ("base", "hidden", "control", "alone", "blank", "volume")  # of `Effects`, what `HideConcepts` measures
@@ -26,8 +27,8 @@ ARRAYS = ("base", "hidden", "control", "alone", "blank", "volume")  # of `Effect
 class Effects:
     """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
-    With F fills, every modified clip is measured once a fill and a drop is the mean over the fills. Concepts need not be
-    measured in every clip: NaN where ``volume`` is above 0 stands for "not measured".
+    With F fills, every modified clip is measured once a fill and a drop is the mean over the fills. Not every concept
+    need be measured in every clip: NaN where ``volume`` is above 0 stands for "not measured".
 
     Parameters
     ----------
@@ -104,6 +105,28 @@ class Effects:
         drop: np.ndarray = base[:, None] - self.objective(self.hidden, target, objective)
         return drop.reshape(-1, *drop.shape[-2:])
 
+    def variant(self, kind: str, concepts: tuple[int, ...]) -> np.ndarray:
+        """Logits of one modification of every clip, float32 [F,M,C]; NaN where not measured.
+
+        Parameters
+        ----------
+        kind : str
+            A kind of `voxplain.concepts.variants.KINDS`.
+        concepts : tuple of int
+            In increasing order; with none the unmodified clip, or with "alone" the blank one.
+        """
+        m, k, c = self.hidden.shape[-3:]
+        if not concepts:
+            blank = self.blank.reshape(-1, m, c)
+            return blank if kind == "alone" else np.broadcast_to(self.base, blank.shape)
+        if len(concepts) == 1 and kind in ("hidden", "control", "alone"):
+            return np.asarray(getattr(self, kind).reshape(-1, m, k, c)[:, :, concepts[0]])
+        fills = self.hidden.size // (m * k * c)
+        if self.variant_logits is None or (kind, concepts) not in self.variants:
+            return np.full((fills, m, c), np.nan, np.float32)
+        logits = self.variant_logits.reshape(fills, m, len(self.variants), c)
+        return logits[:, :, self.variants.index((kind, concepts))]
+
     def control_drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Loss when random supervoxels of the same volume are hidden, [M,K]."""
         base = self.objective(self.base, target, objective)
@@ -124,6 +147,26 @@ def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -
     return supervoxels.masks(np.flatnonzero(assigned == concept))
 
 
+class ClassClips(Protocol):
+    """The M clips of a class with their concepts, as a method of effects needs them; `voxplain.explain` has one."""
+
+    def in_each(self, method: "HideConcepts") -> list[Effects]:
+        """The effects that a method measures in every clip."""
+
+    def volume(self) -> np.ndarray:
+        """Share of each clip's voxels that each concept covers, float32 [M,K]; 0 where the clip lacks it."""
+
+    def measure(
+        self,
+        title: str,
+        asked: Mapping[int, Sequence[tuple[str, tuple[int, ...]]]],
+        *,
+        fills: tuple[str, ...],
+        seed: int,
+    ) -> Mapping[int, np.ndarray]:
+        """Logits float32 [F,V,C] of V variants of some clips, by clip; ``title`` is for progress."""
+
+
 @dataclass(frozen=True)
 class HideConcepts:
     """Measure the direct effect of every concept in one clip; `join_effects` puts the records of clips together.
@@ -131,7 +174,7 @@ class HideConcepts:
     Parameters
     ----------
     fill : str
-        Fill of hidden voxels: mean, grey, black or blur; evidence for blur in docs/defaults.md.
+        Fill of hidden voxels: mean, grey, black, blur or median; evidence for blur in docs/defaults.md.
     controls : int
         Random regions for each clip and concept; their logits are averaged.
     seed : int
@@ -193,6 +236,25 @@ class HideConcepts:
             volume[k] = mask.mean()
         return Effects(logits[:1], hidden[None], control[None], alone[None], logits[1:2], volume[None])
 
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The fill, as methods with several name theirs."""
+        return (self.fill,)
+
+    def forwards(self, clips: int, concepts: int) -> int:
+        """Forward passes for a class in whose clips all concepts are."""
+        return clips * (2 + concepts * (2 + self.controls))
+
+    def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
+        """Effects in all clips of a class, whatever the target and the kind of effect that ranks."""
+        return join_effects(clips.in_each(self))
+
+    def details(
+        self, clips: ClassClips, effects: Effects, ranked: Sequence[int], significant: Sequence[int]
+    ) -> Effects:
+        """The effects as they are: this method measures no more."""
+        return effects
+
     def _pictures(
         self,
         frames: np.ndarray,
@@ -212,4 +274,5 @@ class HideConcepts:
 
 def join_effects(parts: Sequence[Effects]) -> Effects:
     """The effects of several clips as one record, in their order."""
-    return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))
+    base, hidden, control, alone, blank, volume = (np.concatenate([getattr(p, name) for p in parts]) for name in ARRAYS)
+    return Effects(base, hidden, control, alone, blank, volume)

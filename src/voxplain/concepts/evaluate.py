@@ -139,7 +139,7 @@ class AddRemove:
     matched : int
         Random regions of the top concepts' volume, for each step.
     fill : str
-        Fill of voxels that are not shown: mean, grey, black or blur.
+        Fill of voxels that are not shown: mean, grey, black, blur or median.
     seed : int
         Seed of the random orders and regions.
     """

@@ -15,6 +15,7 @@ from voxplain.concepts.discover import ConceptBank, discover
 from voxplain.concepts.effect import ARRAYS, Effects, HideConcepts
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.features import Embedder, Embedding, embed_clip
+from voxplain.concepts.variants import Variant, variant_logits
 from voxplain.model import Objective, VideoModel
 from voxplain.runtime import Task
 from voxplain.runtime.task import Form
@@ -31,6 +32,7 @@ __all__ = [
     "EmbedWholeClip",
     "ExploreClip",
     "SegmentClip",
+    "VariantsInClip",
 ]
 
 Arrays = dict[str, np.ndarray]
@@ -209,7 +211,42 @@ class EffectsInClip(Task[Effects]):
 
     def read(self, stored: Arrays) -> Effects:
         """The effects of the arrays."""
-        return Effects(**stored)
+        base, hidden, control, alone, blank, volume = (stored[name] for name in ARRAYS)
+        return Effects(base, hidden, control, alone, blank, volume)
+
+
+@dataclass(frozen=True, eq=False)
+class VariantsInClip(Task[np.ndarray]):
+    """Logits float32 [F,V,C] of V modifications of a clip with F fills; one forward pass each."""
+
+    step: ClassVar[str] = "variants"
+
+    clip: Clip
+    labels: np.ndarray
+    assigned: np.ndarray
+    variants: tuple[Variant, ...]
+    fills: tuple[str, ...]
+    seed: int
+    place: int  # of the clip among those of the class: seeds the control regions
+
+    def compute(self, model: VideoModel) -> Arrays:
+        """The logits."""
+        supervoxels = Supervoxels(self.labels)
+        found = variant_logits(
+            model,
+            self.clip,
+            supervoxels,
+            self.assigned,
+            self.variants,
+            fills=self.fills,
+            seed=self.seed,
+            place=self.place,
+        )
+        return {"logits": found}
+
+    def read(self, stored: Arrays) -> np.ndarray:
+        """The logits."""
+        return stored["logits"]
 
 
 @dataclass(frozen=True, eq=False)

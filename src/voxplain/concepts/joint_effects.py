@@ -1,0 +1,198 @@
+"""Effects of several concepts together: interactions of pairs, and how much of a class they explain together.
+
+Letters: M clips, K concepts. All values are differences of an objective, by default the log-odds of the class, averaged
+over the fills of hidden voxels.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from voxplain.concepts.effect import Effects
+from voxplain.model import Objective
+from voxplain.statistics import bootstrap_interval
+
+__all__ = ["Completeness", "Interaction", "completeness", "fill_sensitive", "interactions", "loss", "ratio_interval"]
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What hiding two concepts together costs beyond the sum of what each costs alone.
+
+    Parameters
+    ----------
+    concepts : (int, int)
+    value, low, high : float
+        Mean over clips with its 95 % interval. Below 0: either is enough (redundant); above 0: both are needed only
+        where each alone costs little.
+    clips : int
+        Clips that have both.
+    """
+
+    concepts: tuple[int, int]
+    value: float
+    low: float
+    high: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Share of the class's log-odds that concepts explain together: 1 is all of whole clip − blank clip.
+
+    Parameters
+    ----------
+    concepts : tuple of int
+    hidden, hidden_low, hidden_high : float
+        Share that is lost when all of them are hidden, with its 95 % interval over clips.
+    shown, shown_low, shown_high : float
+        Share that is regained when only they are shown.
+    clips : int
+        Clips measured.
+    """
+
+    concepts: tuple[int, ...]
+    hidden: float
+    hidden_low: float
+    hidden_high: float
+    shown: float
+    shown_low: float
+    shown_high: float
+    clips: int
+
+
+def loss(
+    effects: Effects, kind: str, concepts: tuple[int, ...], target: int, objective: Objective = "log_odds"
+) -> np.ndarray:
+    """Loss of the objective by one modification, mean over the fills, [M]; NaN where not measured.
+
+    Parameters
+    ----------
+    effects : Effects
+    kind : str
+        A kind of `voxplain.concepts.variants.KINDS`.
+    concepts : tuple of int
+        In increasing order.
+    target : int
+        Class index.
+    objective : str
+    """
+    base = effects.objective(effects.base, target, objective)
+    return np.asarray(base - effects.objective(effects.variant(kind, concepts), target, objective).mean(0))
+
+
+def fill_sensitive(effects: Effects, target: int, objective: Objective = "log_odds") -> np.ndarray:
+    """Whether a concept's effect depends on what replaces its voxels, bool [K].
+
+    True where the smallest and the largest mean drop of the fills differ by more than half of the larger absolute
+    value, the 95 % interval of the paired difference excludes 0, and the larger absolute value is at least a tenth of
+    the largest drop of any concept. Always False with one fill.
+
+    Parameters
+    ----------
+    effects : Effects
+    target : int
+        Class index.
+    objective : str
+    """
+    by_fill = effects.drop_by_fill(target, objective)
+    by_fill = np.where(effects.volume > 0, by_fill, 0.0)
+    means = np.nanmean(by_fill, axis=1)
+    least, most = means.argmin(0), means.argmax(0)
+    sizes = np.abs(means).max(0)
+    found = np.zeros(by_fill.shape[2], bool)
+    for k in range(len(found)):
+        difference = by_fill[most[k], :, k] - by_fill[least[k], :, k]
+        low = bootstrap_interval(difference[~np.isnan(difference)], np.random.default_rng(0), resamples=1999)[0]
+        found[k] = difference[~np.isnan(difference)].mean() > sizes[k] / 2 and low > 0 and sizes[k] >= sizes.max() / 10
+    return found
+
+
+def interactions(
+    effects: Effects, target: int, objective: Objective = "log_odds", *, seed: int = 0
+) -> tuple[Interaction, ...]:
+    """drop(a and b) − drop(a) − drop(b) of every pair of concepts that was hidden together.
+
+    Parameters
+    ----------
+    effects : Effects
+    target : int
+        Class index.
+    objective : str
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    tuple of Interaction
+    """
+    found = []
+    for a, b in combinations(range(effects.hidden.shape[-2]), 2):
+        both, one, other = (loss(effects, "hidden", ks, target, objective) for ks in ((a, b), (a,), (b,)))
+        difference = both - one - other
+        known = difference[~np.isnan(difference)]
+        if len(known):
+            low, high = bootstrap_interval(known, np.random.default_rng(seed), resamples=1999)
+            found.append(Interaction((a, b), float(known.mean()), low, high, len(known)))
+    return tuple(found)
+
+
+def completeness(
+    effects: Effects, concepts: tuple[int, ...], target: int, objective: Objective = "log_odds", *, seed: int = 0
+) -> Completeness | None:
+    """Share of the objective that concepts explain together; None where they were not measured together.
+
+    Parameters
+    ----------
+    effects : Effects
+    concepts : tuple of int
+        In increasing order.
+    target : int
+        Class index.
+    objective : str
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Completeness or None
+        NaN where the blank clip has as high an objective as the whole one.
+    """
+    if not concepts:
+        return None
+    lost = loss(effects, "hidden", concepts, target, objective)
+    whole, missing = (loss(effects, "alone", ks, target, objective) for ks in ((), concepts))
+    known = ~np.isnan(lost + whole + missing)
+    if not known.any():
+        return None
+    rng = np.random.default_rng(seed)
+    lost, whole, missing = lost[known], whole[known], missing[known]
+    hidden, shown = (ratio_interval(part, whole, rng) for part in (lost, whole - missing))
+    return Completeness(concepts, *hidden, *shown, int(known.sum()))
+
+
+def ratio_interval(part: np.ndarray, whole: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Ratio of two means over the same clips with its 95 % percentile bootstrap interval.
+
+    Parameters
+    ----------
+    part, whole : ndarray [M]
+    rng : numpy Generator
+
+    Returns
+    -------
+    value, low, high : float
+        NaN where the mean of ``whole`` is not above 0; the interval is NaN also below 2 clips, or where more than a
+        fortieth of the drawn means of ``whole`` are not above 0.
+    """
+    if not whole.mean() > 0:
+        return float("nan"), float("nan"), float("nan")
+    value = float(part.mean() / whole.mean())
+    drawn = rng.integers(len(whole), size=(1999, len(whole)))
+    below = whole[drawn].mean(1)
+    if len(whole) < 2 or (below <= 0).mean() > 1 / 40:
+        return value, float("nan"), float("nan")
+    ratios = np.where(below > 0, part[drawn].mean(1) / np.where(below > 0, below, 1), np.inf)
+    low, high = np.percentile(ratios, (2.5, 97.5), method="nearest")
+    return value, float(low), float(high)

@@ -1,0 +1,93 @@
+"""Whether a concept matters by its motion, its appearance or its place: its voxels held still, shuffled or moved."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxplain.concepts.effect import Effects
+from voxplain.concepts.joint_effects import loss, ratio_interval
+from voxplain.concepts.variants import CHANGES
+from voxplain.model import Objective
+
+__all__ = ["MATTERS_BY", "MotionOrPlace", "motion_or_place"]
+
+MATTERS_BY = ("motion", "appearance", "place", "unclear")
+# On planted networks motion classes lose 0.27 to 0.69 of the effect when held still, shape classes −0.07 to 0.09.
+_MOTION = 0.2
+_PLACE = 0.5
+
+
+@dataclass(frozen=True)
+class MotionOrPlace:
+    """Shares of a concept's effect that are lost when its voxels are changed and not hidden.
+
+    Each share is the mean loss of the objective by the change over the mean loss by hiding, with its 95 % interval
+    over clips: 0, the change does no harm; 1, it costs as much as hiding.
+
+    Parameters
+    ----------
+    concept : int
+    frozen, frozen_low, frozen_high : float
+        Held still in the place of one frame.
+    shuffled, shuffled_low, shuffled_high : float
+        Frames in a random order.
+    moved, moved_low, moved_high : float
+        Moved elsewhere in the picture.
+    clips : int
+        Clips measured.
+    """
+
+    concept: int
+    frozen: float
+    frozen_low: float
+    frozen_high: float
+    shuffled: float
+    shuffled_low: float
+    shuffled_high: float
+    moved: float
+    moved_low: float
+    moved_high: float
+    clips: int
+
+    @property
+    def matters_by(self) -> str:
+        """An entry of `MATTERS_BY`.
+
+        "place" where moving costs at least half of the effect and more than holding still; else "motion" where holding
+        still costs at least a fifth; both with an interval above 0. Else "appearance" where both intervals end below
+        one half, and "unclear".
+        """
+        if self.moved >= _PLACE and self.moved_low > 0 and not self.moved <= self.frozen:
+            return "place"
+        if self.frozen >= _MOTION and self.frozen_low > 0:
+            return "motion"
+        return "appearance" if self.frozen_high < 0.5 and self.moved_high < 0.5 else "unclear"
+
+
+def motion_or_place(
+    effects: Effects, target: int, objective: Objective = "log_odds", *, seed: int = 0
+) -> tuple[MotionOrPlace, ...]:
+    """Shares of the effect that are lost by holding still, shuffling and moving, of every concept they were measured of.
+
+    Parameters
+    ----------
+    effects : Effects
+    target : int
+        Class index.
+    objective : str
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    tuple of MotionOrPlace
+        In the order of the concepts; shares are NaN where hiding does not lower the objective.
+    """
+    found = []
+    for k in sorted({concepts[0] for kind, concepts in effects.variants if kind in CHANGES}):
+        hidden, *changed = (loss(effects, kind, (k,), target, objective) for kind in ("hidden", *CHANGES))
+        known = ~np.isnan(hidden + np.sum(changed, axis=0))
+        rng = np.random.default_rng(seed)
+        shares = [v for part in changed for v in ratio_interval(part[known], hidden[known], rng)]
+        found.append(MotionOrPlace(k, *shares, int(known.sum())))
+    return tuple(found)

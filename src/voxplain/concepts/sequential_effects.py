@@ -1,0 +1,281 @@
+"""Direct effects with several fills from a bounded number of forward passes, measured in rounds over the clips.
+
+Letters: M clips of the class, K concepts, F fills, V variants, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from voxplain.concepts.effect import ClassClips, Effects
+from voxplain.concepts.variants import CHANGES, Variant
+from voxplain.errors import DataError
+from voxplain.perturb import FILLS
+
+__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects", "forwards_of"]
+
+UNMODIFIED: Variant = ("hidden", ())
+BLANK: Variant = ("alone", ())
+_WIDTH = 1.96  # standard errors on either side of a mean within which two concepts are not told apart
+
+
+@dataclass(frozen=True)
+class SequentialEffects:
+    """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
+
+    1. Every concept is hidden in ``clips`` clips, drawn by the seed.
+    2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
+       difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
+    3. Concepts whose mean drop is above 0 by a standard error are compared with volume-matched random regions;
+       without that comparison no concept is significant.
+    4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
+       elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
+
+    A drop is the mean over the fills. Evidence for the defaults is in docs/defaults.md.
+
+    Parameters
+    ----------
+    fills : tuple of str
+        What replaces hidden voxels: entries of `voxplain.perturb.FILLS`.
+    clips : int
+        Clips in which every concept is hidden.
+    most_clips : int
+        Clips in which concepts are hidden that compete for the first place.
+    batch : int
+        Clips of a round of the competition.
+    top : int
+        Concepts of which details are measured.
+    detail_clips : int
+        Clips of the details.
+    thorough : bool
+        Measure every concept in every clip, with control and shown alone.
+    seed : int
+        Order of the clips, control regions and shuffled frames.
+
+    Raises
+    ------
+    DataError
+        For an unknown fill and counts below 1.
+    """
+
+    fills: tuple[str, ...] = ("blur", "median")
+    clips: int = 24
+    most_clips: int = 64
+    batch: int = 8
+    top: int = 3
+    detail_clips: int = 12
+    thorough: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check fills and counts."""
+        if not self.fills or set(self.fills) - set(FILLS) or len(set(self.fills)) < len(self.fills):
+            raise DataError(f"expected different fills of {', '.join(FILLS)}, got {self.fills}; correct them")
+        counts = {name: getattr(self, name) for name in ("clips", "most_clips", "batch", "top", "detail_clips")}
+        if min(counts.values()) < 1:
+            raise DataError(f"expected counts of 1 or more, got {counts}; raise them")
+
+    def forwards(self, clips: int, concepts: int) -> int:
+        """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
+        n, fills = clips if self.thorough else min(clips, self.clips), len(self.fills)
+        every, top = n * (1 + fills * (1 + concepts)), min(self.top, concepts)
+        compared = 2 * concepts if self.thorough else -(-concepts // 3)
+        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
+        return every + n * fills * compared + fills * details
+
+    def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
+        """Rounds 1 to 3.
+
+        Parameters
+        ----------
+        clips : ClassClips
+        target : int
+            Class index.
+        kind : str
+            The effect that ranks; another than "drop" needs every control and every concept alone, as ``thorough``.
+
+        Returns
+        -------
+        Effects
+            Its rows are the clips in which anything was measured.
+        """
+        found = _Found(self, clips, clips.volume(), target)
+        order, thorough = self.order(len(found.volume)), self.thorough or kind != "drop"
+        first = order if thorough else order[: self.clips]
+        every = {i: [UNMODIFIED, BLANK, *(("hidden", (k,)) for k in found.present(i))] for i in first}
+        found.add("direct effects: every concept", every)
+        done = len(first)
+        while done < min(len(order), self.most_clips):
+            rivals = _rivals(found.drop(order[:done]))
+            if len(rivals) < 2:
+                break
+            batch = order[done : min(done + self.batch, self.most_clips)]
+            asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i) if k in rivals)] for i in batch}
+            found.add("direct effects: concepts that compete for the first place", asked)
+            done += len(batch)
+        compared = set(range(found.volume.shape[1])) if thorough else _positive(found.drop(order[:done]))
+        kinds = ("control", "alone") if thorough else ("control",)
+        asked = {
+            i: [(kind, (k,)) for k in found.present(i) if k in compared and found.hidden(i, k) for kind in kinds]
+            for i in order[:done]
+        }
+        found.add("direct effects: random regions of the same volume", asked)
+        return found.effects()
+
+    def details(
+        self, clips: ClassClips, effects: Effects, ranked: Sequence[int], significant: Sequence[int]
+    ) -> Effects:
+        """Round 4.
+
+        Parameters
+        ----------
+        clips : ClassClips
+        effects : Effects
+            What `of_class` returned.
+        ranked : sequence of int
+            Concepts whose details are measured, best first; the first ``top`` of them.
+        significant : sequence of int
+            Concepts that are hidden together and shown together.
+
+        Returns
+        -------
+        Effects
+            With ``alone`` of the first concepts, and variants.
+        """
+        assert effects.clips is not None
+        top, joint = [int(k) for k in ranked[: self.top]], tuple(sorted(int(k) for k in significant))
+        rows = [row for row in self.order(len(effects.base)) if effects.measured[row].all()]
+        groups: list[tuple[list[Variant], tuple[int, ...]]] = [
+            ([(kind, (k,)) for kind in ("alone", *CHANGES)], (k,)) for k in top
+        ]
+        pairs = [(min(a, b), max(a, b)) for n, a in enumerate(top) for b in top[n + 1 :]]
+        groups += [([("hidden", pair)], pair) for pair in pairs]
+        if len(joint) > 1:
+            groups.append(([("hidden", joint), ("alone", joint)], ()))
+        asked: dict[int, list[Variant]] = {}
+        for variants, needed in groups:
+            where = [row for row in rows if (effects.volume[row, list(needed)] > 0).all()]
+            for row in where[: self.detail_clips]:
+                own = asked.setdefault(int(effects.clips[row]), [])
+                own += [v for v in variants if v not in own]
+        title = "direct effects: details of the first concepts"
+        found = clips.measure(title, asked, fills=self.fills, seed=self.seed) if asked else {}
+        return _with_details(effects, asked, found)
+
+    def order(self, count: int) -> list[int]:
+        """The order in which ``count`` clips are measured."""
+        return [int(i) for i in np.random.default_rng((self.seed, 17)).permutation(count)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The logits [F,C] of every variant of every clip that was measured."""
+
+    method: SequentialEffects
+    clips: ClassClips
+    volume: np.ndarray
+    target: int
+    logits: dict[int, dict[Variant, np.ndarray]] = field(default_factory=dict)
+
+    def present(self, clip: int) -> list[int]:
+        """Concepts of a clip."""
+        return [int(k) for k in np.flatnonzero(self.volume[clip])]
+
+    def hidden(self, clip: int, concept: int) -> bool:
+        """Whether hiding the concept was measured in the clip."""
+        return ("hidden", (concept,)) in self.logits[clip]
+
+    def add(self, title: str, asked: Mapping[int, Sequence[Variant]]) -> None:
+        """Measure, and keep the logits."""
+        asked = {i: variants for i, variants in asked.items() if variants}
+        if not asked:
+            return
+        found = self.clips.measure(title, asked, fills=self.method.fills, seed=self.method.seed)
+        for i, rows in found.items():
+            self.logits.setdefault(i, {}).update(zip(asked[i], rows.swapaxes(0, 1), strict=True))
+
+    def table(self, kind: str, clips: Sequence[int]) -> np.ndarray:
+        """Logits of every concept, float32 [F,M,K,C]; NaN where not measured."""
+        classes = next(iter(self.logits.values()))[UNMODIFIED].shape[-1]
+        values = np.full((len(self.method.fills), len(clips), self.volume.shape[1], classes), np.nan, np.float32)
+        for m, i in enumerate(clips):
+            for (name, concepts), row in self.logits[i].items():
+                if name == kind and len(concepts) == 1:
+                    values[:, m, concepts[0]] = row
+        return values
+
+    def unmodified(self, clips: Sequence[int]) -> np.ndarray:
+        """Logits of unmodified clips, float32 [M,C]."""
+        return np.stack([self.logits[i][UNMODIFIED][0] for i in clips])
+
+    def drop(self, clips: Sequence[int]) -> np.ndarray:
+        """Mean drop over the fills, [M,K]: 0 where the clip lacks the concept, NaN where not measured."""
+        found = self.effects(clips)
+        return np.where(found.volume > 0, found.drop(self.target), 0.0)
+
+    def effects(self, clips: Sequence[int] = ()) -> Effects:
+        """What was measured, by default in all clips in their own order."""
+        clips = list(clips) or sorted(self.logits)
+        base = self.unmodified(clips)
+        blank = np.full((len(self.method.fills), *base.shape), np.nan, np.float32)
+        for m, i in enumerate(clips):
+            if BLANK in self.logits[i]:
+                blank[:, m] = self.logits[i][BLANK]
+        hidden, control, alone = (self.table(kind, clips) for kind in ("hidden", "control", "alone"))
+        volume, fills = self.volume[clips].astype(np.float32), self.method.fills
+        forwards = sum(forwards_of(list(own), len(fills)) for own in self.logits.values())
+        places = np.array(clips, np.int64)
+        return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=forwards)
+
+
+def forwards_of(variants: Sequence[Variant], fills: int) -> int:
+    """Forward passes of the variants of a clip: one a fill, and one of the unmodified clip."""
+    return sum(1 if variant == UNMODIFIED else fills for variant in variants)
+
+
+def _with_details(effects: Effects, asked: Mapping[int, Sequence[Variant]], found: Mapping[int, np.ndarray]) -> Effects:
+    """Effects with the logits of details: single concepts shown alone in ``alone``, the rest as variants."""
+    assert effects.clips is not None
+    rows = {int(i): row for row, i in enumerate(effects.clips)}
+    alone = effects.alone.copy()
+    others = sorted({v for own in asked.values() for v in own if not _alone(v)})
+    fills, m, _, classes = alone.shape
+    logits = np.full((fills, m, len(others), classes), np.nan, np.float32)
+    for i, own in asked.items():
+        for variant, row in zip(own, found[i].swapaxes(0, 1), strict=True):
+            if _alone(variant):
+                alone[:, rows[i], variant[1][0]] = row
+            else:
+                logits[:, rows[i], others.index(variant)] = row
+    forwards = effects.forwards + sum(forwards_of(own, fills) for own in asked.values())
+    return replace(effects, alone=alone, variants=tuple(others), variant_logits=logits, forwards=forwards)
+
+
+def _alone(variant: Variant) -> bool:
+    """Whether a variant is one concept shown alone."""
+    return variant[0] == "alone" and len(variant[1]) == 1
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Of the mean; infinite for one value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.inf
+
+
+def _rivals(drop: np.ndarray) -> list[int]:
+    """The concept of largest mean drop and those not told apart from it; none where no concept lowers the class."""
+    leader = int(np.nanmean(drop, axis=0).argmax())
+    if np.nanmean(drop[:, leader]) <= 0:
+        return []
+    rivals = [leader]
+    for k in range(drop.shape[1]):
+        difference = (drop[:, leader] - drop[:, k])[~np.isnan(drop[:, leader] - drop[:, k])]
+        if k != leader and difference.mean() < _WIDTH * _standard_error(difference):
+            rivals.append(k)
+    return rivals
+
+
+def _positive(drop: np.ndarray) -> set[int]:
+    """Concepts whose mean drop is above 0 by at least one standard error."""
+    known = [drop[~np.isnan(drop[:, k]), k] for k in range(drop.shape[1])]
+    return {k for k, values in enumerate(known) if values.mean() > 0 and values.mean() >= _standard_error(values)}
