@@ -44,21 +44,17 @@ class Completeness:
     Parameters
     ----------
     concepts : tuple of int
-    hidden, hidden_low, hidden_high : float
-        Share that is lost when all of them are hidden, with its 95 % interval over clips.
-    shown, shown_low, shown_high : float
-        Share that is regained when only they are shown.
+    hidden : (float, float, float)
+        Share that is lost when all of them are hidden, and its 95 % interval over clips.
+    shown : (float, float, float)
+        Share that is regained when only they are shown, and its interval.
     clips : int
         Clips measured.
     """
 
     concepts: tuple[int, ...]
-    hidden: float
-    hidden_low: float
-    hidden_high: float
-    shown: float
-    shown_low: float
-    shown_high: float
+    hidden: tuple[float, float, float]
+    shown: tuple[float, float, float]
     clips: int
 
 
@@ -169,7 +165,7 @@ def completeness(
     rng = np.random.default_rng(seed)
     lost, whole, missing = lost[known], whole[known], missing[known]
     hidden, shown = (ratio_interval(part, whole, rng) for part in (lost, whole - missing))
-    return Completeness(concepts, *hidden, *shown, int(known.sum()))
+    return Completeness(concepts, hidden, shown, int(known.sum()))
 
 
 def ratio_interval(part: np.ndarray, whole: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:

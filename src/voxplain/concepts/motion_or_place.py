@@ -11,6 +11,7 @@ from voxplain.model import Objective
 
 __all__ = ["MATTERS_BY", "MotionOrPlace", "motion_or_place"]
 
+Share = tuple[float, float, float]  # value and interval
 MATTERS_BY = ("motion", "appearance", "place", "unclear")
 # On planted networks motion classes lose 0.27 to 0.69 of the effect when held still, shape classes −0.07 to 0.09.
 _MOTION = 0.2
@@ -21,32 +22,26 @@ _PLACE = 0.5
 class MotionOrPlace:
     """Shares of a concept's effect that are lost when its voxels are changed and not hidden.
 
-    Each share is the mean loss of the objective by the change over the mean loss by hiding, with its 95 % interval
-    over clips: 0, the change does no harm; 1, it costs as much as hiding.
+    Each share is the mean loss of the objective by the change over the mean loss by hiding, with the ends of its 95 %
+    interval over clips: 0, the change does no harm; 1, it costs as much as hiding.
 
     Parameters
     ----------
     concept : int
-    frozen, frozen_low, frozen_high : float
+    frozen : (float, float, float)
         Held still in the place of one frame.
-    shuffled, shuffled_low, shuffled_high : float
+    shuffled : (float, float, float)
         Frames in a random order.
-    moved, moved_low, moved_high : float
+    moved : (float, float, float)
         Moved elsewhere in the picture.
     clips : int
         Clips measured.
     """
 
     concept: int
-    frozen: float
-    frozen_low: float
-    frozen_high: float
-    shuffled: float
-    shuffled_low: float
-    shuffled_high: float
-    moved: float
-    moved_low: float
-    moved_high: float
+    frozen: Share
+    shuffled: Share
+    moved: Share
     clips: int
 
     @property
@@ -57,17 +52,18 @@ class MotionOrPlace:
         still costs at least a fifth; both with an interval above 0. Else "appearance" where both intervals end below
         one half, and "unclear".
         """
-        if self.moved >= _PLACE and self.moved_low > 0 and not self.moved <= self.frozen:
+        (frozen, frozen_low, frozen_high), (moved, moved_low, moved_high) = self.frozen, self.moved
+        if moved >= _PLACE and moved_low > 0 and moved > frozen:
             return "place"
-        if self.frozen >= _MOTION and self.frozen_low > 0:
+        if frozen >= _MOTION and frozen_low > 0:
             return "motion"
-        return "appearance" if self.frozen_high < 0.5 and self.moved_high < 0.5 else "unclear"
+        return "appearance" if frozen_high < 0.5 and moved_high < 0.5 else "unclear"
 
 
 def motion_or_place(
     effects: Effects, target: int, objective: Objective = "log_odds", *, seed: int = 0
 ) -> tuple[MotionOrPlace, ...]:
-    """Shares of the effect that are lost by holding still, shuffling and moving, of every concept they were measured of.
+    """Shares of the effect that are lost by holding still, shuffling and moving, for every concept so measured.
 
     Parameters
     ----------
@@ -88,6 +84,6 @@ def motion_or_place(
         hidden, *changed = (loss(effects, kind, (k,), target, objective) for kind in ("hidden", *CHANGES))
         known = ~np.isnan(hidden + np.sum(changed, axis=0))
         rng = np.random.default_rng(seed)
-        shares = [v for part in changed for v in ratio_interval(part[known], hidden[known], rng)]
-        found.append(MotionOrPlace(k, *shares, int(known.sum())))
+        frozen, shuffled, moved = (ratio_interval(part[known], hidden[known], rng) for part in changed)
+        found.append(MotionOrPlace(k, frozen, shuffled, moved, int(known.sum())))
     return tuple(found)
