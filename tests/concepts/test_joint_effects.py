@@ -79,7 +79,14 @@ def test_concepts_on_which_the_fills_disagree():
 
 @pytest.mark.parametrize(
     ("frozen", "moved", "verdict"),
-    [(0.1, 0.1, "appearance"), (0.4, 0.1, "motion"), (0.9, 0.3, "motion"), (0.1, 0.8, "place"), (0.6, 0.9, "place")],
+    [
+        (0.1, 0.1, "appearance"),
+        (0.4, 0.1, "motion"),
+        (0.9, 0.3, "motion"),
+        (0.1, 0.8, "place"),
+        (0.6, 0.9, "place"),
+        (0.3, 1.7, "unclear"),
+    ],
 )
 def test_motion_appearance_or_place(frozen, moved, verdict):
     losses = {("frozen", (1,)): 10 * frozen, ("shuffled", (1,)): 5.0, ("moved", (1,)): 10 * moved}

@@ -65,7 +65,7 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert known.count("alone") == 0
     compared = {k for (_, (kind, ks)), _n in known.asked.items() if kind == "control" for k in ks}
     assert compared == {0, 1} | (
-        {2} if known.drop[chosen, 2].mean() > known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
+        {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
     assert got.forwards == 24 + 2 * 24 * (1 + 4 + len(compared))
     assert np.isnan(got.control[:, :, 3]).all()

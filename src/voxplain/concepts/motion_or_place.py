@@ -16,6 +16,7 @@ MATTERS_BY = ("motion", "appearance", "place", "unclear")
 # On planted networks motion classes lose 0.27 to 0.69 of the effect when held still, shape classes −0.07 to 0.09.
 _MOTION = 0.2
 _PLACE = 0.5
+_TRACES = 1.5
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ class MotionOrPlace:
 
         "place" where moving costs at least half of the effect and more than holding still; else "motion" where holding
         still costs at least a fifth; both with an interval above 0. Else "appearance" where both intervals end below
-        one half, and "unclear".
+        one half. Otherwise "unclear", and where a change costs more than one and a half times what hiding does: then
+        it is the traces of the change that the network responds to.
         """
         (frozen, frozen_low, frozen_high), (moved, moved_low, moved_high) = self.frozen, self.moved
+        if max(frozen, moved) > _TRACES:
+            return "unclear"
         if moved >= _PLACE and moved_low > 0 and moved > frozen:
             return "place"
         if frozen >= _MOTION and frozen_low > 0:

@@ -27,7 +27,7 @@ class SequentialEffects:
     1. Every concept is hidden in ``clips`` clips, drawn by the seed.
     2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
        difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
-    3. Concepts whose mean drop is above 0 by a standard error are compared with volume-matched random regions;
+    3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions;
        without that comparison no concept is significant.
     4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
        elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
@@ -60,8 +60,8 @@ class SequentialEffects:
     """
 
     fills: tuple[str, ...] = ("blur", "median")
-    clips: int = 24
-    most_clips: int = 64
+    clips: int = 20
+    most_clips: int = 48
     batch: int = 8
     top: int = 3
     detail_clips: int = 12
@@ -276,6 +276,8 @@ def _rivals(drop: np.ndarray) -> list[int]:
 
 
 def _positive(drop: np.ndarray) -> set[int]:
-    """Concepts whose mean drop is above 0 by at least one standard error."""
+    """Concepts whose mean drop is above 0 by its interval."""
     known = [drop[~np.isnan(drop[:, k]), k] for k in range(drop.shape[1])]
-    return {k for k, values in enumerate(known) if values.mean() > 0 and values.mean() >= _standard_error(values)}
+    return {
+        k for k, values in enumerate(known) if values.mean() > 0 and values.mean() >= _WIDTH * _standard_error(values)
+    }

@@ -21,6 +21,8 @@ from voxplain.video import Clip
 
 __all__ = ["EngineClips"]
 
+DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
+
 
 @dataclass(frozen=True, eq=False)
 class EngineClips:
@@ -40,8 +42,9 @@ class EngineClips:
     def details(self, effects: Effects, scores: ConceptScores) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts."""
         significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
-        useful = [int(k) for k in scores.rank if scores.value[k] > 0]
-        return self.session.settings.effect.details(self, effects, useful, significant)
+        least = DETAILED * scores.value.max()
+        first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
+        return self.session.settings.effect.details(self, effects, first, significant)
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""
