@@ -69,9 +69,9 @@ def test_one_concept_is_as_complete_as_its_own_measurement_says():
 
 
 def test_concepts_on_which_the_fills_disagree():
-    #        agree  twice  half-size difference  tiny
-    drops = [[8.0, 8.0, 4.0, 0.1], [8.0, 3.0, 3.0, -0.2]]
-    assert fill_sensitive(effects(drops=drops), TARGET, "logit").tolist() == [False, True, False, False]
+    #        on top  as large  half, or nothing  a fifth more
+    drops = [[8.0, 4.0, 4.0, 0.1], [16.0, 8.0, 0.0, 3.0]]
+    assert fill_sensitive(effects(drops=drops), TARGET, "logit").tolist() == [False, False, True, False]
     assert not fill_sensitive(effects(drops=drops[:1], fills=1), TARGET, "logit").any()
     opposite = [[8.0, -2.0, 0.0, 0.0], [8.0, 2.0, 0.0, 0.0]]
     assert fill_sensitive(effects(drops=opposite), TARGET, "logit").tolist() == [False, True, False, False]
@@ -113,9 +113,12 @@ def test_ratios_of_means():
     assert np.isnan(ratio_interval(part, np.array([-1.0] * 9 + [9.1]), np.random.default_rng(0))[1:]).all()
 
 
-def test_a_loss_is_the_mean_over_fills():
-    e = effects(drops=[[2.0, 0, 0, 0], [4.0, 0, 0, 0]])
-    np.testing.assert_allclose(loss(e, "hidden", (0,), TARGET, "logit"), e.drop(TARGET, "logit")[:, 0], atol=1e-6)
-    np.testing.assert_allclose(loss(e, "hidden", (0,), TARGET, "logit").mean(), 3.0, atol=0.1)
-    np.testing.assert_allclose(loss(e, "alone", (), TARGET, "logit"), 12.0, atol=1e-5)
-    assert np.isnan(loss(e, "moved", (0,), TARGET)).all()
+def test_effects_are_those_of_the_fill_with_which_concepts_cost_least():
+    e = effects(drops=[[2.0, 3.0, 0, 0], [4.0, 0.5, 0, 0]])
+    assert [e.fill_of(ks, TARGET, "logit") for ks in ((0,), (1,), (0, 1))] == [0, 1, 1]
+    by_fill = e.drop_by_fill(TARGET, "logit")
+    np.testing.assert_array_equal(e.drop(TARGET, "logit")[:, :2], np.stack([by_fill[0, :, 0], by_fill[1, :, 1]], 1))
+    np.testing.assert_array_equal(loss(e, "hidden", (1,), TARGET, "logit", fill=1), e.drop(TARGET, "logit")[:, 1])
+    np.testing.assert_allclose(loss(e, "alone", (), TARGET, "logit", fill=0), 12.0, atol=1e-5)
+    np.testing.assert_array_equal(e.gain_alone(TARGET, "logit"), 0.0)
+    assert np.isnan(loss(e, "moved", (0,), TARGET, fill=0)).all()

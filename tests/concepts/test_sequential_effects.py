@@ -10,6 +10,7 @@ from voxplain.concepts.sequential_effects import BLANK, UNMODIFIED, SequentialEf
 from voxplain.errors import DataError
 
 TARGET, CLASSES = 1, 3
+FILLS = ("blur", "median")
 
 
 @dataclass
@@ -38,7 +39,9 @@ class KnownClips:
                     lost = self.drop[i].sum() - lost
                 elif kind not in ("hidden", "frozen"):
                     lost = 0.1 * lost
-                share = 1.0 if (kind, concepts) == UNMODIFIED else np.array(self.by_fill[: len(fills)])
+                share = (
+                    1.0 if (kind, concepts) == UNMODIFIED else np.array([self.by_fill[FILLS.index(f)] for f in fills])
+                )
                 rows[:, v, TARGET] = 10 - share * lost
             found[i] = rows
         return found
@@ -58,8 +61,11 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     got = method.of_class(known, TARGET)
     chosen = sorted(method.order(100)[:24])
     np.testing.assert_array_equal(got.clips, chosen)
-    np.testing.assert_allclose(got.drop(TARGET, "logit"), 0.75 * known.drop[chosen], atol=1e-5)
-    np.testing.assert_allclose(got.drop_by_fill(TARGET, "logit")[1], 0.5 * known.drop[chosen], atol=1e-5)
+    least = np.where(known.drop[chosen].mean(0) > 0, 0.5, 1.0)
+    np.testing.assert_allclose(got.drop(TARGET, "logit"), least * known.drop[chosen], atol=1e-5)
+    np.testing.assert_allclose(got.drop_by_fill(TARGET, "logit")[0], known.drop[chosen], atol=1e-5)
+    control = got.control_drop(TARGET, "logit")[:, :2]
+    np.testing.assert_allclose(control, 0.05 * known.drop[chosen][:, :2], atol=1e-5)
     assert max(known.asked.values()) == 1  # nothing twice
     assert known.count("hidden") == 24 * 4
     assert known.count("alone") == 0
@@ -67,7 +73,7 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert compared == {0, 1} | (
         {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
-    assert got.forwards == 24 + 2 * 24 * (1 + 4 + len(compared))
+    assert got.forwards == 24 + 24 * (2 * 4 + len(compared))
     assert np.isnan(got.control[:, :, 3]).all()
     assert got.measured.all()
 
@@ -113,8 +119,8 @@ def test_details_of_the_first_concepts():
     known = clips([5.0, 2.0, 0.0, 1.0], 40)
     method = SequentialEffects(clips=20, top=2, detail_clips=6)
     first = method.of_class(known, TARGET)
-    got = method.details(known, first, [0, 1, 3], [0, 1, 3])
-    assert got.forwards == first.forwards + 2 * 6 * (2 * 4 + 1 + 2)
+    got = method.details(known, first, TARGET, [0, 1, 3], [0, 1, 3])
+    assert got.forwards == first.forwards + 6 * (1 + 2 * 4 + 1 + 2)
     kinds = {(kind, ks) for kind, ks in got.variants}
     assert kinds == {
         *((kind, (k,)) for kind in ("frozen", "shuffled", "moved") for k in (0, 1)),
@@ -127,12 +133,12 @@ def test_details_of_the_first_concepts():
     drops = known.drop[got.clips[known_rows]]
     np.testing.assert_allclose(10 - got.variant("frozen", (1,))[0, known_rows, TARGET], drops[:, 1], atol=1e-5)
     np.testing.assert_allclose(
-        10 - got.variant("hidden", (0, 1))[1, known_rows, TARGET], drops[:, :2].sum(1), atol=1e-5
+        10 - got.variant("hidden", (0, 1))[0, known_rows, TARGET], drops[:, :2].sum(1), atol=1e-5
     )
     np.testing.assert_allclose(10 - got.variant("alone", (0,))[0, known_rows, TARGET], drops[:, 1:].sum(1), atol=1e-5)
     assert np.isnan(got.variant("moved", (3,))).all()
     assert max(known.asked.values()) == 1
-    assert method.details(known, first, [], []).variants == ()
+    assert method.details(known, first, TARGET, [], []).variants == ()
 
 
 def test_the_seed_chooses_the_clips_and_the_rest_follows():
@@ -147,7 +153,7 @@ def test_forwards_are_estimated_for_a_clear_order():
     method = SequentialEffects()
     known = clips([5.0, 1.0, 1.0, *[-1.0] * 6], 200)
     got = method.of_class(known, TARGET)
-    got = method.details(known, got, [0, 1, 2], [0, 1])
+    got = method.details(known, got, TARGET, [0, 1, 2], [0, 1])
     assert got.forwards == pytest.approx(method.forwards(200, 9), rel=0.1)
     assert BLANK in {variant for _, variant in known.asked}
 

@@ -27,8 +27,9 @@ ARRAYS = ("base", "hidden", "control", "alone", "blank", "volume")  # of `Effect
 class Effects:
     """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
-    With F fills, every modified clip is measured once a fill and a drop is the mean over the fills. Not every concept
-    need be measured in every clip: NaN where ``volume`` is above 0 stands for "not measured".
+    With F fills, a drop is what the fills agree on: that with the fill by which the concept's mean drop is smallest.
+    Not every concept need be measured in every clip, nor with every fill: NaN where ``volume`` is above 0 stands for
+    "not measured".
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class Effects:
 
     def drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent or not measured."""
-        return self._over_fills(self.drop_by_fill(target, objective))
+        return self._agreed(self.drop_by_fill(target, objective), target, objective)
 
     def drop_by_fill(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """The drop with each fill, [F,M,K]; F = 1 where only one was used."""
@@ -127,19 +128,32 @@ class Effects:
         logits = self.variant_logits.reshape(fills, m, len(self.variants), c)
         return logits[:, :, self.variants.index((kind, concepts))]
 
+    def mean_drops(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """Mean drop over the measured clips with each fill, [F,K]; a clip that lacks the concept counts as 0."""
+        return np.asarray(np.nanmean(np.where(self.volume > 0, self.drop_by_fill(target, objective), 0.0), axis=1))
+
+    def fill_of(self, concepts: Sequence[int], target: int, objective: Objective = "log_odds") -> int:
+        """Index of the fill with which concepts cost least: that of the smallest sum of their mean drops."""
+        return int(self.mean_drops(target, objective)[:, list(concepts)].sum(1).argmin())
+
     def control_drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Loss when random supervoxels of the same volume are hidden, [M,K]."""
         base = self.objective(self.base, target, objective)
-        return self._over_fills(base[:, None] - self.objective(self.control, target, objective))
+        lost = base[:, None] - self.objective(self.control, target, objective)
+        return self._agreed(lost, target, objective)
 
     def gain_alone(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Gain over the blank clip when only the concept is shown, [M,K]."""
         blank = self.objective(self.blank, target, objective)
-        return self._over_fills(self.objective(self.alone, target, objective) - blank[..., None])
+        return self._agreed(self.objective(self.alone, target, objective) - blank[..., None], target, objective)
 
-    def _over_fills(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the fills, [M,K]."""
-        return values if values.ndim == 2 else np.asarray(values.mean(0))
+    def _agreed(self, values: np.ndarray, target: int, objective: Objective) -> np.ndarray:
+        """Each concept's values [F,M,K] or [M,K] with the fill by which it costs least, [M,K]."""
+        values = values.reshape(-1, *values.shape[-2:])
+        if len(values) == 1:
+            return np.asarray(values[0])
+        fills = self.mean_drops(target, objective).argmin(0)
+        return np.asarray(values[fills, :, np.arange(len(fills))].T)
 
 
 def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -> np.ndarray:
@@ -250,7 +264,7 @@ class HideConcepts:
         return join_effects(clips.in_each(self))
 
     def details(
-        self, clips: ClassClips, effects: Effects, ranked: Sequence[int], significant: Sequence[int]
+        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
     ) -> Effects:
         """The effects as they are: this method measures no more."""
         return effects

@@ -1,7 +1,7 @@
 """Effects of several concepts together: interactions of pairs, and how much of a class they explain together.
 
-Letters: M clips, K concepts. All values are differences of an objective, by default the log-odds of the class, averaged
-over the fills of hidden voxels.
+Letters: M clips, K concepts. All values are differences of an objective, by default the log-odds of the class, with the
+fill by which the concepts cost least (`Effects.fill_of`).
 """
 
 from dataclasses import dataclass
@@ -59,9 +59,9 @@ class Completeness:
 
 
 def loss(
-    effects: Effects, kind: str, concepts: tuple[int, ...], target: int, objective: Objective = "log_odds"
+    effects: Effects, kind: str, concepts: tuple[int, ...], target: int, objective: Objective = "log_odds", *, fill: int
 ) -> np.ndarray:
-    """Loss of the objective by one modification, mean over the fills, [M]; NaN where not measured.
+    """Loss of the objective by one modification with one fill, [M]; NaN where not measured.
 
     Parameters
     ----------
@@ -69,21 +69,23 @@ def loss(
     kind : str
         A kind of `voxplain.concepts.variants.KINDS`.
     concepts : tuple of int
-        In increasing order.
+        In increasing order; with none, "alone" is the blank clip.
     target : int
         Class index.
     objective : str
+    fill : int
+        Index of the fill.
     """
     base = effects.objective(effects.base, target, objective)
-    return np.asarray(base - effects.objective(effects.variant(kind, concepts), target, objective).mean(0))
+    return np.asarray(base - effects.objective(effects.variant(kind, concepts)[fill], target, objective))
 
 
 def fill_sensitive(effects: Effects, target: int, objective: Objective = "log_odds") -> np.ndarray:
-    """Whether a concept's effect depends on what replaces its voxels, bool [K].
+    """Whether a concept's importance depends on what replaces its voxels, bool [K].
 
-    True where the smallest and the largest mean drop of the fills differ by more than half of the larger absolute
-    value, the 95 % interval of the paired difference excludes 0, and the larger absolute value is at least a tenth of
-    the largest drop of any concept. Always False with one fill.
+    A fill's mean drops are divided by the largest of them, so that the concept on top has 1. True where two fills give
+    a concept shares that differ by more than a quarter, and the 95 % interval of the paired difference over clips
+    excludes 0. Always False with one fill.
 
     Parameters
     ----------
@@ -92,16 +94,16 @@ def fill_sensitive(effects: Effects, target: int, objective: Objective = "log_od
         Class index.
     objective : str
     """
-    by_fill = effects.drop_by_fill(target, objective)
-    by_fill = np.where(effects.volume > 0, by_fill, 0.0)
-    means = np.nanmean(by_fill, axis=1)
-    least, most = means.argmin(0), means.argmax(0)
-    sizes = np.abs(means).max(0)
-    found = np.zeros(by_fill.shape[2], bool)
+    means = effects.mean_drops(target, objective)
+    largest = np.maximum(means.max(1), 1e-12)
+    shares = np.where(effects.volume > 0, effects.drop_by_fill(target, objective), 0.0) / largest[:, None, None]
+    found = np.zeros(means.shape[1], bool)
     for k in range(len(found)):
-        difference = by_fill[most[k], :, k] - by_fill[least[k], :, k]
-        low = bootstrap_interval(difference[~np.isnan(difference)], np.random.default_rng(0), resamples=1999)[0]
-        found[k] = difference[~np.isnan(difference)].mean() > sizes[k] / 2 and low > 0 and sizes[k] >= sizes.max() / 10
+        order = np.argsort(means[:, k] / largest, kind="stable")
+        difference = shares[order[-1], :, k] - shares[order[0], :, k]
+        difference = difference[~np.isnan(difference)]
+        low = bootstrap_interval(difference, np.random.default_rng(0), resamples=1999)[0]
+        found[k] = difference.mean() > 1 / 4 and low > 0
     return found
 
 
@@ -125,7 +127,8 @@ def interactions(
     """
     found = []
     for a, b in combinations(range(effects.hidden.shape[-2]), 2):
-        both, one, other = (loss(effects, "hidden", ks, target, objective) for ks in ((a, b), (a,), (b,)))
+        fill = effects.fill_of((a, b), target, objective)
+        both, one, other = (loss(effects, "hidden", ks, target, objective, fill=fill) for ks in ((a, b), (a,), (b,)))
         difference = both - one - other
         known = difference[~np.isnan(difference)]
         if len(known):
@@ -157,8 +160,9 @@ def completeness(
     """
     if not concepts:
         return None
-    lost = loss(effects, "hidden", concepts, target, objective)
-    whole, missing = (loss(effects, "alone", ks, target, objective) for ks in ((), concepts))
+    fill = effects.fill_of(concepts, target, objective)
+    lost = loss(effects, "hidden", concepts, target, objective, fill=fill)
+    whole, missing = (loss(effects, "alone", ks, target, objective, fill=fill) for ks in ((), concepts))
     known = ~np.isnan(lost + whole + missing)
     if not known.any():
         return None

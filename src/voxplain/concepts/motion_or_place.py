@@ -85,7 +85,8 @@ def motion_or_place(
     """
     found = []
     for k in sorted({concepts[0] for kind, concepts in effects.variants if kind in CHANGES}):
-        hidden, *changed = (loss(effects, kind, (k,), target, objective) for kind in ("hidden", *CHANGES))
+        fill = effects.fill_of((k,), target, objective)
+        hidden, *changed = (loss(effects, kind, (k,), target, objective, fill=fill) for kind in ("hidden", *CHANGES))
         known = ~np.isnan(hidden + np.sum(changed, axis=0))
         rng = np.random.default_rng(seed)
         frozen, shuffled, moved = (ratio_interval(part[known], hidden[known], rng) for part in changed)

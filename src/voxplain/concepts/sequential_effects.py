@@ -32,7 +32,8 @@ class SequentialEffects:
     4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
        elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
 
-    A drop is the mean over the fills. Evidence for the defaults is in docs/defaults.md.
+    Steps 3 and 4 use one fill, that with which a concept costs least: `Effects.drop` is that drop. Evidence for the
+    defaults is in docs/defaults.md.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class SequentialEffects:
     """
 
     fills: tuple[str, ...] = ("blur", "median")
-    clips: int = 20
+    clips: int = 24
     most_clips: int = 48
     batch: int = 8
     top: int = 3
@@ -79,10 +80,10 @@ class SequentialEffects:
     def forwards(self, clips: int, concepts: int) -> int:
         """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
         n, fills = clips if self.thorough else min(clips, self.clips), len(self.fills)
-        every, top = n * (1 + fills * (1 + concepts)), min(self.top, concepts)
-        compared = 2 * concepts if self.thorough else -(-concepts // 3)
-        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
-        return every + n * fills * compared + fills * details
+        every, top = n * (1 + fills * concepts), min(self.top, concepts)
+        compared = fills * (1 + 2 * concepts) if self.thorough else -(-concepts // 3)
+        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 3)
+        return every + n * compared + details
 
     def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
         """Rounds 1 to 3.
@@ -102,9 +103,9 @@ class SequentialEffects:
         """
         found = _Found(self, clips, clips.volume(), target)
         order, thorough = self.order(len(found.volume)), self.thorough or kind != "drop"
-        first = order if thorough else order[: self.clips]
-        every = {i: [UNMODIFIED, BLANK, *(("hidden", (k,)) for k in found.present(i))] for i in first}
-        found.add("direct effects: every concept", every)
+        first, every = order if thorough else order[: self.clips], range(len(self.fills))
+        asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i))] for i in first}
+        found.add("direct effects: every concept", asked, every)
         done = len(first)
         while done < min(len(order), self.most_clips):
             rivals = _rivals(found.drop(order[:done]))
@@ -112,19 +113,23 @@ class SequentialEffects:
                 break
             batch = order[done : min(done + self.batch, self.most_clips)]
             asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i) if k in rivals)] for i in batch}
-            found.add("direct effects: concepts that compete for the first place", asked)
+            found.add("direct effects: concepts that compete for the first place", asked, every)
             done += len(batch)
-        compared = set(range(found.volume.shape[1])) if thorough else _positive(found.drop(order[:done]))
-        kinds = ("control", "alone") if thorough else ("control",)
-        asked = {
-            i: [(kind, (k,)) for k in found.present(i) if k in compared and found.hidden(i, k) for kind in kinds]
-            for i in order[:done]
-        }
-        found.add("direct effects: random regions of the same volume", asked)
+        title = "direct effects: random regions of the same volume"
+        if thorough:
+            kinds = ("control", "alone")
+            asked = {i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in kinds)] for i in first}
+            found.add(title, asked, every)
+            return found.effects()
+        compared = _positive(found.drop(order[:done]))
+        fills = found.effects().mean_drops(target).argmin(0)
+        for f in every:
+            own = [k for k in compared if fills[k] == f]
+            found.add(title, {i: [("control", (k,)) for k in own if found.hidden(i, k)] for i in order[:done]}, [f])
         return found.effects()
 
     def details(
-        self, clips: ClassClips, effects: Effects, ranked: Sequence[int], significant: Sequence[int]
+        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
     ) -> Effects:
         """Round 4.
 
@@ -133,6 +138,8 @@ class SequentialEffects:
         clips : ClassClips
         effects : Effects
             What `of_class` returned.
+        target : int
+            Class index.
         ranked : sequence of int
             Concepts whose details are measured, best first; the first ``top`` of them.
         significant : sequence of int
@@ -141,7 +148,8 @@ class SequentialEffects:
         Returns
         -------
         Effects
-            With ``alone`` of the first concepts, and variants.
+            With ``alone`` of the first concepts, and variants; each with one fill, that with which its concepts cost
+            least.
         """
         assert effects.clips is not None
         top, joint = [int(k) for k in ranked[: self.top]], tuple(sorted(int(k) for k in significant))
@@ -153,15 +161,19 @@ class SequentialEffects:
         groups += [([("hidden", pair)], pair) for pair in pairs]
         if len(joint) > 1:
             groups.append(([("hidden", joint), ("alone", joint)], ()))
-        asked: dict[int, list[Variant]] = {}
+        asked: dict[int, dict[int, list[Variant]]] = {}
         for variants, needed in groups:
+            fill = effects.fill_of(needed or joint, target)
             where = [row for row in rows if (effects.volume[row, list(needed)] > 0).all()]
             for row in where[: self.detail_clips]:
-                own = asked.setdefault(int(effects.clips[row]), [])
-                own += [v for v in variants if v not in own]
-        title = "direct effects: details of the first concepts"
-        found = clips.measure(title, asked, fills=self.fills, seed=self.seed) if asked else {}
-        return _with_details(effects, asked, found)
+                own = asked.setdefault(fill, {}).setdefault(int(effects.clips[row]), [])
+                shown = any(kind == "alone" for kind, _ in variants) and np.isnan(effects.blank[fill, row, 0])
+                own += [v for v in (*([BLANK] if shown else []), *variants) if v not in own]
+        for fill in sorted(asked):
+            title, name = "direct effects: details of the first concepts", (self.fills[fill],)
+            found = clips.measure(title, asked[fill], fills=name, seed=self.seed)
+            effects = _with_details(effects, asked[fill], found, fill)
+        return effects
 
     def order(self, count: int) -> list[int]:
         """The order in which ``count`` clips are measured."""
@@ -177,6 +189,7 @@ class _Found:
     volume: np.ndarray
     target: int
     logits: dict[int, dict[Variant, np.ndarray]] = field(default_factory=dict)
+    forwards: list[int] = field(default_factory=list)
 
     def present(self, clip: int) -> list[int]:
         """Concepts of a clip."""
@@ -186,14 +199,19 @@ class _Found:
         """Whether hiding the concept was measured in the clip."""
         return ("hidden", (concept,)) in self.logits[clip]
 
-    def add(self, title: str, asked: Mapping[int, Sequence[Variant]]) -> None:
-        """Measure, and keep the logits."""
+    def add(self, title: str, asked: Mapping[int, Sequence[Variant]], fills: Sequence[int]) -> None:
+        """Measure with some of the fills, and keep the logits."""
         asked = {i: variants for i, variants in asked.items() if variants}
         if not asked:
             return
-        found = self.clips.measure(title, asked, fills=self.method.fills, seed=self.method.seed)
+        names = tuple(self.method.fills[f] for f in fills)
+        found = self.clips.measure(title, asked, fills=names, seed=self.method.seed)
         for i, rows in found.items():
-            self.logits.setdefault(i, {}).update(zip(asked[i], rows.swapaxes(0, 1), strict=True))
+            known = self.logits.setdefault(i, {})
+            for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
+                known[variant] = np.full((len(self.method.fills), row.shape[1]), np.nan, np.float32)
+                known[variant][list(fills)] = row
+        self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
 
     def table(self, kind: str, clips: Sequence[int]) -> np.ndarray:
         """Logits of every concept, float32 [F,M,K,C]; NaN where not measured."""
@@ -224,9 +242,8 @@ class _Found:
                 blank[:, m] = self.logits[i][BLANK]
         hidden, control, alone = (self.table(kind, clips) for kind in ("hidden", "control", "alone"))
         volume, fills = self.volume[clips].astype(np.float32), self.method.fills
-        forwards = sum(forwards_of(list(own), len(fills)) for own in self.logits.values())
         places = np.array(clips, np.int64)
-        return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=forwards)
+        return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=sum(self.forwards))
 
 
 def forwards_of(variants: Sequence[Variant], fills: int) -> int:
@@ -234,27 +251,29 @@ def forwards_of(variants: Sequence[Variant], fills: int) -> int:
     return sum(1 if variant == UNMODIFIED else fills for variant in variants)
 
 
-def _with_details(effects: Effects, asked: Mapping[int, Sequence[Variant]], found: Mapping[int, np.ndarray]) -> Effects:
-    """Effects with the logits of details: single concepts shown alone in ``alone``, the rest as variants."""
+def _with_details(
+    effects: Effects, asked: Mapping[int, Sequence[Variant]], found: Mapping[int, np.ndarray], fill: int
+) -> Effects:
+    """Effects with details of one fill: what is shown alone in ``alone`` and ``blank``, the rest as variants."""
     assert effects.clips is not None
     rows = {int(i): row for row, i in enumerate(effects.clips)}
-    alone = effects.alone.copy()
-    others = sorted({v for own in asked.values() for v in own if not _alone(v)})
+    alone, blank = effects.alone.copy(), effects.blank.copy()
+    new = {v for own in asked.values() for v in own if v[0] != "alone" or len(v[1]) > 1}
+    variants = tuple(sorted({*effects.variants, *new}))
     fills, m, _, classes = alone.shape
-    logits = np.full((fills, m, len(others), classes), np.nan, np.float32)
+    logits = np.full((fills, m, len(variants), classes), np.nan, np.float32)
+    if effects.variant_logits is not None:
+        logits[:, :, [variants.index(v) for v in effects.variants]] = effects.variant_logits
     for i, own in asked.items():
-        for variant, row in zip(own, found[i].swapaxes(0, 1), strict=True):
-            if _alone(variant):
-                alone[:, rows[i], variant[1][0]] = row
+        for variant, row in zip(own, found[i][0], strict=True):
+            if variant == BLANK:
+                blank[fill, rows[i]] = row
+            elif variant in new:
+                logits[fill, rows[i], variants.index(variant)] = row
             else:
-                logits[:, rows[i], others.index(variant)] = row
-    forwards = effects.forwards + sum(forwards_of(own, fills) for own in asked.values())
-    return replace(effects, alone=alone, variants=tuple(others), variant_logits=logits, forwards=forwards)
-
-
-def _alone(variant: Variant) -> bool:
-    """Whether a variant is one concept shown alone."""
-    return variant[0] == "alone" and len(variant[1]) == 1
+                alone[fill, rows[i], variant[1][0]] = row
+    forwards = effects.forwards + sum(forwards_of(own, 1) for own in asked.values())
+    return replace(effects, alone=alone, blank=blank, variants=variants, variant_logits=logits, forwards=forwards)
 
 
 def _standard_error(values: np.ndarray) -> float:

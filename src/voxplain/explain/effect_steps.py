@@ -44,7 +44,7 @@ class EngineClips:
         significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
         least = DETAILED * scores.value.max()
         first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
-        return self.session.settings.effect.details(self, effects, first, significant)
+        return self.session.settings.effect.details(self, effects, scores.target, first, significant)
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""
