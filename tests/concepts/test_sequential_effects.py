@@ -57,13 +57,17 @@ def clips(means, m=100, spread=1.0, **options):
 
 def test_a_clear_order_takes_one_round_and_gives_the_drops():
     known = clips([5.0, 1.0, 0.0, -1.0], by_fill=(1.0, 0.5))
-    method = SequentialEffects(clips=24)
+    method = SequentialEffects(fill_clips=8, clips=24)
     got = method.of_class(known, TARGET)
     chosen = sorted(method.order(100)[:24])
     np.testing.assert_array_equal(got.clips, chosen)
     least = np.where(known.drop[chosen].mean(0) > 0, 0.5, 1.0)
     np.testing.assert_allclose(got.drop(TARGET, "logit"), least * known.drop[chosen], atol=1e-5)
-    np.testing.assert_allclose(got.drop_by_fill(TARGET, "logit")[0], known.drop[chosen], atol=1e-5)
+    every = np.isin(got.clips, method.order(100)[:8])
+    by_fill = got.drop_by_fill(TARGET, "logit")
+    np.testing.assert_allclose(by_fill[0][every], known.drop[chosen][every], atol=1e-5)
+    np.testing.assert_array_equal(np.isnan(by_fill[0][~every]).all(0), least < 1)
+    np.testing.assert_array_equal(np.isnan(by_fill[1][~every]).all(0), least == 1)
     control = got.control_drop(TARGET, "logit")[:, :2]
     np.testing.assert_allclose(control, 0.05 * known.drop[chosen][:, :2], atol=1e-5)
     assert max(known.asked.values()) == 1  # nothing twice
@@ -73,7 +77,7 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert compared == {0, 1} | (
         {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
-    assert got.forwards == 24 + 24 * (2 * 4 + len(compared))
+    assert got.forwards == 24 + 24 * (4 + len(compared)) + 8 * 4
     assert np.isnan(got.control[:, :, 3]).all()
     assert got.measured.all()
 

@@ -87,9 +87,9 @@ class Effects:
 
     @property
     def measured(self) -> np.ndarray:
-        """Whether hiding was measured, or is 0 because the clip lacks the concept, bool [M,K]."""
+        """Whether hiding was measured with a fill, or is 0 because the clip lacks the concept, bool [M,K]."""
         hidden = self.hidden.reshape(-1, *self.hidden.shape[-3:])
-        return np.asarray((self.volume == 0) | ~np.isnan(hidden).any((0, 3)))
+        return np.asarray((self.volume == 0) | ~np.isnan(hidden).any(3).all(0))
 
     def objective(self, z: np.ndarray, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """The objective of logits [...,C], float64 [...]."""
@@ -129,8 +129,14 @@ class Effects:
         return logits[:, :, self.variants.index((kind, concepts))]
 
     def mean_drops(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
-        """Mean drop over the measured clips with each fill, [F,K]; a clip that lacks the concept counts as 0."""
-        return np.asarray(np.nanmean(np.where(self.volume > 0, self.drop_by_fill(target, objective), 0.0), axis=1))
+        """Mean drop with each fill, [F,K], over the clips in which the concept was hidden with every fill.
+
+        A clip that lacks the concept counts as 0; NaN where there is no such clip.
+        """
+        drop = np.where(self.volume > 0, self.drop_by_fill(target, objective), 0.0)
+        every = ~np.isnan(drop).any(0)
+        count = np.maximum(every.sum(0), 1)
+        return np.asarray(np.where(every.any(0), np.where(every, drop, 0.0).sum(1) / count, np.nan))
 
     def fill_of(self, concepts: Sequence[int], target: int, objective: Objective = "log_odds") -> int:
         """Index of the fill with which concepts cost least: that of the smallest sum of their mean drops."""

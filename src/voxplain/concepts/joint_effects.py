@@ -95,8 +95,9 @@ def fill_sensitive(effects: Effects, target: int, objective: Objective = "log_od
     objective : str
     """
     means = effects.mean_drops(target, objective)
-    largest = np.maximum(means.max(1), 1e-12)
+    largest = np.maximum(np.nanmax(means, axis=1), 1e-12)
     shares = np.where(effects.volume > 0, effects.drop_by_fill(target, objective), 0.0) / largest[:, None, None]
+    shares[:, np.isnan(shares).any(0)] = np.nan
     found = np.zeros(means.shape[1], bool)
     for k in range(len(found)):
         order = np.argsort(means[:, k] / largest, kind="stable")

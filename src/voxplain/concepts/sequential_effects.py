@@ -24,7 +24,8 @@ _WIDTH = 1.96  # standard errors on either side of a mean within which two conce
 class SequentialEffects:
     """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
 
-    1. Every concept is hidden in ``clips`` clips, drawn by the seed.
+    1. Every concept is hidden with every fill in ``fill_clips`` clips, drawn by the seed, and then with the fill with
+       which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with that fill.
     2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
        difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
     3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions;
@@ -32,13 +33,14 @@ class SequentialEffects:
     4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
        elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
 
-    Steps 3 and 4 use one fill, that with which a concept costs least: `Effects.drop` is that drop. Evidence for the
-    defaults is in docs/defaults.md.
+    Evidence for the defaults is in docs/defaults.md.
 
     Parameters
     ----------
     fills : tuple of str
         What replaces hidden voxels: entries of `voxplain.perturb.FILLS`.
+    fill_clips : int
+        Clips in which every fill is tried.
     clips : int
         Clips in which every concept is hidden.
     most_clips : int
@@ -61,8 +63,9 @@ class SequentialEffects:
     """
 
     fills: tuple[str, ...] = ("blur", "median")
-    clips: int = 24
-    most_clips: int = 48
+    fill_clips: int = 12
+    clips: int = 48
+    most_clips: int = 64
     batch: int = 8
     top: int = 3
     detail_clips: int = 12
@@ -73,14 +76,16 @@ class SequentialEffects:
         """Check fills and counts."""
         if not self.fills or set(self.fills) - set(FILLS) or len(set(self.fills)) < len(self.fills):
             raise DataError(f"expected different fills of {', '.join(FILLS)}, got {self.fills}; correct them")
-        counts = {name: getattr(self, name) for name in ("clips", "most_clips", "batch", "top", "detail_clips")}
+        counts = {
+            name: getattr(self, name) for name in ("fill_clips", "clips", "most_clips", "batch", "top", "detail_clips")
+        }
         if min(counts.values()) < 1:
             raise DataError(f"expected counts of 1 or more, got {counts}; raise them")
 
     def forwards(self, clips: int, concepts: int) -> int:
         """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
-        n, fills = clips if self.thorough else min(clips, self.clips), len(self.fills)
-        every, top = n * (1 + fills * concepts), min(self.top, concepts)
+        n, fills, top = clips if self.thorough else min(clips, self.clips), len(self.fills), min(self.top, concepts)
+        every = n * (1 + concepts) + (n if self.thorough else min(n, self.fill_clips)) * (fills - 1) * concepts
         compared = fills * (1 + 2 * concepts) if self.thorough else -(-concepts // 3)
         details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 3)
         return every + n * compared + details
@@ -103,29 +108,31 @@ class SequentialEffects:
         """
         found = _Found(self, clips, clips.volume(), target)
         order, thorough = self.order(len(found.volume)), self.thorough or kind != "drop"
-        first, every = order if thorough else order[: self.clips], range(len(self.fills))
+        first = order if thorough else order[: min(self.fill_clips, self.clips)]
+        every = range(len(self.fills))
         asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i))] for i in first}
-        found.add("direct effects: every concept", asked, every)
-        done = len(first)
+        found.add("direct effects: every concept with every fill", asked, every)
+        if thorough:
+            asked = {
+                i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in ("control", "alone"))] for i in first
+            }
+            found.add("direct effects: random regions, and concepts shown alone", asked, every)
+            return found.effects()
+        fills = found.effects().mean_drops(target).argmin(0)
+        rest, done = order[len(first) : self.clips], max(len(first), min(len(order), self.clips))
+        found.hide("direct effects: every concept", rest, range(len(fills)), fills)
         while done < min(len(order), self.most_clips):
             rivals = _rivals(found.drop(order[:done]))
             if len(rivals) < 2:
                 break
             batch = order[done : min(done + self.batch, self.most_clips)]
-            asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i) if k in rivals)] for i in batch}
-            found.add("direct effects: concepts that compete for the first place", asked, every)
+            found.hide("direct effects: concepts that compete for the first place", batch, rivals, fills)
             done += len(batch)
-        title = "direct effects: random regions of the same volume"
-        if thorough:
-            kinds = ("control", "alone")
-            asked = {i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in kinds)] for i in first}
-            found.add(title, asked, every)
-            return found.effects()
         compared = _positive(found.drop(order[:done]))
-        fills = found.effects().mean_drops(target).argmin(0)
         for f in every:
             own = [k for k in compared if fills[k] == f]
-            found.add(title, {i: [("control", (k,)) for k in own if found.hidden(i, k)] for i in order[:done]}, [f])
+            asked = {i: [("control", (k,)) for k in own if found.hidden(i, k)] for i in order[:done]}
+            found.add("direct effects: random regions of the same volume", asked, [f])
         return found.effects()
 
     def details(
@@ -154,6 +161,8 @@ class SequentialEffects:
         assert effects.clips is not None
         top, joint = [int(k) for k in ranked[: self.top]], tuple(sorted(int(k) for k in significant))
         rows = [row for row in self.order(len(effects.base)) if effects.measured[row].all()]
+        # Clips with every fill first: a pair is compared with its parts with one fill.
+        rows.sort(key=lambda row: bool(np.isnan(effects.hidden[:, row])[:, effects.volume[row] > 0].any()))
         groups: list[tuple[list[Variant], tuple[int, ...]]] = [
             ([(kind, (k,)) for kind in ("alone", *CHANGES)], (k,)) for k in top
         ]
@@ -210,8 +219,18 @@ class _Found:
             known = self.logits.setdefault(i, {})
             for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
                 known[variant] = np.full((len(self.method.fills), row.shape[1]), np.nan, np.float32)
-                known[variant][list(fills)] = row
+                known[variant][slice(None) if variant == UNMODIFIED else list(fills)] = row
         self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
+
+    def hide(self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray) -> None:
+        """Hide each of some concepts with its fill."""
+        asked: dict[int, dict[int, list[Variant]]] = {int(f): {} for f in fills}
+        for i in clips:
+            for f, own in asked.items():
+                own[i] = [("hidden", (k,)) for k in self.present(i) if k in concepts and fills[k] == f]
+            next(iter(asked.values()))[i].append(UNMODIFIED)
+        for f, own in asked.items():
+            self.add(title, own, [f])
 
     def table(self, kind: str, clips: Sequence[int]) -> np.ndarray:
         """Logits of every concept, float32 [F,M,K,C]; NaN where not measured."""
