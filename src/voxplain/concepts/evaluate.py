@@ -147,7 +147,7 @@ class AddRemove:
     steps: int = 5
     draws: int = 20
     matched: int = 5
-    fill: str = "mean"
+    fill: str = "median"
     seed: int = 0
 
     def __post_init__(self) -> None:
