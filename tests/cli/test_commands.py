@@ -161,6 +161,7 @@ def test_settings_are_options_too(small_set: Path, tmp_path: Path) -> None:
         "a",
         "b",
     ]
+    assert settings_as_options(["concepts", "--thorough", "a"]) == ["concepts", "--set", "effect.thorough=true", "a"]
 
 
 def test_the_job_keeps_what_evaluate_needs(small_set: Path, tmp_path: Path) -> None:
