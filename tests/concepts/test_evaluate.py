@@ -134,7 +134,9 @@ def test_each_distinct_picture_is_forwarded_once():
 
 
 def test_fewer_concepts_than_steps():
-    adding, removing = AddRemove(steps=5, draws=1, fill="mean")(colour_model(), noise(), QUARTERS, EACH // 2, np.array([1, 0]), 0)
+    adding, removing = AddRemove(steps=5, draws=1, fill="mean")(
+        colour_model(), noise(), QUARTERS, EACH // 2, np.array([1, 0]), 0
+    )
     assert adding.logits.shape == (3, 1, 7, CLASSES)
     for steps in (adding, removing):
         assert (steps.logits[:, :, 2:] == steps.logits[:, :, 2:3]).all()

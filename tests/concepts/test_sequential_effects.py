@@ -28,7 +28,7 @@ class KnownClips:
     def in_each(self, method):
         raise AssertionError("not for methods that measure in rounds")
 
-    def measure(self, title, asked, *, fills, seed):
+    def measure(self, title, asked, *, fills, seed, shared):
         found = {}
         for i, variants in asked.items():
             self.asked.update((i, variant) for variant in variants)

@@ -183,8 +183,12 @@ class ClassClips(Protocol):
         *,
         fills: tuple[str, ...],
         seed: int,
+        shared: bool,
     ) -> Mapping[int, np.ndarray]:
-        """Logits float32 [F,V,C] of V variants of some clips, by clip; ``title`` is for progress."""
+        """Logits float32 [F,V,C] of V variants of some clips, by clip.
+
+        ``title`` is for progress. ``shared``: the shards of a run divide the clips, and each waits for the others.
+        """
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ __all__ = ["MATTERS_BY", "MotionOrPlace", "motion_or_place"]
 
 Share = tuple[float, float, float]  # value and interval
 MATTERS_BY = ("motion", "appearance", "place", "unclear")
-# On planted networks motion classes lose 0.27 to 0.69 of the effect when held still, shape classes −0.07 to 0.09.
-_MOTION = 0.2
+# On planted networks motion classes lose 0.27 to 0.90 of the effect when held still, shape classes up to 0.20 but one.
+_MOTION = 0.25
 _PLACE = 0.5
 _TRACES = 1.5
 
@@ -50,7 +50,7 @@ class MotionOrPlace:
         """An entry of `MATTERS_BY`.
 
         "place" where moving costs at least half of the effect and more than holding still; else "motion" where holding
-        still costs at least a fifth; both with an interval above 0. Else "appearance" where both intervals end below
+        still costs at least a quarter; both with an interval above 0. Else "appearance" where both intervals end below
         one half. Otherwise "unclear", and where a change costs more than one and a half times what hiding does: then
         it is the traces of the change that the network responds to.
         """

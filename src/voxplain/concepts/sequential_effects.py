@@ -1,5 +1,6 @@
 """Direct effects with several fills from a bounded number of forward passes, measured in rounds over the clips.
 
+Shards of a run divide the rounds in which every concept is measured; the small ones after them are measured by each.
 Letters: M clips of the class, K concepts, F fills, V variants, C classes.
 """
 
@@ -111,16 +112,16 @@ class SequentialEffects:
         first = order if thorough else order[: min(self.fill_clips, self.clips)]
         every = range(len(self.fills))
         asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i))] for i in first}
-        found.add("direct effects: every concept with every fill", asked, every)
+        found.add("direct effects: every concept with every fill", asked, every, shared=True)
         if thorough:
             asked = {
                 i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in ("control", "alone"))] for i in first
             }
-            found.add("direct effects: random regions, and concepts shown alone", asked, every)
+            found.add("direct effects: random regions, and concepts shown alone", asked, every, shared=True)
             return found.effects()
         fills = found.effects().mean_drops(target).argmin(0)
         rest, done = order[len(first) : self.clips], max(len(first), min(len(order), self.clips))
-        found.hide("direct effects: every concept", rest, range(len(fills)), fills)
+        found.hide("direct effects: every concept", rest, range(len(fills)), fills, shared=True)
         while done < min(len(order), self.most_clips):
             rivals = _rivals(found.drop(order[:done]))
             if len(rivals) < 2:
@@ -180,7 +181,7 @@ class SequentialEffects:
                 own += [v for v in (*([BLANK] if shown else []), *variants) if v not in own]
         for fill in sorted(asked):
             title, name = "direct effects: details of the first concepts", (self.fills[fill],)
-            found = clips.measure(title, asked[fill], fills=name, seed=self.seed)
+            found = clips.measure(title, asked[fill], fills=name, seed=self.seed, shared=False)
             effects = _with_details(effects, asked[fill], found, fill)
         return effects
 
@@ -208,13 +209,15 @@ class _Found:
         """Whether hiding the concept was measured in the clip."""
         return ("hidden", (concept,)) in self.logits[clip]
 
-    def add(self, title: str, asked: Mapping[int, Sequence[Variant]], fills: Sequence[int]) -> None:
+    def add(
+        self, title: str, asked: Mapping[int, Sequence[Variant]], fills: Sequence[int], *, shared: bool = False
+    ) -> None:
         """Measure with some of the fills, and keep the logits."""
         asked = {i: variants for i, variants in asked.items() if variants}
         if not asked:
             return
         names = tuple(self.method.fills[f] for f in fills)
-        found = self.clips.measure(title, asked, fills=names, seed=self.method.seed)
+        found = self.clips.measure(title, asked, fills=names, seed=self.method.seed, shared=shared)
         for i, rows in found.items():
             known = self.logits.setdefault(i, {})
             for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
@@ -222,7 +225,9 @@ class _Found:
                 known[variant][slice(None) if variant == UNMODIFIED else list(fills)] = row
         self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
 
-    def hide(self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray) -> None:
+    def hide(
+        self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray, *, shared: bool = False
+    ) -> None:
         """Hide each of some concepts with its fill."""
         asked: dict[int, dict[int, list[Variant]]] = {int(f): {} for f in fills}
         for i in clips:
@@ -230,7 +235,7 @@ class _Found:
                 own[i] = [("hidden", (k,)) for k in self.present(i) if k in concepts and fills[k] == f]
             next(iter(asked.values()))[i].append(UNMODIFIED)
         for f, own in asked.items():
-            self.add(title, own, [f])
+            self.add(title, own, [f], shared=shared)
 
     def table(self, kind: str, clips: Sequence[int]) -> np.ndarray:
         """Logits of every concept, float32 [F,M,K,C]; NaN where not measured."""

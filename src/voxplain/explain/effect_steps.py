@@ -65,9 +65,9 @@ class EngineClips:
         return found
 
     def measure(
-        self, title: str, asked: Mapping[int, Sequence[Variant]], *, fills: tuple[str, ...], seed: int
+        self, title: str, asked: Mapping[int, Sequence[Variant]], *, fills: tuple[str, ...], seed: int, shared: bool
     ) -> Mapping[int, np.ndarray]:
-        """Logits float32 [F,V,C] of V variants of some clips, by clip."""
+        """Logits float32 [F,V,C] of V variants of some clips, by clip; see `ClassClips`."""
         engine, places = self.session.engine, list(asked)
 
         def one(n: int) -> np.ndarray:
@@ -76,10 +76,10 @@ class EngineClips:
             modified = tuple(v for v in asked[i] if v != UNMODIFIED)
             rows: dict[Variant, np.ndarray] = {}
             if modified:
-                task = VariantsInClip(clip, own.labels, concepts, modified, fills, seed, i)
+                task = VariantsInClip(clip, own.labels, concepts, modified, fills, seed, i, shared)
                 rows = dict(zip(modified, engine.run(task).swapaxes(0, 1), strict=True))
             if len(modified) < len(asked[i]):  # the same with every fill, and often in the store
-                rows[UNMODIFIED] = np.repeat(engine.run(ClipLogits(clip))[None], len(fills), 0)
+                rows[UNMODIFIED] = np.repeat(engine.run(ClipLogits(clip, shared))[None], len(fills), 0)
             return np.stack([rows[variant] for variant in asked[i]], 1)
 
         return dict(zip(places, engine.map(title, len(places), one).values(), strict=True))

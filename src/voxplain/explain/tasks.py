@@ -3,7 +3,7 @@
 Letters: N supervoxels, D feature dimensions, D' dimensions of the model's layer, C classes, K concepts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,6 +113,12 @@ class ClipLogits(Task[np.ndarray]):
     version: ClassVar[int] = 2
 
     clip: Clip
+    shared: bool = field(default=True, compare=False)  # whether the shards of a run divide it
+
+    @property
+    def shared_by(self) -> Clip | None:
+        """The clip, unless every shard computes the task itself."""
+        return self.clip if self.shared else None
 
     def compute(self, model: VideoModel) -> Arrays:
         """One forward pass."""
@@ -228,6 +234,12 @@ class VariantsInClip(Task[np.ndarray]):
     fills: tuple[str, ...]
     seed: int
     place: int  # of the clip among those of the class: seeds the control regions
+    shared: bool = field(default=True, compare=False)  # whether the shards of a run divide it
+
+    @property
+    def shared_by(self) -> Clip | None:
+        """The clip, unless every shard computes the task itself."""
+        return self.clip if self.shared else None
 
     def compute(self, model: VideoModel) -> Arrays:
         """The logits."""
