@@ -57,6 +57,14 @@ def test_what_is_said_of_known_effects():
     assert "showing only them keeps 75 %" in got[2]
 
 
+def test_one_significant_concept_is_one():
+    run = known_run()
+    alone = make_scores("effect (drop)", [2.0, 10.0, 1.0], [0.5, 0.01, 0.9], 0.0, 0)
+    (got,) = [s for s in effect_sentences(replace(run, scores={**run.scores, "effect": alone})) if "blank clip" in s]
+    assert got.startswith("The one significant concept: hiding it costs 50 %")
+    assert "showing only it keeps 50 %" in got
+
+
 def test_nothing_is_said_of_what_was_not_measured():
     assert effect_sentences(make_run()) == []
 

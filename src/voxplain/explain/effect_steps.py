@@ -42,7 +42,7 @@ class EngineClips:
     def details(self, effects: Effects, scores: ConceptScores) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts."""
         significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
-        least = DETAILED * scores.value.max()
+        least = DETAILED * np.nanmax(scores.value)
         first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
         return self.session.settings.effect.details(self, effects, scores.target, first, significant)
 

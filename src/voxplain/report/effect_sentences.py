@@ -77,10 +77,12 @@ class _Words:
         found = completeness(self.run.effects, significant, self.run.target_index)
         if found is None or found.hidden[0] != found.hidden[0]:
             return []
+        one = len(significant) == 1
+        which = "The one significant concept" if one else f"The {len(significant)} significant concepts together"
+        them = "it" if one else "them"
         return [
-            f"The {len(significant)} significant concepts together: hiding them costs {_percent(found.hidden)} of the "
-            f"class's log-odds above a blank clip, showing only them keeps {_percent(found.shown)} "
-            f"({found.clips} clips)."
+            f"{which}: hiding {them} costs {_percent(found.hidden)} of the class's log-odds above a blank clip, showing "
+            f"only {them} keeps {_percent(found.shown)} ({found.clips} clips)."
         ]
 
     def fills(self) -> list[str]:
