@@ -34,7 +34,9 @@ def source(
     seen.clear()
     store = Store(folder)
     engine = Engine(identify(store, found, "fp32"), store, ThreadExecutor(model, workers))
-    session = Session(model, found, Accelerated(model, "fp32", "", {}), replace(ConceptSettings(), effect=method), engine)
+    session = Session(
+        model, found, Accelerated(model, "fp32", "", {}), replace(ConceptSettings(), effect=method), engine
+    )
     return EngineClips(session, CLIPS, [two_levels()] * M, ASSIGNED, K), seen
 
 

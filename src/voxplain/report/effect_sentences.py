@@ -81,8 +81,8 @@ class _Words:
         which = "The one significant concept" if one else f"The {len(significant)} significant concepts together"
         them = "it" if one else "them"
         return [
-            f"{which}: hiding {them} costs {_percent(found.hidden)} of the class's log-odds above a blank clip, showing "
-            f"only {them} keeps {_percent(found.shown)} ({found.clips} clips)."
+            f"{which}: hiding {them} costs {_percent(found.hidden)} of the class's log-odds above a blank clip, "
+            f"showing only {them} keeps {_percent(found.shown)} ({found.clips} clips)."
         ]
 
     def fills(self) -> list[str]:
