@@ -78,7 +78,7 @@ def test_results_share_no_memory_with_the_input():
 def test_unknown_fill_and_wrong_shapes_are_refused():
     frames = noise(5)
     base, mask = base_clip(frames, "grey", MEAN), np.zeros(frames.shape[:3], bool)
-    with pytest.raises(DataError, match="mean, grey, black, blur, got 'noise'"):
+    with pytest.raises(DataError, match="mean, grey, black, blur, median, got 'noise'"):
         base_clip(frames, "noise", MEAN)
     with pytest.raises(DataError, match="mean colour"):
         base_clip(frames, "mean", MEAN / 255)
@@ -90,3 +90,15 @@ def test_unknown_fill_and_wrong_shapes_are_refused():
         reveal(frames, mask[:1], base)
     with pytest.raises(DataError, match="mask"):
         hide(frames, mask.astype(np.uint8), base)
+
+
+def test_median_is_the_background_of_a_clip_that_it_fills_more_than_half_of():
+    frames = noise(7)
+    frames[:, :8] = (3, 5, 7)
+    got = base_clip(frames, "median", MEAN)
+    slow = [sorted(frames[..., c].ravel().tolist()) for c in range(3)]
+    n = len(slow[0])
+    assert got[0, 0, 0].tolist() == [int((s[n // 2 - 1] + s[n // 2]) / 2) for s in slow]
+    frames[:] = noise(8) // 4 + 190
+    frames[:, :8] = (3, 5, 7)
+    assert (base_clip(frames, "median", MEAN) == (3, 5, 7)).all()

@@ -43,7 +43,12 @@ def blur(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
     return np.asarray(np.rint(smooth).clip(0, 255), dtype=np.uint8)
 
 
-FILLS: dict[str, Fill] = {"mean": mean, "grey": grey, "black": black, "blur": blur}
+def median(frames: Frames, mean_colour: NDArray[np.uint8]) -> Frames:
+    """The clip's median colour everywhere: that of the background where it fills more than half of the clip."""
+    return np.broadcast_to(np.median(frames.reshape(-1, 3), axis=0), frames.shape).astype(np.uint8)
+
+
+FILLS: dict[str, Fill] = {"mean": mean, "grey": grey, "black": black, "blur": blur, "median": median}
 
 
 def base_clip(frames: Frames, fill: str, mean_colour: NDArray[np.uint8]) -> Frames:

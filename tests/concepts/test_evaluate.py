@@ -66,7 +66,7 @@ def test_logits_and_coverage_by_hand(fill):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_end_points_are_the_unmodified_prediction_to_the_last_bit(batch_size):
-    adding, removing = AddRemove(steps=3, draws=4)(
+    adding, removing = AddRemove(steps=3, draws=4, fill="mean")(
         conv_model(batch_size=batch_size), noise(), QUARTERS, EACH, RANKED, 2
     )
     whole = np.broadcast_to(adding.unmodified[None], (6, 1, CLASSES))
@@ -134,7 +134,9 @@ def test_each_distinct_picture_is_forwarded_once():
 
 
 def test_fewer_concepts_than_steps():
-    adding, removing = AddRemove(steps=5, draws=1)(colour_model(), noise(), QUARTERS, EACH // 2, np.array([1, 0]), 0)
+    adding, removing = AddRemove(steps=5, draws=1, fill="mean")(
+        colour_model(), noise(), QUARTERS, EACH // 2, np.array([1, 0]), 0
+    )
     assert adding.logits.shape == (3, 1, 7, CLASSES)
     for steps in (adding, removing):
         assert (steps.logits[:, :, 2:] == steps.logits[:, :, 2:3]).all()

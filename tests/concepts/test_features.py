@@ -51,7 +51,7 @@ def test_a_box_that_the_segment_fills_shows_no_fill(fill):
     clip, parts = plain((200, 30, 90)), two_levels()
     rows = MaskedCrops(fill=fill)(colour_model(), clip, parts, ids=np.array([2, 4]))
     expected = feature(clip.frames)
-    if fill != "blur":  # quarters last the whole clip, and no pixel of the fill lies in their boxes
+    if fill not in ("blur", "median"):  # those are the plain clip itself; no pixel of a fill lies in a quarter's box
         far = MaskedCrops(fill=fill, crop="in-place")(colour_model(), clip, parts, ids=np.array([2, 4]))
         assert np.abs(far - expected).max() > 0.5
     np.testing.assert_allclose(rows, np.broadcast_to(expected, (2, 3)), atol=1e-5)

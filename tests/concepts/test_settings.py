@@ -9,7 +9,9 @@ from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.cluster_graph import DBSCAN, MeanShift
 from voxplain.concepts.discover import CLUSTERERS
+from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.rank import TESTS
+from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError
 from voxplain.segment import SEGMENTERS, SLIC, Grid
@@ -62,7 +64,8 @@ def test_default_preset_is_the_default():
         ("segmenter.sigma", "1e-3", 1e-3),
         ("classifier.alpha", "0.5", 0.5),
         ("embedder.window-step", 1, 1),
-        ("effect.fill", "black", "black"),
+        ("evaluation.fill", "black", "black"),
+        ("effect.fills", ["mean", "black"], ("mean", "black")),
         ("deduplicate.aligned", True, True),
         ("cluster_filter.clauses", [[0, 0.5], [0.25, 1]], ((0.0, 0.5), (0.25, 1.0))),
     ],
@@ -104,8 +107,9 @@ def test_mappings_of_a_file():
     assert got.segmenter == Grid(cells=((1, 2, 2),))
     got = override(DEFAULT, "clusterer", {"clusters": 9})
     assert got.clusterer == replace(DEFAULT.clusterer, clusters=9)
-    got = override(DEFAULT, "effect", {"fill": "grey", "controls": 3})
-    assert (got.effect.fill, got.effect.controls) == ("grey", 3)
+    got = override(DEFAULT, "effect", {"method": "hide", "fill": "grey", "controls": 3})
+    assert got.effect == HideConcepts(fill="grey", controls=3)
+    assert override(DEFAULT, "effect", {"clips": 9}).effect == SequentialEffects(clips=9)
     got = override(DEFAULT, "cluster_filter", {"method": "none", "min_members": 2})
     assert got.cluster_filter == ClusterFilter(clauses=((0.0, 0.0),), min_members=2)
 
@@ -157,7 +161,6 @@ def test_unknown_fields_name_near_ones(key):
         ("segmenter.segments", []),
         ("segmenter.compactness", "high"),
         ("test_deduplicate", 1),
-        ("effect", "blur"),
         ("objective", 5),
     ],
 )
@@ -171,11 +174,11 @@ def test_other_refusals():
         override(DEFAULT, "keep.more", 1)
     with pytest.raises(DataError, match="expected keep to be a value in YAML, got '\\[1'; correct it"):
         override(DEFAULT, "keep", "[1")
-    for field in ("segmenter", "clusterer", "classifier", "cluster_filter"):
+    for field in ("segmenter", "clusterer", "classifier", "cluster_filter", "effect"):
         with pytest.raises(DataError, match=rf"expected {field} to be one of \[.*\], got 'nosuch'; `voxplain methods`"):
             override(DEFAULT, field, "nosuch")
     with pytest.raises(DataError, match="white"):
-        override(DEFAULT, "effect.fill", "white")  # the parts check themselves
+        override(DEFAULT, "effect.fills", "white")  # the parts check themselves
     with pytest.raises(DataError, match="alpha=-1"):
         override(replace(DEFAULT, classifier=Ridge()), "classifier.alpha", -1)
 

@@ -72,8 +72,14 @@ def kinds() -> list[type[Task[Any]]]:
     return sorted({k for k in found if isinstance(k, type) and issubclass(k, Task) and k is not Task}, key=str)
 
 
-# What a task needs to compute but that its other fields determine.
-DETERMINED = {"TrainOnMasked": {"masks"}, "RankVoxels": {"metric"}, "CompareMaps": {"models"}}
+# What a task needs to compute but that its other fields determine, or that only says where it is computed.
+DETERMINED = {
+    "ClipLogits": {"shared"},
+    "VariantsInClip": {"shared"},
+    "TrainOnMasked": {"masks"},
+    "RankVoxels": {"metric"},
+    "CompareMaps": {"models"},
+}
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)

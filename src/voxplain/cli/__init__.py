@@ -19,7 +19,7 @@ RENAMED = {"retrain": "roar", "tcav": "own-concepts"}  # old name of a command â
 
 
 def settings_as_options(words: Sequence[str]) -> list[str]:
-    """Rewrite ``--keep 30`` of `voxplain concepts` as ``--set keep=30``.
+    """Rewrite ``--keep 30`` of `voxplain concepts` as ``--set keep=30``, and ``--thorough`` as the effect's field.
 
     A name is a setting when its first part is a field of `ConceptSettings` that the command does not have itself.
     cyclopts cannot do this with nested dataclasses, because the class of a setting depends on its value: after
@@ -49,6 +49,9 @@ def settings_as_options(words: Sequence[str]) -> list[str]:
     rewritten: list[str] = []
     while rest:
         word = rest.pop(0)
+        if word == "--thorough":
+            rewritten += ["--set", "effect.thorough=true"]
+            continue
         option, equals, value = word.partition("=")
         name = option.removeprefix("--").replace("-", "_")
         if not word.startswith("--") or name.partition(".")[0] not in settings:

@@ -25,6 +25,7 @@ from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
 from voxplain.report import Origin, evaluation_sentences, order_test_sentence, report_page, table_text
+from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
 
@@ -161,6 +162,8 @@ class _JobRunner:
 def _print_run(console: Console, run: ConceptRun) -> None:
     console.print(table_text(run))
     console.print(run.sentence(), markup=False, highlight=False)
+    for sentence in effect_sentences(run):
+        console.print(sentence, markup=False, highlight=False)
     for warning in run.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
     if run.evaluation is not None:

@@ -83,7 +83,7 @@ def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> 
         others = others // 2
     scored = min(clips, s.score_videos)
     derived = 0 if _pooled(job) else scored  # their gradients come with the features
-    hidden = min(clips, s.effect_videos) * (2 + clusters * (2 + s.effect.controls))
+    hidden = s.effect.forwards(min(clips, s.effect_videos), clusters)
     return {
         "supervoxels": (0, (clips + unrelated) * measured.segment),
         "features": (rows + others, (rows + others) * measured.embed),

@@ -17,6 +17,7 @@ from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import CROPS
 from voxplain.concepts.rank import EFFECTS
 from voxplain.concepts.score import SCORES
+from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.inference import Inference
 from voxplain.metrics import METRICS
@@ -37,7 +38,7 @@ def print_methods(console: Console) -> None:
         "clusterer": CLUSTERERS,
         "cluster_filter": CLUSTER_FILTERS,
         "classifier": CLASSIFIERS,
-        "effect": {"effect": HideConcepts},
+        "effect": {"sequential": SequentialEffects, "hide": HideConcepts},
         "evaluation": {"evaluation": AddRemove},
         "exploration": {"exploration": ClipExploration},
         "inference": {"inference": Inference},
@@ -49,7 +50,7 @@ def print_methods(console: Console) -> None:
     console.print(slic_backend.note(), markup=False)
     plain: dict[str, Iterable[str]] = {
         "embedder.crop": CROPS,
-        "embedder.fill, effect.fill, evaluation.fill": FILLS,
+        "embedder.fill, effect.fills, evaluation.fill": FILLS,
         "objective": OBJECTIVES,
         "tcav": SCORES,
         "effect_kind": EFFECTS,

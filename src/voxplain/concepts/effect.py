@@ -4,8 +4,9 @@ Logits are kept, so the drop of any objective, for any class, needs no further f
 the input in the sense of CaCE (Goyal et al. 2019). Letters: M clips, K concepts, C classes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,27 +17,44 @@ from voxplain.perturb import FILLS, base_clip, hide, reveal
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
-__all__ = ["Effects", "HideConcepts", "concept_mask", "join_effects"]
+__all__ = ["ARRAYS", "ClassClips", "Effects", "HideConcepts", "concept_mask", "join_effects"]
+
+
+ARRAYS = ("base", "hidden", "control", "alone", "blank", "volume")  # of `Effects`, what `HideConcepts` measures
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
     """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
+    With F fills, a drop is what the fills agree on: that with the fill by which the concept's mean drop is smallest.
+    Not every concept need be measured in every clip, nor with every fill: NaN where ``volume`` is above 0 stands for
+    "not measured".
+
     Parameters
     ----------
     base : ndarray, float32 [M,C]
         Unmodified clips.
-    hidden : ndarray, float32 [M,K,C]
+    hidden : ndarray, float32 [M,K,C] or [F,M,K,C]
         The concept hidden.
-    control : ndarray, float32 [M,K,C]
+    control : ndarray, float32, shape of ``hidden``
         Random supervoxels of the concept's volume hidden, mean over draws.
-    alone : ndarray, float32 [M,K,C]
+    alone : ndarray, float32, shape of ``hidden``
         Only the concept shown.
-    blank : ndarray, float32 [M,C]
+    blank : ndarray, float32 [M,C] or [F,M,C]
         Nothing shown.
     volume : ndarray, float32 [M,K]
         Share of the clip's voxels that the concept covers, 0 to 1.
+    fills : tuple of str
+        What replaced hidden voxels; names of the first axis where there is one.
+    clips : ndarray, int64 [M], optional
+        Which clips of the class the rows are; by default the first M.
+    variants : tuple of (str, tuple of int)
+        Further modifications: a kind of `voxplain.concepts.variants.KINDS` and the concepts that it is applied to.
+    variant_logits : ndarray, float32 [F,M,V,C], optional
+        Logits of the V variants; NaN where not measured.
+    forwards : int
+        Forward passes that the measurement took; 0 where they were not counted.
     """
 
     base: np.ndarray
@@ -45,41 +63,132 @@ class Effects:
     alone: np.ndarray
     blank: np.ndarray
     volume: np.ndarray
+    fills: tuple[str, ...] = ()
+    clips: np.ndarray | None = None
+    variants: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    variant_logits: np.ndarray | None = None
+    forwards: int = 0
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""
-        m, k, c = self.hidden.shape
+        *fills, m, k, c = self.hidden.shape
         shapes = [self.base.shape, self.control.shape, self.alone.shape, self.blank.shape, self.volume.shape]
-        if shapes != [(m, c), (m, k, c), (m, k, c), (m, c), (m, k)]:
+        if shapes != [(m, c), (*fills, m, k, c), (*fills, m, k, c), (*fills, m, c), (m, k)]:
             raise DataError(f"expected base [M,C], control and alone [M,K,C], blank [M,C], volume [M,K], got {shapes}")
+        if (fills and len(self.fills) != fills[0]) or (self.clips is not None and self.clips.shape != (m,)):
+            raise DataError(f"expected a name for each of {fills} fills and clips [M], got {self.fills}, {self.clips}")
+        v = self.variant_logits
+        if v is not None and v.shape != (*fills, m, len(self.variants), c):
+            raise DataError(f"expected variant_logits [F,M,V,C] of {len(self.variants)} variants, got {v.shape}")
 
     def __repr__(self) -> str:
         """Shapes, not data."""
-        return "Effects(clips={}, concepts={}, classes={})".format(*self.hidden.shape)
+        return "Effects(clips={}, concepts={}, classes={})".format(*self.hidden.shape[-3:])
 
-    def _objective(self, z: np.ndarray, target: int, objective: Objective) -> np.ndarray:
+    @property
+    def measured(self) -> np.ndarray:
+        """Whether hiding was measured with a fill, or is 0 because the clip lacks the concept, bool [M,K]."""
+        hidden = self.hidden.reshape(-1, *self.hidden.shape[-3:])
+        return np.asarray((self.volume == 0) | ~np.isnan(hidden).any(3).all(0))
+
+    def objective(self, z: np.ndarray, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """The objective of logits [...,C], float64 [...]."""
         flat = torch.from_numpy(np.ascontiguousarray(z.reshape(-1, z.shape[-1]))).double()
         return OBJECTIVES[objective](flat, target).numpy().reshape(z.shape[:-1])
 
     def drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
-        """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent."""
-        base = self._objective(self.base, target, objective)
-        return base[:, None] - self._objective(self.hidden, target, objective)
+        """Loss of the objective when the concept is hidden, [M,K]; NaN where it is absent or not measured."""
+        return self._agreed(self.drop_by_fill(target, objective), target, objective)
+
+    def drop_by_fill(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """The drop with each fill, [F,M,K]; F = 1 where only one was used."""
+        base = self.objective(self.base, target, objective)
+        drop: np.ndarray = base[:, None] - self.objective(self.hidden, target, objective)
+        return drop.reshape(-1, *drop.shape[-2:])
+
+    def variant(self, kind: str, concepts: tuple[int, ...]) -> np.ndarray:
+        """Logits of one modification of every clip, float32 [F,M,C]; NaN where not measured.
+
+        Parameters
+        ----------
+        kind : str
+            A kind of `voxplain.concepts.variants.KINDS`.
+        concepts : tuple of int
+            In increasing order; with none the unmodified clip, or with "alone" the blank one.
+        """
+        m, k, c = self.hidden.shape[-3:]
+        if not concepts:
+            blank = self.blank.reshape(-1, m, c)
+            return blank if kind == "alone" else np.broadcast_to(self.base, blank.shape)
+        if len(concepts) == 1 and kind in ("hidden", "control", "alone"):
+            return np.asarray(getattr(self, kind).reshape(-1, m, k, c)[:, :, concepts[0]])
+        fills = self.hidden.size // (m * k * c)
+        if self.variant_logits is None or (kind, concepts) not in self.variants:
+            return np.full((fills, m, c), np.nan, np.float32)
+        logits = self.variant_logits.reshape(fills, m, len(self.variants), c)
+        return logits[:, :, self.variants.index((kind, concepts))]
+
+    def mean_drops(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
+        """Mean drop with each fill, [F,K], over the clips in which the concept was hidden with every fill.
+
+        A clip that lacks the concept counts as 0; NaN where there is no such clip.
+        """
+        drop = np.where(self.volume > 0, self.drop_by_fill(target, objective), 0.0)
+        every = ~np.isnan(drop).any(0)
+        count = np.maximum(every.sum(0), 1)
+        return np.asarray(np.where(every.any(0), np.where(every, drop, 0.0).sum(1) / count, np.nan))
+
+    def fill_of(self, concepts: Sequence[int], target: int, objective: Objective = "log_odds") -> int:
+        """Index of the fill with which concepts cost least: that of the smallest sum of their mean drops."""
+        return int(self.mean_drops(target, objective)[:, list(concepts)].sum(1).argmin())
 
     def control_drop(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Loss when random supervoxels of the same volume are hidden, [M,K]."""
-        base = self._objective(self.base, target, objective)
-        return base[:, None] - self._objective(self.control, target, objective)
+        base = self.objective(self.base, target, objective)
+        lost = base[:, None] - self.objective(self.control, target, objective)
+        return self._agreed(lost, target, objective)
 
     def gain_alone(self, target: int, objective: Objective = "log_odds") -> np.ndarray:
         """Gain over the blank clip when only the concept is shown, [M,K]."""
-        blank = self._objective(self.blank, target, objective)
-        return self._objective(self.alone, target, objective) - blank[:, None]
+        blank = self.objective(self.blank, target, objective)
+        return self._agreed(self.objective(self.alone, target, objective) - blank[..., None], target, objective)
+
+    def _agreed(self, values: np.ndarray, target: int, objective: Objective) -> np.ndarray:
+        """Each concept's values [F,M,K] or [M,K] with the fill by which it costs least, [M,K]."""
+        values = values.reshape(-1, *values.shape[-2:])
+        if len(values) == 1:
+            return np.asarray(values[0])
+        fills = self.mean_drops(target, objective).argmin(0)
+        return np.asarray(values[fills, :, np.arange(len(fills))].T)
 
 
 def concept_mask(supervoxels: Supervoxels, assigned: np.ndarray, concept: int) -> np.ndarray:
     """Union of the supervoxels assigned to a concept, bool [T,H,W]; ``assigned`` int64 [N] holds concept indices."""
     return supervoxels.masks(np.flatnonzero(assigned == concept))
+
+
+class ClassClips(Protocol):
+    """The M clips of a class with their concepts, as a method of effects needs them; `voxplain.explain` has one."""
+
+    def in_each(self, method: "HideConcepts") -> list[Effects]:
+        """The effects that a method measures in every clip."""
+
+    def volume(self) -> np.ndarray:
+        """Share of each clip's voxels that each concept covers, float32 [M,K]; 0 where the clip lacks it."""
+
+    def measure(
+        self,
+        title: str,
+        asked: Mapping[int, Sequence[tuple[str, tuple[int, ...]]]],
+        *,
+        fills: tuple[str, ...],
+        seed: int,
+        shared: bool,
+    ) -> Mapping[int, np.ndarray]:
+        """Logits float32 [F,V,C] of V variants of some clips, by clip.
+
+        ``title`` is for progress. ``shared``: the shards of a run divide the clips, and each waits for the others.
+        """
 
 
 @dataclass(frozen=True)
@@ -89,7 +198,7 @@ class HideConcepts:
     Parameters
     ----------
     fill : str
-        Fill of hidden voxels: mean, grey, black or blur; evidence for blur in docs/defaults.md.
+        Fill of hidden voxels: mean, grey, black, blur or median; evidence for blur in docs/defaults.md.
     controls : int
         Random regions for each clip and concept; their logits are averaged.
     seed : int
@@ -151,6 +260,25 @@ class HideConcepts:
             volume[k] = mask.mean()
         return Effects(logits[:1], hidden[None], control[None], alone[None], logits[1:2], volume[None])
 
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The fill, as methods with several name theirs."""
+        return (self.fill,)
+
+    def forwards(self, clips: int, concepts: int) -> int:
+        """Forward passes for a class in whose clips all concepts are."""
+        return clips * (2 + concepts * (2 + self.controls))
+
+    def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
+        """Effects in all clips of a class, whatever the target and the kind of effect that ranks."""
+        return join_effects(clips.in_each(self))
+
+    def details(
+        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
+    ) -> Effects:
+        """The effects as they are: this method measures no more."""
+        return effects
+
     def _pictures(
         self,
         frames: np.ndarray,
@@ -170,5 +298,5 @@ class HideConcepts:
 
 def join_effects(parts: Sequence[Effects]) -> Effects:
     """The effects of several clips as one record, in their order."""
-    names = [f.name for f in fields(Effects)]
-    return Effects(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    base, hidden, control, alone, blank, volume = (np.concatenate([getattr(p, name) for p in parts]) for name in ARRAYS)
+    return Effects(base, hidden, control, alone, blank, volume)

@@ -139,7 +139,7 @@ class AddRemove:
     matched : int
         Random regions of the top concepts' volume, for each step.
     fill : str
-        Fill of voxels that are not shown: mean, grey, black or blur.
+        Fill of voxels that are not shown: mean, grey, black, blur or median.
     seed : int
         Seed of the random orders and regions.
     """
@@ -147,7 +147,7 @@ class AddRemove:
     steps: int = 5
     draws: int = 20
     matched: int = 5
-    fill: str = "mean"
+    fill: str = "median"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.rank import EFFECTS, TESTS
 from voxplain.concepts.score import SCORES
+from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.errors import DataError
 from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
@@ -88,7 +89,8 @@ class ConceptSettings:
         "null": t-test against random concepts; "null-rank"; "paired-t" (STCE's code); "independent-t" (TCAV).
     ranking : str
         Score that ranks: effect, or tcav (STCE).
-    effect : HideConcepts
+    effect : SequentialEffects or HideConcepts
+        Measures direct effects.
     effect_kind : str
         Direct effect: drop, over-control or alone.
     evaluation : AddRemove
@@ -130,7 +132,7 @@ class ConceptSettings:
     tcav: str = "magnitude"
     tcav_test: str = "null"
     ranking: str = "effect"
-    effect: HideConcepts = field(default_factory=HideConcepts)
+    effect: SequentialEffects | HideConcepts = field(default_factory=SequentialEffects)
     effect_kind: str = "drop"
     evaluation: AddRemove = field(default_factory=AddRemove)
     exploration: ClipExploration = field(default_factory=ClipExploration)
@@ -172,6 +174,7 @@ PAPER = ConceptSettings(
     objective="log_probability",
     tcav="sign_count",
     ranking="tcav",
+    effect=HideConcepts(),
     # The paper's formula implies a black blank; its masked crops are filled with the average image value.
     evaluation=AddRemove(fill="black"),
 )
@@ -190,7 +193,7 @@ PRESETS: dict[str, ConceptSettings] = {
     ),
 }
 
-Method = Segmenter | Embedder | Clusterer | ClusterFilter | Classifier
+Method = Segmenter | Embedder | Clusterer | ClusterFilter | Classifier | SequentialEffects | HideConcepts
 
 # The methods that can be chosen by name, by field.
 CHOICES: dict[str, Mapping[str, Method]] = {
@@ -198,6 +201,7 @@ CHOICES: dict[str, Mapping[str, Method]] = {
     "clusterer": CLUSTERERS,
     "classifier": CLASSIFIERS,
     "cluster_filter": CLUSTER_FILTERS,
+    "effect": {"sequential": SequentialEffects(), "hide": HideConcepts()},
     "embedder": EMBEDDERS,
 }
 

@@ -300,8 +300,8 @@ def fill_not_recognised(adding: AddRemoveCurves, evaluation: AddRemove) -> RunWa
     return RunWarning(
         "fill_not_recognised",
         f"adding up to {evaluation.steps} concepts to a clip of fill “{evaluation.fill}” is recognised in no order, "
-        "although the whole clip is: the fill may be unlike the training videos; try another with --evaluation.fill "
-        "and --effect.fill, black for videos on a black background",
+        "although the whole clip is: the fill may be unlike the training videos; try another with --evaluation.fill, "
+        "black for videos on a black background",
     )
 
 

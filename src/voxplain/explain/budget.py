@@ -120,8 +120,8 @@ def explain_within_budget(
 def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> float:
     """Forwards that a round of ``count`` videos takes when ``done`` of them have been embedded."""
     each = np.mean([len(a) for a in run.assigned])
-    hidden = 2 + len(run.bank) * (2 + settings.effect.controls)
-    return float((count - done) * (each + settings.unrelated_crops + 2) + min(count, settings.effect_videos) * hidden)
+    hidden = settings.effect.forwards(min(count, settings.effect_videos), len(run.bank))
+    return float((count - done) * (each + settings.unrelated_crops + 2) + hidden)
 
 
 def same_concept(before: ConceptRun, now: ConceptRun) -> bool:

@@ -11,22 +11,19 @@ import torch
 
 from voxplain.concepts.cav import CAVs, fit_cavs
 from voxplain.concepts.discover import ConceptBank
-from voxplain.concepts.effect import Effects, join_effects
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.errors import DataError
-from voxplain.explain.central_window import central_window, fit_grid
+from voxplain.explain.central_window import central_window
 from voxplain.explain.session import Session
-from voxplain.explain.tasks import ClassGradient, ClipLogits, DiscoverConcepts, EffectsInClip, EmbedWholeClip
+from voxplain.explain.tasks import ClassGradient, ClipLogits, DiscoverConcepts, EmbedWholeClip
 from voxplain.runtime import Results
-from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
 __all__ = [
     "bank",
     "concept_features",
     "drawn_features",
-    "effects",
     "gradients",
     "logits",
     "null_concepts",
@@ -173,23 +170,6 @@ def tcav(
     scored, chance = (score(directional_derivatives(torch.from_numpy(g), c)) for c in (cavs, null_cavs))
     name, level = f"tcav ({s.tcav}, {s.objective})", 0.5 if s.tcav == "sign_count" else 0.0
     return cavs, rank_by_tcav(name, scored, chance, target=target, chance=level, test=s.tcav_test)
-
-
-def effects(
-    session: Session,
-    clips: Sequence[Clip],
-    supervoxels: Sequence[Supervoxels],
-    assigned: Sequence[np.ndarray],
-    count: int,
-) -> Effects:
-    """Direct effects of ``count`` concepts, clip by clip."""
-    s = session.settings
-
-    def one(i: int) -> Effects:
-        clip, own, concepts = fit_grid(session.model, clips[i], supervoxels[i], assigned[i])
-        return session.engine.run(EffectsInClip(clip, own.labels, concepts, count, s.effect, i))
-
-    return join_effects(session.engine.map("direct effects", len(clips), one).values())
 
 
 def logits(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:

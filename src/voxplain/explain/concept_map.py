@@ -108,7 +108,8 @@ class ConceptMap:
                 f"expected the run's network {self.run.network!r}, got one with other weights, structure or code; "
                 "explain with the model that the concepts were found with"
             )
-        hidden = base_input(model, stack(batch.clips), settings_from(self.run.parameters).effect.fill)
+        fills = settings_from(self.run.parameters).effect.fills
+        hidden = torch.stack([base_input(model, stack(batch.clips), fill) for fill in fills], 1)
         maps, details = [], []
         for clip, x, h, y in zip(batch.clips, batch.x, hidden, batch.targets, strict=True):
             masks = self.locate(model, clip)
@@ -125,7 +126,8 @@ class ConceptMap:
 
     def _effects(self, masks: dict[int, np.ndarray], target: int) -> dict[int, float]:
         # A clip without the concept counts as no effect, as in the run's own ranking.
-        drop = np.nan_to_num(self.run.effects.drop(target, self.objective)).mean(0)
+        effects = self.run.effects
+        drop = np.nanmean(np.where(effects.volume > 0, effects.drop(target, self.objective), 0.0), axis=0)
         return {k: float(drop[k]) for k in masks}
 
     def _effects_in_clip(
@@ -135,8 +137,10 @@ class ConceptMap:
         found: list[float] = []
         keep = ~np.stack(list(masks.values()))
         for part in batch_slices(len(keep), model.batch_size):
-            pictures = blend(x, hidden, torch.from_numpy(keep[part]).to(x.device))
-            found += scores(model, pictures, [target] * len(pictures), self.objective).tolist()
+            shown = torch.from_numpy(keep[part]).to(x.device)
+            pictures = [blend(x, base, shown) for base in hidden]  # one a fill
+            left = [scores(model, p, [target] * len(p), self.objective) for p in pictures]
+            found += torch.stack(left).mean(0).tolist()
         return {k: full - left for k, left in zip(masks, found, strict=True)}
 
 

@@ -29,6 +29,7 @@ from voxplain.datasets.duplicates import DistinctClips, distinct_clips
 from voxplain.errors import DataError
 from voxplain.explain import class_steps as steps
 from voxplain.explain.central_window import some_frames
+from voxplain.explain.effect_steps import EngineClips
 from voxplain.explain.parameters import parameters_of, settings_and_label
 from voxplain.explain.session import Session, open_session
 from voxplain.model import VideoModel, as_model
@@ -198,9 +199,11 @@ def _explained(
     null = steps.null_concepts(session, random[half:], drawn.values())
     unrelated = np.concatenate(examples.values())
     cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y)
-    effects = steps.effects(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
+    hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
+    effects = hidden.effects(y)
     unrelated_logits = np.stack(logits.values())
     effect = rank_by_effect(effects, y, unrelated=unrelated_logits, kind=s.effect_kind, seed=s.seed)
+    effects = hidden.details(effects, effect)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,

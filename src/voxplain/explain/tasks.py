@@ -3,7 +3,7 @@
 Letters: N supervoxels, D feature dimensions, D' dimensions of the model's layer, C classes, K concepts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +12,10 @@ from voxplain.concepts.clip_exploration import ClipExploration, ExploredClip
 from voxplain.concepts.cluster import Clusterer
 from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.concepts.discover import ConceptBank, discover
-from voxplain.concepts.effect import Effects, HideConcepts
+from voxplain.concepts.effect import ARRAYS, Effects, HideConcepts
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.features import Embedder, Embedding, embed_clip
+from voxplain.concepts.variants import Variant, variant_logits
 from voxplain.model import Objective, VideoModel
 from voxplain.runtime import Task
 from voxplain.runtime.task import Form
@@ -31,6 +32,7 @@ __all__ = [
     "EmbedWholeClip",
     "ExploreClip",
     "SegmentClip",
+    "VariantsInClip",
 ]
 
 Arrays = dict[str, np.ndarray]
@@ -111,6 +113,12 @@ class ClipLogits(Task[np.ndarray]):
     version: ClassVar[int] = 2
 
     clip: Clip
+    shared: bool = field(default=True, compare=False)  # whether the shards of a run divide it
+
+    @property
+    def shared_by(self) -> Clip | None:
+        """The clip, unless every shard computes the task itself."""
+        return self.clip if self.shared else None
 
     def compute(self, model: VideoModel) -> Arrays:
         """One forward pass."""
@@ -210,13 +218,54 @@ class EffectsInClip(Task[Effects]):
     place: int  # of the clip among those of the class: seeds the control regions
 
     def compute(self, model: VideoModel) -> Arrays:
-        """The fields of `Effects`."""
+        """The measured arrays of `Effects`."""
         found = self.effect(model, self.clip, Supervoxels(self.labels), self.assigned, self.count, place=self.place)
-        return {f.name: getattr(found, f.name) for f in fields(Effects)}
+        return {name: getattr(found, name) for name in ARRAYS}
 
     def read(self, stored: Arrays) -> Effects:
         """The effects of the arrays."""
-        return Effects(**stored)
+        base, hidden, control, alone, blank, volume = (stored[name] for name in ARRAYS)
+        return Effects(base, hidden, control, alone, blank, volume)
+
+
+@dataclass(frozen=True, eq=False)
+class VariantsInClip(Task[np.ndarray]):
+    """Logits float32 [F,V,C] of V modifications of a clip with F fills; one forward pass each."""
+
+    step: ClassVar[str] = "variants"
+
+    clip: Clip
+    labels: np.ndarray
+    assigned: np.ndarray
+    variants: tuple[Variant, ...]
+    fills: tuple[str, ...]
+    seed: int
+    place: int  # of the clip among those of the class: seeds the control regions
+    shared: bool = field(default=True, compare=False)  # whether the shards of a run divide it
+
+    @property
+    def shared_by(self) -> Clip | None:
+        """The clip, unless every shard computes the task itself."""
+        return self.clip if self.shared else None
+
+    def compute(self, model: VideoModel) -> Arrays:
+        """The logits."""
+        supervoxels = Supervoxels(self.labels)
+        found = variant_logits(
+            model,
+            self.clip,
+            supervoxels,
+            self.assigned,
+            self.variants,
+            fills=self.fills,
+            seed=self.seed,
+            place=self.place,
+        )
+        return {"logits": found}
+
+    def read(self, stored: Arrays) -> np.ndarray:
+        """The logits."""
+        return stored["logits"]
 
 
 @dataclass(frozen=True, eq=False)

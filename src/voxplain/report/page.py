@@ -23,6 +23,7 @@ from voxplain.report.add_remove import mean_curves
 from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
+from voxplain.report.effect_sentences import effect_sentences
 from voxplain.report.explorer import explorer
 from voxplain.report.frame_rows import frame_rows
 from voxplain.report.sentences import (
@@ -144,6 +145,7 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
         "run": run,
         "answer": answer_sentences(run, found, names),
         "found": significance_sentence(run),
+        "effects": effect_sentences(run, names),
         "checks": checks,
         "warnings": remaining_warnings(run, checks),
         "cards": cards(run, found, names, anchor, limit),

@@ -1,0 +1,326 @@
+"""Direct effects with several fills from a bounded number of forward passes, measured in rounds over the clips.
+
+Shards of a run divide the rounds in which every concept is measured; the small ones after them are measured by each.
+Letters: M clips of the class, K concepts, F fills, V variants, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from voxplain.concepts.effect import ClassClips, Effects
+from voxplain.concepts.variants import CHANGES, Variant
+from voxplain.errors import DataError
+from voxplain.perturb import FILLS
+
+__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects", "forwards_of"]
+
+UNMODIFIED: Variant = ("hidden", ())
+BLANK: Variant = ("alone", ())
+_WIDTH = 1.96  # standard errors on either side of a mean within which two concepts are not told apart
+
+
+@dataclass(frozen=True)
+class SequentialEffects:
+    """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
+
+    1. Every concept is hidden with every fill in ``fill_clips`` clips, drawn by the seed, and then with the fill with
+       which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with that fill.
+    2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
+       difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
+    3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions;
+       without that comparison no concept is significant.
+    4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
+       elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
+
+    Evidence for the defaults is in docs/defaults.md.
+
+    Parameters
+    ----------
+    fills : tuple of str
+        What replaces hidden voxels: entries of `voxplain.perturb.FILLS`.
+    fill_clips : int
+        Clips in which every fill is tried.
+    clips : int
+        Clips in which every concept is hidden.
+    most_clips : int
+        Clips in which concepts are hidden that compete for the first place.
+    batch : int
+        Clips of a round of the competition.
+    top : int
+        Concepts of which details are measured.
+    detail_clips : int
+        Clips of the details.
+    thorough : bool
+        Measure every concept in every clip, with control and shown alone.
+    seed : int
+        Order of the clips, control regions and shuffled frames.
+
+    Raises
+    ------
+    DataError
+        For an unknown fill and counts below 1.
+    """
+
+    fills: tuple[str, ...] = ("blur", "median")
+    fill_clips: int = 12
+    clips: int = 48
+    most_clips: int = 64
+    batch: int = 8
+    top: int = 3
+    detail_clips: int = 12
+    thorough: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check fills and counts."""
+        if not self.fills or set(self.fills) - set(FILLS) or len(set(self.fills)) < len(self.fills):
+            raise DataError(f"expected different fills of {', '.join(FILLS)}, got {self.fills}; correct them")
+        counts = {
+            name: getattr(self, name) for name in ("fill_clips", "clips", "most_clips", "batch", "top", "detail_clips")
+        }
+        if min(counts.values()) < 1:
+            raise DataError(f"expected counts of 1 or more, got {counts}; raise them")
+
+    def forwards(self, clips: int, concepts: int) -> int:
+        """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
+        n, fills, top = clips if self.thorough else min(clips, self.clips), len(self.fills), min(self.top, concepts)
+        every = n * (1 + concepts) + (n if self.thorough else min(n, self.fill_clips)) * (fills - 1) * concepts
+        compared = fills * (1 + 2 * concepts) if self.thorough else -(-concepts // 3)
+        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 3)
+        return every + n * compared + details
+
+    def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
+        """Rounds 1 to 3.
+
+        Parameters
+        ----------
+        clips : ClassClips
+        target : int
+            Class index.
+        kind : str
+            The effect that ranks; another than "drop" needs every control and every concept alone, as ``thorough``.
+
+        Returns
+        -------
+        Effects
+            Its rows are the clips in which anything was measured.
+        """
+        found = _Found(self, clips, clips.volume(), target)
+        order, thorough = self.order(len(found.volume)), self.thorough or kind != "drop"
+        first = order if thorough else order[: min(self.fill_clips, self.clips)]
+        every = range(len(self.fills))
+        asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i))] for i in first}
+        found.add("direct effects: every concept with every fill", asked, every, shared=True)
+        if thorough:
+            asked = {
+                i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in ("control", "alone"))] for i in first
+            }
+            found.add("direct effects: random regions, and concepts shown alone", asked, every, shared=True)
+            return found.effects()
+        fills = found.effects().mean_drops(target).argmin(0)
+        rest, done = order[len(first) : self.clips], max(len(first), min(len(order), self.clips))
+        found.hide("direct effects: every concept", rest, range(len(fills)), fills, shared=True)
+        while done < min(len(order), self.most_clips):
+            rivals = _rivals(found.drop(order[:done]))
+            if len(rivals) < 2:
+                break
+            batch = order[done : min(done + self.batch, self.most_clips)]
+            found.hide("direct effects: concepts that compete for the first place", batch, rivals, fills)
+            done += len(batch)
+        compared = _positive(found.drop(order[:done]))
+        for f in every:
+            own = [k for k in compared if fills[k] == f]
+            asked = {i: [("control", (k,)) for k in own if found.hidden(i, k)] for i in order[:done]}
+            found.add("direct effects: random regions of the same volume", asked, [f])
+        return found.effects()
+
+    def details(
+        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
+    ) -> Effects:
+        """Round 4.
+
+        Parameters
+        ----------
+        clips : ClassClips
+        effects : Effects
+            What `of_class` returned.
+        target : int
+            Class index.
+        ranked : sequence of int
+            Concepts whose details are measured, best first; the first ``top`` of them.
+        significant : sequence of int
+            Concepts that are hidden together and shown together.
+
+        Returns
+        -------
+        Effects
+            With ``alone`` of the first concepts, and variants; each with one fill, that with which its concepts cost
+            least.
+        """
+        assert effects.clips is not None
+        top, joint = [int(k) for k in ranked[: self.top]], tuple(sorted(int(k) for k in significant))
+        rows = [row for row in self.order(len(effects.base)) if effects.measured[row].all()]
+        # Clips with every fill first: a pair is compared with its parts with one fill.
+        rows.sort(key=lambda row: bool(np.isnan(effects.hidden[:, row])[:, effects.volume[row] > 0].any()))
+        groups: list[tuple[list[Variant], tuple[int, ...]]] = [
+            ([(kind, (k,)) for kind in ("alone", *CHANGES)], (k,)) for k in top
+        ]
+        pairs = [(min(a, b), max(a, b)) for n, a in enumerate(top) for b in top[n + 1 :]]
+        groups += [([("hidden", pair)], pair) for pair in pairs]
+        if len(joint) > 1:
+            groups.append(([("hidden", joint), ("alone", joint)], ()))
+        asked: dict[int, dict[int, list[Variant]]] = {}
+        for variants, needed in groups:
+            fill = effects.fill_of(needed or joint, target)
+            where = [row for row in rows if (effects.volume[row, list(needed)] > 0).all()]
+            for row in where[: self.detail_clips]:
+                own = asked.setdefault(fill, {}).setdefault(int(effects.clips[row]), [])
+                shown = any(kind == "alone" for kind, _ in variants) and np.isnan(effects.blank[fill, row, 0])
+                own += [v for v in (*([BLANK] if shown else []), *variants) if v not in own]
+        for fill in sorted(asked):
+            title, name = "direct effects: details of the first concepts", (self.fills[fill],)
+            found = clips.measure(title, asked[fill], fills=name, seed=self.seed, shared=False)
+            effects = _with_details(effects, asked[fill], found, fill)
+        return effects
+
+    def order(self, count: int) -> list[int]:
+        """The order in which ``count`` clips are measured."""
+        return [int(i) for i in np.random.default_rng((self.seed, 17)).permutation(count)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The logits [F,C] of every variant of every clip that was measured."""
+
+    method: SequentialEffects
+    clips: ClassClips
+    volume: np.ndarray
+    target: int
+    logits: dict[int, dict[Variant, np.ndarray]] = field(default_factory=dict)
+    forwards: list[int] = field(default_factory=list)
+
+    def present(self, clip: int) -> list[int]:
+        """Concepts of a clip."""
+        return [int(k) for k in np.flatnonzero(self.volume[clip])]
+
+    def hidden(self, clip: int, concept: int) -> bool:
+        """Whether hiding the concept was measured in the clip."""
+        return ("hidden", (concept,)) in self.logits[clip]
+
+    def add(
+        self, title: str, asked: Mapping[int, Sequence[Variant]], fills: Sequence[int], *, shared: bool = False
+    ) -> None:
+        """Measure with some of the fills, and keep the logits."""
+        asked = {i: variants for i, variants in asked.items() if variants}
+        if not asked:
+            return
+        names = tuple(self.method.fills[f] for f in fills)
+        found = self.clips.measure(title, asked, fills=names, seed=self.method.seed, shared=shared)
+        for i, rows in found.items():
+            known = self.logits.setdefault(i, {})
+            for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
+                known[variant] = np.full((len(self.method.fills), row.shape[1]), np.nan, np.float32)
+                known[variant][slice(None) if variant == UNMODIFIED else list(fills)] = row
+        self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
+
+    def hide(
+        self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray, *, shared: bool = False
+    ) -> None:
+        """Hide each of some concepts with its fill."""
+        asked: dict[int, dict[int, list[Variant]]] = {int(f): {} for f in fills}
+        for i in clips:
+            for f, own in asked.items():
+                own[i] = [("hidden", (k,)) for k in self.present(i) if k in concepts and fills[k] == f]
+            next(iter(asked.values()))[i].append(UNMODIFIED)
+        for f, own in asked.items():
+            self.add(title, own, [f], shared=shared)
+
+    def table(self, kind: str, clips: Sequence[int]) -> np.ndarray:
+        """Logits of every concept, float32 [F,M,K,C]; NaN where not measured."""
+        classes = next(iter(self.logits.values()))[UNMODIFIED].shape[-1]
+        values = np.full((len(self.method.fills), len(clips), self.volume.shape[1], classes), np.nan, np.float32)
+        for m, i in enumerate(clips):
+            for (name, concepts), row in self.logits[i].items():
+                if name == kind and len(concepts) == 1:
+                    values[:, m, concepts[0]] = row
+        return values
+
+    def unmodified(self, clips: Sequence[int]) -> np.ndarray:
+        """Logits of unmodified clips, float32 [M,C]."""
+        return np.stack([self.logits[i][UNMODIFIED][0] for i in clips])
+
+    def drop(self, clips: Sequence[int]) -> np.ndarray:
+        """Mean drop over the fills, [M,K]: 0 where the clip lacks the concept, NaN where not measured."""
+        found = self.effects(clips)
+        return np.where(found.volume > 0, found.drop(self.target), 0.0)
+
+    def effects(self, clips: Sequence[int] = ()) -> Effects:
+        """What was measured, by default in all clips in their own order."""
+        clips = list(clips) or sorted(self.logits)
+        base = self.unmodified(clips)
+        blank = np.full((len(self.method.fills), *base.shape), np.nan, np.float32)
+        for m, i in enumerate(clips):
+            if BLANK in self.logits[i]:
+                blank[:, m] = self.logits[i][BLANK]
+        hidden, control, alone = (self.table(kind, clips) for kind in ("hidden", "control", "alone"))
+        volume, fills = self.volume[clips].astype(np.float32), self.method.fills
+        places = np.array(clips, np.int64)
+        return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=sum(self.forwards))
+
+
+def forwards_of(variants: Sequence[Variant], fills: int) -> int:
+    """Forward passes of the variants of a clip: one a fill, and one of the unmodified clip."""
+    return sum(1 if variant == UNMODIFIED else fills for variant in variants)
+
+
+def _with_details(
+    effects: Effects, asked: Mapping[int, Sequence[Variant]], found: Mapping[int, np.ndarray], fill: int
+) -> Effects:
+    """Effects with details of one fill: what is shown alone in ``alone`` and ``blank``, the rest as variants."""
+    assert effects.clips is not None
+    rows = {int(i): row for row, i in enumerate(effects.clips)}
+    alone, blank = effects.alone.copy(), effects.blank.copy()
+    new = {v for own in asked.values() for v in own if v[0] != "alone" or len(v[1]) > 1}
+    variants = tuple(sorted({*effects.variants, *new}))
+    fills, m, _, classes = alone.shape
+    logits = np.full((fills, m, len(variants), classes), np.nan, np.float32)
+    if effects.variant_logits is not None:
+        logits[:, :, [variants.index(v) for v in effects.variants]] = effects.variant_logits
+    for i, own in asked.items():
+        for variant, row in zip(own, found[i][0], strict=True):
+            if variant == BLANK:
+                blank[fill, rows[i]] = row
+            elif variant in new:
+                logits[fill, rows[i], variants.index(variant)] = row
+            else:
+                alone[fill, rows[i], variant[1][0]] = row
+    forwards = effects.forwards + sum(forwards_of(own, 1) for own in asked.values())
+    return replace(effects, alone=alone, blank=blank, variants=variants, variant_logits=logits, forwards=forwards)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Of the mean; infinite for one value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.inf
+
+
+def _rivals(drop: np.ndarray) -> list[int]:
+    """The concept of largest mean drop and those not told apart from it; none where no concept lowers the class."""
+    leader = int(np.nanmean(drop, axis=0).argmax())
+    if np.nanmean(drop[:, leader]) <= 0:
+        return []
+    rivals = [leader]
+    for k in range(drop.shape[1]):
+        difference = (drop[:, leader] - drop[:, k])[~np.isnan(drop[:, leader] - drop[:, k])]
+        if k != leader and difference.mean() < _WIDTH * _standard_error(difference):
+            rivals.append(k)
+    return rivals
+
+
+def _positive(drop: np.ndarray) -> set[int]:
+    """Concepts whose mean drop is above 0 by its interval."""
+    known = [drop[~np.isnan(drop[:, k]), k] for k in range(drop.shape[1])]
+    return {
+        k for k, values in enumerate(known) if values.mean() > 0 and values.mean() >= _WIDTH * _standard_error(values)
+    }
