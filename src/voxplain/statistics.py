@@ -1,8 +1,9 @@
 """Statistics of several packages: paired tests, corrections for many tests, bootstrap, rank correlation.
 
-Letters: n values, one an independent unit such as a clip.
+Letters: n values, one an independent unit such as a clip; K quantities measured on the same n units.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,12 @@ __all__ = [
     "SIGNIFICANT",
     "Floats",
     "Side",
+    "SignFlips",
+    "adjusted_tail",
     "benjamini_hochberg",
     "bootstrap_interval",
     "holm",
+    "sign_flips",
     "sign_flip_test",
     "spearman",
 ]
@@ -63,6 +67,121 @@ def sign_flip_test(
         else:
             extreme += int(((np.abs(sums) if side == "two-sided" else sums) >= observed - slack).sum())
     return extreme / total if exact else (1 + extreme) / (1 + total)
+
+
+@dataclass(frozen=True, eq=False)
+class SignFlips:
+    """P-values and intervals of K means by one set of F sign flips, which is the same for all of them.
+
+    Flipping the signs of a subset of the values raises the sum above the observed one exactly where the mean of the
+    subset is below zero. So the sorted means of the flipped subsets give the test's p-value for every value of the
+    mean at once, and the interval holds the values that the test does not reject.
+
+    Parameters
+    ----------
+    means : float64 [F,K]
+        Means of the flipped subsets, each column ascending; NaN, at the end, for flips of no measured value.
+
+    References
+    ----------
+    Hartigan 1969, Using subsample values as typical values; Fisher 1935.
+    """
+
+    means: Floats
+
+    def p_value(self) -> Floats:
+        """One-sided p-values [K] that a mean is above zero; those of `sign_flip_test` with side ``greater``."""
+        return np.asarray((~(self.means > 0)).mean(0))
+
+    def interval(self, tail: float) -> Floats:
+        """Intervals [K,2] that exclude zero from below where the p-value is less than ``tail``.
+
+        Parameters
+        ----------
+        tail : float
+            Error probability at each end: 0.025 for a 95 % interval. An end is infinite where it is smaller than every
+            possible p-value.
+        """
+        flips = len(self.means)
+        empty = np.isnan(self.means).sum(0)
+        skipped = int(np.ceil(tail * flips * (1 - 1e-12))) - 1  # flips that may lie beyond an end
+        inside = (skipped >= empty) & (skipped < flips)
+        columns = np.arange(self.means.shape[1])
+        low = self.means[np.where(inside, skipped - empty, 0), columns]
+        high = self.means[np.where(inside, flips - 1 - skipped, 0), columns]
+        return np.stack([np.where(inside, low, -np.inf), np.where(inside, high, np.inf)], 1)
+
+
+def sign_flips(values: ArrayLike, rng: Generator, *, permutations: int = 9999) -> SignFlips:
+    """Sign-flip tests of K means over the same n units, with intervals that agree with them.
+
+    All 2ⁿ sign patterns where they are at most ``permutations`` + 1, else that many random ones and the observed one.
+
+    Parameters
+    ----------
+    values : float [n,K]
+        NaN where a quantity was not measured on a unit: the mean is that of the others.
+    rng : Generator
+    permutations : int
+        Random patterns at most.
+
+    Returns
+    -------
+    SignFlips
+
+    Raises
+    ------
+    DataError
+        Without values, or for fewer than 1 permutation.
+
+    Examples
+    --------
+    >>> found = sign_flips([[1.0, 1.0], [2.0, -2.0], [4.0, 0.5]], np.random.default_rng(0))
+    >>> found.p_value().tolist()
+    [0.125, 0.75]
+    >>> found.interval(0.25).tolist()
+    [[1.0, 4.0], [-2.0, 1.0]]
+    """
+    data = np.asarray(values, float)
+    if data.ndim != 2 or not len(data) or permutations < 1:
+        raise DataError(f"sign flips need values [n,K] and 1 permutation, got {data.shape} and {permutations}")
+    n = len(data)
+    if n < 63 and 2**n <= permutations + 1:
+        flipped = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    else:
+        flipped = np.vstack([np.zeros((1, n), np.int8), rng.integers(0, 2, (permutations, n), dtype=np.int8)])
+    known, filled = ~np.isnan(data), np.nan_to_num(data)
+    sums, counts = flipped.astype(np.float64) @ filled, flipped.astype(np.float64) @ known
+    sums[np.abs(sums) <= 1e-12 * np.abs(filled).sum(0)] = 0  # sums that are zero but for their order of adding
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return SignFlips(np.sort(means, axis=0))
+
+
+def adjusted_tail(q: ArrayLike, *, level: float = SIGNIFICANT) -> float:
+    """Error probability at which every test with q below ``level`` after Benjamini and Hochberg rejects, and no other.
+
+    Intervals of this tail therefore exclude the null value exactly where the test is significant. Their rate of false
+    coverage among the significant ones is at most ``level``.
+
+    Parameters
+    ----------
+    q : array_like
+        Q-values of one family.
+    level : float
+        False discovery rate.
+
+    Returns
+    -------
+    float
+        ``level`` · R / K for R significant of K tests; that of R = 1 where none is.
+
+    References
+    ----------
+    Benjamini and Yekutieli 2005, False discovery rate adjusted multiple confidence intervals.
+    """
+    values = np.asarray(q, float)
+    return level * max(int((values < level).sum()), 1) / max(int((~np.isnan(values)).sum()), 1)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
