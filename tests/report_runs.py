@@ -59,6 +59,8 @@ def make_scores(name: str, value: list[float], q: list[float], chance: float, nu
         np.array(q),
         np.zeros(k),
         chance,
+        middle - chance,
+        np.stack([middle - chance - 0.5, middle - chance + 0.75], 1),
     )
 
 

@@ -138,7 +138,7 @@ def sign_flips(values: ArrayLike, rng: Generator, *, permutations: int = 9999) -
     --------
     >>> found = sign_flips([[1.0, 1.0], [2.0, -2.0], [4.0, 0.5]], np.random.default_rng(0))
     >>> found.p_value().tolist()
-    [0.125, 0.75]
+    [0.125, 0.625]
     >>> found.interval(0.25).tolist()
     [[1.0, 4.0], [-2.0, 1.0]]
     """

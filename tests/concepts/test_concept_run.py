@@ -31,6 +31,8 @@ def scores(name: str, values: list[float], q: list[float]) -> ConceptScores:
         np.array(q),
         np.zeros(K),
         0.0,
+        value - 0.25,
+        np.stack([value - 0.5, value + 0.5], 1),
     )
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.significance import effect_size, independent_t, interval, null_t_test, null_test, paired_t
+from voxplain.concepts.significance import TESTS, effect_size, interval
 from voxplain.errors import DataError
 from voxplain.model import Objective
-from voxplain.statistics import benjamini_hochberg, bootstrap_interval, sign_flip_test
+from voxplain.statistics import adjusted_tail, benjamini_hochberg, bootstrap_interval, sign_flips
 
-__all__ = ["EFFECTS", "TESTS", "ConceptScores", "rank_by_effect", "rank_by_tcav", "recognition_test"]
+__all__ = ["EFFECTS", "TESTS", "ConceptScores", "over_control", "rank_by_effect", "rank_by_tcav"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,12 @@ class ConceptScores:
     effect_size : ndarray [K]
     chance : float
         The value without any relation to the class.
+    tested : ndarray [K]
+        What the test compares with 0: the drop above that of random regions of the same volume for direct effects, the
+        score above the mean of the random concepts for TCAV.
+    tested_interval : ndarray [K,2]
+        Interval of ``tested`` at the level that the correction for K concepts leaves: it excludes 0 exactly where
+        ``q_value`` is below 0.05 (`adjusted_tail`).
     """
 
     name: str
@@ -53,14 +59,17 @@ class ConceptScores:
     q_value: np.ndarray
     effect_size: np.ndarray
     chance: float
+    tested: np.ndarray
+    tested_interval: np.ndarray
 
     def __post_init__(self) -> None:
         """Check that all fields have the same K concepts."""
         k = len(self.scores)
-        shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size)]
-        if self.scores.ndim != 2 or self.interval.shape != (k, 2) or set(shapes) != {(k,)}:
+        shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size, self.tested)]
+        pairs = {self.interval.shape, self.tested_interval.shape}
+        if self.scores.ndim != 2 or pairs != {(k, 2)} or set(shapes) != {(k,)}:
             raise DataError(
-                f"expected scores [K,R], interval [K,2] and the rest [K], got {self.scores.shape}, {shapes}"
+                f"expected scores [K,R], intervals [K,2] and the rest [K], got {self.scores.shape}, {pairs}, {shapes}"
             )
 
     def __repr__(self) -> str:
@@ -71,16 +80,6 @@ class ConceptScores:
     def rank(self) -> np.ndarray:
         """Concept indices, best first; equal values in index order."""
         return np.argsort(-self.value, kind="stable")
-
-
-# How a TCAV score is tested. The last two are for comparison with the references: the R sets share the concept's
-# members, so their spread is not its uncertainty, and both call almost everything significant.
-TESTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "null": lambda scores, null: np.asarray(null_t_test(scores, null)),
-    "null-rank": lambda scores, null: np.asarray(null_test(scores, null)),
-    "paired-t": lambda scores, null: np.asarray(paired_t(scores, null[0])),
-    "independent-t": lambda scores, null: np.asarray(independent_t(scores, null[0])),
-}
 
 
 def rank_by_tcav(
@@ -105,7 +104,9 @@ def rank_by_tcav(
         other members. The default compares the concept's mean with the means of the random concepts (two-sided t,
         N − 1 degrees of freedom).
     """
-    p = TESTS[test](scores, null)
+    made = TESTS[test](scores, null)
+    p = made.p_value()
+    q = _q_values(p)
     low, high = interval(scores)
     return ConceptScores(
         name,
@@ -115,9 +116,11 @@ def rank_by_tcav(
         null.mean(1).astype(np.float32),
         np.stack([low, high], 1),
         p,
-        benjamini_hochberg(p),
+        q,
         np.asarray(effect_size(scores, null)),
         chance,
+        made.difference,
+        made.interval(adjusted_tail(q) / 2),
     )
 
 
@@ -133,64 +136,27 @@ EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
 }
 
 
-def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> float:
-    """Test whether the network separates the class's clips from unrelated ones.
-
-    The outputs of a network without knowledge of the class (random weights, shuffled labels) also change when voxels
-    are hidden, consistently over clips; but then the class is one among C exchangeable outputs. One-sided t-test of the
-    class's rise in mean probability, from unrelated clips to its own, as one more draw from the rises of the C − 1
-    others (C − 2 degrees of freedom).
-
-    Parameters
-    ----------
-    own : ndarray [M,C]
-        Logits of clips of the class.
-    unrelated : ndarray [N,C]
-        Logits of unrelated clips.
-    target : int
-        Class index.
-
-    Returns
-    -------
-    float
-        P-value; NaN with fewer than 3 classes, where there is nothing to compare with.
-    """
-    from scipy import stats
-    from scipy.special import softmax
-
-    rise = softmax(own.astype(np.float64), axis=1).mean(0) - softmax(unrelated.astype(np.float64), axis=1).mean(0)
-    others = np.delete(rise, target)
-    n = len(others)
-    if n < 2:
-        return float("nan")
-    spread = others.std(ddof=1) * np.sqrt(1 + 1 / n)
-    away = rise[target] - others.mean()
-    # Equal rises of the others have no spread: any larger rise of the class is then certain.
-    return float(stats.t.sf(away / spread, n - 1)) if spread > 0 else float(away <= 0)
-
-
 def rank_by_effect(
     effects: Effects,
     target: int,
     *,
-    unrelated: np.ndarray,
+    recognised: bool = True,
     kind: str = "drop",
     objective: Objective = "log_odds",
     seed: int = 0,
 ) -> ConceptScores:
     """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
 
-    Significant only if hiding the concept costs more than hiding random supervoxels of the same volume (paired
-    sign-flip test over clips, one-sided) and the network recognises the class (`recognition_test`): the larger p-value
-    counts. With fewer than 3 classes only the first test is made.
+    Significant if hiding the concept costs more than hiding random supervoxels of the same volume: sign-flip test over
+    clips, one-sided, corrected for K concepts after Benjamini and Hochberg.
 
     Parameters
     ----------
     effects : Effects
     target : int
         Class index.
-    unrelated : ndarray [N,C]
-        Logits of unrelated clips.
+    recognised : bool
+        Whether the network recognises the class (`recognition`). Where it does not, every q-value is 1.
     kind : str
         An entry of `EFFECTS`: drop, over-control or alone.
     objective : str
@@ -199,26 +165,45 @@ def rank_by_effect(
         Of bootstrap and sign flips.
     """
     raw = EFFECTS[kind](effects, target, objective)
-    excess = over_control(effects, target, objective)
-    filled = np.nan_to_num(raw)
+    measured = getattr(effects, "measured", np.ones(raw.shape, bool))
+    filled, excess = (
+        np.where(measured, np.nan_to_num(x), np.nan) for x in (raw, over_control(effects, target, objective))
+    )
     rng = np.random.default_rng(seed)
-    intervals, paired, size = [], [], []
-    for k in range(filled.shape[1]):
-        differences = excess[~np.isnan(excess[:, k]), k]
-        intervals.append(bootstrap_interval(filled[:, k], rng, resamples=1999))
-        paired.append(sign_flip_test(differences, rng, side="greater") if len(differences) else 1.0)
-        spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
-        size.append(differences.mean() / spread if spread > 0 else 0.0)
-    p = np.fmax(np.array(paired), recognition_test(effects.base, unrelated, target))
+    flips = sign_flips(excess, rng)
+    p = flips.p_value()
+    q = _q_values(p) if recognised else np.ones(len(p))
+    columns = [x[~np.isnan(x)] for x in filled.T]
     return ConceptScores(
         f"effect ({kind})",
         target,
         raw.T.astype(np.float32),
-        filled.mean(0),
+        _means(filled),
         np.zeros(0, np.float32),
-        np.array(intervals),
+        np.array([bootstrap_interval(x, rng, resamples=1999) for x in columns]),
         p,
-        benjamini_hochberg(p),
-        np.array(size),
+        q,
+        np.array([_standardised(x[~np.isnan(x)]) for x in np.where(np.isnan(raw), np.nan, excess).T]),
         0.0,
+        _means(excess),
+        flips.interval(adjusted_tail(q) if recognised else 0.0),
     )
+
+
+def _q_values(p: np.ndarray) -> np.ndarray:
+    # Rounded so that a q-value of exactly the level is never below it by an error of the arithmetic.
+    return benjamini_hochberg(p).round(12)
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """Mean over the measured clips [K]; NaN where there is none."""
+    known = ~np.isnan(values)
+    means = np.full(values.shape[1], np.nan)
+    np.divide(np.nan_to_num(values).sum(0), known.sum(0), out=means, where=known.any(0))
+    return means
+
+
+def _standardised(differences: np.ndarray) -> float:
+    """Mean over standard deviation; 0 where there is no spread."""
+    spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
+    return float(differences.mean() / spread) if spread > 0 else 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
-from voxplain.concepts.rank import recognition_test
+from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
 from voxplain.statistics import SIGNIFICANT
@@ -46,7 +46,6 @@ __all__ = [
     "of_run",
     "pooled_tcav",
     "poor_cavs",
-    "too_few_classes",
     "unstable_ranking",
 ]
 
@@ -79,7 +78,6 @@ WarningCode = Literal[
     "not_evaluated",
     "pooled_tcav",
     "poor_cavs",
-    "too_few_classes",
     "unstable_ranking",
 ]
 
@@ -109,15 +107,13 @@ class RunWarning:
 
 
 def of_run(
-    run: "ConceptRun", unrelated: np.ndarray, settings: "ConceptSettings", *, linear: bool = False
+    run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = False
 ) -> tuple[RunWarning, ...]:
     """Warnings of a run that has not been evaluated yet.
 
     Parameters
     ----------
     run : ConceptRun
-    unrelated : ndarray of shape (N, C)
-        Logits of the unrelated clips.
     settings : ConceptSettings
         The settings of the run.
     linear : bool
@@ -135,11 +131,9 @@ def of_run(
     """
     y = run.target_index
     predicted = float((run.effects.base.argmax(1) == y).mean())
-    p = recognition_test(run.effects.base, unrelated, y)
     return collect(
         class_not_predicted(predicted, run.target),
-        too_few_classes(p),
-        class_not_recognised(p, run.target),
+        class_not_recognised(run.recognition, run.target),
         pooled_tcav(settings),
         few_videos(len(run.clips), len(run.effects.base), len(run.bank)),
         aligned_cavs(run.alignment),
@@ -164,25 +158,12 @@ def class_not_predicted(share: float, target: str) -> RunWarning | None:
     )
 
 
-def too_few_classes(p_value: float) -> RunWarning | None:
-    """The recognition test is undefined (NaN), as with one or two classes."""
-    if not math.isnan(p_value):
+def class_not_recognised(found: Recognition | None, target: str) -> RunWarning | None:
+    """The network does not recognise the class in its own clips."""
+    if found is None or found.holds:
         return None
-    return RunWarning(
-        "too_few_classes",
-        "with fewer than 3 classes it cannot be tested whether the network recognises the class at all",
-    )
-
-
-def class_not_recognised(p_value: float, target: str) -> RunWarning | None:
-    """The recognition test does not separate the class's clips from unrelated ones."""
-    if math.isnan(p_value) or p_value < SIGNIFICANT:
-        return None
-    return RunWarning(
-        "class_not_recognised",
-        f"the network does not clearly separate “{target}” from unrelated videos (p = {p_value:.2g}): no direct effect "
-        "is called significant",
-    )
+    said = found.sentence(target).removesuffix(".")
+    return RunWarning("class_not_recognised", said[0].lower() + said[1:])
 
 
 def pooled_tcav(settings: "ConceptSettings") -> RunWarning | None:

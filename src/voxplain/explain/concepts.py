@@ -23,6 +23,7 @@ from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.discover import nearest_centre
 from voxplain.concepts.rank import rank_by_effect
+from voxplain.concepts.recognition import recognition
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips
@@ -200,8 +201,8 @@ def _explained(
     unrelated = np.concatenate(examples.values())
     cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y)
     effects = steps.effects(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
-    unrelated_logits = np.stack(logits.values())
-    effect = rank_by_effect(effects, y, unrelated=unrelated_logits, kind=s.effect_kind, seed=s.seed)
+    known = recognition(effects.base, np.stack(logits.values()), y)
+    effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,
@@ -221,12 +222,13 @@ def _explained(
         effects=effects,
         scores={"effect": effect, "tcav": tcav},
         ranking=s.ranking,
+        recognition=known,
         skipped=tuple(skipped),
     )
     # Only this score depends on it, and it costs a backward pass.
     sign = s.objective == "logit" and s.tcav == "sign_count" and len(clips) > 1
     linear = sign and is_linear_above(model, some_frames(model, clips, 2), y)
-    return replace(run, warnings=warnings.of_run(run, unrelated_logits, s, linear=linear))
+    return replace(run, warnings=warnings.of_run(run, s, linear=linear))
 
 
 def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) -> dict[str, Any]:

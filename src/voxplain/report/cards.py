@@ -58,9 +58,14 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
     return {
         "row": row,
         "score": number(row.score, digits),
-        "interval": f"{number(row.low, digits)} to {number(row.high, digits)}",
+        "tested": f"{number(row.tested, digits)} ({number(row.tested_low, digits)} to {number(row.tested_high, digits)})",
         "sure": row.q_value < SIGNIFICANT,
-        "bar": {"zero": place(0.0), "value": place(row.score), "low": place(row.low), "high": place(row.high)},
+        "bar": {
+            "zero": place(0.0),
+            "value": place(row.tested),
+            "low": place(row.tested_low),
+            "high": place(row.tested_high),
+        },
         "when": Markup(sparkline(found.when, f"Share of the picture concept {row.concept} covers from start to end")),
         "where": png(heat(found.where)),
         "motion": number(found.motion, 1),
@@ -70,10 +75,9 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
 
 
 def _span(rows: Sequence[ConceptRow]) -> tuple[float, float]:
-    """The range of all scores' bars: one scale for all cards."""
-    low, high = min(0.0, *(r.score for r in rows)), max(0.0, *(r.score for r in rows))
-    low = min([low, *(r.low for r in rows if np.isfinite(r.low))])
-    high = max([high, *(r.high for r in rows if np.isfinite(r.high))])
+    """The range of all bars: one scale for all cards."""
+    ends = [v for r in rows for v in (r.tested, r.tested_low, r.tested_high) if np.isfinite(v)]
+    low, high = min(0.0, *ends), max(0.0, *ends)
     return (low, high) if high > low else (0.0, 1.0)
 
 

@@ -90,6 +90,9 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
             f"the ranking was tested on {held_out} held-out videos",
         ),
     ]
+    if run.recognition is not None:
+        failed = warnings.class_not_recognised(run.recognition, run.target)
+        made.append(_check("class_not_recognised", "class", failed, run.recognition.sentence(run.target).rstrip(".")))
     if isfinite(share):
         passed = f"concepts that look like background hold {number(100 * share, 0)} % of the measured effect"
         made.insert(0, _check("background", "background", warnings.background(run, found), passed))

@@ -77,6 +77,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
             },
             "sentence": run.sentence(),
             "ranking": run.ranking,
+            "recognition": None if run.recognition is None else asdict(run.recognition),
             "clips": [clip.source for clip in run.clips],
             "rows": [asdict(row) for row in run.rows()],
             "scores": {name: asdict(score) for name, score in run.scores.items()},
@@ -160,7 +161,8 @@ def table_text(run: ConceptRun) -> Table:
     columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
         ("rank", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
-        (f"{run.ranking} [95 %]", _scored(rows)),
+        (run.ranking, _field("score", places_for([r.score for r in rows]))),
+        ("above chance [adjusted]", _tested(rows)),
         ("q", lambda r: Text(number(r.q_value, 3), "bold" if r.q_value < SIGNIFICANT else "")),
     ]
     shown = {"effect": [r.effect for r in rows], "tcav": [r.tcav for r in rows]}
@@ -179,9 +181,9 @@ def table_text(run: ConceptRun) -> Table:
     return table
 
 
-def _scored(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
-    digits = places_for([r.score for r in rows])
-    return lambda r: f"{number(r.score, digits)} [{number(r.low, digits)}, {number(r.high, digits)}]"
+def _tested(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
+    digits = places_for([r.tested for r in rows])
+    return lambda r: f"{number(r.tested, digits)} [{number(r.tested_low, digits)}, {number(r.tested_high, digits)}]"
 
 
 def _field(name: str, digits: int) -> Callable[[ConceptRow], str]:
