@@ -237,9 +237,7 @@ class ConceptRun:
         best = self.relied_on()
         if best is None:
             return f"“{self.target}” relies on none of the concepts: hiding none of them lowers it."
-        found = (
-            f"it covers {100 * best.volume:.0f} % of the voxels and is found in {best.videos} of {len(self.clips)} videos."
-        )
+        found = f"it covers {100 * best.volume:.0f} % of the voxels and is found in {best.videos} of {len(self.clips)} videos."
         if self.recognition is not None and not self.recognition.holds:
             return (
                 f"The network does not clearly recognise “{self.target}”, so no concept is called significant; first is "

@@ -106,9 +106,7 @@ class RunWarning:
         return self.message
 
 
-def of_run(
-    run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = False
-) -> tuple[RunWarning, ...]:
+def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = False) -> tuple[RunWarning, ...]:
     """Warnings of a run that has not been evaluated yet.
 
     Parameters
