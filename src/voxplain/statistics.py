@@ -21,8 +21,8 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_interval",
     "holm",
-    "sign_flips",
     "sign_flip_test",
+    "sign_flips",
     "spearman",
 ]
 

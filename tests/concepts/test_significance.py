@@ -258,7 +258,7 @@ def test_an_interval_holds_what_the_test_does_not_reject():
 def test_sign_flip_intervals_cover():
     rng = np.random.default_rng(17)
     ends = sign_flips(rng.laplace(2, 1, (10, 2000)), rng).interval(0.1)
-    assert within_binomial(((ends[:, 0] <= 2) & (2 <= ends[:, 1])).sum(), 2000, 1 - 2 * 102 / 1024)
+    assert within_binomial(((ends[:, 0] <= 2) & (ends[:, 1] >= 2)).sum(), 2000, 1 - 2 * 102 / 1024)
 
 
 def test_the_adjusted_tail_parts_significant_from_others():

@@ -1,6 +1,5 @@
 """Warnings: each given on one side of its threshold and not on the other; every threshold in one module."""
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from report_runs import make_run
 from voxplain.concepts import warnings
 from voxplain.concepts.description import Stability
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
+from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings, override
 from voxplain.concepts.warnings import RunWarning
 from voxplain.datasets.duplicates import distinct_clips
@@ -55,22 +55,25 @@ def adding(right: np.ndarray) -> AddRemoveCurves:
     )
 
 
+def recognised(p: float) -> Recognition:
+    return Recognition(9, 9, 9, 0, 5.0, 3.0, 7.0, p)
+
+
 CASES = [
     (
         "class_not_predicted",
         lambda: warnings.class_not_predicted(0.49, "a"),
         lambda: warnings.class_not_predicted(0.5, "a"),
     ),
-    ("too_few_classes", lambda: warnings.too_few_classes(math.nan), lambda: warnings.too_few_classes(0.9)),
     (
         "class_not_recognised",
-        lambda: warnings.class_not_recognised(0.05, "a"),
-        lambda: warnings.class_not_recognised(0.049, "a"),
+        lambda: warnings.class_not_recognised(recognised(0.05), "a"),
+        lambda: warnings.class_not_recognised(recognised(0.049), "a"),
     ),
     (
         "class_not_recognised",
-        lambda: warnings.class_not_recognised(0.5, "a"),
-        lambda: warnings.class_not_recognised(math.nan, "a"),
+        lambda: warnings.class_not_recognised(recognised(0.5), "a"),
+        lambda: warnings.class_not_recognised(None, "a"),
     ),
     ("pooled_tcav", lambda: warnings.pooled_tcav(POOLED), lambda: warnings.pooled_tcav(SETTINGS)),
     (
@@ -152,11 +155,10 @@ def test_a_budget_says_why_it_ended():
 
 def test_a_run_collects_its_warnings_in_order():
     run = make_run()
-    unrelated = np.zeros((6, 4), np.float32)
     wrong = np.zeros_like(run.effects.base)
     wrong[:, 1] = 9
-    run = replace(run, effects=replace(run.effects, base=wrong), alignment=0.9)
-    found = warnings.of_run(run, unrelated, SIGN, linear=True)
+    run = replace(run, effects=replace(run.effects, base=wrong), alignment=0.9, recognition=recognised(1.0))
+    found = warnings.of_run(run, SIGN, linear=True)
     codes = [w.code for w in found]
     assert codes[:2] == ["class_not_predicted", "class_not_recognised"]
     assert {"few_videos", "aligned_cavs", "linear_head"} <= set(codes)

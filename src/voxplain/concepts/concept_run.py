@@ -237,18 +237,18 @@ class ConceptRun:
         best = self.relied_on()
         if best is None:
             return f"“{self.target}” relies on none of the concepts: hiding none of them lowers it."
-        found = f"it covers {100 * best.volume:.0f} % of the voxels and is found in {best.videos} of {len(self.clips)} videos."
+        videos = f"{best.videos} of {len(self.clips)} videos"
+        found = f"it covers {100 * best.volume:.0f} % of the voxels and is found in {videos}."
         if self.recognition is not None and not self.recognition.holds:
             return (
-                f"The network does not clearly recognise “{self.target}”, so no concept is called significant; first is "
-                f"concept {best.concept}, {self.ranking} {best.score:.2f}; {found}"
+                f"The network does not clearly recognise “{self.target}”, so no concept is called significant; "
+                f"first is concept {best.concept}, {self.ranking} {best.score:.2f}; {found}"
             )
-        significant = best.q_value < SIGNIFICANT
+        relies, sure = ("relies", "significant") if best.q_value < SIGNIFICANT else ("may rely", "not significant")
+        interval = f"adjusted interval {best.tested_low:.2f} to {best.tested_high:.2f}"
         return (
-            f"“{self.target}” {'relies' if significant else 'may rely'} most on concept {best.concept}: {self.ranking} "
-            f"{best.score:.2f}, {best.tested:.2f} above {self.compared_with} (adjusted interval {best.tested_low:.2f} to "
-            f"{best.tested_high:.2f}, q = {best.q_value:.3g}, {'significant' if significant else 'not significant'}); "
-            f"{found}"
+            f"“{self.target}” {relies} most on concept {best.concept}: {self.ranking} {best.score:.2f}, "
+            f"{best.tested:.2f} above {self.compared_with} ({interval}, q = {best.q_value:.3g}, {sure}); {found}"
         )
 
     @property

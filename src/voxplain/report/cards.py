@@ -55,10 +55,11 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
     start, stop = span
     place = lambda v: round(100 * (min(max(v, start), stop) - start) / (stop - start), 2)  # noqa: E731
     digits = places_for([row.score])
+    tested, low, high = (number(v, digits) for v in (row.tested, row.tested_low, row.tested_high))
     return {
         "row": row,
         "score": number(row.score, digits),
-        "tested": f"{number(row.tested, digits)} ({number(row.tested_low, digits)} to {number(row.tested_high, digits)})",
+        "tested": f"{tested} ({low} to {high})",
         "sure": row.q_value < SIGNIFICANT,
         "bar": {
             "zero": place(0.0),

@@ -162,7 +162,7 @@ def table_text(run: ConceptRun) -> Table:
         ("rank", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
         (run.ranking, _field("score", places_for([r.score for r in rows]))),
-        ("above chance [adjusted]", _tested(rows)),
+        ("above chance", _tested(rows)),
         ("q", lambda r: Text(number(r.q_value, 3), "bold" if r.q_value < SIGNIFICANT else "")),
     ]
     shown = {"effect": [r.effect for r in rows], "tcav": [r.tcav for r in rows]}
@@ -170,7 +170,7 @@ def table_text(run: ConceptRun) -> Table:
         if name != run.ranking:
             columns.append((name, _field(name, places_for(values))))
     columns += [
-        ("CAV acc.", lambda r: number(r.cav_accuracy)),
+        ("CAV", lambda r: number(r.cav_accuracy)),
         ("videos", lambda r: f"{r.videos}/{len(run.clips)}"),
         ("vol. %", lambda r: number(100 * r.volume, 1)),
     ]
