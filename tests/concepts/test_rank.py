@@ -1,6 +1,6 @@
 """Rankings and their tests against SciPy, planted effects, and p-values where nothing is planted."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +22,8 @@ def made(hidden: np.ndarray, control: np.ndarray, **others: np.ndarray) -> Effec
     """Effects from the logit drops of hiding, [M,K,C]; what is not told is zero."""
     m, k, c = hidden.shape
     zero = {"base": np.zeros((m, c)), "alone": np.zeros((m, k, c)), "blank": np.zeros((m, c))}
-    arrays = {"volume": np.full((m, k), 0.1), **zero, **others, "hidden": -hidden, "control": -control}
+    volume = np.where(np.isnan(hidden).any(-1), 0, 0.1)  # of what a clip lacks
+    arrays = {"volume": volume, **zero, **others, "hidden": -hidden, "control": -control}
     return Effects(**{name: x.astype(np.float32) for name, x in arrays.items()})
 
 
@@ -177,20 +178,16 @@ def test_tcav_tests_and_intervals_agree(test):
 
 
 def test_a_clip_without_the_concept_counts_and_one_that_is_not_measured_does_not(rng):
-    @dataclass(frozen=True, eq=False)
-    class Raced(Effects):
-        measured: np.ndarray
-
     hidden = 2 + 0.1 * rng.normal(size=(CLIPS, 2, CLASSES)) * np.ones((1, 1, CLASSES))
     hidden[: CLIPS // 2] = np.nan
     plain = made(hidden, 0 * hidden)
-    measured = np.ones((CLIPS, 2), bool)
-    measured[: CLIPS // 2, 1] = False
-    got = rank_by_effect(Raced(**vars(plain), measured=measured), 0, objective="logit")
+    volume = plain.volume.copy()
+    volume[:, 1] = 0.1  # the concept is there, and its effect unknown
+    got = rank_by_effect(replace(plain, volume=volume), 0, objective="logit")
     assert got.value == pytest.approx([1, 2], abs=0.1)
     assert got.tested == pytest.approx([1, 2], abs=0.1)
     assert got.p_value.tolist() == [2.0 ** -(CLIPS // 2)] * 2
-    none = rank_by_effect(Raced(**vars(plain), measured=np.zeros_like(measured)), 0, objective="logit")
+    none = rank_by_effect(made(np.nan * hidden, hidden, volume=volume + 0.1), 0, objective="logit")
     assert np.isnan(none.value).all()
     assert none.p_value.tolist() == [1, 1]
 

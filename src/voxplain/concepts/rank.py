@@ -147,6 +147,8 @@ def rank_by_effect(
 ) -> ConceptScores:
     """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
 
+    A clip in which the concept was not measured does not count.
+
     Significant if hiding the concept costs more than hiding random supervoxels of the same volume: sign-flip test over
     clips, one-sided, corrected for K concepts after Benjamini and Hochberg.
 
@@ -165,10 +167,8 @@ def rank_by_effect(
         Of bootstrap and sign flips.
     """
     raw = EFFECTS[kind](effects, target, objective)
-    measured = getattr(effects, "measured", np.ones(raw.shape, bool))
-    filled, excess = (
-        np.where(measured, np.nan_to_num(x), np.nan) for x in (raw, over_control(effects, target, objective))
-    )
+    over = over_control(effects, target, objective)
+    filled, excess = (np.where(effects.volume == 0, 0.0, x) for x in (raw, over))  # NaN left: not measured
     rng = np.random.default_rng(seed)
     flips = sign_flips(excess, rng)
     p = flips.p_value()
@@ -183,7 +183,7 @@ def rank_by_effect(
         np.array([bootstrap_interval(x, rng, resamples=1999) for x in columns]),
         p,
         q,
-        np.array([_standardised(x[~np.isnan(x)]) for x in np.where(np.isnan(raw), np.nan, excess).T]),
+        np.array([_standardised(x[~np.isnan(x)]) for x in over.T]),
         0.0,
         _means(excess),
         flips.interval(adjusted_tail(q) if recognised else 0.0),
