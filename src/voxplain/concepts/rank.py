@@ -106,7 +106,7 @@ def rank_by_tcav(
     """
     made = TESTS[test](scores, null)
     p = made.p_value()
-    q = _q_values(p)
+    q = q_values(p)
     low, high = interval(scores)
     return ConceptScores(
         name,
@@ -172,7 +172,7 @@ def rank_by_effect(
     rng = np.random.default_rng(seed)
     flips = sign_flips(excess, rng)
     p = flips.p_value()
-    q = _q_values(p) if recognised else np.ones(len(p))
+    q = q_values(p) if recognised else np.ones(len(p))
     columns = [x[~np.isnan(x)] for x in filled.T]
     return ConceptScores(
         f"effect ({kind})",
@@ -190,7 +190,8 @@ def rank_by_effect(
     )
 
 
-def _q_values(p: np.ndarray) -> np.ndarray:
+def q_values(p: np.ndarray) -> np.ndarray:
+    """Q-values after Benjamini and Hochberg, for use with `adjusted_tail`."""
     # Rounded so that a q-value of exactly the level is never below it by an error of the arithmetic.
     return benjamini_hochberg(p).round(12)
 
