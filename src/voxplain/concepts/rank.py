@@ -29,7 +29,8 @@ class ConceptScores:
     target : int
         Class index.
     scores : ndarray, float32 [K,R]
-        One value a repeat: a clip for direct effects (NaN where it lacks the concept), a random set for TCAV.
+        One value a repeat: a clip for direct effects (0 where it lacks the concept, NaN where it was not measured), a
+        random set for TCAV.
     value : ndarray [K]
         What is ranked; higher is more important.
     null : ndarray, float32 [N]
@@ -47,6 +48,8 @@ class ConceptScores:
     tested_interval : ndarray [K,2]
         Interval of ``tested`` at the level that the correction for K concepts leaves: it excludes 0 exactly where
         ``q_value`` is below 0.05 (`adjusted_tail`).
+    video_draws : ndarray, float32 [K,B], optional
+        ``value`` for B bootstrap draws of the class's videos, where ``scores`` does not have one column a video.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ConceptScores:
     chance: float
     tested: np.ndarray
     tested_interval: np.ndarray
+    video_draws: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check that all fields have the same K concepts."""
@@ -83,7 +87,14 @@ class ConceptScores:
 
 
 def rank_by_tcav(
-    name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float, test: str = "null"
+    name: str,
+    scores: np.ndarray,
+    null: np.ndarray,
+    *,
+    target: int,
+    chance: float,
+    test: str = "null",
+    video_draws: np.ndarray | None = None,
 ) -> ConceptScores:
     """Rank by the mean over random sets, tested against random concepts.
 
@@ -103,6 +114,8 @@ def rank_by_tcav(
         An entry of `TESTS`. The R scores of a concept share its members, so their spread is not the uncertainty over
         other members. The default compares the concept's mean with the means of the random concepts (two-sided t,
         N − 1 degrees of freedom).
+    video_draws : ndarray [K,B], optional
+        The mean score for bootstrap draws of the class's videos.
     """
     made = TESTS[test](scores, null)
     p = made.p_value()
@@ -121,6 +134,7 @@ def rank_by_tcav(
         chance,
         made.difference,
         made.interval(adjusted_tail(q) / 2),
+        video_draws,
     )
 
 
@@ -177,7 +191,7 @@ def rank_by_effect(
     return ConceptScores(
         f"effect ({kind})",
         target,
-        raw.T.astype(np.float32),
+        filled.T.astype(np.float32),
         _means(filled),
         np.zeros(0, np.float32),
         np.array([bootstrap_interval(x, rng, resamples=1999) for x in columns]),

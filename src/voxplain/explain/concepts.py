@@ -199,7 +199,8 @@ def _explained(
     concepts = steps.concept_features(session, clips, values, origin, bank.members, "the concepts", y)
     null = steps.null_concepts(session, random[half:], drawn.values())
     unrelated = np.concatenate(examples.values())
-    cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y)
+    owners = [origin[rows, 0] for rows in bank.members]
+    cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y, owners)
     effects = steps.effects(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
     known = recognition(effects.base, np.stack(logits.values()), y)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
