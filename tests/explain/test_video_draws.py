@@ -25,7 +25,9 @@ def test_scores_vary_with_the_videos_that_decide_them():
     assert drawn[1].std() > 0.2
     again = _of_drawn_videos(session, concepts, [owners, owners], others, gradients, 7)
     assert again.tobytes() == drawn[:, [7]].tobytes()
-    reversed_by_few = gradients * np.where(np.arange(videos) < 1, -20, 1)[:, None]  # one video's gradient outweighs all
+    reversed_by_few = (
+        gradients * np.where(np.arange(videos) < 1, -20, 1).astype(np.float32)[:, None]
+    )  # one video's gradient outweighs all
     signs = [_of_drawn_videos(session, concepts[:1], [owners], others, reversed_by_few, b)[0, 0] for b in range(40)]
     without = np.mean(np.array(signs) > 0)  # draws without that video: (7/8)⁸ = 0.34
     assert 0.15 < without < 0.55
