@@ -1,5 +1,7 @@
 """Tests of the tests: closed forms against scipy, and rejection rates when nothing is there."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -240,7 +242,8 @@ def test_sampled_sign_flips_of_many_approach_the_exact_ones():
     values = np.random.default_rng(15).normal(0.4, 1, (12, 3))
     exact, sampled = (sign_flips(values, np.random.default_rng(0), permutations=n) for n in (4095, 4000))
     np.testing.assert_allclose(sampled.p_value(), exact.p_value(), atol=0.03)
-    np.testing.assert_allclose(sampled.interval(0.05), exact.interval(0.05), atol=0.1)
+    np.testing.assert_allclose(sampled.adjusted(), exact.adjusted(), atol=0.03)
+    np.testing.assert_allclose(sampled.interval(200), exact.interval(204), atol=0.1)
     assert sign_flips(np.ones((100, 1)), np.random.default_rng(0), permutations=999).p_value() == 1 / 1000
 
 
@@ -248,17 +251,57 @@ def test_an_interval_holds_what_the_test_does_not_reject():
     """The definition, with the test made again at every value; the ends are means of subsets."""
     rng = np.random.default_rng(16)
     values = rng.normal(1, 2, 7)
-    low, high = sign_flips(values[:, None], rng).interval(0.1)[0]
+    low, high = sign_flips(values[:, None], rng).interval(12)[0]
     for end, side, outwards in ((low, "greater", -1), (high, "less", 1)):
         outside, inside = (sign_flip_test(values - (end + d), rng, side=side) for d in (outwards * 1e-6, 0.0))
-        assert outside < 0.1 <= inside
-    assert sign_flips(values[:, None], rng).interval(1 / 128).tolist() == [[-np.inf, np.inf]]
+        assert outside <= 12 / 128 < inside
+    assert sign_flips(values[:, None], rng).interval(0).tolist() == [[-np.inf, np.inf]]
 
 
 def test_sign_flip_intervals_cover():
     rng = np.random.default_rng(17)
-    ends = sign_flips(rng.laplace(2, 1, (10, 2000)), rng).interval(0.1)
+    ends = sign_flips(rng.laplace(2, 1, (10, 2000)), rng).interval(102)
     assert within_binomial(((ends[:, 0] <= 2) & (ends[:, 1] >= 2)).sum(), 2000, 1 - 2 * 102 / 1024)
+
+
+def max_t_by_hand(values: np.ndarray) -> list[float]:
+    """The step-down maximum, written out for every sign pattern."""
+    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))
+    sums = np.einsum("fn,nk->fk", signs, values / np.sqrt((values**2).sum(0)))
+    p, least, left = np.ones(values.shape[1]), 0.0, list(np.argsort(-sums[0]))
+    while left:
+        least = p[left[0]] = max(least, float((sums[:, left].max(1) >= sums[0, left[0]] - 1e-9).mean()))
+        left.pop(0)
+    return p.tolist()
+
+
+def test_max_t_by_hand():
+    rng = np.random.default_rng(19)
+    values = rng.normal([0, 0.5, 1, 2, 3], 1, (8, 5))
+    found = sign_flips(values, rng)
+    assert found.adjusted().tolist() == max_t_by_hand(values)
+    assert (found.adjusted() >= found.p_value()).all()
+    alike = sign_flips(np.repeat(values[:, [2]], 9, 1), rng)  # nothing is lost where the tests are one
+    assert alike.adjusted().tolist() == [found.p_value()[2]] * 9
+
+
+def test_max_t_rarely_rejects_anything_where_nothing_is_there():
+    rng = np.random.default_rng(20)
+    any_rejected = [
+        (sign_flips(rng.laplace(size=(8, 6)) + rng.laplace(size=(8, 1)), rng).adjusted() < 0.2).any()
+        for _ in range(600)
+    ]
+    assert within_binomial(sum(any_rejected), 600, 0.2)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_adjusted_intervals_agree_with_adjusted_p_values(level):
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(rng.choice([0, 1, 2], 7), 1, (rng.integers(4, 15), 7)).round(seed % 3)
+        values[rng.random(values.shape) < 0.2] = np.nan
+        found = sign_flips(values, rng, permutations=999)
+        np.testing.assert_array_equal(found.adjusted() < level, found.adjusted_intervals(level)[:, 0] > 0)
 
 
 def test_the_adjusted_tail_parts_significant_from_others():

@@ -38,7 +38,8 @@ class ConceptScores:
     interval : ndarray [K,2]
         95 % interval of ``value``.
     p_value, q_value : ndarray [K]
-        q after Benjamini and Hochberg over the K concepts.
+        q is p adjusted for the K concepts: by the largest of all of them under the same sign flips for direct effects
+        (max-T, which controls any false discovery), after Benjamini and Hochberg for TCAV.
     effect_size : ndarray [K]
     chance : float
         The value without any relation to the class.
@@ -164,7 +165,7 @@ def rank_by_effect(
     A clip in which the concept was not measured does not count.
 
     Significant if hiding the concept costs more than hiding random supervoxels of the same volume: sign-flip test over
-    clips, one-sided, corrected for K concepts after Benjamini and Hochberg.
+    clips, one-sided, corrected for K concepts by max-T (`SignFlips`).
 
     Parameters
     ----------
@@ -185,8 +186,6 @@ def rank_by_effect(
     filled, excess = (np.where(effects.volume == 0, 0.0, x) for x in (raw, over))  # NaN left: not measured
     rng = np.random.default_rng(seed)
     flips = sign_flips(excess, rng)
-    p = flips.p_value()
-    q = q_values(p) if recognised else np.ones(len(p))
     columns = [x[~np.isnan(x)] for x in filled.T]
     return ConceptScores(
         f"effect ({kind})",
@@ -195,12 +194,12 @@ def rank_by_effect(
         _means(filled),
         np.zeros(0, np.float32),
         np.array([bootstrap_interval(x, rng, resamples=1999) for x in columns]),
-        p,
-        q,
+        flips.p_value(),
+        flips.adjusted() if recognised else np.ones(len(over.T)),
         np.array([_standardised(x[~np.isnan(x)]) for x in over.T]),
         0.0,
         _means(excess),
-        flips.interval(adjusted_tail(q) if recognised else 0.0),
+        flips.adjusted_intervals() if recognised else flips.interval(0),
     )
 
 

@@ -133,7 +133,7 @@ def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = Fal
         class_not_predicted(predicted, run.target),
         class_not_recognised(run.recognition, run.target),
         pooled_tcav(settings),
-        few_videos(len(run.clips), len(run.effects.base), len(run.bank)),
+        few_videos(len(run.clips), len(run.effects.base)),
         aligned_cavs(run.alignment),
         poor_cavs(float(run.cavs.accuracy.mean())),
         linear_head(settings, linear),
@@ -175,20 +175,14 @@ def pooled_tcav(settings: "ConceptSettings") -> RunWarning | None:
     )
 
 
-def few_videos(videos: int, effect_videos: int, concepts: int) -> RunWarning | None:
+def few_videos(videos: int, effect_videos: int) -> RunWarning | None:
     """Too few videos of the class for narrow intervals, or for any significant concept.
 
-    With n videos the sign-flip test's smallest p-value is 2⁻ⁿ; after the Benjamini–Hochberg correction over K concepts
-    q can only be below 0.05 where at least K · 2⁻ⁿ / 0.05 concepts have it.
+    With n videos the sign-flip test's smallest p-value is 2⁻ⁿ.
     """
     if videos >= FEW_VIDEOS:
         return None
-    needed = math.ceil(2.0**-effect_videos * concepts / SIGNIFICANT)
-    rest = f", and no concept is significant unless {needed} of {concepts} have the smallest p-value possible"
-    if needed <= 1:
-        rest = ""
-    elif needed > concepts:
-        rest = ", and none of so many concepts can be significant"
+    rest = ", and no direct effect can be significant" if 2.0**-effect_videos >= SIGNIFICANT else ""
     return RunWarning("few_videos", f"only {videos} videos of the class: intervals are wide{rest}")
 
 

@@ -78,10 +78,7 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
             f"CAVs of different concepts have mean cosine {number(run.alignment)}",
         ),
         _check(
-            "few_videos",
-            "videos",
-            warnings.few_videos(videos, len(run.effects.base), len(run.bank)),
-            f"{videos} videos of the class",
+            "few_videos", "videos", warnings.few_videos(videos, len(run.effects.base)), f"{videos} videos of the class"
         ),
         _check(
             "not_evaluated",
