@@ -171,7 +171,12 @@ def tcav(
             examples = [torch.from_numpy(r) for r in rows]
             found.append(
                 fit_cavs(
-                    examples, torch.from_numpy(sets), classifier=s.classifier, layer=session.model.layer, seed=seed
+                    examples,
+                    torch.from_numpy(sets),
+                    classifier=s.classifier,
+                    layer=session.model.layer,
+                    balance=s.balance,
+                    seed=seed,
                 )
             )
             advance()
@@ -206,7 +211,14 @@ def _of_drawn_videos(
     for values, own in zip(concepts, owners, strict=True):
         again = np.repeat(values, times[own], axis=0)
         rows.append(torch.from_numpy(again if times[own].astype(bool).sum() > 1 else values))
-    cavs = fit_cavs(rows, torch.from_numpy(others), classifier=s.classifier, layer=session.model.layer, seed=s.seed)
+    cavs = fit_cavs(
+        rows,
+        torch.from_numpy(others),
+        classifier=s.classifier,
+        layer=session.model.layer,
+        balance=s.balance,
+        seed=s.seed,
+    )
     chosen = np.repeat(g, times[: len(g)], axis=0)
     return SCORES[s.tcav](directional_derivatives(torch.from_numpy(chosen if len(chosen) else g), cavs))
 

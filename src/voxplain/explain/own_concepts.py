@@ -141,7 +141,9 @@ def score_own_concepts(
     rng = np.random.default_rng((s.seed, 11))
     size = min(s.random_size, len(unrelated))
     negatives = torch.stack([unrelated[rng.choice(len(unrelated), size, replace=False)] for _ in range(s.random_sets)])
-    cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
+    cavs = fit_cavs(
+        list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, balance=s.balance, seed=s.seed
+    )
     gradients = model.gradient(stack([central_window(model, clip) for clip in clips]), y, objective=s.objective).cpu()
     along = [(x.double() @ gradients.double().mean(0)).numpy() for x in (*rows.values(), unrelated)]
     return OwnConcepts(
