@@ -121,6 +121,12 @@ def test_sentence_says_whether_it_is_significant(run):
     assert "0.15 above concepts of unrelated videos" in replace(run, ranking="tcav").sentence()
 
 
+def test_sentence_of_a_concept_that_was_not_compared(run):
+    effect = scores("effect", [1.5, 0.5, 2.5], [1, 1, 1])
+    unknown = replace(run, scores={**run.scores, "effect": replace(effect, tested=np.full(K, np.nan))})
+    assert "concept 2: effect 2.50, not compared with random regions of its volume; it covers" in unknown.sentence()
+
+
 def test_sentence_of_a_class_that_is_not_recognised(run):
     known, unknown = (Recognition(12, 12, 9, 0, 5.0, 4.0, 6.0, p) for p in (0.001, 0.5))
     assert replace(run, recognition=known).sentence() == run.sentence()

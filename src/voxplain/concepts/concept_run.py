@@ -245,11 +245,13 @@ class ConceptRun:
                 f"first is concept {best.concept}, {self.ranking} {best.score:.2f}; {found}"
             )
         relies, sure = ("relies", "significant") if best.q_value < SIGNIFICANT else ("may rely", "not significant")
-        interval = f"adjusted interval {best.tested_low:.2f} to {best.tested_high:.2f}"
-        return (
-            f"“{self.target}” {relies} most on concept {best.concept}: {self.ranking} {best.score:.2f}, "
-            f"{best.tested:.2f} above {self.compared_with} ({interval}, q = {best.q_value:.3g}, {sure}); {found}"
-        )
+        tested = f"not compared with {self.compared_with}"
+        if np.isfinite(best.tested):
+            tested = (
+                f"{best.tested:.2f} above {self.compared_with} (adjusted interval {best.tested_low:.2f} to "
+                f"{best.tested_high:.2f}, q = {best.q_value:.3g}, {sure})"
+            )
+        return f"“{self.target}” {relies} most on concept {best.concept}: {self.ranking} {best.score:.2f}, {tested}; {found}"
 
     @property
     def compared_with(self) -> str:

@@ -63,7 +63,7 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
         "sure": row.q_value < SIGNIFICANT,
         "bar": {
             "zero": place(0.0),
-            "value": place(row.tested),
+            "value": place(row.tested if np.isfinite(row.tested) else 0.0),
             "low": place(row.tested_low),
             "high": place(row.tested_high),
         },
@@ -78,7 +78,7 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
 def _span(rows: Sequence[ConceptRow]) -> tuple[float, float]:
     """The range of all bars: one scale for all cards."""
     ends = [v for r in rows for v in (r.tested, r.tested_low, r.tested_high) if np.isfinite(v)]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    low, high = min([0.0, *ends]), max([0.0, *ends])
     return (low, high) if high > low else (0.0, 1.0)
 
 

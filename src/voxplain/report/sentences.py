@@ -109,6 +109,8 @@ def _tested(run: ConceptRun, row: ConceptRow) -> str:
     """How far a concept lies above chance, with the interval that agrees with its q-value."""
     if run.recognition is not None and not run.recognition.holds:
         return "not tested, because the network does not clearly recognise the class"
+    if not math.isfinite(row.tested):
+        return f"not compared with {run.compared_with}"
     q = f"q = {number(row.q_value, 3)}" if row.q_value >= 0.001 else "q < 0.001"
     q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
     digits = places_for([row.tested])
