@@ -251,7 +251,8 @@ class ConceptRun:
                 f"{best.tested:.2f} above {self.compared_with} (adjusted interval {best.tested_low:.2f} to "
                 f"{best.tested_high:.2f}, q = {best.q_value:.3g}, {sure})"
             )
-        return f"“{self.target}” {relies} most on concept {best.concept}: {self.ranking} {best.score:.2f}, {tested}; {found}"
+        measured = f"{self.ranking} {best.score:.2f}, {tested}"
+        return f"“{self.target}” {relies} most on concept {best.concept}: {measured}; {found}"
 
     @property
     def compared_with(self) -> str:

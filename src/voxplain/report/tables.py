@@ -159,7 +159,7 @@ def table_text(run: ConceptRun) -> Table:
     title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
-        ("rank", lambda r: str(r.rank)),
+        ("#", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
         (run.ranking, _field("score", places_for([r.score for r in rows]))),
         ("above chance", _tested(rows)),
@@ -182,7 +182,7 @@ def table_text(run: ConceptRun) -> Table:
 
 
 def _tested(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
-    digits = places_for([r.tested for r in rows])
+    digits = max(0, places_for([r.tested for r in rows]) - 1)  # two digits leave room for the ends
     return lambda r: f"{number(r.tested, digits)} [{number(r.tested_low, digits)}, {number(r.tested_high, digits)}]"
 
 
