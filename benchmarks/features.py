@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+from voxplain.concepts.pooled import PooledFeatures
 
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
-from voxplain.concepts.pooled import PooledFeatures
 from voxplain.datasets import scan_folder
 from voxplain.datasets.planted import DESIGNS, draw_scene, masks, render
 from voxplain.model import VideoModel

@@ -4,12 +4,12 @@ import argparse
 from dataclasses import dataclass, replace
 
 import numpy as np
+from voxplain.concepts.modes import in_mode
 
 from fidelity_figures import EXACT
 from voxplain.cli.held_out import HeldOut, split_videos
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.modes import in_mode
 from voxplain.concepts.settings import ConceptSettings, override
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.datasets.planted import DESIGNS, PlantedSet, write_planted

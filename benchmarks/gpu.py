@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from voxplain.concepts.modes import MODES, in_mode
 
 from voxplain import explain_concepts
 from voxplain.concepts.features import MaskedCrops
-from voxplain.concepts.modes import MODES, in_mode
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets.planted import DESIGNS, draw_scene, render
 from voxplain.inference import Inference, flops, peak

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
+from voxplain.concepts.modes import in_mode
 
 import voxplain as vx
 from reference_way import Clock, Network, Rewrite, explain
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.cluster_filter import ClusterFilter
-from voxplain.concepts.modes import in_mode
 from voxplain.datasets.folder import read_clips
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net

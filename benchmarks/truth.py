@@ -86,7 +86,7 @@ def examine(
     recall, _ = concept_coverage(planted, clips, run.supervoxels, run.assigned, len(run.bank), truth.names)
     most = truth.names.index(truth.most)
     effect, tcav = run.scores["effect"], run.scores["tcav"]
-    reference = paired_t(tcav.scores, np.resize(tcav.null, tcav.scores.shape[1]))
+    reference = paired_t(tcav.scores, np.resize(tcav.null, tcav.scores.shape[1])).p_value()
     return {
         "label": label,
         "motion": label in planted.design.motions,

@@ -59,6 +59,8 @@ def make_scores(name: str, value: list[float], q: list[float], chance: float, nu
         np.array(q),
         np.zeros(k),
         chance,
+        middle - chance,
+        np.stack([middle - chance - 0.5, middle - chance + 0.75], 1),
     )
 
 
@@ -105,6 +107,7 @@ def make_run() -> ConceptRun:
     vectors = rng.normal(size=(k, 5, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     hidden = rng.normal(size=(m, k, CLASSES)).astype(np.float32)
+    hidden[..., 0] -= 9  # hiding any concept lowers the class
     hidden[0, 2] = np.nan
     base = rng.normal(size=(m, CLASSES)).astype(np.float32)
     effects = Effects(base, hidden, hidden, hidden, base, rng.random((m, k)).astype(np.float32))

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from voxplain.concepts.modes import MODES, in_mode
 
 import voxplain as vx
 from voxplain.cli.estimate import calibrate, forwards_of
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
 from voxplain.concepts.cluster import KMeans
-from voxplain.concepts.modes import MODES, in_mode
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.inference import Inference, metered
 from voxplain.segment import SLIC

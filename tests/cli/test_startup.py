@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from command_line import voxplain
 from rich.console import Console
+from voxplain.concepts.modes import MODES
 
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli import RENAMED, settings_as_options
 from voxplain.cli.app import app
-from voxplain.concepts.modes import MODES
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets.ground_truth import TRUTHS
 from voxplain.datasets.planted import DESIGNS

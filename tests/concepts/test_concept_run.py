@@ -12,6 +12,7 @@ from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.recognition import Recognition
 from voxplain.errors import DataError
 from voxplain.segment import Supervoxels
 
@@ -31,6 +32,8 @@ def scores(name: str, values: list[float], q: list[float]) -> ConceptScores:
         np.array(q),
         np.zeros(K),
         0.0,
+        value - 0.25,
+        np.stack([value - 0.5, value + 0.5], 1),
     )
 
 
@@ -48,6 +51,7 @@ def run():
         "by hand",
     )
     logits = np.zeros((CLIPS, K, 2), np.float32)
+    hidden = logits - np.array([1, 0], np.float32)  # hiding any concept lowers the class
     volume = np.array([[0.2, 0.4, 0.6], [0.4, 0.0, 0.2]], np.float32)
     accuracy = np.array([[0.5, 0.7], [1.0, 1.0], [0.25, 0.75]], np.float32)
     return ConceptRun(
@@ -66,7 +70,7 @@ def run():
         bank=bank,
         cavs=CAVs(np.tile(np.eye(3, dtype=np.float32)[:, None], (1, 2, 1)), accuracy, "pool"),
         alignment=0.0,
-        effects=Effects(logits[:, 0], logits, logits, logits, logits[:, 0], volume),
+        effects=Effects(logits[:, 0], hidden, logits, logits, logits[:, 0], volume),
         scores={
             "effect": scores("effect (drop)", [1.5, 0.5, 2.5], [0.2, 0.9, 0.01]),
             "tcav": scores("tcav (magnitude)", [0.3, 0.4, -0.1], [0.6, 0.02, 0.7]),
@@ -100,16 +104,51 @@ def test_table_holds_the_rows_best_first(run):
     head, *lines = run.table().splitlines()
     assert head.split()[:3] == ["rank", "concept", "score"]
     numbers = [line.replace("[", "").replace("]", "").replace(",", "").split() for line in lines]
-    assert numbers[0] == ["1", "2", "2.500", "2.400", "2.700", "0.010", "2.50", "-0.10", "0.50", "2/2", "40.0", "%"]
+    tested = ["2.250", "2.000", "3.000"]
+    assert numbers[0] == ["1", "2", "2.500", *tested, "0.010", "2.50", "-0.10", "0.50", "2/2", "40.0", "%"]
     assert [n[1] for n in numbers] == ["2", "0", "1"]
 
 
 def test_sentence_says_whether_it_is_significant(run):
-    text = run.sentence()
-    assert "“bend” relies most on concept 2: effect 2.50 (95 % interval 2.40 to 2.70, q = 0.01, significant)" in text
-    assert "covers 40 % of the voxels and is found in 2 of 2 videos" in text
+    tested = "2.25 above random regions of its volume (adjusted interval 2.00 to 3.00, q = 0.01, significant)"
+    assert run.sentence() == (
+        f"“bend” relies most on concept 2: effect 2.50, {tested}; it covers 40 % of the voxels and is found in 2 of 2 "
+        "videos."
+    )
     weak = replace(run, scores={**run.scores, "effect": scores("effect", [1.5, 0.5, 2.5], [0.2, 0.9, 0.05])})
-    assert "not significant" in weak.sentence()
+    assert "may rely most on concept 2" in weak.sentence()
+    assert "q = 0.05, not significant)" in weak.sentence()
+    assert "0.15 above concepts of unrelated videos" in replace(run, ranking="tcav").sentence()
+
+
+def test_sentence_of_a_concept_that_was_not_compared(run):
+    effect = scores("effect", [1.5, 0.5, 2.5], [1, 1, 1])
+    unknown = replace(run, scores={**run.scores, "effect": replace(effect, tested=np.full(K, np.nan))})
+    assert "concept 2: effect 2.50, not compared with random regions of its volume; it covers" in unknown.sentence()
+
+
+def test_sentence_of_a_class_that_is_not_recognised(run):
+    known, unknown = (Recognition(12, 12, 9, 0, 5.0, 4.0, 6.0, p) for p in (0.001, 0.5))
+    assert replace(run, recognition=known).sentence() == run.sentence()
+    assert replace(run, recognition=unknown).sentence() == (
+        "The network does not clearly recognise “bend”, so no concept is called significant; first is concept 2, "
+        "effect 2.50; it covers 40 % of the voxels and is found in 2 of 2 videos."
+    )
+
+
+def test_a_concept_whose_hiding_raises_the_class_is_not_relied_on(run):
+    """By effect 2, 0, 1 come first; the class is lowered by hiding none, by 1 only, by 0 and 1."""
+    none = "“bend” relies on none of the concepts: hiding none of them lowers it."
+    for lowering, said in (((), none), ((1,), "concept 1: effect 0.50"), ((0, 1), "concept 0: effect 1.50")):
+        hidden = np.zeros((CLIPS, K, 2), np.float32)
+        hidden[..., 0] = 1
+        hidden[:, list(lowering), 0] = -1
+        changed = replace(run, effects=replace(run.effects, hidden=hidden))
+        assert said in changed.sentence()
+        by_tcav = replace(changed, ranking="tcav").sentence()
+        assert ("concept 1: tcav 0.40" if lowering else none) in by_tcav
+    negative = replace(run, scores={**run.scores, "effect": scores("effect", [-1.5, -0.5, -2.5], [0.2, 0.9, 0.05])})
+    assert negative.sentence() == none
 
 
 @pytest.mark.parametrize(

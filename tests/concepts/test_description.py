@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from voxplain.concepts.description import BINS, CELLS, describe_concepts, ranking_stability
+from voxplain.concepts.description import BINS, CELLS, Stability, describe_concepts, ranking_stability
+from voxplain.concepts.rank import ConceptScores
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -85,25 +86,39 @@ def test_when_and_where():
     assert when[-1] == pytest.approx(0.25)
 
 
+def scored(values: np.ndarray, **others: np.ndarray) -> ConceptScores:
+    """Effects [K,M] as a score that ranks by their mean."""
+    mean, none = np.nanmean(values, 1), np.zeros(len(values))
+    pairs = np.zeros((len(values), 2))
+    return ConceptScores("x", 0, values, mean, none[:0], pairs, none, none, none, 0.0, mean, pairs, **others)
+
+
 def test_a_clear_ranking_is_steady_and_noise_is_not():
     rng = np.random.default_rng(1)
-    clear = np.array([[5.0], [3.0], [1.0], [0.0]]) + 0.1 * rng.normal(size=(4, 30))
+    clear = scored(np.array([[5.0], [3.0], [1.0], [0.0]]) + 0.1 * rng.normal(size=(4, 30)))
     found = ranking_stability(clear)
     assert found.top == 1
     assert found.correlation > 0.99
-    noise = ranking_stability(rng.normal(size=(4, 30)))
+    noise = ranking_stability(scored(rng.normal(size=(4, 30))))
     assert noise.top < 0.95
     assert noise.correlation < 0.9
     assert ranking_stability(clear) == found  # seeded
+    assert ranking_stability(scored(np.ones((1, 3)))) == Stability(1.0, 1.0)
 
 
 def test_two_equal_concepts_share_the_first_place():
     rng = np.random.default_rng(2)
     values = rng.normal(size=(2, 400))
     values -= values.mean(1, keepdims=True)  # the means are equal, so each draw is a coin
-    assert ranking_stability(values, draws=2000).top == pytest.approx(0.5, abs=0.05)
+    assert ranking_stability(scored(values), draws=2000).top == pytest.approx(0.5, abs=0.05)
 
 
-def test_absent_concepts_count_as_no_effect():
-    values = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, np.nan, np.nan, np.nan]])
-    assert ranking_stability(values).top > 0.5  # mean 1 against 0.75
+def test_clips_that_were_not_measured_do_not_count():
+    values = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, np.nan, np.nan]])
+    assert ranking_stability(scored(values)).top > 0.9  # 0 where neither clip is drawn: 1 of 16 draws
+
+
+def test_draws_of_videos_are_taken_where_the_repeats_are_none():
+    draws = np.array([[2.0, 2.0, 0.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
+    found = ranking_stability(scored(np.array([[2.0, 2.0], [1.0, 1.0]]), video_draws=draws))
+    assert (found.top, found.correlation) == (0.75, pytest.approx(0.5))

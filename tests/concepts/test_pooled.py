@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from voxplain.concepts.pooled import PooledFeatures, place_weights
 
 from known_nets import MEAN, STD, colour_model, conv_model, noise, two_levels
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.feature_maps import feature_maps
-from voxplain.concepts.pooled import PooledFeatures, place_weights
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net

@@ -1,6 +1,5 @@
 """Warnings: each given on one side of its threshold and not on the other; every threshold in one module."""
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from report_runs import make_run
 from voxplain.concepts import warnings
 from voxplain.concepts.description import Stability
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
+from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings, override
 from voxplain.concepts.warnings import RunWarning
 from voxplain.datasets.duplicates import distinct_clips
@@ -55,22 +55,25 @@ def adding(right: np.ndarray) -> AddRemoveCurves:
     )
 
 
+def recognised(p: float) -> Recognition:
+    return Recognition(9, 9, 9, 0, 5.0, 3.0, 7.0, p)
+
+
 CASES = [
     (
         "class_not_predicted",
         lambda: warnings.class_not_predicted(0.49, "a"),
         lambda: warnings.class_not_predicted(0.5, "a"),
     ),
-    ("too_few_classes", lambda: warnings.too_few_classes(math.nan), lambda: warnings.too_few_classes(0.9)),
     (
         "class_not_recognised",
-        lambda: warnings.class_not_recognised(0.05, "a"),
-        lambda: warnings.class_not_recognised(0.049, "a"),
+        lambda: warnings.class_not_recognised(recognised(0.05), "a"),
+        lambda: warnings.class_not_recognised(recognised(0.049), "a"),
     ),
     (
         "class_not_recognised",
-        lambda: warnings.class_not_recognised(0.5, "a"),
-        lambda: warnings.class_not_recognised(math.nan, "a"),
+        lambda: warnings.class_not_recognised(recognised(0.5), "a"),
+        lambda: warnings.class_not_recognised(None, "a"),
     ),
     ("pooled_tcav", lambda: warnings.pooled_tcav(POOLED), lambda: warnings.pooled_tcav(SETTINGS)),
     (
@@ -78,7 +81,7 @@ CASES = [
         lambda: warnings.pooled_tcav(POOLED),
         lambda: warnings.pooled_tcav(override(POOLED, "cav_embedder", "crops")),
     ),
-    ("few_videos", lambda: warnings.few_videos(19, 19, 25), lambda: warnings.few_videos(20, 20, 25)),
+    ("few_videos", lambda: warnings.few_videos(19, 19), lambda: warnings.few_videos(20, 20)),
     ("aligned_cavs", lambda: warnings.aligned_cavs(0.51), lambda: warnings.aligned_cavs(0.5)),
     ("poor_cavs", lambda: warnings.poor_cavs(0.69), lambda: warnings.poor_cavs(0.7)),
     ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SIGN, False)),
@@ -131,15 +134,14 @@ def test_every_code_has_a_function_of_its_name():
 
 
 @pytest.mark.parametrize(
-    ("videos", "concepts", "said"),
+    ("videos", "said"),
     [
-        (10, 25, "only 10 videos of the class: intervals are wide"),  # 25/1024 < 0.05: one concept alone can be
-        (8, 25, "and no concept is significant unless 2 of 25 have the smallest p-value possible"),
-        (4, 25, "and none of so many concepts can be significant"),
+        (5, "only 5 videos of the class: intervals are wide"),  # 1/32 < 0.05
+        (4, "and no direct effect can be significant"),
     ],
 )
-def test_few_videos_say_how_many_concepts_must_be_clear(videos, concepts, said):
-    assert warnings.few_videos(videos, videos, concepts).message.endswith(said)
+def test_few_videos_say_whether_any_concept_can_be_significant(videos, said):
+    assert warnings.few_videos(videos, videos).message.endswith(said)
 
 
 def test_a_budget_says_why_it_ended():
@@ -152,11 +154,10 @@ def test_a_budget_says_why_it_ended():
 
 def test_a_run_collects_its_warnings_in_order():
     run = make_run()
-    unrelated = np.zeros((6, 4), np.float32)
     wrong = np.zeros_like(run.effects.base)
     wrong[:, 1] = 9
-    run = replace(run, effects=replace(run.effects, base=wrong), alignment=0.9)
-    found = warnings.of_run(run, unrelated, SIGN, linear=True)
+    run = replace(run, effects=replace(run.effects, base=wrong), alignment=0.9, recognition=recognised(1.0))
+    found = warnings.of_run(run, SIGN, linear=True)
     codes = [w.code for w in found]
     assert codes[:2] == ["class_not_predicted", "class_not_recognised"]
     assert {"few_videos", "aligned_cavs", "linear_head"} <= set(codes)

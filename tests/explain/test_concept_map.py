@@ -62,6 +62,8 @@ def found():
         np.ones(K),
         np.zeros(K),
         0.0,
+        value,
+        np.zeros((K, 2)),
     )
     run = ConceptRun(
         target="1",

@@ -48,7 +48,7 @@ def assert_equal(a: Effects, b: Effects) -> None:
 
 def measured(clips: EngineClips):
     found = clips.effects(TARGET)
-    scores = rank_by_effect(found, TARGET, unrelated=np.zeros((4, 4)))
+    scores = rank_by_effect(found, TARGET, recognised=True)
     return clips.details(found, replace(scores, q_value=np.zeros(K), value=np.arange(1.0, K + 1)))
 
 

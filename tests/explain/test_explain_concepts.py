@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from voxplain.concepts.pooled import PooledFeatures
 
 import voxplain as vx
 from voxplain.cli import settings_as_options
 from voxplain.cli.app import app
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.pooled import PooledFeatures
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
 from voxplain.segment import SLIC

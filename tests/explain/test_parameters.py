@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from voxplain.concepts.pooled import PooledFeatures
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.pooled import PooledFeatures
 from voxplain.concepts.settings import PRESETS
 from voxplain.explain.concept_map import ConceptMap
 from voxplain.explain.parameters import parameters_of, settings_and_label, settings_from

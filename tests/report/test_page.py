@@ -186,7 +186,7 @@ def test_several_classes_on_one_page(tmp_path):
     assert [a["href"] for a in found.all("a")][:2] == ["#r0", "#r1"]
     text = found.said()
     assert "Not tested: no held-out videos were given" in text
-    assert "TCAV [95 %]" in text
+    assert "TCAV, above chance [adjusted]" in text
 
 
 def test_no_run_is_refused(tmp_path):

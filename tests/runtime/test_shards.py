@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from voxplain.concepts.modes import in_mode
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.features import MaskedCrops
-from voxplain.concepts.modes import in_mode
 from voxplain.errors import DataError
 from voxplain.runtime import MissingShards, Shard, ThreadExecutor, read_shard
 from voxplain.segment import SLIC

@@ -162,6 +162,8 @@ class _JobRunner:
 def _print_run(console: Console, run: ConceptRun) -> None:
     console.print(table_text(run))
     console.print(run.sentence(), markup=False, highlight=False)
+    if run.recognition is not None and run.recognition.holds:  # where it does not, a warning says so
+        console.print(run.recognition.sentence(run.target), markup=False, highlight=False)
     for sentence in effect_sentences(run):
         console.print(sentence, markup=False, highlight=False)
     for warning in run.warnings:

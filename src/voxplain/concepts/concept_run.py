@@ -14,6 +14,7 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves, join
 from voxplain.concepts.order_tests import OrderTest, all_order_tests
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
 from voxplain.errors import DataError
@@ -34,8 +35,10 @@ class ConceptRow:
     rank : int
         1 is the best.
     concept : int
-    score, low, high, p_value, q_value : float
-        The ranking score with its 95 % interval and test.
+    score, low, high : float
+        The ranking score with its 95 % interval.
+    tested, tested_low, tested_high, p_value, q_value : float
+        What is tested of the ranking score, with the interval that agrees with the test; see `ConceptScores`.
     effect, effect_q, tcav, tcav_q : float
         Direct effect and TCAV score with their q-values.
     cav_accuracy : float
@@ -53,6 +56,9 @@ class ConceptRow:
     score: float
     low: float
     high: float
+    tested: float
+    tested_low: float
+    tested_high: float
     p_value: float
     q_value: float
     effect: float
@@ -122,6 +128,8 @@ class ConceptRun:
         "effect" and "tcav".
     ranking : str
         The score that ranks.
+    recognition : Recognition, optional
+        Whether the network recognises the class.
     warnings : tuple of RunWarning
         Limits of the explanation that were found in the data.
     skipped : tuple of (str, str)
@@ -148,6 +156,7 @@ class ConceptRun:
     effects: Effects
     scores: dict[str, ConceptScores]
     ranking: str
+    recognition: Recognition | None = None
     warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
@@ -181,6 +190,9 @@ class ConceptRun:
                 score=float(score.value[k]),
                 low=float(score.interval[k, 0]),
                 high=float(score.interval[k, 1]),
+                tested=float(score.tested[k]),
+                tested_low=float(score.tested_interval[k, 0]),
+                tested_high=float(score.tested_interval[k, 1]),
                 p_value=float(score.p_value[k]),
                 q_value=float(score.q_value[k]),
                 effect=float(effect.value[k]),
@@ -201,25 +213,51 @@ class ConceptRun:
         return self.clips[clip], self.supervoxels[clip].mask(int(supervoxel))
 
     def table(self) -> str:
-        """The concepts as plain text, best first: score with 95 % interval, q-values, CAV accuracy, videos, volume."""
-        head = "rank concept    score [      95 %      ]      q  effect    tcav  CAV acc  videos  volume"
+        """The concepts as plain text, best first: score, what is tested with its interval, q-values, CAV accuracy."""
+        head = "rank concept    score above chance [     adjusted     ]      q  effect    tcav  CAV acc  videos  volume"
         lines = [
-            f"{r.rank:4d} {r.concept:7d} {r.score:8.3f} [{r.low:8.3f}, {r.high:8.3f}] {r.q_value:6.3f} {r.effect:7.2f} "
-            f"{r.tcav:7.2f} {r.cav_accuracy:8.2f} {r.videos:4d}/{len(self.clips):<3d} {100 * r.volume:5.1f} %"
+            f"{r.rank:4d} {r.concept:7d} {r.score:8.3f} {r.tested:12.3f} [{r.tested_low:8.3f}, {r.tested_high:8.3f}] "
+            f"{r.q_value:6.3f} {r.effect:7.2f} {r.tcav:7.2f} {r.cav_accuracy:8.2f} "
+            f"{r.videos:4d}/{len(self.clips):<3d} {100 * r.volume:5.1f} %"
             for r in self.rows()
         ]
         return "\n".join([head, *lines])
 
+    def relied_on(self) -> ConceptRow | None:
+        """The first concept of the ranking with a score above chance whose hiding lowers the class; None without one.
+
+        A concept whose hiding raises the class is nothing that the network relies on for it, whatever its score.
+        """
+        drop = np.nan_to_num(self.effects.drop(self.target_index)).mean(0)
+        chance = self.scores[self.ranking].chance
+        return next((row for row in self.rows() if drop[row.concept] > 0 and row.score > chance), None)
+
     def sentence(self) -> str:
         """The answer in one plain sentence."""
-        best = self.rows()[0]
-        sure = "significant" if best.q_value < SIGNIFICANT else "not significant"
-        return (
-            f"“{self.target}” relies most on concept {best.concept}: {self.ranking} {best.score:.2f} "
-            f"(95 % interval {best.low:.2f} to {best.high:.2f}, q = {best.q_value:.3g}, {sure}); "
-            f"it covers {100 * best.volume:.0f} % of the voxels "
-            f"and is found in {best.videos} of {len(self.clips)} videos."
-        )
+        best = self.relied_on()
+        if best is None:
+            return f"“{self.target}” relies on none of the concepts: hiding none of them lowers it."
+        videos = f"{best.videos} of {len(self.clips)} videos"
+        found = f"it covers {100 * best.volume:.0f} % of the voxels and is found in {videos}."
+        if self.recognition is not None and not self.recognition.holds:
+            return (
+                f"The network does not clearly recognise “{self.target}”, so no concept is called significant; "
+                f"first is concept {best.concept}, {self.ranking} {best.score:.2f}; {found}"
+            )
+        relies, sure = ("relies", "significant") if best.q_value < SIGNIFICANT else ("may rely", "not significant")
+        tested = f"not compared with {self.compared_with}"
+        if np.isfinite(best.tested):
+            tested = (
+                f"{best.tested:.2f} above {self.compared_with} (adjusted interval {best.tested_low:.2f} to "
+                f"{best.tested_high:.2f}, q = {best.q_value:.3g}, {sure})"
+            )
+        measured = f"{self.ranking} {best.score:.2f}, {tested}"
+        return f"“{self.target}” {relies} most on concept {best.concept}: {measured}; {found}"
+
+    @property
+    def compared_with(self) -> str:
+        """What the ranking score is tested against, in words."""
+        return "random regions of its volume" if self.ranking == "effect" else "concepts of unrelated videos"
 
 
 def combined_evaluation(runs: Sequence[ConceptRun]) -> EvaluationRun:

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.rank import ConceptScores
 
 __all__ = ["BINS", "CELLS", "ConceptDescription", "Stability", "describe_concepts", "ranking_stability"]
 
@@ -113,7 +114,7 @@ def _mean(parts: list[ConceptDescription], centres: np.ndarray) -> ConceptDescri
 
 @dataclass(frozen=True)
 class Stability:
-    """How much of the ranking is kept under other draws of clips (direct effect) or of random sets (TCAV).
+    """How much of the ranking is kept under other draws of the class's videos.
 
     Parameters
     ----------
@@ -127,20 +128,27 @@ class Stability:
     correlation: float
 
 
-def ranking_stability(scores: np.ndarray, draws: int = 200, seed: int = 0) -> Stability:
-    """Bootstrap over the R repeats of scores [K,R]; an absent concept (NaN) counts as no effect.
+def ranking_stability(score: ConceptScores, draws: int = 200, seed: int = 0) -> Stability:
+    """Bootstrap over the class's videos: those of the score, else draws of its R repeats.
 
-    Examples
-    --------
-    >>> ranking_stability(np.array([[2.0, 2.0], [1.0, 1.0]])).top
-    1.0
+    Parameters
+    ----------
+    score : ConceptScores
+        A clip in which a concept was not measured (NaN) does not count for it.
+    draws : int
+        Draws of the repeats, where the score has no draws of videos.
+    seed : int
+        Of those draws.
     """
-    values = np.nan_to_num(scores.astype(np.float64))
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([values[:, rng.integers(0, values.shape[1], values.shape[1])].mean(1) for _ in range(draws)])
-    first = values.mean(1)
+    first, drawn = score.value, score.video_draws
     if len(first) < 2:
         return Stability(1.0, 1.0)
-    ranks = np.argsort(np.argsort(np.vstack([first, drawn]), axis=1), axis=1)
+    if drawn is None:
+        values, rng = score.scores.astype(np.float64), np.random.default_rng(seed)
+        known = ~np.isnan(values)
+        chosen = rng.integers(0, values.shape[1], (draws, values.shape[1]))
+        counts = np.stack([np.bincount(row, minlength=values.shape[1]) for row in chosen], 1)
+        drawn = (np.nan_to_num(values) @ counts) / np.maximum(known @ counts, 1)
+    ranks = np.argsort(np.argsort(np.vstack([first, drawn.T]), axis=1), axis=1)
     same = [float(np.corrcoef(ranks[0], row)[0, 1]) for row in ranks[1:]]
-    return Stability(float((drawn.argmax(1) == first.argmax()).mean()), float(np.mean(same)))
+    return Stability(float((drawn.argmax(0) == first.argmax()).mean()), float(np.mean(same)))

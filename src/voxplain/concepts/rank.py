@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.significance import effect_size, independent_t, interval, null_t_test, null_test, paired_t
+from voxplain.concepts.significance import TESTS, effect_size, interval
 from voxplain.errors import DataError
 from voxplain.model import Objective
-from voxplain.statistics import benjamini_hochberg, bootstrap_interval, sign_flip_test
+from voxplain.statistics import adjusted_tail, benjamini_hochberg, bootstrap_interval, sign_flips
 
-__all__ = ["EFFECTS", "TESTS", "ConceptScores", "rank_by_effect", "rank_by_tcav", "recognition_test"]
+__all__ = ["EFFECTS", "TESTS", "ConceptScores", "over_control", "rank_by_effect", "rank_by_tcav"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,8 @@ class ConceptScores:
     target : int
         Class index.
     scores : ndarray, float32 [K,R]
-        One value a repeat: a clip for direct effects (NaN where it lacks the concept), a random set for TCAV.
+        One value a repeat: a clip for direct effects (0 where it lacks the concept, NaN where it was not measured), a
+        random set for TCAV.
     value : ndarray [K]
         What is ranked; higher is more important.
     null : ndarray, float32 [N]
@@ -37,10 +38,19 @@ class ConceptScores:
     interval : ndarray [K,2]
         95 % interval of ``value``.
     p_value, q_value : ndarray [K]
-        q after Benjamini and Hochberg over the K concepts.
+        q is p adjusted for the K concepts: by the largest of all of them under the same sign flips for direct effects
+        (max-T, which controls any false discovery), after Benjamini and Hochberg for TCAV.
     effect_size : ndarray [K]
     chance : float
         The value without any relation to the class.
+    tested : ndarray [K]
+        What the test compares with 0: the drop above that of random regions of the same volume for direct effects, the
+        score above the mean of the random concepts for TCAV.
+    tested_interval : ndarray [K,2]
+        Interval of ``tested`` at the level that the correction for K concepts leaves: it excludes 0 exactly where
+        ``q_value`` is below 0.05 (`adjusted_tail`).
+    video_draws : ndarray, float32 [K,B], optional
+        ``value`` for B bootstrap draws of the class's videos, where ``scores`` does not have one column a video.
     """
 
     name: str
@@ -53,14 +63,18 @@ class ConceptScores:
     q_value: np.ndarray
     effect_size: np.ndarray
     chance: float
+    tested: np.ndarray
+    tested_interval: np.ndarray
+    video_draws: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check that all fields have the same K concepts."""
         k = len(self.scores)
-        shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size)]
-        if self.scores.ndim != 2 or self.interval.shape != (k, 2) or set(shapes) != {(k,)}:
+        shapes = [x.shape for x in (self.value, self.p_value, self.q_value, self.effect_size, self.tested)]
+        pairs = {self.interval.shape, self.tested_interval.shape}
+        if self.scores.ndim != 2 or pairs != {(k, 2)} or set(shapes) != {(k,)}:
             raise DataError(
-                f"expected scores [K,R], interval [K,2] and the rest [K], got {self.scores.shape}, {shapes}"
+                f"expected scores [K,R], intervals [K,2] and the rest [K], got {self.scores.shape}, {pairs}, {shapes}"
             )
 
     def __repr__(self) -> str:
@@ -73,18 +87,15 @@ class ConceptScores:
         return np.argsort(-self.value, kind="stable")
 
 
-# How a TCAV score is tested. The last two are for comparison with the references: the R sets share the concept's
-# members, so their spread is not its uncertainty, and both call almost everything significant.
-TESTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "null": lambda scores, null: np.asarray(null_t_test(scores, null)),
-    "null-rank": lambda scores, null: np.asarray(null_test(scores, null)),
-    "paired-t": lambda scores, null: np.asarray(paired_t(scores, null[0])),
-    "independent-t": lambda scores, null: np.asarray(independent_t(scores, null[0])),
-}
-
-
 def rank_by_tcav(
-    name: str, scores: np.ndarray, null: np.ndarray, *, target: int, chance: float, test: str = "null"
+    name: str,
+    scores: np.ndarray,
+    null: np.ndarray,
+    *,
+    target: int,
+    chance: float,
+    test: str = "null",
+    video_draws: np.ndarray | None = None,
 ) -> ConceptScores:
     """Rank by the mean over random sets, tested against random concepts.
 
@@ -104,8 +115,12 @@ def rank_by_tcav(
         An entry of `TESTS`. The R scores of a concept share its members, so their spread is not the uncertainty over
         other members. The default compares the concept's mean with the means of the random concepts (two-sided t,
         N − 1 degrees of freedom).
+    video_draws : ndarray [K,B], optional
+        The mean score for bootstrap draws of the class's videos.
     """
-    p = TESTS[test](scores, null)
+    made = TESTS[test](scores, null)
+    p = made.p_value()
+    q = q_values(p)
     low, high = interval(scores)
     return ConceptScores(
         name,
@@ -115,9 +130,12 @@ def rank_by_tcav(
         null.mean(1).astype(np.float32),
         np.stack([low, high], 1),
         p,
-        benjamini_hochberg(p),
+        q,
         np.asarray(effect_size(scores, null)),
         chance,
+        made.difference,
+        made.interval(adjusted_tail(q) / 2),
+        video_draws,
     )
 
 
@@ -133,64 +151,29 @@ EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
 }
 
 
-def recognition_test(own: np.ndarray, unrelated: np.ndarray, target: int) -> float:
-    """Test whether the network separates the class's clips from unrelated ones.
-
-    The outputs of a network without knowledge of the class (random weights, shuffled labels) also change when voxels
-    are hidden, consistently over clips; but then the class is one among C exchangeable outputs. One-sided t-test of the
-    class's rise in mean probability, from unrelated clips to its own, as one more draw from the rises of the C − 1
-    others (C − 2 degrees of freedom).
-
-    Parameters
-    ----------
-    own : ndarray [M,C]
-        Logits of clips of the class.
-    unrelated : ndarray [N,C]
-        Logits of unrelated clips.
-    target : int
-        Class index.
-
-    Returns
-    -------
-    float
-        P-value; NaN with fewer than 3 classes, where there is nothing to compare with.
-    """
-    from scipy import stats
-    from scipy.special import softmax
-
-    rise = softmax(own.astype(np.float64), axis=1).mean(0) - softmax(unrelated.astype(np.float64), axis=1).mean(0)
-    others = np.delete(rise, target)
-    n = len(others)
-    if n < 2:
-        return float("nan")
-    spread = others.std(ddof=1) * np.sqrt(1 + 1 / n)
-    away = rise[target] - others.mean()
-    # Equal rises of the others have no spread: any larger rise of the class is then certain.
-    return float(stats.t.sf(away / spread, n - 1)) if spread > 0 else float(away <= 0)
-
-
 def rank_by_effect(
     effects: Effects,
     target: int,
     *,
-    unrelated: np.ndarray,
+    recognised: bool = True,
     kind: str = "drop",
     objective: Objective = "log_odds",
     seed: int = 0,
 ) -> ConceptScores:
     """Rank by the mean direct effect over the class's clips; a clip without the concept counts as no effect.
 
-    Significant only if hiding the concept costs more than hiding random supervoxels of the same volume (paired
-    sign-flip test over clips, one-sided) and the network recognises the class (`recognition_test`): the larger p-value
-    counts. With fewer than 3 classes only the first test is made.
+    A clip in which the concept was not measured does not count.
+
+    Significant if hiding the concept costs more than hiding random supervoxels of the same volume: sign-flip test over
+    clips, one-sided, corrected for K concepts by max-T (`SignFlips`).
 
     Parameters
     ----------
     effects : Effects
     target : int
         Class index.
-    unrelated : ndarray [N,C]
-        Logits of unrelated clips.
+    recognised : bool
+        Whether the network recognises the class (`recognition`). Where it does not, every q-value is 1.
     kind : str
         An entry of `EFFECTS`: drop, over-control or alone.
     objective : str
@@ -199,26 +182,42 @@ def rank_by_effect(
         Of bootstrap and sign flips.
     """
     raw = EFFECTS[kind](effects, target, objective)
-    excess = over_control(effects, target, objective)
-    filled = np.nan_to_num(raw)
+    over = over_control(effects, target, objective)
+    filled, excess = (np.where(effects.volume == 0, 0.0, x) for x in (raw, over))  # NaN left: not measured
     rng = np.random.default_rng(seed)
-    intervals, paired, size = [], [], []
-    for k in range(filled.shape[1]):
-        differences = excess[~np.isnan(excess[:, k]), k]
-        intervals.append(bootstrap_interval(filled[:, k], rng, resamples=1999))
-        paired.append(sign_flip_test(differences, rng, side="greater") if len(differences) else 1.0)
-        spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
-        size.append(differences.mean() / spread if spread > 0 else 0.0)
-    p = np.fmax(np.array(paired), recognition_test(effects.base, unrelated, target))
+    flips = sign_flips(excess, rng)
+    columns = [x[~np.isnan(x)] for x in filled.T]
     return ConceptScores(
         f"effect ({kind})",
         target,
-        raw.T.astype(np.float32),
-        filled.mean(0),
+        filled.T.astype(np.float32),
+        _means(filled),
         np.zeros(0, np.float32),
-        np.array(intervals),
-        p,
-        benjamini_hochberg(p),
-        np.array(size),
+        np.array([bootstrap_interval(x, rng, resamples=1999) for x in columns]),
+        flips.p_value(),
+        flips.adjusted() if recognised else np.ones(len(over.T)),
+        np.array([_standardised(x[~np.isnan(x)]) for x in over.T]),
         0.0,
+        _means(excess),
+        flips.adjusted_intervals() if recognised else flips.interval(0),
     )
+
+
+def q_values(p: np.ndarray) -> np.ndarray:
+    """Q-values after Benjamini and Hochberg, for use with `adjusted_tail`."""
+    # Rounded so that a q-value of exactly the level is never below it by an error of the arithmetic.
+    return benjamini_hochberg(p).round(12)
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """Mean over the measured clips [K]; NaN where there is none."""
+    known = ~np.isnan(values)
+    means = np.full(values.shape[1], np.nan)
+    np.divide(np.nan_to_num(values).sum(0), known.sum(0), out=means, where=known.any(0))
+    return means
+
+
+def _standardised(differences: np.ndarray) -> float:
+    """Mean over standard deviation; 0 where there is no spread."""
+    spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
+    return float(differences.mean() / spread) if spread > 0 else 0.0

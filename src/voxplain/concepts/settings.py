@@ -78,7 +78,9 @@ class ConceptSettings:
     random_sets : int
         Random sets, and so CAVs, a concept; 50 in STCE.
     random_size : int
-        Unrelated examples in a random set; in STCE as many as the concept has supervoxels.
+        Unrelated examples in a random set, at most all of them; in STCE as many as the concept has supervoxels.
+    balance : bool
+        Whether a CAV is fitted to no more unrelated examples than the concept has supervoxels.
     classifier : Classifier
         Linear classifier of the CAVs.
     objective : str
@@ -127,6 +129,7 @@ class ConceptSettings:
     unrelated_crops: int = 30
     random_sets: int = 50
     random_size: int = 40
+    balance: bool = True
     classifier: Classifier = CLASSIFIERS["ridge"]
     objective: Objective = "logit"
     tcav: str = "magnitude"

@@ -1,4 +1,4 @@
-"""Significance of a concept's score: null tests, intervals and effect sizes.
+"""Significance of a concept's score: tests against random concepts with the intervals that agree, and effect sizes.
 
 The R scores of one concept share its supervoxels, and all concepts share the R random sets, so the R scores are not
 independent: the p-value of a t-test over them falls with every random set, whatever the concept (`paired_t`, kept
@@ -7,9 +7,8 @@ concepts, fitted against the same random sets, whose scores are as extreme. Lett
 random concepts.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,28 +16,106 @@ from numpy.typing import ArrayLike
 from voxplain.errors import DataError
 from voxplain.statistics import Floats, Side
 
+__all__ = [
+    "TESTS",
+    "RankTest",
+    "StudentTest",
+    "effect_size",
+    "independent_t",
+    "interval",
+    "null_t_test",
+    "null_test",
+    "paired_t",
+]
 
-def null_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided") -> Floats:
-    """P-value [K] of each concept's mean score among the mean scores of M random concepts: a rank test.
+
+@dataclass(frozen=True, eq=False)
+class StudentTest:
+    """Student's t-test of K differences from 0.
+
+    Parameters
+    ----------
+    difference, error : float64 [K]
+        The differences and their standard errors.
+    freedom : int
+        Degrees of freedom.
+    equal : float
+        P-value where difference and error are both 0.
+    """
+
+    difference: Floats
+    error: Floats
+    freedom: int
+    equal: float = 1.0
+
+    def p_value(self, side: Side = "two-sided") -> Floats:
+        """P-values [K]; an error of 0 gives 0, or 1 on the wrong side, and a NaN difference NaN."""
+        from scipy import stats
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.asarray(self.difference / self.error)
+        p = {
+            "greater": stats.t.sf(t, self.freedom),
+            "less": stats.t.cdf(t, self.freedom),
+            "two-sided": 2 * stats.t.sf(np.abs(t), self.freedom),
+        }[side]
+        return np.where(np.isnan(t), np.where(np.isnan(self.difference), np.nan, self.equal), p)
+
+    def interval(self, tail: float) -> Floats:
+        """Intervals [K,2] with error probability ``tail`` at each end."""
+        from scipy import stats
+
+        half = stats.t.isf(tail, self.freedom) * self.error
+        return np.stack([self.difference - half, self.difference + half], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class RankTest:
+    """Ranks of K values among those of M random concepts.
+
+    Parameters
+    ----------
+    values, null : float64 [K], [M]
+    """
+
+    values: Floats
+    null: Floats
+
+    @property
+    def difference(self) -> Floats:
+        """Values above the mean of the null, [K]."""
+        return np.asarray(self.values - self.null.mean())
+
+    def p_value(self, side: Side = "two-sided") -> Floats:
+        """P-values [K], at least 1/(M+1), two-sided 2/(M+1); a NaN value gives NaN."""
+        above = (1 + (self.null >= self.values[:, None]).sum(axis=1)) / (len(self.null) + 1)
+        below = (1 + (self.null <= self.values[:, None]).sum(axis=1)) / (len(self.null) + 1)
+        p = {"greater": above, "less": below, "two-sided": np.minimum(2 * np.minimum(above, below), 1)}[side]
+        return np.where(np.isnan(self.values), np.nan, p)
+
+    def interval(self, tail: float) -> Floats:
+        """Values above the order statistics of the null with ``tail`` beyond each, [K,2]; may be infinite."""
+        ends = np.concatenate([[-np.inf], np.sort(self.null), [np.inf]])
+        beyond = max(int(np.ceil(tail * (len(self.null) + 1) * (1 - 1e-12))) - 1, 0)
+        return np.stack([self.values - ends[len(ends) - 1 - beyond], self.values - ends[beyond]], 1)
+
+
+def null_test(scores: ArrayLike, null: ArrayLike) -> RankTest:
+    """Rank of each concept's mean score among the mean scores of M random concepts.
 
     `scores` [K,R], `null` [M,R] the scores of random concepts against the SAME R random sets; both may come
     already averaged, [K] and [M]. p = (1 + number of random concepts at least as extreme) / (M + 1);
     two-sided is twice the smaller one-sided p. Valid for any distribution if under the null hypothesis the
     concept is one more random concept: same number of members, made the same way, from videos without
-    relation to the class. The smallest p is 1/(M+1), 2/(M+1) two-sided: M = 39 can reach 0.05, M = 199
-    0.01. For small M see `null_t_test`. A NaN score gives NaN.
+    relation to the class. M = 39 can reach 0.05, M = 199 0.01. For small M see `null_t_test`.
 
     Reference: Phipson and Smyth 2010, Permutation p-values should never be zero.
     """
-    values, chance = _means(scores, null)
-    above = (1 + (chance >= values[:, None]).sum(axis=1)) / (len(chance) + 1)
-    below = (1 + (chance <= values[:, None]).sum(axis=1)) / (len(chance) + 1)
-    p = {"greater": above, "less": below, "two-sided": np.minimum(2 * np.minimum(above, below), 1)}[side]
-    return np.where(np.isnan(values), np.nan, p)
+    return RankTest(*_means(scores, null))
 
 
-def null_t_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided") -> Floats:
-    """P-value [K] like `null_test`, from a normal prediction interval: for few random concepts.
+def null_t_test(scores: ArrayLike, null: ArrayLike) -> StudentTest:
+    """Test of each concept's mean score like `null_test`, from a normal prediction interval: for few random concepts.
 
     t = (concept's mean − mean of the null) / (sd of the null · √(1 + 1/M)) with M − 1 degrees of freedom;
     needs M ≥ 2 and null means that are roughly normal, which shares near 0 or 1 are not. Where all null
@@ -48,8 +125,8 @@ def null_t_test(scores: ArrayLike, null: ArrayLike, *, side: Side = "two-sided")
     count = len(chance)
     if count < 2:
         raise DataError(f"a t-test against random concepts needs at least 2 of them, got {count}")
-    away = values - chance.mean()
-    return _t_to_p(away, chance.std(ddof=1) * np.sqrt(1 + 1 / count), count - 1, side, equal=1.0)
+    error = np.full(values.shape, chance.std(ddof=1) * np.sqrt(1 + 1 / count))
+    return StudentTest(values - chance.mean(), error, count - 1)
 
 
 def effect_size(scores: ArrayLike, null: ArrayLike) -> Floats:
@@ -66,8 +143,8 @@ def effect_size(scores: ArrayLike, null: ArrayLike) -> Floats:
         return (values - chance.mean()) / chance.std(ddof=1)
 
 
-def paired_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") -> Floats:
-    """P-value [K] of the reference's related-samples t-test against the R scores of a random concept.
+def paired_t(scores: ArrayLike, random: ArrayLike) -> StudentTest:
+    """The reference's related-samples t-test against the R scores of a random concept.
 
     `scores` [K,R], `random` [R'] paired by set; both cut to the shorter. Differences that are all zero give
     NaN, and all the same but not zero give 0. The reference removes concepts with p > 0.01, which keeps NaN
@@ -78,15 +155,13 @@ def paired_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") 
     count = min(values.shape[1], chance.shape[0])
     if values.ndim != 2 or chance.ndim != 1 or count < 2:
         raise DataError(f"a paired t-test needs scores [K,R] and random [R], R ≥ 2, got {values.shape}, {chance.shape}")
-    from scipy import stats
-
-    with _quiet():
-        test = stats.ttest_rel(values[:, :count], chance[None, :count], axis=1, alternative=side)
-    return np.asarray(test.pvalue, float)
+    differences = values[:, :count] - chance[:count]
+    error = differences.std(axis=1, ddof=1) / np.sqrt(count)
+    return StudentTest(differences.mean(axis=1), error, count - 1, equal=np.nan)
 
 
-def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sided") -> Floats:
-    """P-value [K] of Student's t-test of a concept's R scores against R' random ones, as in TCAV.
+def independent_t(scores: ArrayLike, random: ArrayLike) -> StudentTest:
+    """Student's t-test of a concept's R scores against R' random ones, as in TCAV.
 
     `scores` [K,R], `random` [R']; equal variances assumed. All values equal on both sides give NaN.
     Overconfident in the same way as `paired_t`.
@@ -94,10 +169,20 @@ def independent_t(scores: ArrayLike, random: ArrayLike, *, side: Side = "two-sid
     values, chance = np.atleast_2d(np.asarray(scores, float)), np.asarray(random, float)
     if values.ndim != 2 or chance.ndim != 1 or values.shape[1] < 2 or len(chance) < 2:
         raise DataError(f"a t-test needs scores [K,R] and random [R'], R, R' ≥ 2, got {values.shape}, {chance.shape}")
-    from scipy import stats
+    count, others = values.shape[1], len(chance)
+    squares = values.var(axis=1) * count + chance.var() * others
+    error = np.sqrt(squares / (count + others - 2) * (1 / count + 1 / others))
+    return StudentTest(values.mean(axis=1) - chance.mean(), error, count + others - 2, equal=np.nan)
 
-    with _quiet():
-        return np.asarray(stats.ttest_ind(values, chance[None], axis=1, alternative=side).pvalue, float)
+
+# How a TCAV score is tested. The last two are for comparison with the references: the R sets share the concept's
+# members, so their spread is not its uncertainty, and both call almost everything significant.
+TESTS: dict[str, Callable[[np.ndarray, np.ndarray], StudentTest | RankTest]] = {
+    "null": null_t_test,
+    "null-rank": null_test,
+    "paired-t": lambda scores, null: paired_t(scores, null[0]),
+    "independent-t": lambda scores, null: independent_t(scores, null[0]),
+}
 
 
 def interval(values: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
@@ -130,25 +215,3 @@ def _means(scores: ArrayLike, null: ArrayLike) -> tuple[Floats, Floats]:
     if np.isnan(chance).any():
         raise DataError(f"scores of random concepts should be numbers, got {int(np.isnan(chance).sum())} NaN")
     return values, chance
-
-
-def _t_to_p(away: Floats, error: Floats, freedom: int, side: Side, *, equal: float) -> Floats:
-    """P-value of t = away/error; where both are zero, `equal`; infinite t gives 0, or 1 on the wrong side."""
-    from scipy import stats
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.asarray(away / error)
-    p = {
-        "greater": stats.t.sf(t, freedom),
-        "less": stats.t.cdf(t, freedom),
-        "two-sided": 2 * stats.t.sf(np.abs(t), freedom),
-    }[side]
-    return np.where(np.isnan(t), np.where(np.isnan(away), np.nan, equal), p)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without scipy's warnings on values that are all the same: what comes out then is documented above."""
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
-        yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
-from voxplain.concepts.rank import recognition_test
+from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
 from voxplain.statistics import SIGNIFICANT
@@ -45,7 +45,6 @@ __all__ = [
     "not_evaluated",
     "of_run",
     "poor_cavs",
-    "too_few_classes",
     "unstable_ranking",
 ]
 
@@ -77,7 +76,6 @@ WarningCode = Literal[
     "near_leaked",
     "not_evaluated",
     "poor_cavs",
-    "too_few_classes",
     "unstable_ranking",
 ]
 
@@ -106,16 +104,12 @@ class RunWarning:
         return self.message
 
 
-def of_run(
-    run: "ConceptRun", unrelated: np.ndarray, settings: "ConceptSettings", *, linear: bool = False
-) -> tuple[RunWarning, ...]:
+def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = False) -> tuple[RunWarning, ...]:
     """Warnings of a run that has not been evaluated yet.
 
     Parameters
     ----------
     run : ConceptRun
-    unrelated : ndarray of shape (N, C)
-        Logits of the unrelated clips.
     settings : ConceptSettings
         The settings of the run.
     linear : bool
@@ -133,12 +127,10 @@ def of_run(
     """
     y = run.target_index
     predicted = float((run.effects.base.argmax(1) == y).mean())
-    p = recognition_test(run.effects.base, unrelated, y)
     return collect(
         class_not_predicted(predicted, run.target),
-        too_few_classes(p),
-        class_not_recognised(p, run.target),
-            few_videos(len(run.clips), len(run.effects.base), len(run.bank)),
+        class_not_recognised(run.recognition, run.target),
+        few_videos(len(run.clips), len(run.effects.base)),
         aligned_cavs(run.alignment),
         poor_cavs(float(run.cavs.accuracy.mean())),
         linear_head(settings, linear),
@@ -161,41 +153,22 @@ def class_not_predicted(share: float, target: str) -> RunWarning | None:
     )
 
 
-def too_few_classes(p_value: float) -> RunWarning | None:
-    """The recognition test is undefined (NaN), as with one or two classes."""
-    if not math.isnan(p_value):
+def class_not_recognised(found: Recognition | None, target: str) -> RunWarning | None:
+    """The network does not recognise the class in its own clips."""
+    if found is None or found.holds:
         return None
-    return RunWarning(
-        "too_few_classes",
-        "with fewer than 3 classes it cannot be tested whether the network recognises the class at all",
-    )
+    said = found.sentence(target).removesuffix(".")
+    return RunWarning("class_not_recognised", said[0].lower() + said[1:])
 
 
-def class_not_recognised(p_value: float, target: str) -> RunWarning | None:
-    """The recognition test does not separate the class's clips from unrelated ones."""
-    if math.isnan(p_value) or p_value < SIGNIFICANT:
-        return None
-    return RunWarning(
-        "class_not_recognised",
-        f"the network does not clearly separate “{target}” from unrelated videos (p = {p_value:.2g}): no direct effect "
-        "is called significant",
-    )
-
-
-def few_videos(videos: int, effect_videos: int, concepts: int) -> RunWarning | None:
+def few_videos(videos: int, effect_videos: int) -> RunWarning | None:
     """Too few videos of the class for narrow intervals, or for any significant concept.
 
-    With n videos the sign-flip test's smallest p-value is 2⁻ⁿ; after the Benjamini–Hochberg correction over K concepts
-    q can only be below 0.05 where at least K · 2⁻ⁿ / 0.05 concepts have it.
+    With n videos the sign-flip test's smallest p-value is 2⁻ⁿ.
     """
     if videos >= FEW_VIDEOS:
         return None
-    needed = math.ceil(2.0**-effect_videos * concepts / SIGNIFICANT)
-    rest = f", and no concept is significant unless {needed} of {concepts} have the smallest p-value possible"
-    if needed <= 1:
-        rest = ""
-    elif needed > concepts:
-        rest = ", and none of so many concepts can be significant"
+    rest = ", and no direct effect can be significant" if 2.0**-effect_videos >= SIGNIFICANT else ""
     return RunWarning("few_videos", f"only {videos} videos of the class: intervals are wide{rest}")
 
 

@@ -89,7 +89,7 @@ def explain_within_budget(
         start, previous = clock(), rounds[-1].videos if rounds else 0
         few = random[: max(budget.unrelated, count)]
         run = explain_concepts(model, pick(clips, order[:count]), random=few, settings=settings, store=store, **options)
-        firm = ranking_stability(run.scores[run.ranking].scores, seed=settings.seed)
+        firm = ranking_stability(run.scores[run.ranking], seed=settings.seed)
         same = before is not None and same_concept(before, run)
         rounds.append(Round(count, clock() - begun, firm.top, firm.correlation, same))
         spent = (clock() - start) / _cost(run, settings, previous, count)

@@ -31,6 +31,8 @@ __all__ = [
     "unrelated_examples",
 ]
 
+VIDEO_DRAWS = 40  # bootstrap draws of the videos, each with one random set: as many fits as 40 random sets
+
 
 def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int) -> ConceptBank:
     """The concepts of the class: clusters of the features of its supervoxels."""
@@ -149,8 +151,12 @@ def tcav(
     unrelated: np.ndarray,
     g: np.ndarray,
     target: int,
+    owners: Sequence[np.ndarray],
 ) -> tuple[CAVs, ConceptScores]:
-    """CAVs of ``concepts`` against random sets drawn from ``unrelated`` [N,D'], and the TCAV score with its null."""
+    """CAVs of ``concepts`` against random sets drawn from ``unrelated`` [N,D'], and the TCAV score with its null.
+
+    ``owners`` are the clips of the concepts' rows. Where the score ranks it is computed for draws of them, too.
+    """
     s = session.settings
     rng = np.random.default_rng((s.seed, 7))
     size = min(s.random_size, len(unrelated))
@@ -161,15 +167,56 @@ def tcav(
             examples = [torch.from_numpy(r) for r in rows]
             found.append(
                 fit_cavs(
-                    examples, torch.from_numpy(sets), classifier=s.classifier, layer=session.model.layer, seed=seed
+                    examples,
+                    torch.from_numpy(sets),
+                    classifier=s.classifier,
+                    layer=session.model.layer,
+                    balance=s.balance,
+                    seed=seed,
                 )
             )
             advance()
     cavs, null_cavs = found
     score = SCORES[s.tcav]
     scored, chance = (score(directional_derivatives(torch.from_numpy(g), c)) for c in (cavs, null_cavs))
+    drawn = None
+    if s.ranking == "tcav":
+        with session.engine.progress("TCAV scores of other draws of the videos", VIDEO_DRAWS) as advance:
+            columns = []
+            for b in range(VIDEO_DRAWS):
+                columns.append(_of_drawn_videos(session, concepts, owners, sets[[b % len(sets)]], g, b))
+                advance()
+            drawn = np.concatenate(columns, 1)
     name, level = f"tcav ({s.tcav}, {s.objective})", 0.5 if s.tcav == "sign_count" else 0.0
-    return cavs, rank_by_tcav(name, scored, chance, target=target, chance=level, test=s.tcav_test)
+    return cavs, rank_by_tcav(name, scored, chance, target=target, chance=level, test=s.tcav_test, video_draws=drawn)
+
+
+def _of_drawn_videos(
+    session: Session,
+    concepts: Sequence[np.ndarray],
+    owners: Sequence[np.ndarray],
+    others: np.ndarray,
+    g: np.ndarray,
+    draw: int,
+) -> np.ndarray:
+    """TCAV scores [K,1] of one bootstrap draw of the videos, which changes members and gradients."""
+    s = session.settings
+    videos = 1 + max(len(g) - 1, *(int(own.max()) for own in owners))
+    times = np.bincount(np.random.default_rng((s.seed, 19, draw)).integers(0, videos, videos), minlength=videos)
+    rows = []
+    for values, own in zip(concepts, owners, strict=True):
+        again = np.repeat(values, times[own], axis=0)
+        rows.append(torch.from_numpy(again if times[own].astype(bool).sum() > 1 else values))
+    cavs = fit_cavs(
+        rows,
+        torch.from_numpy(others),
+        classifier=s.classifier,
+        layer=session.model.layer,
+        balance=s.balance,
+        seed=s.seed,
+    )
+    chosen = np.repeat(g, times[: len(g)], axis=0)
+    return SCORES[s.tcav](directional_derivatives(torch.from_numpy(chosen if len(chosen) else g), cavs))
 
 
 def logits(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:

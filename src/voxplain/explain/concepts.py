@@ -22,6 +22,7 @@ from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.rank import rank_by_effect
+from voxplain.concepts.recognition import recognition
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips
@@ -198,11 +199,12 @@ def _explained(
     concepts = steps.concept_features(session, clips, values, origin, bank.members, "the concepts", y)
     null = steps.null_concepts(session, random[half:], drawn.values())
     unrelated = np.concatenate(examples.values())
-    cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y)
+    owners = [origin[rows, 0] for rows in bank.members]
+    cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y, owners)
     hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
     effects = hidden.effects(y)
-    unrelated_logits = np.stack(logits.values())
-    effect = rank_by_effect(effects, y, unrelated=unrelated_logits, kind=s.effect_kind, seed=s.seed)
+    known = recognition(effects.base, np.stack(logits.values()), y)
+    effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
     effects = hidden.details(effects, effect)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),
@@ -223,12 +225,13 @@ def _explained(
         effects=effects,
         scores={"effect": effect, "tcav": tcav},
         ranking=s.ranking,
+        recognition=known,
         skipped=tuple(skipped),
     )
     # Only this score depends on it, and it costs a backward pass.
     sign = s.objective == "logit" and s.tcav == "sign_count" and len(clips) > 1
     linear = sign and is_linear_above(model, some_frames(model, clips, 2), y)
-    return replace(run, warnings=warnings.of_run(run, unrelated_logits, s, linear=linear))
+    return replace(run, warnings=warnings.of_run(run, s, linear=linear))
 
 
 def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) -> dict[str, Any]:

@@ -1,22 +1,26 @@
-"""TCAV of a user's own concepts, given as example clips (Kim et al. 2018)."""
+"""TCAV of a user's own concepts, given as example clips (Kim et al. 2018), and their direct effect where masks are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from voxplain.concepts.cav import CAVs, cav_similarity, fit_cavs
 from voxplain.concepts.features import embed_clip
 from voxplain.concepts.profile import concept_profile
-from voxplain.concepts.rank import ConceptScores, rank_by_tcav
+from voxplain.concepts.rank import ConceptScores, q_values
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.concepts.significance import independent_t, interval
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window
+from voxplain.explain.masked_effects import score_masked_concepts
 from voxplain.model import VideoModel, stack
 from voxplain.progress import quiet
 from voxplain.runtime import Progress
+from voxplain.statistics import adjusted_tail
 from voxplain.video import Clip
 
 __all__ = ["OwnConcepts", "score_own_concepts"]
@@ -24,7 +28,7 @@ __all__ = ["OwnConcepts", "score_own_concepts"]
 
 @dataclass(frozen=True, eq=False)
 class OwnConcepts:
-    """TCAV of named concepts.
+    """TCAV, and where masks are given the direct effect, of named concepts.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ class OwnConcepts:
         Mean cosine between the concepts' CAVs.
     profile : ndarray [M,K]
         Inner product of each class clip's feature with each concept's mean CAV.
+    effect : ConceptScores, optional
+        Direct effects, where masks were given.
     """
 
     names: tuple[str, ...]
@@ -48,17 +54,25 @@ class OwnConcepts:
     scores: ConceptScores
     similarity: np.ndarray
     profile: np.ndarray
+    effect: ConceptScores | None = None
 
     def table(self) -> str:
-        """The concepts as plain text, best first."""
-        s = self.scores
-        head = "concept                      score [     95 %      ]      q  CAV acc"
+        """The concepts as plain text, best first: score, what is tested with its interval, and CAV accuracy."""
+        head = "concept                      score above unrelated [    adjusted    ]      q  CAV acc"
         lines = [
-            f"{self.names[k]:26s} {s.value[k]:7.3f} [{s.interval[k, 0]:7.3f}, {s.interval[k, 1]:7.3f}] "
-            f"{s.q_value[k]:6.3f} {self.cavs.accuracy[k].mean():8.2f}"
-            for k in s.rank
+            head,
+            *(self._line(self.scores, k) + f" {self.cavs.accuracy[k].mean():8.2f}" for k in self.scores.rank),
         ]
-        return "\n".join([head, *lines])
+        if self.effect is not None:
+            head = "concept                     effect   above random [    adjusted    ]      q"
+            lines += ["", head, *(self._line(self.effect, k) for k in self.effect.rank)]
+        return "\n".join(lines)
+
+    def _line(self, s: ConceptScores, k: int) -> str:
+        return (
+            f"{self.names[k]:26s} {s.value[k]:7.3f} {s.tested[k]:15.3f} [{s.tested_interval[k, 0]:7.3f}, "
+            f"{s.tested_interval[k, 1]:7.3f}] {s.q_value[k]:6.3f}"
+        )
 
 
 def score_own_concepts(
@@ -68,14 +82,17 @@ def score_own_concepts(
     *,
     random: Sequence[Clip],
     target: str | int,
+    masks: Mapping[str, Sequence[NDArray[np.bool_]]] | None = None,
     settings: ConceptSettings | None = None,
-    nulls: int = 30,
     progress: Progress = quiet,
 ) -> OwnConcepts:
-    """Score the user's own concepts for a class by TCAV.
+    """Score the user's own concepts for a class by TCAV, and by their direct effect where masks are given.
 
-    CAVs separate whole clips of a concept from random sets of one half of the unrelated clips. The null distribution
-    comes from ``nulls`` random draws of the other half, which vary as concepts of new unrelated clips would.
+    CAVs separate whole clips of a concept from random sets of the unrelated clips. The test does not depend on the
+    random sets: the features of the concept's clips and of all unrelated ones are projected on the class's mean
+    gradient, and the mean difference is tested by Student's t-test. It is the derivative of the class along the
+    concept's mean-difference CAV times the length of that CAV, to first order the change of the objective from an
+    unrelated clip to one of the concept.
 
     Parameters
     ----------
@@ -88,10 +105,10 @@ def score_own_concepts(
         Unrelated clips, 8 or more.
     target : str or int
         The class.
+    masks : mapping of str to sequence of bool [T,H,W], optional
+        Where each concept is in each of its clips: adds the direct effect of hiding it there.
     settings : ConceptSettings, optional
-        Classifier, objective, score, test and random sets.
-    nulls : int
-        Null concepts.
+        Classifier, objective, score and random sets.
     progress : callable
         Progress display.
 
@@ -102,7 +119,7 @@ def score_own_concepts(
     Raises
     ------
     DataError
-        For too few clips.
+        For too few clips, and masks that do not belong to the clips.
 
     References
     ----------
@@ -117,30 +134,49 @@ def score_own_concepts(
             f"for {', '.join(few)}; give more example videos"
         )
     y = model.class_index(target)
+    effect = masks and score_masked_concepts(model, concepts, masks, y, settings=s, progress=progress)
     with progress("features of own concepts", len(concepts) + 2) as advance:
         rows = {name: _rows(model, own, s, advance) for name, own in concepts.items()}
-        spare, own = _rows(model, random, s, advance), _rows(model, clips, s, advance)
+        unrelated, own = _rows(model, random, s, advance), _rows(model, clips, s, advance)
     rng = np.random.default_rng((s.seed, 11))
-    half = len(spare) // 2
-    size = min(s.random_size, half)
-    negatives = torch.stack([spare[rng.choice(half, size, replace=False)] for _ in range(s.random_sets)])
-    # Draws of a small half share most of their clips: as large as a concept and without replacement they would vary
-    # far less than a concept of fresh clips does. 1/n + 1/rest is the variance of its mean around this half's mean.
-    rest, n = len(spare) - half, min(len(r) for r in rows.values())
-    null = [spare[half + rng.choice(rest, max(2, n * rest // (n + rest)))] for _ in range(nulls)]
-    cavs = fit_cavs(list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, seed=s.seed)
-    null_cavs = fit_cavs(null, negatives, classifier=s.classifier, layer=model.layer, seed=s.seed + 1)
-    gradients = model.gradient(stack([central_window(model, clip) for clip in clips]), y, objective=s.objective)
-    scored, chance = (SCORES[s.tcav](directional_derivatives(gradients, c)) for c in (cavs, null_cavs))
-    level = 0.5 if s.tcav == "sign_count" else 0.0
-    scores = rank_by_tcav(f"tcav ({s.tcav}, {s.objective})", scored, chance, target=y, chance=level, test=s.tcav_test)
+    size = min(s.random_size, len(unrelated))
+    negatives = torch.stack([unrelated[rng.choice(len(unrelated), size, replace=False)] for _ in range(s.random_sets)])
+    cavs = fit_cavs(
+        list(rows.values()), negatives, classifier=s.classifier, layer=model.layer, balance=s.balance, seed=s.seed
+    )
+    gradients = model.gradient(stack([central_window(model, clip) for clip in clips]), y, objective=s.objective).cpu()
+    along = [(x.double() @ gradients.double().mean(0)).numpy() for x in (*rows.values(), unrelated)]
     return OwnConcepts(
         tuple(rows),
         model.classes[y] if model.classes else str(y),
         cavs,
-        scores,
+        _scores(s, SCORES[s.tcav](directional_derivatives(gradients, cavs)), along, y),
         cav_similarity(cavs),
         concept_profile(own.numpy(), cavs).mean(-1),
+        effect or None,
+    )
+
+
+def _scores(s: ConceptSettings, values: np.ndarray, along: Sequence[np.ndarray], target: int) -> ConceptScores:
+    """TCAV scores [K,R]; ``along`` are the projections on the gradient by concept, and last of the unrelated clips."""
+    tests = [independent_t([own], along[-1]) for own in along[:-1]]
+    difference = np.concatenate([test.difference for test in tests])
+    p = np.concatenate([test.p_value() for test in tests])
+    q = q_values(p)
+    tail = adjusted_tail(q) / 2
+    return ConceptScores(
+        f"tcav ({s.tcav}, {s.objective})",
+        target,
+        values.astype(np.float32),
+        values.mean(1),
+        np.zeros(0, np.float32),
+        np.stack(interval(values), 1),
+        p,
+        q,
+        difference / along[-1].std(ddof=1),
+        0.5 if s.tcav == "sign_count" else 0.0,
+        difference,
+        np.concatenate([test.interval(tail) for test in tests]),
     )
 
 

@@ -55,12 +55,18 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
     start, stop = span
     place = lambda v: round(100 * (min(max(v, start), stop) - start) / (stop - start), 2)  # noqa: E731
     digits = places_for([row.score])
+    tested, low, high = (number(v, digits) for v in (row.tested, row.tested_low, row.tested_high))
     return {
         "row": row,
         "score": number(row.score, digits),
-        "interval": f"{number(row.low, digits)} to {number(row.high, digits)}",
+        "tested": f"{tested} ({low} to {high})",
         "sure": row.q_value < SIGNIFICANT,
-        "bar": {"zero": place(0.0), "value": place(row.score), "low": place(row.low), "high": place(row.high)},
+        "bar": {
+            "zero": place(0.0),
+            "value": place(row.tested if np.isfinite(row.tested) else 0.0),
+            "low": place(row.tested_low),
+            "high": place(row.tested_high),
+        },
         "when": Markup(sparkline(found.when, f"Share of the picture concept {row.concept} covers from start to end")),
         "where": png(heat(found.where)),
         "motion": number(found.motion, 1),
@@ -70,10 +76,9 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
 
 
 def _span(rows: Sequence[ConceptRow]) -> tuple[float, float]:
-    """The range of all scores' bars: one scale for all cards."""
-    low, high = min(0.0, *(r.score for r in rows)), max(0.0, *(r.score for r in rows))
-    low = min([low, *(r.low for r in rows if np.isfinite(r.low))])
-    high = max([high, *(r.high for r in rows if np.isfinite(r.high))])
+    """The range of all bars: one scale for all cards."""
+    ends = [v for r in rows for v in (r.tested, r.tested_low, r.tested_high) if np.isfinite(v)]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
     return (low, high) if high > low else (0.0, 1.0)
 
 

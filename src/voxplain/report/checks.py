@@ -46,8 +46,8 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
     found : sequence of ConceptDescription
         The run's concepts as `describe_concepts` gives them.
     """
-    stability = ranking_stability(run.scores[run.ranking].scores)
-    repeats = "clips" if run.ranking == "effect" else "random sets"
+    stability = ranking_stability(run.scores[run.ranking])
+    repeats = "clips" if run.ranking == "effect" or run.scores[run.ranking].video_draws is not None else "random sets"
     accuracy, videos = float(run.cavs.accuracy.mean()), len(run.clips)
     held_out = len(run.evaluation.adding.truth) if run.evaluation is not None else 0
     share = warnings.background_share(run, found)
@@ -78,10 +78,7 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
             f"CAVs of different concepts have mean cosine {number(run.alignment)}",
         ),
         _check(
-            "few_videos",
-            "videos",
-            warnings.few_videos(videos, len(run.effects.base), len(run.bank)),
-            f"{videos} videos of the class",
+            "few_videos", "videos", warnings.few_videos(videos, len(run.effects.base)), f"{videos} videos of the class"
         ),
         _check(
             "not_evaluated",
@@ -90,6 +87,9 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
             f"the ranking was tested on {held_out} held-out videos",
         ),
     ]
+    if run.recognition is not None:
+        failed = warnings.class_not_recognised(run.recognition, run.target)
+        made.append(_check("class_not_recognised", "class", failed, run.recognition.sentence(run.target).rstrip(".")))
     if isfinite(share):
         passed = f"concepts that look like background hold {number(100 * share, 0)} % of the measured effect"
         made.insert(0, _check("background", "background", warnings.background(run, found), passed))

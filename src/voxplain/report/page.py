@@ -166,11 +166,12 @@ def _names(run: ConceptRun) -> list[str]:
 
 
 def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
-    """The score columns: name, decimals, and (value, low, high, q) of each row."""
+    """The score columns: name, decimals, and (value, tested, its interval's ends, q) of each row."""
     columns = []
     for name in _names(run):
         score = run.scores[name]
-        cells = [(score.value[r.concept], *score.interval[r.concept], score.q_value[r.concept]) for r in rows]
+        parts = (score.value, score.tested, *score.tested_interval.T, score.q_value)
+        cells = [tuple(part[r.concept] for part in parts) for r in rows]
         columns.append({"name": "TCAV" if name == "tcav" else name, "places": places_for(score.value), "cells": cells})
     return columns
 

@@ -6,7 +6,7 @@ A difference whose interval contains 0, or whose p-value is not below 0.05, is c
 import math
 from collections.abc import Mapping, Sequence
 
-from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
+from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
 from voxplain.concepts.description import ConceptDescription
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
@@ -28,20 +28,20 @@ _MEANINGS = {
         "log-odds lost when hidden",
         "How much the class's log-odds fall when the concept's supervoxels are hidden, mean over the class's clips; a "
         "clip without the concept counts as no effect. Larger concepts hide more, so read it beside the volume. "
-        "Significant means more than hiding random supervoxels of the same volume, in a network that separates the "
-        "class from unrelated videos.",
+        "Significant means more than hiding random supervoxels of the same volume, in a network that recognises the "
+        "class.",
     ),
     "effect (over-control)": (
         "log-odds lost beyond random regions",
         "How much more the class's log-odds fall when the concept's supervoxels are hidden than when random "
         "supervoxels of the same volume are, mean over the class's clips. Significant means more than those random "
-        "regions, in a network that separates the class from unrelated videos.",
+        "regions, in a network that recognises the class.",
     ),
     "effect (alone)": (
         "log-odds gained when shown alone",
         "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
         "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
-        "in a network that separates the class from unrelated videos.",
+        "in a network that recognises the class.",
     ),
     "tcav (sign_count": (
         "share of clips",
@@ -83,13 +83,14 @@ def significance_sentence(run: ConceptRun) -> str:
 
 def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
     """What the network relies on for the class, in one or two sentences; ``names`` are names of concepts."""
-    best = run.rows()[0]
+    best = run.relied_on()
+    if best is None:
+        return f"For “{run.target}” the network relies on none of the concepts: hiding none of them lowers the class."
     called = (
         f"the {names[best.concept]} (concept {best.concept})" if best.concept in names else f"concept {best.concept}"
     )
     digits = places_for([best.score])
-    q = f"q = {number(best.q_value, 3)}" if best.q_value >= 0.001 else "q < 0.001"
-    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
+    q = _tested(run, best)
     relies = "relies mostly on" if best.q_value < SIGNIFICANT else "may rely mostly on"
     amount = f"score {number(best.score, digits)}"
     if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
@@ -102,6 +103,19 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
             f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
         )
     return sentences
+
+
+def _tested(run: ConceptRun, row: ConceptRow) -> str:
+    """How far a concept lies above chance, with the interval that agrees with its q-value."""
+    if run.recognition is not None and not run.recognition.holds:
+        return "not tested, because the network does not clearly recognise the class"
+    if not math.isfinite(row.tested):
+        return f"not compared with {run.compared_with}"
+    q = f"q = {number(row.q_value, 3)}" if row.q_value >= 0.001 else "q < 0.001"
+    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
+    digits = places_for([row.tested])
+    above, low, high = (number(v, digits) for v in (row.tested, row.tested_low, row.tested_high))
+    return f"{above} above {run.compared_with} ({low} to {high}, {q})"
 
 
 def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:

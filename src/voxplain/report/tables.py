@@ -77,6 +77,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
             },
             "sentence": run.sentence(),
             "ranking": run.ranking,
+            "recognition": None if run.recognition is None else asdict(run.recognition),
             "clips": [clip.source for clip in run.clips],
             "rows": [asdict(row) for row in run.rows()],
             "scores": {name: asdict(score) for name, score in run.scores.items()},
@@ -158,9 +159,10 @@ def table_text(run: ConceptRun) -> Table:
     title = Text.assemble((run.target, "bold"), f" · {run.network} · {run.layer} · ranked by {run.ranking}")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     columns: list[tuple[str, Callable[[ConceptRow], str | Text]]] = [
-        ("rank", lambda r: str(r.rank)),
+        ("#", lambda r: str(r.rank)),
         ("concept", lambda r: str(r.concept)),
-        (f"{run.ranking} [95 %]", _scored(rows)),
+        (run.ranking, _field("score", places_for([r.score for r in rows]))),
+        ("above chance", _tested(rows)),
         ("q", lambda r: Text(number(r.q_value, 3), "bold" if r.q_value < SIGNIFICANT else "")),
     ]
     shown = {"effect": [r.effect for r in rows], "tcav": [r.tcav for r in rows]}
@@ -168,7 +170,7 @@ def table_text(run: ConceptRun) -> Table:
         if name != run.ranking:
             columns.append((name, _field(name, places_for(values))))
     columns += [
-        ("CAV acc.", lambda r: number(r.cav_accuracy)),
+        ("CAV", lambda r: number(r.cav_accuracy)),
         ("videos", lambda r: f"{r.videos}/{len(run.clips)}"),
         ("vol. %", lambda r: number(100 * r.volume, 1)),
     ]
@@ -179,9 +181,9 @@ def table_text(run: ConceptRun) -> Table:
     return table
 
 
-def _scored(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
-    digits = places_for([r.score for r in rows])
-    return lambda r: f"{number(r.score, digits)} [{number(r.low, digits)}, {number(r.high, digits)}]"
+def _tested(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
+    digits = max(0, places_for([r.tested for r in rows]) - 1)  # two digits leave room for the ends
+    return lambda r: f"{number(r.tested, digits)} [{number(r.tested_low, digits)}, {number(r.tested_high, digits)}]"
 
 
 def _field(name: str, digits: int) -> Callable[[ConceptRow], str]:

@@ -30,6 +30,7 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
+from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.warnings import RunWarning
 from voxplain.lazy import Lazy
 from voxplain.segment import Supervoxels
@@ -52,6 +53,7 @@ RECORDS: dict[str, type[Any]] = {
         EvaluationRun,
         ExploredClip,
         AddRemoveCurves,
+        Recognition,
         RunWarning,
         Supervoxels,
     )

@@ -77,10 +77,10 @@ def _words_height() -> float:
 def _words(sheet: Sheet, run: ConceptRun, row: ConceptRow, y: float) -> None:
     score = run.scores[run.ranking]
     digits = places_for(score.value)
-    value, low, high = (number(v, digits) for v in (row.score, row.low, row.high))
+    value, above, low, high = (number(v, digits) for v in (row.score, row.tested, row.tested_low, row.tested_high))
     name = {"effect": "effect", "tcav": "TCAV"}.get(run.ranking, run.ranking)
     sheet.text(MARGIN, y, f"{row.rank}. Concept {row.concept}", weight="bold")
-    below = [f"{name} {value}", f"[{low}, {high}]", f"q = {number(row.q_value, 3)}", _videos(run, row)]
+    below = [f"{name} {value}", f"{above} [{low}, {high}]", f"q = {number(row.q_value, 3)}", _videos(run, row)]
     for i, line in enumerate(below):
         at = y + (TEXT + i * SMALL) * LINE / 72 / CM
         sheet.fitted(MARGIN, at, [line], WORDS - 0.15, size=SMALL, color=GREY)

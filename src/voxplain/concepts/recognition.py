@@ -1,0 +1,119 @@
+"""Whether a network recognises a class: one statement about the class, made before any concept is tested.
+
+Letters: M clips of the class, N unrelated clips, C classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voxplain.model import OBJECTIVES
+from voxplain.statistics import SIGNIFICANT
+
+__all__ = ["LEAST_RISE", "Recognition", "recognition"]
+
+LEAST_RISE = 1.0  # of the log-odds; random weights stay below it, see docs/defaults.md
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """How a class's own clips and unrelated clips differ in the network's output.
+
+    Parameters
+    ----------
+    videos, predicted : int
+        Clips of the class, and those that the network predicts as the class.
+    unrelated_videos, unrelated_predicted : int
+        The same of unrelated clips.
+    rise, low, high : float
+        Mean log-odds of the class in its own clips minus that in unrelated ones, with its 95 % interval.
+    p_value : float
+        Of the test described in `recognition`.
+    """
+
+    videos: int
+    predicted: int
+    unrelated_videos: int
+    unrelated_predicted: int
+    rise: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the network recognises the class: the p-value is below 0.05."""
+        return self.p_value < SIGNIFICANT
+
+    def sentence(self, target: str) -> str:
+        """The statement about the class named ``target``."""
+        word = "recognises" if self.holds else "does not clearly recognise"
+        rest = "" if self.holds else ", so no concept is called significant"
+        change = f"{abs(self.rise):.1f} {'lower' if self.rise < 0 else 'higher'}"
+        between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
+        return (
+            f"The network {word} “{target}”: it predicts the class in {self.predicted} of its {self.videos} videos and "
+            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, and its log-odds are {change} "
+            f"in its own videos ({between}; recognised is a class predicted more often than by chance whose log-odds "
+            f"rise by more than {LEAST_RISE:g}){rest}."
+        )
+
+
+def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognition:
+    """Test whether the network recognises a class in its own clips.
+
+    Two conditions, and the larger p-value counts. The class is predicted in more of its own clips than one of C
+    classes would be by chance (binomial test). And its mean log-odds rise from unrelated clips to its own by more than
+    `LEAST_RISE` (Welch's t-test, two-sided): the outputs of networks with random weights differ between kinds of clips,
+    too, consistently, but by little, and which of C outputs rises is chance, so that with fewer than 20 classes no test
+    among the outputs alone has a p-value below 0.05.
+
+    Parameters
+    ----------
+    own : ndarray [M,C]
+        Logits of clips of the class.
+    unrelated : ndarray [N,C]
+        Logits of unrelated clips.
+    target : int
+        Class index.
+
+    Returns
+    -------
+    Recognition
+        With fewer than 2 clips on a side the p-value is 1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> own = rng.normal([4, 0], 1, (12, 2))
+    >>> found = recognition(own, rng.normal([0, 1], 1, (20, 2)), 0)
+    >>> found.holds, found.predicted, round(found.rise, 1)
+    (True, 12, 5.3)
+    >>> recognition(own / 50, rng.normal([0, 1], 1, (20, 2)) / 50, 0).holds  # outputs that hardly depend on the clip
+    False
+    """
+    from scipy import stats
+
+    flat = [torch.from_numpy(np.asarray(z, np.float64)) for z in (own, unrelated)]
+    values = [OBJECTIVES["log_odds"](z, target).numpy() for z in flat]
+    predicted = [int(_predicts(z, target).sum()) for z in (own, unrelated)]
+    counts = [len(v) for v in values]
+    rise = float(values[0].mean() - values[1].mean())
+    low, high, p = -np.inf, np.inf, 1.0
+    if min(counts) > 1:
+        squares = [v.var(ddof=1) / len(v) for v in values]
+        error = float(np.sqrt(sum(squares)))
+        parts = sum(s**2 / (n - 1) for s, n in zip(squares, counts, strict=True))
+        freedom = float(sum(squares) ** 2 / parts) if error else 1.0
+        half = float(stats.t.isf(SIGNIFICANT / 2, freedom)) * error
+        low, high = rise - half, rise + half
+        away = (rise - LEAST_RISE) / error if error else np.inf * (rise - LEAST_RISE)
+        often = stats.binomtest(predicted[0], counts[0], 1 / max(own.shape[1], 2), alternative="greater").pvalue
+        p = max(float(often), min(1.0, 2 * float(stats.t.sf(away, freedom))))
+    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p)
+
+
+def _predicts(logits: np.ndarray, target: int) -> np.ndarray:
+    """Whether the class is predicted, bool [N]; a single output predicts it above 0."""
+    return logits.argmax(1) == target if logits.shape[1] > 1 else logits[:, 0] > 0
