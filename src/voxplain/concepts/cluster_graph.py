@@ -73,7 +73,7 @@ class AffinityPropagation:
                 f"affinity propagation should converge within {self.iterations} rounds but did not: "
                 f"raise damping ({self.damping}) or iterations, or use k-means"
             )
-        return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
+        return Clustering(found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class MeanShift:
             if not width > 0:  # many equal rows, or so few that each is its own nearest neighbour
                 width = float(np.sqrt(values.var(axis=0, dtype=np.float64).sum()))
             found = sklearn.cluster.MeanShift(bandwidth=width).fit(values)
-        return found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32)
+        return Clustering(found.labels_.astype(np.int64), found.cluster_centers_.astype(np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
