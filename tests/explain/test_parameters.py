@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from voxplain.concepts.pooled import PooledFeatures
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.settings import PRESETS
 from voxplain.explain.concept_map import ConceptMap
@@ -159,11 +159,12 @@ def test_a_run_is_not_evaluated_with_a_network_whose_code_changed(
             vx.evaluate_concepts(run, small_set / "test/cross", model=kept)
 
 
+@pytest.mark.parametrize("embedder", EMBEDDERS)
 def test_a_concept_map_takes_any_embedder_and_the_runs_network_only(
-    model: vx.VideoModel, small_set: Path, monkeypatch: pytest.MonkeyPatch
+    model: vx.VideoModel, small_set: Path, monkeypatch: pytest.MonkeyPatch, embedder: str
 ) -> None:
     own = replace(model, net=Scaled(model.net), layer="net.pool")
-    settings = replace(TINY, embedder=PooledFeatures(), deduplicate=Deduplicate(max_jaccard=0.9))
+    settings = replace(TINY, embedder=EMBEDDERS[embedder], deduplicate=Deduplicate(max_jaccard=0.9))
     run = vx.explain_concepts(
         own, small_set / "train/cross", random=small_set / "unrelated", target="cross", settings=settings
     )
