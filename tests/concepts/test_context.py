@@ -240,9 +240,13 @@ class Patchless(nn.Module):
         (mosaic_model(), ("colour",), r"positions in time and space .*, got 'colour'; name another, such as 'coarse'"),
         (mosaic_model(), ("mean",), "positions in time and space .*, got 'mean'"),
         (mosaic_model(), ("finest",), "expected the dotted name of a layer, got 'finest'; did you mean 'fine'"),
-        (colour_model(), (), "before 'colour', found none in net; take crops"),
-        (VideoModel(net=Patchless(), layer="block", grid=(4, 8, 8)), (), "before 'block', found none in net; take"),
-        (VideoModel(net=Patchless(), layer="block", grid=(4, 8, 8)), ("block",), "found none in net; take crops"),
+        (colour_model(), (), "before 'colour', found none in net; choose the embedder crops"),
+        (VideoModel(net=Patchless(), layer="block", grid=(4, 8, 8)), (), "before 'block', found none in net; choose"),
+        (
+            VideoModel(net=Patchless(), layer="block", grid=(4, 8, 8)),
+            ("block",),
+            "found none in net; choose the embedder crops",
+        ),
     ],
 )
 def test_layers_without_a_map_are_refused(model, layers, told):

@@ -312,7 +312,7 @@ def test_features_that_the_network_does_not_give_are_an_error_before_any_work(vi
             return self.head(self.first(x.flatten(1)))
 
     model = vx.VideoModel(net=Flat(), layer="first", grid=(16, 64, 64))
-    with pytest.raises(vx.ModelError, match=r"expected a network with maps over time and space .*; take crops"):
+    with pytest.raises(vx.ModelError, match=r"network with maps over time and space .*; choose the embedder crops"):
         vx.explain_concepts(
             model, videos.train["cross"], random=videos.unrelated, target=0, settings=TINY, store=tmp_path / "s"
         )
