@@ -6,7 +6,7 @@ union has the least increase of the sum of squared differences in colour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,13 @@ class RegionTree:
     ----------
     regions : tuple of int
         Regions at each level, coarse first; fewer where there are fewer fine supervoxels.
-    fine : SLIC
-        Segments, compactness, blur and spacing of the supervoxels that are merged. Short in time and hardly blurred, so
-        that they follow things that move.
+    segments : int
+        Fine supervoxels that are merged; as the parameters below, see `SLIC`.
+    compactness : float
+    sigma : float
+        Little blur, so that edges stay where they are.
+    spacing : tuple of 3 floats
+        A frame counts as two pixels, so that supervoxels are short in time and follow things that move.
 
     Raises
     ------
@@ -47,28 +51,31 @@ class RegionTree:
     --------
     >>> frames = np.zeros((4, 16, 16, 3), np.uint8)
     >>> frames[:, 4:12, 4:12] = 200
-    >>> found = RegionTree(regions=(2,), fine=SLIC(segments=(60,), sigma=0))(frames)
+    >>> found = RegionTree(regions=(2,), segments=60, sigma=0.0)(frames)
     >>> found, int(found.volumes.min())
     (Supervoxels(2 in 1 levels of 4×16×16 voxels), 256)
     """
 
     regions: tuple[int, ...] = (16,)
-    fine: SLIC = field(
-        default_factory=lambda: SLIC(segments=(400,), compactness=30.0, sigma=0.5, spacing=(2.0, 1.0, 1.0))
-    )
+    segments: int = 400
+    compactness: float = 30.0
+    sigma: float = 0.5
+    spacing: tuple[float, float, float] = (2.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Check that the numbers of regions rise and that there is one fine level."""
+        """Check that the numbers of regions rise, and what `SLIC` checks."""
         if not self.regions or min(self.regions) < 1 or list(self.regions) != sorted(set(self.regions)):
             raise DataError(f"expected rising numbers of regions of 1 or more, got {self.regions}; correct them")
-        if len(self.fine.segments) != 1:
-            raise DataError(f"expected one level of fine supervoxels, got {self.fine.segments}; give one number")
+        self._fine()
 
     def __call__(self, clip: HasFrames | NDArray[np.uint8]) -> Supervoxels:
         """Segment one clip."""
-        fine = self.fine(clip).labels[0]
+        fine = self._fine()(clip).labels[0]
         merges = _merges(fine, mean_colours(fine, frames_of(clip)))
         return Supervoxels.from_levels([_cut(merges, len(merges) + 1, count)[fine] for count in self.regions])
+
+    def _fine(self) -> SLIC:
+        return SLIC(segments=(self.segments,), compactness=self.compactness, sigma=self.sigma, spacing=self.spacing)
 
 
 def mean_colours(labels: NDArray[np.int16], frames: NDArray[np.uint8]) -> NDArray[np.float64]:
