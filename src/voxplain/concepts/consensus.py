@@ -47,12 +47,12 @@ class Consensus:
     Examples
     --------
     >>> rows = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    >>> found = Consensus(base=(3,), draws=4)(rows, clips=np.arange(30) % 10)
+    >>> found = Consensus(min_clusters=2, base=(3,), draws=4)(rows, clips=np.arange(30) % 10)
     >>> len(found.centers), found.stability
     (3, array([1., 1., 1.], dtype=float32))
     """
 
-    min_clusters: int = 4
+    min_clusters: int = 6
     max_clusters: int = 12
     draws: int = 50
     base: tuple[int, ...] = (6, 8, 10, 12)
