@@ -13,12 +13,10 @@ __all__ = ["demo_command", "demo_settings"]
 
 def demo_settings() -> "ConceptSettings":
     """Settings that are smaller than the defaults: a minute and a half on two cores."""
-    from voxplain.concepts.cluster import KMeans
     from voxplain.concepts.evaluate import AddRemove
     from voxplain.concepts.settings import ConceptSettings
 
     return ConceptSettings(
-        clusterer=KMeans(clusters=12),
         videos=12,
         unrelated_videos=20,
         unrelated_crops=15,
