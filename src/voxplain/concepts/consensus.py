@@ -28,11 +28,12 @@ class Consensus:
     Parameters
     ----------
     min_clusters, max_clusters : int
-        Bounds of the number of clusters.
+        Bounds of the number of clusters; the lower one is at most the mean number of rows a clip, because a clip that
+        is two regions holds no six things.
     draws : int
         B.
     base : tuple of int
-        Clusters of the draws' k-means, taken in turn.
+        Clusters of the draws' k-means, taken in turn, each at most the mean number of rows a clip.
 
     Raises
     ------
@@ -70,29 +71,30 @@ class Consensus:
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         rng = np.random.default_rng(seed)
+        limit = max(2, round(len(values) / len(np.unique(clips))))
         chosen = np.sort(rng.choice(len(values), min(len(values), ROWS), replace=False))
         with steady():
-            drawn = np.stack([self._draw(values, clips, b, rng)[chosen] for b in range(self.draws)], axis=1)
+            drawn = np.stack([self._draw(values, clips, min(self.base[b % len(self.base)], limit), rng)[chosen] for b in range(self.draws)], axis=1)
             together = _together(drawn)
-            labels, centers = with_means(values[chosen], self._cut(together))[:2]
+            labels, centers = with_means(values[chosen], self._cut(together, min(self.min_clusters, limit)))[:2]
         stability = np.array([_mean_of_pairs(together, np.flatnonzero(labels == k)) for k in range(len(centers))])
         if len(chosen) < len(values):
             labels = nearest_centre(values, centers)
         return Clustering(labels, centers, stability.astype(np.float32))
 
     def _draw(
-        self, values: NDArray[np.float32], clips: NDArray[np.int64], draw: int, rng: np.random.Generator
+        self, values: NDArray[np.float32], clips: NDArray[np.int64], clusters: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """The cluster of every row after clustering the rows of half of the clips."""
         import sklearn.cluster
 
         known = np.unique(clips)
         half = np.isin(clips, rng.choice(known, -(-len(known) // 2), replace=False))
-        k = count_distinct(values[half], self.base[draw % len(self.base)])
+        k = count_distinct(values[half], clusters)
         method = sklearn.cluster.KMeans(k, n_init=1, random_state=int(rng.integers(2**31)))
         return nearest_centre(values, method.fit(values[half]).cluster_centers_)
 
-    def _cut(self, together: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _cut(self, together: NDArray[np.float32], least: int) -> NDArray[np.int64]:
         """Labels [N] of the cut of the tree with the largest silhouette."""
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform
@@ -100,7 +102,7 @@ class Consensus:
 
         apart = 1 - together
         tree = linkage(squareform(apart, checks=False), "average")
-        cuts = [fcluster(tree, k, "maxclust") - 1 for k in range(self.min_clusters, self.max_clusters + 1)]
+        cuts = [fcluster(tree, k, "maxclust") - 1 for k in range(least, self.max_clusters + 1)]
         real = [cut for cut in cuts if 1 < cut.max() + 1 < len(apart)]
         if not real:
             return np.asarray(cuts[0], np.int64)
