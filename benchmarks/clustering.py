@@ -51,7 +51,7 @@ def timed(work: Callable[..., Any], *inputs: object, **options: object) -> tuple
 
 
 def inertia(values: np.ndarray, labels: np.ndarray) -> float:
-    labels, centres = with_means(values, labels)
+    labels, centres = with_means(values, labels)[:2]
     parts = (values[labels == k].astype(np.float64) - centres[k] for k in range(len(centres)))
     return float(sum((part**2).sum() for part in parts))
 

@@ -1,15 +1,21 @@
 """One class explained by the reference's way and by ours, side by side: seconds a step, memory, disk, and growth.
 
-    python benchmarks/reference.py [FOLDER] [--random FOLDER] [--clips 24] [--many 200]
-                                   [--modes exact small tiny two-stage pooled] [--growth-only | --no-growth]
-                                   [--no-reference]
+    python benchmarks/reference.py [FOLDER] [--random FOLDER] [--clips 24] [--many 200] [--ways context crops]
+                                   [--precisions auto fp32] [--growth-only | --no-growth] [--no-reference]
                                    [--keep N] [--batch 8] [--size 112] [--work DIR]
 
 FOLDER holds videos of one class and ``--random`` unrelated ones; without them planted clips are drawn. All are cut to
-16×size×size and written as videos, which both ways read. The network is R3D-18 with random weights: cost does not
-depend on them. The reference's way is `reference_way.py`, ours `explain_concepts` with the same parameters (the preset
-`reference-code`); direct effects, which the reference has not, are left out of both and their seconds said. Every way
-runs alone in a process of its own.
+16×size×size and written as videos, which all ways read. The network is R3D-18 with random weights: cost does not
+depend on them. Every way runs alone in a process of its own:
+
+    reference   `reference_way.py`
+    crops       `explain_concepts` with the same parameters (preset `reference-code`); direct effects, which the
+                reference has not, are left out and their seconds said
+    context     the library's default from end to end, effects included; on ``--clips`` videos, and on ``--many``
+
+Figures ``exact_…`` are those of crops. ``default_speedup`` is the seconds of the reference's way over those of the
+default on ``--many`` videos. The reference's way is measured on ``--clips`` videos; its seconds, but those of k-means
+and CAVs, are taken to grow with the number of videos (``growth`` measures that they do).
 
 The paper explains 200 videos and keeps 40 members a concept, against sets of 40 videos: features computed a second
 time are then a tenth of all. With few clips they would be more than half, to our advantage; so members, set size
@@ -32,7 +38,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from reference_floor import floor
-from reference_ours import MODES, Task, exact_forwards, ours, reference
+from reference_ours import WAYS, Task, ours, reference
 from voxplain.datasets.folder import read_clips
 from voxplain.datasets.planted import PlantedDesign, draw_scene, render
 from voxplain.video import ClipReader, Geometry, Middle
@@ -41,8 +47,7 @@ from voxplain.video.encode import write_video
 GROWTH = Task(
     Path(), grid=(8, 32, 32), frames=8, levels=(4, 8), clusters=8, keep=2, sets=10, set_size=2, unrelated_crops=8
 )
-ONCE = ("concept activation vectors", "everything else")  # steps of a class that cost the same for any number of videos
-CROPS = 30  # supervoxels of an unrelated video at the paper's size
+FIXED = ("k-means", "CAVs")  # steps of the reference's way that are not taken to grow with the number of videos
 GROWTH_RANDOM = 30  # unrelated videos
 
 
@@ -105,26 +110,24 @@ def show(name: str, r: dict[str, Any]) -> None:
 
 
 def compare(task: Task, chosen: list[str], floor_seconds: float, with_reference: bool) -> dict[str, Any]:
-    """All ways on the same videos, and the network alone for as many forwards as exact mode takes."""
+    """All ways on the same videos, and the network alone for as many forwards as crops take."""
     found: dict[str, Any] = {}
-    for mode in sorted(chosen, key=lambda mode: mode != "exact"):
+    for way in sorted(chosen, reverse=True):
         try:
-            found[mode] = alone("ours", task, mode=mode)
+            found[way] = alone("ours", task, way=way)
         except subprocess.CalledProcessError:
-            if mode == "exact":
+            if way == "crops":
                 raise
-            print(f"ours, {mode}: failed, see above; left out", flush=True)  # the others' minutes are not lost
+            print(f"ours, {way}: failed, see above; left out", flush=True)  # the others' minutes are not lost
             continue
-        show(f"ours, {mode}", found[mode])
-    exact = found["exact"]
-    lowest = alone("floor", task, precision=exact["precision"], seconds=floor_seconds)
-    count = sum(exact["forwards"].values())
-    print(f"network alone: {lowest['clips_per_s']:.2f} clips/s in {exact['precision']} ({lowest['way']})", flush=True)
-    total, floor_s = exact["total_s"], count / lowest["clips_per_s"]
-    result = {"exact_speedup": None, "floor_ratio": total / floor_s, "overhead_share": exact["overhead_share"]}
+        show(f"ours, {way}", found[way])
+    crops = found["crops"]
+    lowest = alone("floor", task, precision=crops["precision"], seconds=floor_seconds)
+    count = sum(crops["forwards"].values())
+    print(f"network alone: {lowest['clips_per_s']:.2f} clips/s in {crops['precision']} ({lowest['way']})", flush=True)
+    total, floor_s = crops["total_s"], count / lowest["clips_per_s"]
+    result = {"exact_speedup": None, "floor_ratio": total / floor_s, "overhead_share": crops["overhead_share"]}
     result |= {"floor_s": floor_s, "floor": lowest, "exact_s": total, "rewrites": found}
-    for mode in ("two-stage", "small", "tiny", "pooled"):
-        result[f"{mode.replace('-', '_')}_speedup"] = total / found[mode]["total_s"] if mode in found else None
     if not with_reference:
         return result
     slow = found["reference"] = alone("reference", task)
@@ -133,64 +136,61 @@ def compare(task: Task, chosen: list[str], floor_seconds: float, with_reference:
         "exact_speedup": slow["total_s"] / total,
         "reference_s": slow["total_s"],
         "reference_outside_forwards_s": slow["total_s"] - slow["forward_s"],
-        "memory_ratio": slow["peak_bytes"] / exact["peak_bytes"],
-        "disk_ratio": slow["disk_bytes"] / exact["disk_bytes"],
+        "memory_ratio": slow["peak_bytes"] / crops["peak_bytes"],
+        "disk_ratio": slow["disk_bytes"] / crops["disk_bytes"],
     }
 
 
-def at_paper_size(task: Task, work: Path, options: argparse.Namespace, exact: dict[str, Any]) -> dict[str, Any]:
-    """Pooled mode on as many videos as the paper explains, beside what exact mode would take there.
-
-    Exact mode's seconds: those that come once a class, as measured on the few videos, and the others a forward times
-    the forwards it would take.
-    """
+def default_way(task: Task, work: Path, options: argparse.Namespace, rewrites: dict[str, Any]) -> dict[str, Any]:
+    """The default on as many videos as the paper explains, in each arithmetic, beside the reference's way there."""
     videos, frames = work / "many", {"size": options.size, "frames": 16}
     planted(videos / "class", options.many, "class", **frames)
     planted(videos / "random", options.many // 2, "random", **frames)
-    try:
-        found = alone("ours", replace(task, videos=videos, keep=40, set_size=40, unrelated_crops=CROPS), mode="pooled")
-    except subprocess.CalledProcessError:
-        print(f"ours, pooled, {options.many} clips: failed, see above; left out", flush=True)
-        return {}
-    show(f"ours, pooled, {options.many} clips", found)
-    forwards = exact_forwards(found["supervoxels"], options.many, options.many // 2, CROPS)
-    once = sum(exact["steps_s"][step] for step in ONCE)
-    seconds = once + forwards * (exact["total_s"] - once) / sum(exact["forwards"].values())
+    slow, rows = rewrites.get("reference"), {}
+    for precision in options.precisions:
+        found = rows[precision] = alone("ours", replace(task, videos=videos, precision=precision), way="context")
+        show(f"ours, context, {options.many} clips, {precision}", found)
+    first = rows[options.precisions[0]]
+    result: dict[str, Any] = {"default_clips": options.many, "default_forwards": sum(first["forwards"].values())}
+    result |= {"default": rows, "default_steps_s": first["steps_s"], "default_speedup": None}
+    if slow is None:
+        return result
+    fixed = sum(slow["steps_s"].get(step, 0.0) for step in FIXED)
+    seconds = fixed + (slow["total_s"] - fixed) * options.many / options.clips
+    speedups = {precision: seconds / found["total_s"] for precision, found in rows.items()}
     print(
-        f"exact mode would take {forwards} forwards there, {seconds:.0f} s: pooled is {seconds / found['total_s']:.1f} "
-        "times as fast",
+        f"the reference's way would take {seconds:.0f} s there, scaled from {options.clips} clips: the default is "
+        + ", ".join(f"{x:.1f} times as fast in {precision}" for precision, x in speedups.items()),
         flush=True,
     )
-    return {
-        "clips": options.many,
-        "exact_forwards": forwards,
-        "exact_s": seconds,
-        "pooled": found,
-        "pooled_speedup": seconds / found["total_s"],
+    return result | {
+        "reference_scaled_s": seconds,
+        "default_speedup": speedups[options.precisions[0]],
+        "default_speedups": speedups,
     }
 
 
 def growth(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Peak memory and seconds of exact mode by clips, by supervoxels, by frames; of the reference's way by clips."""
+    """Peak memory and seconds of crops by clips, by supervoxels, by frames; of the reference's way by clips."""
     videos, rows = work / "growth", []
     small = {"size": GROWTH.grid[1], "frames": GROWTH.frames}
     planted(videos / "class", max(options.growth_clips), "class", **small)
     planted(videos / "random", GROWTH_RANDOM, "random", **small)
     task = replace(GROWTH, videos=videos, batch=options.batch)
     for count in options.growth_clips:
-        rows.append(grown("ours", "clips", count, replace(task, limit=count), mode="exact"))
+        rows.append(grown("ours", "clips", count, replace(task, limit=count), way="crops"))
     for count in options.growth_reference:
         rows.append(grown("reference", "clips", count, replace(task, limit=count)))
     for count in options.growth_supervoxels:
         rows.append(
-            grown("ours", "supervoxels", count, replace(task, limit=4, levels=(count,), least_frames=1), mode="exact")
+            grown("ours", "supervoxels", count, replace(task, limit=4, levels=(count,), least_frames=1), way="crops")
         )
     for count in options.growth_frames:
         longer = work / f"growth-{count}"
         planted(longer / "class", 4, "class", size=GROWTH.grid[1], frames=count)
         planted(longer / "random", GROWTH_RANDOM, "random", size=GROWTH.grid[1], frames=count)
         task_of = replace(task, videos=longer, frames=count, window_step=GROWTH.grid[0] // 2)
-        rows.append(grown("ours", "frames", count, task_of, mode="exact"))
+        rows.append(grown("ours", "frames", count, task_of, way="crops"))
     peak = {r["count"]: r["peak_bytes"] for r in rows if r["way"] == "ours" and r["by"] == "clips"}
     return {"memory_growth": peak[1000] / peak[100] if {100, 1000} <= set(peak) else None, "growth": rows}
 
@@ -238,13 +238,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--random", type=Path)
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--random-clips", type=int, default=20)
-    parser.add_argument("--many", type=int, default=200, help="clips of the class for pooled mode once more; 0: none")
+    parser.add_argument("--many", type=int, default=200, help="clips of the class for the default once more; 0: none")
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--keep", type=int)
     parser.add_argument("--set-size", type=int)
     parser.add_argument("--unrelated-crops", type=int)
-    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"], choices=["auto", "fp32", "bf16"])
     parser.add_argument("--floor-seconds", type=float, default=4.0)
     parser.add_argument("--reference", action=argparse.BooleanOptionalAction, default=True, help="the slow way, too")
     parser.add_argument("--growth-only", action="store_true")
@@ -257,8 +258,8 @@ def read_options() -> argparse.Namespace:
     options = parser.parse_args()
     if (options.folder is None) != (options.random is None):
         parser.error("give both a folder of the class and --random, or neither")
-    if "exact" not in options.modes:
-        parser.error("every figure is beside exact mode: name it among --modes")
+    if "crops" not in options.ways:
+        parser.error("every figure is beside crops: name them among --ways")
     return options
 
 
@@ -281,11 +282,9 @@ def main() -> None:
                 else:
                     given(source, task.videos / kind, count, **small)
             result |= {"task": {**asdict(task), "videos": None}}
-            result |= compare(task, options.modes, options.floor_seconds, options.reference)
-            if options.many and "pooled" in options.modes:
-                many = at_paper_size(task, work, options, result["rewrites"]["exact"])
-                result |= {"at_paper_size": many, "pooled_speedup_few": result["pooled_speedup"]}
-                result["pooled_speedup"] = many.get("pooled_speedup", result["pooled_speedup"])
+            result |= compare(task, options.ways, options.floor_seconds, options.reference)
+            if options.many and "context" in options.ways:
+                result |= default_way(task, work, options, result["rewrites"])
         if options.growth or options.growth_only:
             result |= growth(work, options)
     print(json.dumps(result | {"benchmark_s": time.perf_counter() - start}))

@@ -14,22 +14,19 @@ from typing import Any
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
-from voxplain.concepts.modes import in_mode
 
 import voxplain as vx
 from reference_way import Clock, Network, Rewrite, explain
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.datasets.folder import read_clips
+from voxplain.inference import Inference
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.progress import quiet, timed
 from voxplain.video import ClipReader, Geometry, Middle, read_video
 
-NOT_THE_REFERENCES = (
-    "direct effects",
-    "direct effects: logits of unrelated videos",
-)  # steps whose seconds and forwards count for neither way
+LACKING = ("direct effects", "TCAV scores of other draws")  # how the steps begin that the reference lacks
 CLASSES = 27
 COMMON = ClusterFilter(clauses=((0.0, 0.0),), min_members=1)  # both ways keep every cluster that a CAV can be learnt of
 
@@ -52,6 +49,7 @@ class Task:
     window_step: int = 1
     least_frames: int | None = None  # that a supervoxel lasts; None: the network's, as in the reference
     limit: int | None = None  # videos of the class; None: all
+    precision: str = "auto"  # of our way: auto, fp32 or bf16
 
     def files(self, kind: str) -> list[Path]:
         """The videos of the class or the unrelated ones."""
@@ -133,35 +131,41 @@ class Forwards:
             self.step = before
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        original = VideoModel._forward
+    def counted(self, net: nn.Module) -> Iterator[None]:
+        """Note every pass of a network, and of all copies of it that are made inside the block."""
+        begun = threading.local()
 
-        def forward(model: VideoModel, x: torch.Tensor, *rest: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            found = original(model, x, *rest, **named)
-            took = time.perf_counter() - start
+        # Plain functions: a copy of the network takes them over as they are.
+        def before(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            begun.at = time.perf_counter()
+
+        def after(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
+            took, x = time.perf_counter() - begun.at, inputs[0]
             with self.lock:
                 self.clips[self.step] = self.clips.get(self.step, 0) + len(x)
                 self.seconds[self.step] = self.seconds.get(self.step, 0.0) + took
                 kind = str(x.dtype).removeprefix("torch.")
                 self.kinds[kind] = self.kinds.get(kind, 0) + len(x)
-            return found
 
-        VideoModel._forward = forward  # type: ignore[method-assign]
+        handles = [net.register_forward_pre_hook(before), net.register_forward_hook(after)]
         try:
             yield
         finally:
-            VideoModel._forward = original  # type: ignore[method-assign]
+            for handle in handles:
+                handle.remove()
 
 
-def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
-    """The reference's settings, as the library names them, in one of `MODES`."""
+def settings_of(task: Task, way: str) -> vx.ConceptSettings:
+    """The library's default ("context"), or the reference's settings as the library names them ("crops")."""
+    inference = Inference(precision=task.precision)
+    if way == "context":
+        return replace(vx.ConceptSettings(), inference=inference)
     paper = vx.PRESETS["reference-code"]
-    settings = replace(
+    return replace(
         paper,
-        clusterer=KMeans(clusters=task.clusters),
+        clusterer=KMeans(clusters=task.clusters),  # our k-means, as it comes
         cluster_filter=COMMON,
-        keep=task.keep,  # our k-means, as it comes
+        keep=task.keep,
         segmenter=replace(paper.segmenter, segments=task.levels),
         deduplicate=replace(paper.deduplicate, min_duration=task.least_frames or task.grid[0]),
         embedder=replace(paper.embedder, window_step=task.window_step),
@@ -172,26 +176,26 @@ def settings_of(task: Task, mode: str) -> vx.ConceptSettings:
         random_sets=task.sets,
         random_size=task.set_size,
         unrelated_crops=task.unrelated_crops,
+        inference=inference,
     )
-    return in_mode(settings, mode, task.grid[1])
 
 
-MODES = ("exact", "small", "tiny", "two-stage", "pooled")
+WAYS = ("context", "crops")
 
 
-def exact_forwards(supervoxels: int, clips: int, random: int, crops: int) -> int:
-    """Forwards of exact mode: a crop each, those drawn of half the unrelated videos, the other half and clips whole."""
+def crops_forwards(supervoxels: int, clips: int, random: int, crops: int) -> int:
+    """Forwards of crops: one each, those drawn of half the unrelated videos, the other half and clips whole."""
     return supervoxels + crops * (random - random // 2) + random // 2 + clips
 
 
-def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:
-    """Our way from videos to tested scores; the steps the reference lacks are measured and left out."""
+def ours(way: str, task: Task, folder: Path) -> dict[str, Any]:
+    """Our way from videos to tested scores; of crops the effects, which the reference lacks, are left out."""
     model, seconds, count = model_of(task), {}, Forwards()
     # Whole videos where they are longer than the network's clip, as the reference takes them.
     reader = ClipReader(Middle(task.frames), Geometry.squash(*task.grid[1:]))
     base = peak_memory()
     start, process = time.perf_counter(), time.process_time()
-    with count.counted():
+    with count.counted(model.net):
         clips = read_clips(task.files("class"), reader).clips
         random = read_clips(task.files("random"), reader).clips
         seconds["decode"] = time.perf_counter() - start
@@ -200,21 +204,22 @@ def ours(mode: str, task: Task, folder: Path) -> dict[str, Any]:
             clips,
             random=random,
             target=0,
-            settings=settings_of(task, mode),
+            settings=settings_of(task, way),
             store=folder,
             progress=timed(count.named, seconds),
         )
     total, process = time.perf_counter() - start, time.process_time() - process
-    for step in NOT_THE_REFERENCES:
-        total -= seconds.get(step, 0.0)
     seconds["everything else"] = time.perf_counter() - start - sum(seconds.values())
+    left_out = {step for step in seconds if way == "crops" and step.startswith(LACKING)}
+    left_out_s = sum(seconds[step] for step in left_out)
+    total -= left_out_s
     # Forwards outside any step are ours alone, such as the check of a fast copy of the network: no part of the floor.
-    inside = {step for step in count.clips if step and step not in NOT_THE_REFERENCES}
+    inside = {step for step in count.clips if step and step not in left_out}
     workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     busy = sum(count.seconds[step] for step in inside)
     return {
         "total_s": total,
-        "left_out_s": sum(seconds.get(s, 0.0) for s in NOT_THE_REFERENCES),
+        "left_out_s": left_out_s,
         "process_s": process,
         "steps_s": seconds,
         "forwards": {k: count.clips[k] for k in sorted(inside)},

@@ -103,6 +103,8 @@ def make_run() -> ConceptRun:
         np.array([9, 8, 7]),
         np.array([4, 3, 1]),
         "KMeans(clusters=3)",
+        np.full(k, np.inf, np.float32),
+        np.full(k, np.nan, np.float32),
     )
     vectors = rng.normal(size=(k, 5, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -1,6 +1,8 @@
-"""What is counted of our way, and that its settings are the reference's."""
+"""What is counted of our ways, and that their settings are the reference's and the library's."""
 
+import copy
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+import voxplain as vx
 from reference import planted
-from reference_ours import MODES, Forwards, Task, exact_forwards, ours, peak_memory, settings_of
+from reference_ours import Forwards, Task, crops_forwards, ours, peak_memory, settings_of
+from voxplain.concepts.features import MaskedCrops
+from voxplain.inference import Inference
 from voxplain.model import VideoModel
 from voxplain.progress import timed
+from voxplain.runtime import cores
 
 
 def test_counts_every_clip_by_the_step_that_showed_it():
@@ -19,32 +25,35 @@ def test_counts_every_clip_by_the_step_that_showed_it():
     net = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 4))
     model = VideoModel(net=net, layer="1", grid=(4, 8, 8), batch_size=2)
     frames = np.random.default_rng(0).integers(0, 256, (5, 4, 8, 8, 3), np.uint8)
-    count, seconds, before = Forwards(), {}, VideoModel._forward
+    count, seconds = Forwards(), {}
     show = timed(count.named, seconds)
-    with count.counted():
+    with count.counted(net):
         with show("one", 5) as advance:
             model.embed(frames)
             advance()
         with show("two", 3):
             model.gradient(frames[:3], 1)
-        model.logits(frames[:1])
+        replace(model, net=copy.deepcopy(net)).logits(frames[:1])
     assert count.clips == {"one": 5, "two": 3, "": 1}
     assert count.kinds == {"float32": 9}
     assert 0 < count.seconds["one"] <= seconds["one"]
-    assert VideoModel._forward is before
+    assert not net._forward_hooks
+    assert not net._forward_pre_hooks
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_settings_are_the_references_in_every_mode(mode):
-    task = Task(Path(), levels=(4, 9), clusters=7, keep=3, sets=5, set_size=6)
-    settings = settings_of(task, mode)
+def test_settings_of_crops_are_the_references():
+    settings = settings_of(Task(Path(), levels=(4, 9), clusters=7, keep=3, sets=5, set_size=6), "crops")
     assert settings.segmenter.segments == (4, 9)
     assert (settings.clusterer.clusters, settings.keep, settings.random_sets, settings.random_size) == (7, 3, 5, 6)
     assert (settings.unrelated_examples, settings.tcav, settings.tcav_test) == ("raw", "sign_count", "paired-t")
     assert (settings.deduplicate.aligned, settings.deduplicate.min_duration) == (True, 16)
-    if mode != "pooled":
-        assert settings.embedder.fill == "grey"
-        assert settings.embedder.size == {"exact": None, "small": 56}.get(mode, 40)
+    assert settings.embedder == MaskedCrops(fill="grey", window_step=1)
+
+
+def test_settings_of_context_are_the_librarys_in_the_arithmetic_asked_for():
+    task = Task(Path(), levels=(4, 9), clusters=7, keep=3, precision="fp32")
+    assert settings_of(task, "context") == replace(vx.ConceptSettings(), inference=Inference(precision="fp32"))
+    assert settings_of(task, "crops").inference == Inference(precision="fp32")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
@@ -54,12 +63,13 @@ def test_memory_is_at_least_what_this_process_holds_now():
     assert held.nbytes < now <= peak_memory() < 100 * now
 
 
-def test_forwards_of_exact_mode_are_as_foretold(tmp_path):
-    """Pooled mode at the paper's size is compared with exact mode by this number."""
-    planted(tmp_path / "class", 4, "class", size=64, frames=16)
-    planted(tmp_path / "random", 7, "random", size=64, frames=16)
-    task = Task(
-        tmp_path,
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    planted(folder / "class", 6, "class", size=64, frames=16)
+    planted(folder / "random", 8, "random", size=64, frames=16)
+    return Task(
+        folder,
         net="tiny",
         grid=(16, 64, 64),
         levels=(9, 25),
@@ -70,5 +80,25 @@ def test_forwards_of_exact_mode_are_as_foretold(tmp_path):
         unrelated_crops=5,
         least_frames=1,
     )
-    found = ours("exact", task, tmp_path / "store")
-    assert sum(found["forwards"].values()) == exact_forwards(found["supervoxels"], 4, 7, 5)
+
+
+def test_forwards_of_crops_are_as_foretold_and_effects_are_left_out(small, tmp_path):
+    found = ours("crops", small, tmp_path)
+    assert sum(found["forwards"].values()) == crops_forwards(found["supervoxels"], 6, 8, 5)
+    assert not any(step.startswith("direct effects") for step in found["forwards"])
+    assert found["left_out_s"] == pytest.approx(
+        sum(s for k, s in found["steps_s"].items() if "direct effects" in k or "other draws" in k)
+    )
+
+
+def test_forwards_and_seconds_of_the_default_are_those_of_all_its_steps(small, tmp_path):
+    found = ours("context", small, tmp_path)
+    assert found["left_out_s"] == 0
+    assert found["total_s"] == pytest.approx(sum(found["steps_s"].values()), rel=0.05)
+    steps = found["forwards"]
+    features = sum(count for step, count in steps.items() if step.startswith("supervoxels and features"))
+    # One forward a clip, and one in which every thread finds the layers of its copy of the network.
+    assert 6 + 8 <= features <= 6 + 8 + cores()
+    assert steps["direct effects: logits of unrelated videos"] == 8
+    hidden = sum(count for step, count in steps.items() if step.startswith("direct effects"))
+    assert hidden >= 6 * (1 + found["concepts"]) + 8

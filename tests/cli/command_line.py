@@ -13,9 +13,13 @@ from voxplain.cli import main
 
 # Settings of about a second a class on the small planted set.
 TINY = (
+    "--segmenter",
+    "slic",
     "--segmenter.segments",
     "4",
     "8",
+    "--clusterer",
+    "kmeans",
     "--clusterer.clusters",
     "4",
     "--keep",

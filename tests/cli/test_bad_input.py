@@ -237,7 +237,9 @@ def test_a_network_of_the_users_own(small_set: Path, tmp_path: Path, name: str, 
 
 def test_a_bare_network_runs_at_the_layer_that_is_named(small_set: Path, tmp_path: Path) -> None:
     (tmp_path / "own_net_bare.py").write_text(OWN)
-    named = tiny("--model", "own_net_bare:bare", "--layer", "pool", "--dry-run", data=small_set, output=tmp_path / "r")
+    words = ("--model", "own_net_bare:bare", "--layer", "pool", "--dry-run")
+    refused(tiny(*words, data=small_set, output=tmp_path / "r"), "maps over time and space", "embedder crops")
+    named = tiny(*words, "--embedder", "crops", data=small_set, output=tmp_path / "r")
     assert named.code == 0, named.err
     assert "dry run" in named.out
 
@@ -362,9 +364,13 @@ def test_a_class_folder_named_as_markup_and_a_file_of_undecodable_bytes(small_se
         "strange_names:build",
         "--random",
         small_set / "unrelated",
+        "--segmenter",
+        "slic",
         "--segmenter.segments",
         4,
         8,
+        "--clusterer",
+        "kmeans",
         "--clusterer.clusters",
         4,
         "--keep",
@@ -425,7 +431,8 @@ def test_a_disk_that_is_full_again_and_again(
     small_set: Path, tmp_path: Path, whole: Path, full_disk: Callable[[int], pytest.MonkeyPatch]
 ) -> None:
     wanted, had = contents(whole), 0
-    for syncs in (0, 13, 77):  # two a file, of it and of its folder; the last ends among the result files
+    # Two a file, of it and of its folder; the second ends after six files, the last two files before the whole.
+    for syncs in (0, 13, 2 * (len(wanted) - 7)):
         patch = full_disk(syncs)
         refused(concepts(small_set, tmp_path / "run", "--random", small_set / "unrelated"), "MB", "free some space")
         left = contents(tmp_path / "run")

@@ -15,8 +15,8 @@ PLAN = {
         {
             "name": "A b/c",
             "changes": {
-                "segmenter.segments": [8, 15],
-                "clusterer.clusters": 4,
+                "segmenter": {"method": "slic", "segments": [8, 15]},
+                "clusterer": {"method": "kmeans", "clusters": 4},
                 "unrelated_crops": 15,
                 "random_sets": 5,
                 "evaluation.draws": 3,

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from command_line import voxplain
 from rich.console import Console
-from voxplain.concepts.modes import MODES
 
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli import RENAMED, settings_as_options
@@ -98,7 +97,6 @@ LISTED = {
     ("concepts", "--net"): set(NETS) | {"planted"},
     ("train", "--net"): set(NETS),
     ("concepts", "--preset"): set(PRESETS),
-    ("concepts", "--mode"): set(MODES),
     ("benchmark", "--truth"): set(TRUTHS),
     ("planted", "--design"): set(DESIGNS),
     ("roar", "--metrics"): {name for name, make in METRICS.items() if make().needs in ("training", "networks")},

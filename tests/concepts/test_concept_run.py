@@ -49,6 +49,8 @@ def run():
         np.array([4, 4, 4]),
         np.array([2, 1, 2]),
         "by hand",
+        np.full(K, np.inf, np.float32),
+        np.full(K, np.nan, np.float32),
     )
     logits = np.zeros((CLIPS, K, 2), np.float32)
     hidden = logits - np.array([1, 0], np.float32)  # hiding any concept lowers the class

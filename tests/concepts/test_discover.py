@@ -30,7 +30,8 @@ def test_every_clusterer_finds_planted_blobs(name):
     clusterer = CLUSTERERS[name]
     if hasattr(clusterer, "clusters"):
         clusterer = type(clusterer)(clusters=4)
-    labels, centers = clusterer(values, clips=clips)
+    labels, centers, stability = clusterer(values, clips=clips)
+    assert stability is None or ((stability >= 0) & (stability <= 1)).all()
     assert labels.dtype == np.int64
     assert centers.dtype == np.float32
     assert set(labels[labels >= 0]) == set(range(len(centers)))
@@ -87,7 +88,7 @@ def test_seed_reaches_the_clusterer():
 def test_members_are_the_nearest_to_the_centre_of_the_full_cluster():
     values, _, clips = blobs()
     bank = discover(values, clips, clusterer=KMeans(clusters=4), keep=7, cluster_filter=NONE)
-    labels, _ = KMeans(clusters=4)(values, clips=clips)
+    labels = KMeans(clusters=4)(values, clips=clips).labels
     for k in range(4):
         rows = np.flatnonzero(labels == k)
         centre = values[rows].astype(float).mean(axis=0)
@@ -104,7 +105,7 @@ def test_members_are_the_nearest_to_the_centre_of_the_full_cluster():
 
 def test_medoid_is_a_row_with_the_least_sum_of_distances():
     values = np.array([[0], [1], [2], [10], [50], [51], [52]], np.float32)
-    labels, centers = CLUSTERERS["agglomerative"].__class__(clusters=2)(values, clips=np.zeros(7, int))
+    labels, centers, _ = CLUSTERERS["agglomerative"].__class__(clusters=2)(values, clips=np.zeros(7, int))
     # Mean of the first cluster is 3.25; its medoid 1 or 2, both with distances summing to 11.
     assert {float(c[0]) for c in centers} in ({1.0, 51.0}, {2.0, 51.0})
     assert len(set(labels)) == 2
@@ -115,7 +116,7 @@ def test_spectral_follows_the_ring_that_kmeans_cuts():
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
     values = np.concatenate([ring, 5 * ring]).astype(np.float32)
     truth = np.repeat([0, 1], 80)
-    labels, _ = Spectral(clusters=2, neighbours=4)(values, clips=truth)
+    labels = Spectral(clusters=2, neighbours=4)(values, clips=truth).labels
     assert len(set(labels[:80])) == len(set(labels[80:])) == 1
     assert labels[0] != labels[80]
 
@@ -193,9 +194,9 @@ def test_bad_tables_are_refused(values, clips, message):
 def test_bank_checks_its_fields():
     one = np.array([1])
     with pytest.raises(DataError, match="lengths"):
-        ConceptBank(np.zeros((2, 3), np.float32), (one,), (one,), one, one, "x")
+        ConceptBank(np.zeros((2, 3), np.float32), (one,), (one,), one, one, "x", one, one)
     with pytest.raises(DataError, match="as many distances"):
-        ConceptBank(np.zeros((1, 3), np.float32), (np.arange(2),), (np.zeros(1),), one, one, "x")
+        ConceptBank(np.zeros((1, 3), np.float32), (np.arange(2),), (np.zeros(1),), one, one, "x", one, one)
 
 
 def test_no_warning_escapes_with_fewer_distinct_rows_than_clusters():
@@ -249,7 +250,7 @@ def test_what_fit_encode_and_decode_do_not_take():
     values, _, _ = blobs()
     bank = fit_concepts(values, clusterer=KMeans(clusters=4))
     for call, message in (
-        (lambda: fit_concepts(values, clusterer="k-means"), "one of kmeans, .*got 'k-means'"),
+        (lambda: fit_concepts(values, clusterer="k-means"), "one of consensus, kmeans, .*got 'k-means'"),
         (lambda: fit_concepts(values, cluster_filter="strict"), "one of video, .*got 'strict'"),
         (lambda: fit_concepts(values[:0]), "N, D ≥ 1"),
         (lambda: bank.encode(values[:, :5]), r"features \[N,12\] of the bank's layer, got \(120, 5\)"),

@@ -1,19 +1,15 @@
 """Features of supervoxels against a network on mean colour, Pillow's resize and windows listed by hand."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from known_nets import GRID, colour_model, conv_model, feature, noise, plain, two_levels
 from voxplain.concepts.features import CROPS, MaskedCrops, box_crop, embed_clip
-from voxplain.errors import DataError, ModelError, VideoError
-from voxplain.model import VideoModel
-from voxplain.nets import build_net
+from voxplain.errors import DataError, VideoError
 from voxplain.perturb import FILLS, base_clip
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
@@ -239,46 +235,3 @@ def test_clips_embedded_side_by_side_have_the_features_of_clips_one_by_one():
         for _ in range(5):
             got = list(pool.map(lambda model, clip: MaskedCrops()(model, clip, parts), models, clips))
             assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-@pytest.mark.parametrize(("size", "grid"), [(None, (4, 8, 12)), (8, (4, 8, 12)), (5, (4, 5, 8)), (1, (4, 1, 2))])
-def test_crops_of_another_size_keep_the_aspect(size, grid):
-    seen = []
-    model = colour_model(grid=(4, 8, 12))
-    handle = model.net.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
-    clip = Clip.from_array(np.random.default_rng(3).integers(0, 256, (4, 8, 12, 3), dtype=np.uint8))
-    parts = Supervoxels.from_levels([np.indices((4, 8, 12))[1] // 4])
-    got = MaskedCrops(size=size)(model, clip, parts)
-    handle.remove()
-    assert set(seen) == {grid}
-    shown = torch.empty((4, *grid[1:], 3), dtype=torch.uint8)
-    box_crop(clip.frames, parts.boxes[0], shown)
-    np.testing.assert_allclose(got[0], feature(shown.numpy()), atol=1e-5)
-    assert model.grid == (4, 8, 12)
-
-
-def test_small_crops_in_place_show_the_whole_frame_smaller():
-    clip, parts = noise(6), two_levels()
-    shown = torch.empty((4, 4, 4, 3), dtype=torch.uint8)
-    base = base_clip(clip.frames, "mean", colour_model().mean_colour)
-    box_crop(np.where(parts.mask(1)[..., None], clip.frames, base), np.array([0, 4, 0, 8, 0, 8]), shown)
-    got = MaskedCrops(crop="in-place", size=4)(colour_model(), clip, parts, ids=np.array([1]))
-    np.testing.assert_allclose(got[0], feature(shown.numpy()), atol=1e-5)
-
-
-def test_networks_that_take_one_size_only_raise_one_sentence():
-    model = conv_model()
-    fixed = replace(model, net=nn.Sequential(nn.Conv3d(3, 2, 3), nn.Flatten(), nn.Linear(144, 4)), layer="1")
-    assert MaskedCrops()(fixed, noise(), two_levels()).shape == (5, 144)
-    with pytest.raises(ModelError, match=r"takes crops of 4×4 pixels, but net does not \(.+\); leave size out"):
-        MaskedCrops(size=4)(fixed, noise(), two_levels())
-    with pytest.raises(ModelError, match=r"averaged over positions .* set pool=True"):
-        MaskedCrops(size=4)(replace(model, layer="1", pool=False), noise(), two_levels())
-    c3d = VideoModel(net=build_net("c3d", 2).eval(), layer="relu7", grid=(16, 112, 112), batch_size=1)
-    with pytest.raises(ModelError, match="c3d needs clips of shape"):
-        MaskedCrops(size=80)(c3d, Clip.from_array(np.zeros((16, 8, 8, 3), np.uint8)), two_levels_of(16, 8))
-    for size in (0, -3, 2.5):
-        with pytest.raises(DataError, match=f"got size={size}; leave it out"):
-            MaskedCrops(size=size)
-    assert MaskedCrops(size=56.0) == MaskedCrops(size=56)
-    assert isinstance(MaskedCrops(size=56.0).size, int)

@@ -1,5 +1,6 @@
 """Settings: the papers' numbers, dotted changes as files and command lines give them, and every refusal."""
 
+import math
 from dataclasses import asdict, fields, replace
 
 import pytest
@@ -8,13 +9,16 @@ from voxplain.concepts.classifiers import CLASSIFIERS, Ridge
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.cluster_graph import DBSCAN, MeanShift
+from voxplain.concepts.consensus import Consensus
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
+from voxplain.concepts.features import MaskedCrops
 from voxplain.concepts.rank import TESTS
 from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError
-from voxplain.segment import SEGMENTERS, SLIC, Grid
+from voxplain.segment import SEGMENTERS, SLIC, Grid, RegionTree
 
 DEFAULT = ConceptSettings()
 
@@ -34,13 +38,19 @@ def test_the_paper_presets_hold_the_papers_numbers():
         assert s.deduplicate.max_jaccard == 0.5
     assert paper.segmenter == code.segmenter == SLIC(segments=(15, 50, 80))
     assert small.segmenter == SLIC(segments=(15, 30, 60))
-    assert [s.clusterer.clusters for s in (paper, small, code)] == [25, 15, 25]
+    assert [s.clusterer for s in (paper, small)] == [KMeans(clusters=25), KMeans(clusters=15)]
+    assert code.clusterer.clusters == 25
+    assert (paper.embedder, code.embedder) == (MaskedCrops(), MaskedCrops(fill="grey", window_step=1))
+    assert [s.reach for s in (paper, small, code)] == [math.inf] * 3
     assert (code.embedder.fill, code.embedder.window_step, code.evaluation.fill) == ("grey", 1, "grey")
     assert (code.deduplicate.aligned, code.deduplicate.min_duration, code.tcav_test) == (True, 16, "paired-t")
 
 
 def test_default_preset_is_the_default():
     assert PRESETS["default"] == DEFAULT
+    methods = (RegionTree(regions=(16,)), ContextFeatures(), Consensus(), CLUSTER_FILTERS["small"], SequentialEffects())
+    got = (DEFAULT.segmenter, DEFAULT.embedder, DEFAULT.clusterer, DEFAULT.cluster_filter, DEFAULT.effect)
+    assert got == methods
     assert len({repr(s) for s in PRESETS.values()}) == len(PRESETS)
 
 
@@ -54,14 +64,16 @@ def test_default_preset_is_the_default():
         ("test_deduplicate", "true", True),
         ("objective", "logit", "logit"),
         ("objective", ["logit"], "logit"),
-        ("segmenter.segments", [15, 50], (15, 50)),
-        ("segmenter.segments", ["15", "50"], (15, 50)),
-        ("segmenter.segments", "[15, 50]", (15, 50)),
-        ("segmenter.segments", 15, (15,)),
-        ("segmenter.segments", "15", (15,)),
-        ("segmenter.spacing", [2, 1, 1], (2.0, 1.0, 1.0)),
-        ("segmenter.compactness", 5, 5.0),
-        ("segmenter.sigma", "1e-3", 1e-3),
+        ("segmenter.regions", [15, 50], (15, 50)),
+        ("segmenter.regions", ["15", "50"], (15, 50)),
+        ("segmenter.regions", "[15, 50]", (15, 50)),
+        ("segmenter.regions", 15, (15,)),
+        ("segmenter.regions", "15", (15,)),
+        ("segmenter.fine.spacing", [3, 1, 1], (3.0, 1.0, 1.0)),
+        ("segmenter.fine.compactness", 5, 5.0),
+        ("segmenter.fine.sigma", "1e-3", 1e-3),
+        ("reach", 3, 3.0),
+        ("reach", "inf", math.inf),
         ("classifier.alpha", "0.5", 0.5),
         ("embedder.window-step", 1, 1),
         ("evaluation.fill", "black", "black"),
@@ -105,8 +117,8 @@ def test_methods_are_chosen_by_name():
 def test_mappings_of_a_file():
     got = override(DEFAULT, "segmenter", {"cells": [[1, 2, 2]], "method": "grid"})
     assert got.segmenter == Grid(cells=((1, 2, 2),))
-    got = override(DEFAULT, "clusterer", {"clusters": 9})
-    assert got.clusterer == replace(DEFAULT.clusterer, clusters=9)
+    got = override(DEFAULT, "clusterer", {"max_clusters": 9})
+    assert got.clusterer == replace(DEFAULT.clusterer, max_clusters=9)
     got = override(DEFAULT, "effect", {"method": "hide", "fill": "grey", "controls": 3})
     assert got.effect == HideConcepts(fill="grey", controls=3)
     assert override(DEFAULT, "effect", {"clips": 9}).effect == SequentialEffects(clips=9)
@@ -117,7 +129,7 @@ def test_mappings_of_a_file():
 def test_changes_add_up():
     got = override(override(DEFAULT, "clusterer", "mean_shift"), "clusterer.quantile", 0.3)
     assert got.clusterer == MeanShift(quantile=0.3)
-    assert DEFAULT.clusterer == KMeans()
+    assert DEFAULT.clusterer == Consensus()
 
 
 @pytest.mark.parametrize("value", [2, 2.0, "2", "2.0"])
@@ -140,11 +152,11 @@ def test_the_test_called_null_can_be_written_plainly():
         assert override(code, "tcav_test", value).tcav_test == "null"
 
 
-@pytest.mark.parametrize("key", ["segmentr", "segmenter.segment", "effects", "zzz"])
+@pytest.mark.parametrize("key", ["segmentr", "segmenter.region", "effects", "zzz"])
 def test_unknown_fields_name_near_ones(key):
     with pytest.raises(DataError, match=r"expected a setting of \w+, got '\w+'; did you mean (\w+(, )?)+\?") as caught:
         override(DEFAULT, key, 1)
-    near = {"segmentr": "segmenter", "segmenter.segment": "segments", "effects": "effect", "zzz": "keep"}[key]
+    near = {"segmentr": "segmenter", "segmenter.region": "regions", "effects": "effect", "zzz": "keep"}[key]
     assert near in str(caught.value)
 
 
@@ -156,10 +168,10 @@ def test_unknown_fields_name_near_ones(key):
         ("keep", True),
         ("keep", None),
         ("keep", [1, 2]),
-        ("segmenter.segments", ["a"]),
-        ("segmenter.segments", [1.5]),
-        ("segmenter.segments", []),
-        ("segmenter.compactness", "high"),
+        ("segmenter.regions", ["a"]),
+        ("segmenter.regions", [1.5]),
+        ("segmenter.regions", []),
+        ("segmenter.fine.compactness", "high"),
         ("test_deduplicate", 1),
         ("objective", 5),
     ],

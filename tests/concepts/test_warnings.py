@@ -14,14 +14,13 @@ from voxplain.concepts import warnings
 from voxplain.concepts.description import Stability
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.recognition import Recognition
-from voxplain.concepts.settings import ConceptSettings, override
+from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
 from voxplain.datasets.duplicates import distinct_clips
 from voxplain.video import Clip
 
 SETTINGS = ConceptSettings()
 SIGN = replace(SETTINGS, tcav="sign_count", objective="logit")
-POOLED = override(SETTINGS, "embedder", "pooled")
 
 
 def flat(value: int) -> Clip:
@@ -74,12 +73,6 @@ CASES = [
         "class_not_recognised",
         lambda: warnings.class_not_recognised(recognised(0.5), "a"),
         lambda: warnings.class_not_recognised(None, "a"),
-    ),
-    ("pooled_tcav", lambda: warnings.pooled_tcav(POOLED), lambda: warnings.pooled_tcav(SETTINGS)),
-    (
-        "pooled_tcav",
-        lambda: warnings.pooled_tcav(POOLED),
-        lambda: warnings.pooled_tcav(override(POOLED, "cav_embedder", "crops")),
     ),
     ("few_videos", lambda: warnings.few_videos(19, 19), lambda: warnings.few_videos(20, 20)),
     ("aligned_cavs", lambda: warnings.aligned_cavs(0.51), lambda: warnings.aligned_cavs(0.5)),

@@ -22,7 +22,9 @@ from voxplain.explain.parameters import parameters_of
 from voxplain.model import stack
 from voxplain.segment import Deduplicate, Grid
 
-SETTINGS = ConceptSettings(segmenter=Grid(cells=((1, 2, 2), (2, 2, 2))), deduplicate=Deduplicate(max_jaccard=0.6))
+SETTINGS = ConceptSettings(
+    segmenter=Grid(cells=((1, 2, 2), (2, 2, 2))), deduplicate=Deduplicate(max_jaccard=0.6), embedder=MaskedCrops()
+)
 K = 3
 
 
@@ -32,7 +34,7 @@ def found():
     torch.manual_seed(0)
     model, clips = make_model(ConvNet().eval(), layer="hidden", name="little"), make_clips(4)
     parts = [SETTINGS.deduplicate(SETTINGS.segmenter(c)) for c in clips]
-    rows = [SETTINGS.embedder(model, c, p) for c, p in zip(clips, parts, strict=True)]
+    rows = [SETTINGS.embedder.embed(model, c, p).values for c, p in zip(clips, parts, strict=True)]
     values = np.concatenate(rows)
     centers = values[[0, 7, 20]]
     given = [np.linalg.norm(r[:, None] - centers, axis=2).argmin(1) for r in rows]
@@ -49,6 +51,8 @@ def found():
         np.full(K, 9),
         np.full(K, 4),
         "by hand",
+        np.full(K, np.inf, np.float32),
+        np.full(K, np.nan, np.float32),
     )
     value = np.nan_to_num(effects.drop(1)).mean(0)
     score = ConceptScores(

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from voxplain.concepts.pooled import PooledFeatures
 
 import voxplain as vx
 from voxplain.cli import settings_as_options
 from voxplain.cli.app import app
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
@@ -125,8 +125,9 @@ def test_classes_and_layers_that_share_a_store_are_not_mixed_up(
 
 def test_a_class_in_a_run_of_several_is_written_as_alone(small_set: Path, tmp_path: Path) -> None:
     def concepts(output: Path, *classes: str) -> None:
-        words = ["concepts", small_set, "--class", *classes, "--net", "planted", "--segmenter.segments", 4, 8]
-        tiny = ["--clusterer.clusters", 4, "--keep", 3, "--unrelated-crops", 12, "--random-sets", 4, "-o", output]
+        words = ["concepts", small_set, "--class", *classes, "--net", "planted", "--segmenter", "slic"]
+        tiny = ["--segmenter.segments", 4, 8, "--clusterer", "kmeans", "--clusterer.clusters", 4, "--keep", 3]
+        tiny += ["--unrelated-crops", 12, "--random-sets", 4, "-o", output]
         app(settings_as_options([str(w) for w in (*words, *tiny)]), exit_on_error=False, result_action="return_value")
 
     concepts(tmp_path / "both", "orbit", "cross")
@@ -299,38 +300,36 @@ def test_the_network_is_left_exactly_as_it_was_found(
     assert not torch.is_inference_mode_enabled()
 
 
-def test_features_that_the_network_refuses_are_an_error_before_any_work(videos: Videos, tmp_path: Path) -> None:
-    class Fixed(nn.Module):
-        """A head that takes one size only."""
+def test_features_that_the_network_does_not_give_are_an_error_before_any_work(videos: Videos, tmp_path: Path) -> None:
+    class Flat(nn.Module):
+        """A network without maps over time and space."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.conv, self.head = nn.Conv3d(3, 2, 3, (4, 16, 16)), nn.Linear(2 * 4 * 4 * 4, 3)
-            self.pool = nn.Identity()
+            self.first, self.head = nn.Linear(3 * 16 * 64 * 64, 2), nn.Linear(2, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(self.pool(self.conv(x)).flatten(1))
+            return self.head(self.first(x.flatten(1)))
 
-    model = vx.VideoModel(net=Fixed(), layer="conv", grid=(16, 64, 64))
-    small = replace(TINY, embedder=replace(TINY.embedder, size=32))
-    with pytest.raises(vx.ModelError, match="expected a network that takes crops of 32×32 pixels"):
+    model = vx.VideoModel(net=Flat(), layer="first", grid=(16, 64, 64))
+    with pytest.raises(vx.ModelError, match=r"network with maps over time and space .*; choose the embedder crops"):
         vx.explain_concepts(
-            model, videos.train["cross"], random=videos.unrelated, target=0, settings=small, store=tmp_path / "s"
+            model, videos.train["cross"], random=videos.unrelated, target=0, settings=TINY, store=tmp_path / "s"
         )
     assert [p.name for p in (tmp_path / "s").iterdir()] == []
 
 
-def test_pooled_features_bring_the_gradient_of_the_same_forward(model: vx.VideoModel, videos: Videos) -> None:
+def test_features_in_context_bring_the_gradient_of_the_same_forward(model: vx.VideoModel, videos: Videos) -> None:
     clip = videos.train["cross"][0]
     parts = TINY.segmenter(clip)
     ids = np.arange(parts.count)
     wanted = (model.class_index("cross"), "log_odds")
-    found = EmbedSupervoxels(clip, parts.labels, ids, PooledFeatures(), wanted).compute(model)
-    alone = EmbedSupervoxels(clip, parts.labels, ids, PooledFeatures()).compute(model)
+    found = EmbedSupervoxels(clip, parts.labels, ids, ContextFeatures(), wanted).compute(model)
+    alone = EmbedSupervoxels(clip, parts.labels, ids, ContextFeatures().without_class()).compute(model)
     gradient = ClassGradient(clip, *wanted).compute(model)["gradient"]
     assert set(found) == {"values", "layer_values", "gradient"}
     assert set(alone) == {"values", "layer_values"}
-    np.testing.assert_array_equal(found["gradient"], gradient)
-    np.testing.assert_allclose(found["values"], alone["values"], atol=1e-5)
+    np.testing.assert_allclose(found["gradient"], gradient, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["values"][:, : alone["values"].shape[1]], alone["values"], atol=1e-5)
     np.testing.assert_allclose(found["layer_values"], alone["layer_values"], atol=1e-5)
     assert np.abs(gradient).max() > 0

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from voxplain.concepts.pooled import PooledFeatures
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.settings import PRESETS
 from voxplain.explain.concept_map import ConceptMap
 from voxplain.explain.parameters import parameters_of, settings_and_label, settings_from
+from voxplain.inference import Inference
 from voxplain.segment import SLIC, Deduplicate
 
+FP32 = Inference(precision="fp32")  # in which the map, too, is computed
 TINY = vx.ConceptSettings(
     segmenter=SLIC(segments=(4, 8)),
     clusterer=KMeans(clusters=4),
@@ -159,11 +161,12 @@ def test_a_run_is_not_evaluated_with_a_network_whose_code_changed(
             vx.evaluate_concepts(run, small_set / "test/cross", model=kept)
 
 
+@pytest.mark.parametrize("embedder", EMBEDDERS)
 def test_a_concept_map_takes_any_embedder_and_the_runs_network_only(
-    model: vx.VideoModel, small_set: Path, monkeypatch: pytest.MonkeyPatch
+    model: vx.VideoModel, small_set: Path, monkeypatch: pytest.MonkeyPatch, embedder: str
 ) -> None:
     own = replace(model, net=Scaled(model.net), layer="net.pool")
-    settings = replace(TINY, embedder=PooledFeatures(), deduplicate=Deduplicate(max_jaccard=0.9))
+    settings = replace(TINY, embedder=EMBEDDERS[embedder], deduplicate=Deduplicate(max_jaccard=0.9), inference=FP32)
     run = vx.explain_concepts(
         own, small_set / "train/cross", random=small_set / "unrelated", target="cross", settings=settings
     )

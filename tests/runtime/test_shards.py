@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from voxplain.concepts.modes import in_mode
 
 import voxplain as vx
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.evaluate import AddRemove
-from voxplain.concepts.features import MaskedCrops
 from voxplain.errors import DataError
 from voxplain.runtime import MissingShards, Shard, ThreadExecutor, read_shard
 from voxplain.segment import SLIC
@@ -26,7 +25,6 @@ SETTINGS = vx.ConceptSettings(
     unrelated_crops=12,
     random_sets=4,
     evaluation=AddRemove(steps=2, draws=2, matched=1),
-    cav_embedder=MaskedCrops(crop="in-place"),
 )
 
 
@@ -81,7 +79,7 @@ def test_threads_give_the_same_bytes(small_set: Path, tmp_path: Path, alone: byt
 def test_shares_of_one_store(small_set: Path, tmp_path: Path, alone: bytes) -> None:
     turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 3)
     assert found == [alone] * 3
-    assert turns <= 6  # features, CAV features, effects, test features, proof, the rest
+    assert turns <= 6  # features, features of members, effects, test features, proof, the rest
 
 
 def test_shares_with_stores_of_their_own(small_set: Path, tmp_path: Path, alone: bytes) -> None:
@@ -112,20 +110,9 @@ def test_a_run_that_another_share_did_not_finish_keeps_its_own_part(small_set: P
     assert not (tmp_path / "run").exists()
 
 
-def test_modes_differ(small_set: Path, tmp_path: Path, alone: bytes) -> None:
-    """The settings of this file do use both embedders: without the second the run is another."""
-    model = vx.load_model("planted")
-    read = lambda part: vx.read_clips(small_set / part, model.reader()).clips  # noqa: E731
-    one = replace(SETTINGS, cav_embedder=None)
-    found = vx.explain_concepts(model, read("train/cross"), random=read("unrelated"), target="cross", settings=one)
-    both = vx.explain_concepts(model, read("train/cross"), random=read("unrelated"), target="cross", settings=SETTINGS)
-    np.testing.assert_array_equal(found.bank.centers, both.bank.centers)
-    assert not np.allclose(found.cavs.vectors, both.cavs.vectors)
-
-
-@pytest.mark.parametrize("mode", ["small", "two-stage", "pooled"])
-def test_modes_run_to_the_end_in_shares(small_set: Path, tmp_path: Path, mode: str) -> None:
-    settings = in_mode(replace(SETTINGS, cav_embedder=None), mode, 64)
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+def test_every_embedder_runs_to_the_end_in_shares(small_set: Path, tmp_path: Path, embedder: str) -> None:
+    settings = replace(SETTINGS, embedder=EMBEDDERS[embedder])
     whole = run(tmp_path / "whole", small_set, tmp_path / "one", threads(2), settings)
     turns, found = passes(small_set, tmp_path, [tmp_path / "store"] * 2, settings)
     assert found == [whole] * 2

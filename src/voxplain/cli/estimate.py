@@ -1,4 +1,4 @@
-"""The estimate of `voxplain concepts --dry-run`: forwards, time and disk, from a few seconds of calibration."""
+"""The estimate of `voxplain concepts --dry-run`: passes of the network, time and disk, from a short calibration."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from voxplain.cli.job import Job
+from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import MaskedCrops
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.inference import one_thread
@@ -34,7 +35,7 @@ class Calibration:
     forward : float
         Seconds of one forward at the network's own input size.
     embed : float
-        Seconds of embedding one supervoxel, or one clip for pooled features.
+        Seconds of embedding one supervoxel, or one clip where one pass embeds all of them.
     supervoxels : int
         Supervoxels of the clip.
     features : int
@@ -54,6 +55,7 @@ class Calibration:
 def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     """Segment one clip and embed some of its supervoxels, on one core and with the fast copy of the network."""
     s = job.settings
+    wanted = (0, s.objective) if s.embedder.one_pass else None
     clip = read_clips(videos, model.reader(), limit=1, seed=s.seed).clips[0]
     with one_thread():
         s.segmenter(clip)  # compiles on its first call
@@ -63,38 +65,37 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
         crops = np.repeat(clip.frames[None, : model.grid[0]], min(CROPS, model.batch_size), 0)
         fast.logits(crops[:1])
         _, forward = _timed(lambda: fast.logits(crops))
-        rows, embed = _timed(lambda: s.embedder(fast, clip, supervoxels, ids=ids))
+        found, embed = _timed(lambda: s.embedder.embed(fast, clip, supervoxels, ids=ids, gradient_of=wanted))
     labels = int(supervoxels.labels.nbytes / 24)  # packed: 44 KiB of three levels of 16×112×112
-    per_row = embed / (1 if _pooled(job) else max(len(ids), 1))
-    features = rows.shape[1]
+    each = embed / (1 if wanted else max(len(ids), 1))
+    features = found.values.shape[1]
     disk = labels + supervoxels.count * features * 4
-    return Calibration(segment, forward / len(crops), per_row, supervoxels.count, features, disk)
+    return Calibration(segment, forward / len(crops), each, supervoxels.count, features, disk)
 
 
 def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> dict[str, tuple[float, float]]:
-    """(forwards, seconds of one core) of each step of explaining a class of ``clips`` clips."""
+    """(passes, seconds of one core) of each step of explaining a class of ``clips`` clips; a backward counts as one."""
     s = job.settings
-    clusters = getattr(s.clusterer, "clusters", 25)
-    drawn = min(s.unrelated_crops, measured.supervoxels)
-    rows, others = (clips, unrelated) if _pooled(job) else (clips * measured.supervoxels, unrelated * drawn)
-    kept = 0
-    if s.cav_embedder is not None:  # members of concepts and of null concepts, and unrelated crops, at full size
-        kept = 2 * min(clusters * s.keep, clips * measured.supervoxels) + unrelated * drawn // 2
-        others = others // 2
-    scored = min(clips, s.score_videos)
-    derived = 0 if _pooled(job) else scored  # their gradients come with the features
-    hidden = s.effect.forwards(min(clips, s.effect_videos), clusters)
+    embedded, scored = clips + unrelated, min(clips, s.score_videos)
+    if s.embedder.one_pass:  # the gradients of the class come with its features
+        features, gradients = embedded + clips, 0
+    else:
+        half, drawn = unrelated // 2, min(s.unrelated_crops, measured.supervoxels)
+        examples = half * (drawn if s.unrelated_examples == "matched" else 1)
+        embedded = features = clips * measured.supervoxels + (unrelated - half) * drawn + examples
+        gradients = scored
+    others = 2 * gradients + unrelated
+    hidden = s.effect.forwards(min(clips, s.effect_videos), _most_concepts(s.clusterer))
     return {
         "supervoxels": (0, (clips + unrelated) * measured.segment),
-        "features": (rows + others, (rows + others) * measured.embed),
-        "features for CAVs": (kept, kept * measured.forward),
-        "gradients and logits": (derived + unrelated, (derived + unrelated) * measured.forward),
+        "features": (features, embedded * measured.embed),
+        "gradients and logits": (others, others * measured.forward),
         "direct effects": (hidden, hidden * measured.forward),
     }
 
 
 def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
-    """Print the forwards that a run needs, an estimate of their time on this machine, and of the disk it fills."""
+    """Print the passes of the network that a run needs, and estimates of their time here and of the disk it fills."""
     console, workers = Console(highlight=False), workers or cores()
     unrelated = min(job.settings.unrelated_videos, len(scan_folder(job.random)))
     total, disk = 0.0, 0
@@ -105,11 +106,11 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
         # The unrelated videos are the same for every class: only the first computes them.
         steps = forwards_of(job, measured, clips, unrelated if place == 0 else 0)
         seconds = sum(took for _, took in steps.values()) / workers
-        count = sum(forwards for forwards, _ in steps.values())
+        count = sum(passes for passes, _ in steps.values())
         total, disk = total + seconds, disk + measured.clip_bytes * (clips + (unrelated if place == 0 else 0))
         console.print(
-            f"“{name}”: {clips} videos, about {clips * measured.supervoxels} supervoxels, {count:.0f} forwards, "
-            f"about {duration(seconds)} on {model.device} with {workers} workers",
+            f"“{name}”: {clips} videos, about {clips * measured.supervoxels} supervoxels, {count:.0f} passes "
+            f"of the network, about {duration(seconds)} on {model.device} with {workers} workers",
             markup=False,
         )
         times = ", ".join(f"{step} {duration(took / workers)}" for step, (_, took) in steps.items() if took)
@@ -121,8 +122,9 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
     console.print("nothing was written: this was a dry run")
 
 
-def _pooled(job: Job) -> bool:
-    return not isinstance(job.settings.embedder, MaskedCrops)
+def _most_concepts(clusterer: Clusterer) -> int:
+    """Clusters asked for, or at most; the paper's number where the method has no such field."""
+    return int(getattr(clusterer, "clusters", getattr(clusterer, "max_clusters", KMeans().clusters)))
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

@@ -102,6 +102,8 @@ class Consensus:
 
         apart = 1 - together
         tree = linkage(squareform(apart, checks=False), "average")
+        # Clusters that no draw joins are all 1 apart: joined one after the other, so that every number has a cut.
+        tree[:, 2] += 1e-9 * np.arange(len(tree)) * (tree[:, 2] > 0)
         cuts = [fcluster(tree, k, "maxclust") - 1 for k in range(least, self.max_clusters + 1)]
         real = [cut for cut in cuts if 1 < cut.max() + 1 < len(apart)]
         if not real:

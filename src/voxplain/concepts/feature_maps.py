@@ -190,7 +190,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     if not places:
         raise ModelError(
             f"expected a network with maps over time and space [N,C,t,h,w], or tokens in the positions of such a map, "
-            f"before {model.layer!r}, found none in {model.name}; take crops"
+            f"before {model.layer!r}, found none in {model.name}; choose the embedder crops"
         )
     for name in layers:
         if name not in places:

@@ -222,7 +222,7 @@ def override(settings: Any, key: str, value: Any) -> Any:
     settings : dataclass
         `ConceptSettings` or a part of it.
     key : str
-        Name of the field, dotted for a part: "segmenter.segments".
+        Name of the field, dotted for a part: "segmenter.regions".
     value : object
         Strings are read as YAML scalars; for a method its name, or a dict with "method" and its parameters.
 
@@ -238,8 +238,8 @@ def override(settings: Any, key: str, value: Any) -> Any:
 
     Examples
     --------
-    >>> override(ConceptSettings(), "segmenter.segments", [15, 50]).segmenter.segments
-    (15, 50)
+    >>> override(ConceptSettings(), "segmenter.regions", [8, 16]).segmenter.regions
+    (8, 16)
     """
     head, _, rest = key.replace("-", "_").partition(".")
     known = [f.name for f in fields(settings)]
