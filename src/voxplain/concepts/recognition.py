@@ -1,6 +1,6 @@
-"""Whether a network recognises a class: one statement about the class, made before any concept is tested.
+"""Whether a network recognises a class: one statement about the class, made before any concept is called significant.
 
-Letters: M clips of the class, N unrelated clips, C classes.
+Letters: M clips of the class, N unrelated clips, K concepts, C classes.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from voxplain.model import OBJECTIVES
-from voxplain.statistics import SIGNIFICANT
+from voxplain.statistics import SIGNIFICANT, sign_flips
 
-__all__ = ["LEAST_RISE", "Recognition", "recognition"]
+__all__ = ["LEAST_COST", "LEAST_RISE", "Recognition", "recognition"]
 
-LEAST_RISE = 1.0  # of the log-odds; random weights stay below it, see docs/defaults.md
+# Of the log-odds; random weights stay below them, see docs/defaults.md.
+LEAST_RISE = 1.0
+LEAST_COST = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Recognition:
         Mean log-odds of the class in its own clips minus that in unrelated ones, with its 95 % interval.
     p_value : float
         Of the test described in `recognition`.
+    cost : float
+        Largest mean loss of log-odds when a concept is hidden, above that when random regions of its volume are; 0
+        where no concept was compared with them.
     """
 
     videos: int
@@ -40,6 +45,7 @@ class Recognition:
     low: float
     high: float
     p_value: float
+    cost: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -51,23 +57,33 @@ class Recognition:
         word = "recognises" if self.holds else "does not clearly recognise"
         rest = "" if self.holds else ", so no concept is called significant"
         change = f"{abs(self.rise):.1f} {'lower' if self.rise < 0 else 'higher'}"
+        cost = f"{self.cost:.1f}".replace("-", "−")
         between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
         return (
             f"The network {word} “{target}”: it predicts the class in {self.predicted} of its {self.videos} videos and "
-            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, and its log-odds are {change} "
-            f"in its own videos ({between}; recognised is a class predicted more often than by chance whose log-odds "
-            f"rise by more than {LEAST_RISE:g}){rest}."
+            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, its log-odds are {change} in "
+            f"its own videos ({between}), and hiding one concept costs at most {cost} of them more than hiding random "
+            "regions of its volume (recognised is a class predicted more often than by chance whose log-odds rise by "
+            f"more than {LEAST_RISE:g}, or of which hiding a concept costs more than {LEAST_COST:g}){rest}."
         )
 
 
-def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognition:
+def recognition(
+    own: np.ndarray, unrelated: np.ndarray, target: int, cost: np.ndarray | None = None, *, seed: int = 0
+) -> Recognition:
     """Test whether the network recognises a class in its own clips.
 
-    Two conditions, and the larger p-value counts. The class is predicted in more of its own clips than one of C
-    classes would be by chance (binomial test). And its mean log-odds rise from unrelated clips to its own by more than
-    `LEAST_RISE` (Welch's t-test, two-sided): the outputs of networks with random weights differ between kinds of clips,
-    too, consistently, but by little, and which of C outputs rises is chance, so that with fewer than 20 classes no test
-    among the outputs alone has a p-value below 0.05.
+    The class must be predicted in more of its own clips than one of C classes would be by chance (binomial test), and
+    one of two differences must be larger than the outputs of networks with random weights show. These differ between
+    kinds of clips, too, consistently, but by little, and which of C outputs rises is chance, so that with fewer than 20
+    classes no test among the outputs alone has a p-value below 0.05.
+
+    - The mean log-odds rise from unrelated clips to the class's own by more than `LEAST_RISE` (Welch's t-test).
+    - Hiding some concept costs log-odds of more than `LEAST_COST` beyond hiding random regions of its volume (sign
+      flips over clips, corrected for K concepts by max-T). This finds classes that the network predicts in most
+      unrelated clips, too, but not without what it relies on.
+
+    The p-value is the larger of that of the first condition and twice the smaller of the two others.
 
     Parameters
     ----------
@@ -77,6 +93,11 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
         Logits of unrelated clips.
     target : int
         Class index.
+    cost : ndarray [M,K], optional
+        Log-odds lost when a concept is hidden minus those lost when random regions of its volume are; 0 where the clip
+        lacks the concept, NaN where not measured (`rank.excess_drop`).
+    seed : int
+        Of the sign flips.
 
     Returns
     -------
@@ -101,6 +122,7 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
     counts = [len(v) for v in values]
     rise = float(values[0].mean() - values[1].mean())
     low, high, p = -np.inf, np.inf, 1.0
+    largest, costly = _largest_cost(cost, seed)
     if min(counts) > 1:
         squares = [v.var(ddof=1) / len(v) for v in values]
         error = float(np.sqrt(sum(squares)))
@@ -110,8 +132,17 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
         low, high = rise - half, rise + half
         away = (rise - LEAST_RISE) / error if error else np.inf * (rise - LEAST_RISE)
         often = stats.binomtest(predicted[0], counts[0], 1 / max(own.shape[1], 2), alternative="greater").pvalue
-        p = max(float(often), min(1.0, 2 * float(stats.t.sf(away, freedom))))
-    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p)
+        p = max(float(often), min(1.0, 2 * float(stats.t.sf(away, freedom)), 2 * costly))
+    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p, largest)
+
+
+def _largest_cost(cost: np.ndarray | None, seed: int) -> tuple[float, float]:
+    """Mean cost of the concept that costs most, and the p-value that any costs more than `LEAST_COST`."""
+    compared = np.zeros((0, 0)) if cost is None else cost[:, ~np.isnan(cost).all(0)]
+    if not compared.size:
+        return 0.0, 1.0
+    flips = sign_flips(compared - LEAST_COST, np.random.default_rng(seed))
+    return float(np.nanmean(compared, 0).max()), float(flips.adjusted().min())
 
 
 def _predicts(logits: np.ndarray, target: int) -> np.ndarray:
