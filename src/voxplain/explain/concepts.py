@@ -203,7 +203,8 @@ def _explained(
     cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y, owners)
     hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
     effects = hidden.effects(y)
-    known = recognition(effects.base, np.stack(logits.values()), y, excess_drop(effects, y), seed=s.seed)
+    cost = excess_drop(effects, y)
+    known = recognition(effects.base, np.stack(logits.values()), y, cost=cost, blank=effects.blank, seed=s.seed)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
     effects = hidden.details(effects, effect)
     run = ConceptRun(
