@@ -17,10 +17,7 @@ def demo_settings() -> "ConceptSettings":
     from voxplain.concepts.settings import ConceptSettings
 
     return ConceptSettings(
-        videos=12,
-        unrelated_videos=20,
-        unrelated_crops=15,
-        evaluation=AddRemove(steps=4, draws=20, matched=3),
+        videos=12, unrelated_videos=20, unrelated_crops=15, evaluation=AddRemove(steps=4, draws=20, matched=3)
     )
 
 

@@ -73,8 +73,10 @@ class Consensus:
         rng = np.random.default_rng(seed)
         limit = max(2, round(len(values) / len(np.unique(clips))))
         chosen = np.sort(rng.choice(len(values), min(len(values), ROWS), replace=False))
+        base = [min(k, limit) for k in self.base]
         with steady():
-            drawn = np.stack([self._draw(values, clips, min(self.base[b % len(self.base)], limit), rng)[chosen] for b in range(self.draws)], axis=1)
+            draws = [self._draw(values, clips, base[b % len(base)], rng)[chosen] for b in range(self.draws)]
+            drawn = np.stack(draws, axis=1)
             together = _together(drawn)
             labels, centers = with_means(values[chosen], self._cut(together, min(self.min_clusters, limit)))[:2]
         stability = np.array([_mean_of_pairs(together, np.flatnonzero(labels == k)) for k in range(len(centers))])

@@ -1,7 +1,7 @@
 """Regions of a clip that follow its things: fine supervoxels merged by colour into a tree, and cuts of the tree.
 
-Letters: N fine supervoxels. Merging is Ward's: of the pairs of neighbours in space or time, the pair whose union has the
-least increase of the sum of squared differences in colour from the mean of the region.
+Letters: N fine supervoxels. Merging is Ward's: of the pairs of neighbours in space or time, the pair whose union has
+the least increase of the sum of squared differences in colour from the mean of the region.
 """
 
 from __future__ import annotations
