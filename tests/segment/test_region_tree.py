@@ -54,7 +54,7 @@ def test_levels_are_nested_and_explain_as_much_as_asked_for():
         within = sum(((colours[of == r] - colours[of == r].mean(0)) ** 2).sum() for r in np.unique(of))
         assert 1 - within / spread >= share - 1e-9
         # One merge more would explain less.
-        fewer = RegionTree(explained=(share,), most=len(np.unique(of)) - 1, **FINE)(frames).labels[0]
+        fewer = RegionTree(explained=(share,), least=1, most=len(np.unique(of)) - 1, **FINE)(frames).labels[0]
         of = np.array([fewer[fine == i][0] for i in range(len(colours))])
         within = sum(((colours[of == r] - colours[of == r].mean(0)) ** 2).sum() for r in np.unique(of))
         assert 1 - within / spread < share

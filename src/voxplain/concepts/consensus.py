@@ -93,7 +93,7 @@ class Consensus:
         known = np.unique(clips)
         half = np.isin(clips, rng.choice(known, -(-len(known) // 2), replace=False))
         k = count_distinct(values[half], clusters)
-        method = sklearn.cluster.KMeans(k, n_init=1, random_state=int(rng.integers(2**31)))
+        method = sklearn.cluster.KMeans(k, n_init=3, random_state=int(rng.integers(2**31)))
         return nearest_centre(values, method.fit(values[half]).cluster_centers_)
 
     def _cut(self, together: NDArray[np.float32], least: int) -> NDArray[np.int64]:
