@@ -2,11 +2,12 @@
 
     python benchmarks/significance.py [--work DIR] [--parts class,corrections,own]
 
-class        `recognition` in networks of 2, 3, 6 and 10 classes, 12 clips of the class and 20 unrelated: trained ones
-             (classes that lose log-odds of 1 or more when the object is left out), and blind ones with random weights
-             (three layouts) or trained on shuffled labels until they fit them.
-             Beside it a t-test of any rise of the log-odds, and the test of the class's rise in probability as one
-             more of those of the other outputs.
+class        `recognition` in networks of 2, 3, 6 and 10 classes, 12 clips of the class and 20 unrelated, with the
+             objects and the quarters of the background as concepts: trained ones (classes that lose log-odds of 1 or
+             more when the object is left out, and `default`, the others), and blind ones with random weights (three
+             layouts) or trained on shuffled labels until they fit them. Beside it each of its two ways without the
+             other, a t-test of any rise of the log-odds, and the test of the class's rise in probability as one more of
+             those of the other outputs.
 corrections  power and false discoveries of max-T, Benjamini–Hochberg and Holm on simulated effects of 12 clips.
 own          share of p < 0.05 for own concepts that are more unrelated clips, with 16 to 100 unrelated clips.
 
@@ -16,6 +17,7 @@ Planted clips of tuning shapes, 8×32×32; nothing here is of the design that th
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +26,18 @@ from scipy import stats
 from torch import nn
 
 import voxplain as vx
+from voxplain.concepts.effect import Effects
 from voxplain.concepts.features import embed_clip
+from voxplain.concepts.rank import excess_drop, rank_by_effect
 from voxplain.concepts.recognition import recognition
 from voxplain.concepts.significance import independent_t
-from voxplain.datasets.planted.design import DESIGNS, PlantedDesign, draw_scene, draw_unrelated
-from voxplain.datasets.planted.scene import Scene, render, without
+from voxplain.datasets.planted import DESIGNS, PlantedDesign
+from voxplain.datasets.planted.draw import draw_scene, draw_unrelated
+from voxplain.datasets.planted.scene import Scene, masks, render, without
 from voxplain.model import OBJECTIVES
 from voxplain.nets import build_net
+from voxplain.perturb import base_clip, hide
+from voxplain.segment import Supervoxels, volume_matched
 from voxplain.statistics import benjamini_hochberg, holm, sign_flips
 
 DESIGN = PlantedDesign(
@@ -140,31 +147,82 @@ def among_outputs(own: np.ndarray, unrelated: np.ndarray, y: int) -> float:
     return float(stats.ttest_ind([rise[y]], others, alternative="greater").pvalue) if len(others) > 1 else np.nan
 
 
+@cache
+def hidden_concepts(label: str) -> tuple[np.ndarray, np.ndarray]:
+    """Clips with an object or a quarter of the background hidden, with random blocks of its volume, and the fill.
+
+    Uint8 [F,M,K,3,8,32,32,3] with the fills blur and median, and the volumes [M,K].
+    """
+    t, y, x = np.indices((8, 32, 32))
+    blocks = Supervoxels.from_levels([(t // 2) * 64 + (y // 4) * 8 + x // 4])
+    quarters = (y // 16) * 2 + x // 16
+    pictures, volume = np.zeros((2, CLIPS, 8, 3, 8, 32, 32, 3), np.uint8), np.zeros((CLIPS, 8))
+    for m in range(CLIPS):
+        scene = draw_scene(DESIGN, label, 7_000_000 + m)
+        frames, found = small(scene), masks(scene)
+        order = sorted(found, key=lambda name: (name != "target", name))[:4]
+        objects = [found[name][::2].reshape(8, 32, 2, 32, 2).mean((2, 4)) >= 0.5 for name in order]
+        ground = ~np.any(objects, 0) if objects else np.ones(t.shape, bool)
+        for k, mask in [*enumerate(objects), *((4 + q, ground & (quarters == q)) for q in range(4))]:
+            volume[m, k] = mask.mean()
+            random = volume_matched(np.random.default_rng((m, k)), blocks, int(mask.sum()))
+            for f, fill in enumerate(("blur", "median")):
+                base = base_clip(frames, fill, np.zeros(3, np.uint8))
+                pictures[f, m, k] = hide(frames, mask, base), hide(frames, random, base), base
+    return pictures, volume
+
+
+def effects_of(net: nn.Module, own: np.ndarray, label: str) -> Effects:
+    """Effects of the concepts of `hidden_concepts`; ``own`` [M,C] are the logits of the unmodified clips."""
+    pictures, volume = hidden_concepts(label)
+    z = net(tensor(pictures.reshape(-1, *pictures.shape[4:]))).numpy().reshape(*pictures.shape[:4], -1)
+    blank = z[:, :, 4, 2].copy()
+    z[:, volume == 0] = np.nan
+    unknown = np.full_like(z[:, :, :, 0], np.nan)
+    return Effects(own, z[:, :, :, 0], z[:, :, :, 1], unknown, blank, volume, ("blur", "median"))
+
+
+def verdicts(net: nn.Module, own: np.ndarray, others: np.ndarray, label: str, y: int) -> list[bool]:
+    """Six statements about a class.
+
+    `recognition`; it by the rise alone; it by hiding alone; it together with a significant concept; any rise of the
+    log-odds; a rise among those of the outputs.
+    """
+    effects = effects_of(net, own, label)
+    hiding = {"cost": excess_drop(effects, y), "blank": effects.blank}
+    lead = [OBJECTIVES["log_odds"](torch.from_numpy(z), y).numpy() for z in (own, others)]
+    any_rise = stats.ttest_ind(*lead, equal_var=False, alternative="greater").pvalue < 0.025
+    # Unrelated clips that equal the class's own leave hiding as the only way to be recognised.
+    ways = [recognition(own, others, y), recognition(own, own, y, **hiding)]
+    made = recognition(own, others, y, **hiding)
+    significant = made.holds and (rank_by_effect(effects, y).q_value < 0.05).any()
+    return [made.holds, *(w.holds for w in ways), significant, any_rise, among_outputs(own, others, y) < 0.05]
+
+
 def statement_about_the_class(work: Path) -> dict[str, list[float]]:
-    """Shares of classes that three tests call recognised, by kind of network and number of classes."""
-    summary: dict[str, list[float]] = {}
+    """Shares of classes that the tests of `verdicts` call recognised, by kind of network and number of classes."""
+    found: dict[str, list[list[bool]]] = {}
     unrelated = tensor(clips_of("unrelated", 60, work)[:UNRELATED])
     for kind, layouts, seeds in (("trained", ("tiny",), 1), ("shuffled", ("tiny",), 2), ("random", tuple(LAYOUTS), 8)):
         for count, sets in CLASSES.items():
-            found = []
-            for labels in sets:
-                for layout in layouts:
-                    for seed in range(seeds):
-                        net = network(kind, layout, labels, seed, work)
-                        with torch.no_grad():
-                            others = net(unrelated).numpy()
-                            for y, name in enumerate(labels):
-                                if kind == "trained" and needs_its_object(net, name, y) < 1:
-                                    continue  # the network's default prediction, for which it needs no object
-                                own = net(tensor(clips_of(name, 200, work)[:CLIPS])).numpy()
-                                made = recognition(own, others, y)
-                                lead = [OBJECTIVES["log_odds"](torch.from_numpy(z), y).numpy() for z in (own, others)]
-                                any_rise = stats.ttest_ind(*lead, equal_var=False, alternative="greater").pvalue < 0.025
-                                found.append([made.holds, any_rise, among_outputs(own, others, y) < 0.05])
-            shares = np.mean(found, 0).round(3).tolist()
-            summary[f"{kind} {count}"] = shares
-            text = "recognised {:.3f}, any rise {:.3f}, among outputs {:.3f}".format(*shares)
-            print(f"{kind:9s} {count:3d} classes, {len(found):4d} tested: {text}", flush=True)
+            for labels, layout, seed in [(s, x, i) for s in sets for x in layouts for i in range(seeds)]:
+                net = network(kind, layout, labels, seed, work)
+                with torch.no_grad():
+                    others = net(unrelated).numpy()
+                    for y, name in enumerate(labels):
+                        own = net(tensor(clips_of(name, 200, work)[:CLIPS])).numpy()
+                        default = kind == "trained" and needs_its_object(net, name, y) < 1
+                        found.setdefault(f"{'default' if default else kind} {count}", []).append(
+                            verdicts(net, own, others, name, y)
+                        )
+    summary = {}
+    for name, rows in found.items():
+        summary[name] = shares = np.mean(rows, 0).round(3).tolist()
+        text = (
+            "recognised {:.3f} (rise {:.3f}, hiding {:.3f}; with a significant concept {:.3f}), any rise {:.3f}, "
+            "among outputs {:.3f}"
+        ).format(*shares)
+        print(f"{name:12s} classes, {len(rows):4d} tested: {text}", flush=True)
     return summary
 
 

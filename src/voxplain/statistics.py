@@ -109,14 +109,14 @@ class SignFlips:
     def adjusted_intervals(self, level: float = SIGNIFICANT) -> Floats:
         """Intervals [K,2] that lie above zero exactly where the adjusted p-value is less than ``level``.
 
-        Each holds what a test of its own does not reject that uses the critical value left by the step-down correction,
-        at both ends. An end is infinite where there are too few values for it.
+        Each holds what a test of its own does not reject, at both ends, that uses the critical value left by the
+        step-down correction, or its own where that is larger. An end is infinite where there are too few values for it.
         """
         order, top = self._ordered()
         rejected = int((self.adjusted() < level).sum())
-        left = np.sort(top[:, min(rejected, len(order) - 1)])[::-1]
-        critical = left[int(np.ceil(level * len(left) * (1 - 1e-12))) - 1]
-        return self.interval((self.sums > critical).sum(0))
+        left = np.column_stack([top[:, min(rejected, len(order) - 1)], self.sums])
+        critical = -np.sort(-left, axis=0)[int(np.ceil(level * len(left) * (1 - 1e-12))) - 1]
+        return self.interval((self.sums > np.maximum(critical[0], critical[1:])).sum(0))
 
     def interval(self, beyond: ArrayLike) -> Floats:
         """Intervals [K,2] that lie above zero where at most ``beyond`` [K] flips give a sum as large as observed."""

@@ -149,14 +149,14 @@ def test_the_command_line_wins_over_the_config_and_that_over_the_preset(small_se
 
 
 def test_settings_are_options_too(small_set: Path, tmp_path: Path) -> None:
-    words = ("--segmenter.regions", 8, 16, 32, "--keep=9", "--unrelated-crops", 4, "--effect.fills", "grey")
+    words = ("--segmenter.explained", 0.5, 0.8, 0.95, "--keep=9", "--unrelated-crops", 4, "--effect.fills", "grey")
     got = settings_of(small_set, tmp_path / "run", *words, "--random", small_set / "unrelated", "--seed", 3)
-    assert got.segmenter.regions == (8, 16, 32)  # type: ignore[attr-defined]
+    assert got.segmenter.explained == (0.5, 0.8, 0.95)  # type: ignore[attr-defined]
     assert (got.keep, got.unrelated_crops, got.effect.fills, got.seed) == (9, 4, ("grey",), 3)  # type: ignore[attr-defined]
-    assert settings_as_options(["concepts", "--segmenter.regions", "8", "16", "--class", "a", "b"]) == [
+    assert settings_as_options(["concepts", "--segmenter.explained", "0.8", "0.95", "--class", "a", "b"]) == [
         "concepts",
         "--set",
-        "segmenter.regions=[8, 16]",
+        "segmenter.explained=[0.8, 0.95]",
         "--class",
         "a",
         "b",

@@ -75,9 +75,11 @@ def test_more_rows_than_are_compared_get_the_nearest_centre(monkeypatch):
 
 def test_bounds_of_the_number_hold():
     values, _, clips = groups(12.0, count=7)
-    for least, most in ((2, 3), (2, 5), (7, 7), (10, 12)):
+    for least, most in ((2, 3), (2, 5), (7, 7), (5, 12)):
         found = Consensus(min_clusters=least, max_clusters=most, draws=8)(values, clips=clips)
         assert least <= len(found.centers) <= most
+    few = Consensus(min_clusters=10, draws=8)(values, clips=clips)
+    assert len(few.centers) == 7  # rows a clip, below the lower bound
     for wrong in ({"min_clusters": 1}, {"min_clusters": 5, "max_clusters": 4}, {"draws": 0}, {"base": ()}):
         with pytest.raises(DataError, match=r"expected 2 ≤ min_clusters ≤ max_clusters, 1 draw or more .*; correct"):
             Consensus(**wrong)

@@ -77,7 +77,8 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert compared == {0, 1} | (
         {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
-    assert got.forwards == 24 + 24 * (4 + len(compared)) + 8 * 4
+    assert got.forwards == 24 + 24 * (4 + len(compared)) + 8 * 4 + 8 * 2
+    np.testing.assert_array_equal(np.isfinite(got.blank).all((0, 2)), every)
     assert np.isnan(got.control[:, :, 3]).all()
     assert got.measured.all()
 
@@ -124,7 +125,7 @@ def test_details_of_the_first_concepts():
     method = SequentialEffects(clips=20, top=2, detail_clips=6)
     first = method.of_class(known, TARGET)
     got = method.details(known, first, TARGET, [0, 1, 3], [0, 1, 3])
-    assert got.forwards == first.forwards + 6 * (1 + 2 * 4 + 1 + 2)
+    assert got.forwards == first.forwards + 6 * (2 * 4 + 1 + 2)  # the blank clips are known
     kinds = {(kind, ks) for kind, ks in got.variants}
     assert kinds == {
         *((kind, (k,)) for kind in ("frozen", "shuffled", "moved") for k in (0, 1)),

@@ -48,7 +48,7 @@ def test_the_paper_presets_hold_the_papers_numbers():
 
 def test_default_preset_is_the_default():
     assert PRESETS["default"] == DEFAULT
-    methods = (RegionTree(regions=(16,)), ContextFeatures(), Consensus(), CLUSTER_FILTERS["small"], SequentialEffects())
+    methods = (RegionTree(), ContextFeatures(), Consensus(), CLUSTER_FILTERS["small"], SequentialEffects())
     got = (DEFAULT.segmenter, DEFAULT.embedder, DEFAULT.clusterer, DEFAULT.cluster_filter, DEFAULT.effect)
     assert got == methods
     assert len({repr(s) for s in PRESETS.values()}) == len(PRESETS)
@@ -64,14 +64,14 @@ def test_default_preset_is_the_default():
         ("test_deduplicate", "true", True),
         ("objective", "logit", "logit"),
         ("objective", ["logit"], "logit"),
-        ("segmenter.regions", [15, 50], (15, 50)),
-        ("segmenter.regions", ["15", "50"], (15, 50)),
-        ("segmenter.regions", "[15, 50]", (15, 50)),
-        ("segmenter.regions", 15, (15,)),
-        ("segmenter.regions", "15", (15,)),
-        ("segmenter.fine.spacing", [3, 1, 1], (3.0, 1.0, 1.0)),
-        ("segmenter.fine.compactness", 5, 5.0),
-        ("segmenter.fine.sigma", "1e-3", 1e-3),
+        ("clusterer.base", [15, 50], (15, 50)),
+        ("clusterer.base", ["15", "50"], (15, 50)),
+        ("clusterer.base", "[15, 50]", (15, 50)),
+        ("clusterer.base", 15, (15,)),
+        ("clusterer.base", "15", (15,)),
+        ("segmenter.spacing", [3, 1, 1], (3.0, 1.0, 1.0)),
+        ("segmenter.compactness", 5, 5.0),
+        ("segmenter.sigma", "1e-3", 1e-3),
         ("reach", 3, 3.0),
         ("reach", "inf", math.inf),
         ("classifier.alpha", "0.5", 0.5),
@@ -152,11 +152,11 @@ def test_the_test_called_null_can_be_written_plainly():
         assert override(code, "tcav_test", value).tcav_test == "null"
 
 
-@pytest.mark.parametrize("key", ["segmentr", "segmenter.region", "effects", "zzz"])
+@pytest.mark.parametrize("key", ["segmentr", "segmenter.segment", "effects", "zzz"])
 def test_unknown_fields_name_near_ones(key):
     with pytest.raises(DataError, match=r"expected a setting of \w+, got '\w+'; did you mean (\w+(, )?)+\?") as caught:
         override(DEFAULT, key, 1)
-    near = {"segmentr": "segmenter", "segmenter.region": "regions", "effects": "effect", "zzz": "keep"}[key]
+    near = {"segmentr": "segmenter", "segmenter.segment": "segments", "effects": "effect", "zzz": "keep"}[key]
     assert near in str(caught.value)
 
 
@@ -168,10 +168,10 @@ def test_unknown_fields_name_near_ones(key):
         ("keep", True),
         ("keep", None),
         ("keep", [1, 2]),
-        ("segmenter.regions", ["a"]),
-        ("segmenter.regions", [1.5]),
-        ("segmenter.regions", []),
-        ("segmenter.fine.compactness", "high"),
+        ("clusterer.base", ["a"]),
+        ("clusterer.base", [1.5]),
+        ("clusterer.base", []),
+        ("segmenter.compactness", "high"),
         ("test_deduplicate", 1),
         ("objective", 5),
     ],

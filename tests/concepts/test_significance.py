@@ -344,3 +344,12 @@ def test_benjamini_hochberg_holds_the_false_discovery_rate():
         found = benjamini_hochberg(stats.norm.sf(z)) <= 0.2
         shares.append(found[10:].sum() / max(found.sum(), 1))
     assert np.mean(shares) == pytest.approx(0.2 * 30 / 40, abs=0.02)
+
+
+def test_concepts_that_were_not_measured_leave_the_interval_of_the_others_as_it_is():
+    rng = np.random.default_rng(0)
+    measured = rng.normal(17, 3, (12, 1))
+    beside = sign_flips(np.hstack([measured, np.full((12, 4), np.nan)]), rng)
+    alone = sign_flips(measured, rng).adjusted_intervals()
+    np.testing.assert_allclose(beside.adjusted_intervals()[:1], alone, rtol=1e-12)
+    assert alone[0, 0] < measured.mean() < alone[0, 1]

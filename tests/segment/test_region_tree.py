@@ -8,7 +8,13 @@ from voxplain.errors import DataError
 from voxplain.segment import SLIC, RegionTree
 from voxplain.segment.region_tree import _cut, _merges, mean_colours
 
-FINE = SLIC(segments=(200,), compactness=20.0, sigma=0.0, spacing=(2.0, 1.0, 1.0))
+FINE = {"segments": 200, "compactness": 20.0, "sigma": 0.0, "spacing": (2.0, 1.0, 1.0)}
+
+
+def slic(**changed: int) -> SLIC:
+    """The supervoxels that `RegionTree(**FINE)` merges."""
+    fine = {**FINE, **changed}
+    return SLIC(segments=(fine["segments"],), compactness=20.0, sigma=0.0, spacing=(2.0, 1.0, 1.0))
 
 
 def boxes(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,28 +32,45 @@ def boxes(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_flat_boxes_that_move_are_regions_of_their_own(seed):
     frames, truth = boxes(seed)
-    found = RegionTree(regions=(4,), fine=FINE)(frames)
+    found = RegionTree(explained=(0.999,), most=4, **FINE)(frames)
     assert found.count == 4
     for box in range(4):
         assert len(np.unique(found.labels[0][truth == box])) == 1
     assert len({found.labels[0][truth == box][0] for box in range(4)}) == 4
 
 
-def test_levels_are_nested_and_have_as_many_regions_as_asked_for():
-    found = RegionTree(regions=(3, 8, 20), fine=FINE)(textured(0, (8, 32, 40)))
+def test_levels_are_nested_and_explain_as_much_as_asked_for():
+    frames, shares = textured(0, (8, 32, 40)), (0.5, 0.8, 0.95)
+    found = RegionTree(explained=shares, most=200, **FINE)(frames)
     coarse, middle, small = found.labels
-    assert [len(np.unique(level)) for level in found.labels] == [3, 8, 20]
-    for fine, whole in ((small, middle), (middle, coarse)):
-        assert all(len(np.unique(whole[fine == i])) == 1 for i in np.unique(fine))
-    fine = FINE(textured(0, (8, 32, 40))).labels[0]
+    for inner, whole in ((small, middle), (middle, coarse)):
+        assert all(len(np.unique(whole[inner == i])) == 1 for i in np.unique(inner))
+    fine = slic()(frames).labels[0]
     assert all(len(np.unique(small[fine == i])) == 1 for i in np.unique(fine))
+    colours = mean_colours(fine, frames)
+    spread = ((colours - colours.mean(0)) ** 2).sum()
+    for level, share in zip(found.labels, shares, strict=True):
+        of = np.array([level[fine == i][0] for i in range(len(colours))])
+        within = sum(((colours[of == r] - colours[of == r].mean(0)) ** 2).sum() for r in np.unique(of))
+        assert 1 - within / spread >= share - 1e-9
+        # One merge more would explain less.
+        fewer = RegionTree(explained=(share,), least=1, most=len(np.unique(of)) - 1, **FINE)(frames).labels[0]
+        of = np.array([fewer[fine == i][0] for i in range(len(colours))])
+        within = sum(((colours[of == r] - colours[of == r].mean(0)) ** 2).sum() for r in np.unique(of))
+        assert 1 - within / spread < share
+
+
+def test_the_number_of_regions_is_within_its_bounds():
+    frames = textured(0, (8, 32, 40))
+    counts = [RegionTree(explained=(share,), least=3, most=7, **FINE)(frames).count for share in (0.01, 1.0)]
+    assert counts == [3, 7]
 
 
 def test_every_region_is_connected():
     from scipy import ndimage
 
-    found = RegionTree(regions=(12,), fine=FINE)(textured(3, (8, 32, 40)))
-    fine = FINE(textured(3, (8, 32, 40))).labels[0]
+    found = RegionTree(least=12, most=12, **FINE)(textured(3, (8, 32, 40)))
+    fine = slic()(textured(3, (8, 32, 40))).labels[0]
     parts = sum(ndimage.label(fine == i)[1] - 1 for i in np.unique(fine))  # SLIC leaves none of its own in pieces
     assert parts == 0
     assert all(ndimage.label(found.mask(i))[1] == 1 for i in range(found.count))
@@ -55,11 +78,9 @@ def test_every_region_is_connected():
 
 def test_fewer_supervoxels_than_regions_give_the_supervoxels():
     frames = textured(1, (4, 16, 16))
-    few = SLIC(segments=(6,))
-    found = RegionTree(regions=(2, 50), fine=few)(frames)
-    fine = few(frames)
-    assert len(np.unique(found.labels[1])) == fine.count
-    np.testing.assert_array_equal(np.unique(found.labels[1], return_inverse=True)[1].reshape(4, 16, 16), fine.labels[0])
+    fine = slic(segments=6)(frames)
+    found = RegionTree(least=50, most=50, **{**FINE, "segments": 6})(frames)
+    np.testing.assert_array_equal(np.unique(found.labels[0], return_inverse=True)[1].reshape(4, 16, 16), fine.labels[0])
 
 
 def test_merges_are_wards_among_neighbours():
@@ -94,11 +115,12 @@ def test_same_bytes_every_time():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"regions": ()}, r"rising numbers of regions of 1 or more, got \(\)"),
-        ({"regions": (0, 4)}, "rising numbers of regions"),
-        ({"regions": (8, 4)}, r"rising numbers of regions of 1 or more, got \(8, 4\); correct them"),
-        ({"regions": (4, 4)}, "rising numbers of regions"),
-        ({"fine": SLIC()}, r"one level of fine supervoxels, got \(15, 50, 80\); give one number"),
+        ({"explained": ()}, r"rising shares of the variance, above 0 and up to 1, got \[\]"),
+        ({"explained": (0.0, 0.4)}, "rising shares"),
+        ({"explained": (0.8, 0.4)}, r"rising shares of the variance.*, got \[0.8, 0.4\]; correct them"),
+        ({"explained": (1.5,)}, "rising shares"),
+        ({"least": 5, "most": 4}, "1 ≤ least ≤ most, got 5 and 4"),
+        ({"segments": 0}, "positive number of segments"),
     ],
 )
 def test_wrong_parameters_are_refused_at_once(wrong, told):

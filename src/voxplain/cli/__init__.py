@@ -37,8 +37,8 @@ def settings_as_options(words: Sequence[str]) -> list[str]:
 
     Examples
     --------
-    >>> settings_as_options(["concepts", "data", "--segmenter.regions", "8", "16", "--class", "bend"])
-    ['concepts', 'data', '--set', 'segmenter.regions=[8, 16]', '--class', 'bend']
+    >>> settings_as_options(["concepts", "data", "--segmenter.explained", "0.8", "0.95", "--class", "bend"])
+    ['concepts', 'data', '--set', 'segmenter.explained=[0.8, 0.95]', '--class', 'bend']
     """
     rest = list(words)
     if rest[:1] != ["concepts"] or {"--help", "-h"} & set(rest):

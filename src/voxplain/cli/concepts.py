@@ -39,7 +39,7 @@ def concepts_command(
     """Find the concepts that a network relies on for a class, and test how much.
 
     Writes a report page, a table (CSV, JSON) and a picture of each concept. The same command continues an interrupted
-    run. Any setting can be given as an option: --keep 30, --segmenter.regions 8 16 32,
+    run. Any setting can be given as an option: --keep 30, --segmenter.explained 0.8 0.95,
     --clusterer.max_clusters 15, --ranking tcav; `voxplain methods` lists them all.
     --thorough measures the effect of every concept in every clip with every fill.
 

@@ -13,16 +13,11 @@ __all__ = ["demo_command", "demo_settings"]
 
 def demo_settings() -> "ConceptSettings":
     """Settings that are smaller than the defaults: a minute and a half on two cores."""
-    from voxplain.concepts.cluster import KMeans
     from voxplain.concepts.evaluate import AddRemove
     from voxplain.concepts.settings import ConceptSettings
 
     return ConceptSettings(
-        clusterer=KMeans(clusters=12),
-        videos=12,
-        unrelated_videos=20,
-        unrelated_crops=15,
-        evaluation=AddRemove(steps=4, draws=20, matched=3),
+        videos=12, unrelated_videos=20, unrelated_crops=15, evaluation=AddRemove(steps=4, draws=20, matched=3)
     )
 
 

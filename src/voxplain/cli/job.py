@@ -80,8 +80,8 @@ def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tu
 
     Examples
     --------
-    >>> read_assignments(None, ["keep=30", "segmenter.regions=[8, 16]"])
-    [('keep', 30), ('segmenter.regions', [8, 16])]
+    >>> read_assignments(None, ["keep=30", "segmenter.explained=[0.8, 0.95]"])
+    [('keep', 30), ('segmenter.explained', [0.8, 0.95])]
     """
     settings: list[tuple[str, Any]] = []
     if config is not None:

@@ -28,11 +28,12 @@ class Consensus:
     Parameters
     ----------
     min_clusters, max_clusters : int
-        Bounds of the number of clusters.
+        Bounds of the number of clusters; the lower one is at most the mean number of rows a clip, because a clip that
+        is two regions holds no six things.
     draws : int
         B.
     base : tuple of int
-        Clusters of the draws' k-means, taken in turn.
+        Clusters of the draws' k-means, taken in turn, each at most the mean number of rows a clip.
 
     Raises
     ------
@@ -47,12 +48,12 @@ class Consensus:
     Examples
     --------
     >>> rows = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    >>> found = Consensus(base=(3,), draws=4)(rows, clips=np.arange(30) % 10)
+    >>> found = Consensus(min_clusters=2, base=(3,), draws=4)(rows, clips=np.arange(30) % 10)
     >>> len(found.centers), found.stability
     (3, array([1., 1., 1.], dtype=float32))
     """
 
-    min_clusters: int = 4
+    min_clusters: int = 6
     max_clusters: int = 12
     draws: int = 50
     base: tuple[int, ...] = (6, 8, 10, 12)
@@ -70,29 +71,32 @@ class Consensus:
         if count_distinct(values, 2) == 1:
             return one_cluster(values)
         rng = np.random.default_rng(seed)
+        limit = max(2, round(len(values) / len(np.unique(clips))))
         chosen = np.sort(rng.choice(len(values), min(len(values), ROWS), replace=False))
+        base = [min(k, limit) for k in self.base]
         with steady():
-            drawn = np.stack([self._draw(values, clips, b, rng)[chosen] for b in range(self.draws)], axis=1)
+            draws = [self._draw(values, clips, base[b % len(base)], rng)[chosen] for b in range(self.draws)]
+            drawn = np.stack(draws, axis=1)
             together = _together(drawn)
-            labels, centers = with_means(values[chosen], self._cut(together))[:2]
+            labels, centers = with_means(values[chosen], self._cut(together, min(self.min_clusters, limit)))[:2]
         stability = np.array([_mean_of_pairs(together, np.flatnonzero(labels == k)) for k in range(len(centers))])
         if len(chosen) < len(values):
             labels = nearest_centre(values, centers)
         return Clustering(labels, centers, stability.astype(np.float32))
 
     def _draw(
-        self, values: NDArray[np.float32], clips: NDArray[np.int64], draw: int, rng: np.random.Generator
+        self, values: NDArray[np.float32], clips: NDArray[np.int64], clusters: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """The cluster of every row after clustering the rows of half of the clips."""
         import sklearn.cluster
 
         known = np.unique(clips)
         half = np.isin(clips, rng.choice(known, -(-len(known) // 2), replace=False))
-        k = count_distinct(values[half], self.base[draw % len(self.base)])
-        method = sklearn.cluster.KMeans(k, n_init=1, random_state=int(rng.integers(2**31)))
+        k = count_distinct(values[half], clusters)
+        method = sklearn.cluster.KMeans(k, n_init=3, random_state=int(rng.integers(2**31)))
         return nearest_centre(values, method.fit(values[half]).cluster_centers_)
 
-    def _cut(self, together: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _cut(self, together: NDArray[np.float32], least: int) -> NDArray[np.int64]:
         """Labels [N] of the cut of the tree with the largest silhouette."""
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform
@@ -102,7 +106,7 @@ class Consensus:
         tree = linkage(squareform(apart, checks=False), "average")
         # Clusters that no draw joins are all 1 apart: joined one after the other, so that every number has a cut.
         tree[:, 2] += 1e-9 * np.arange(len(tree)) * (tree[:, 2] > 0)
-        cuts = [fcluster(tree, k, "maxclust") - 1 for k in range(self.min_clusters, self.max_clusters + 1)]
+        cuts = [fcluster(tree, k, "maxclust") - 1 for k in range(least, self.max_clusters + 1)]
         real = [cut for cut in cuts if 1 < cut.max() + 1 < len(apart)]
         if not real:
             return np.asarray(cuts[0], np.int64)

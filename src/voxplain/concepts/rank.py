@@ -15,7 +15,7 @@ from voxplain.errors import DataError
 from voxplain.model import Objective
 from voxplain.statistics import adjusted_tail, benjamini_hochberg, bootstrap_interval, sign_flips
 
-__all__ = ["EFFECTS", "TESTS", "ConceptScores", "over_control", "rank_by_effect", "rank_by_tcav"]
+__all__ = ["EFFECTS", "TESTS", "ConceptScores", "excess_drop", "over_control", "rank_by_effect", "rank_by_tcav"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,14 @@ def over_control(effects: Effects, target: int, objective: Objective) -> np.ndar
     return effects.drop(target, objective) - effects.control_drop(target, objective)
 
 
+def excess_drop(effects: Effects, target: int, objective: Objective = "log_odds") -> np.ndarray:
+    """What is tested: the drop above that of random regions, 0 where the clip lacks the concept, [M,K].
+
+    NaN where a concept was not measured or not compared.
+    """
+    return np.where(effects.volume == 0, 0.0, over_control(effects, target, objective))
+
+
 EFFECTS: dict[str, Callable[[Effects, int, Objective], np.ndarray]] = {
     "drop": Effects.drop,
     "over-control": over_control,
@@ -182,8 +190,8 @@ def rank_by_effect(
         Of bootstrap and sign flips.
     """
     raw = EFFECTS[kind](effects, target, objective)
-    over = over_control(effects, target, objective)
-    filled, excess = (np.where(effects.volume == 0, 0.0, x) for x in (raw, over))  # NaN left: not measured
+    over, excess = over_control(effects, target, objective), excess_drop(effects, target, objective)
+    filled = np.where(effects.volume == 0, 0.0, raw)  # NaN left: not measured
     rng = np.random.default_rng(seed)
     flips = sign_flips(excess, rng)
     columns = [x[~np.isnan(x)] for x in filled.T]

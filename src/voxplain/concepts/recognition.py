@@ -1,6 +1,6 @@
-"""Whether a network recognises a class: one statement about the class, made before any concept is tested.
+"""Whether a network recognises a class: one statement about the class, made before any concept is called significant.
 
-Letters: M clips of the class, N unrelated clips, C classes.
+Letters: M clips of the class, N unrelated clips, K concepts, F fills, C classes.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from voxplain.model import OBJECTIVES
-from voxplain.statistics import SIGNIFICANT
+from voxplain.statistics import SIGNIFICANT, sign_flips
 
-__all__ = ["LEAST_RISE", "Recognition", "recognition"]
+__all__ = ["LEAST_COST", "LEAST_RISE", "Recognition", "recognition"]
 
-LEAST_RISE = 1.0  # of the log-odds; random weights stay below it, see docs/defaults.md
+# Of the log-odds; random weights stay below them, see docs/defaults.md.
+LEAST_RISE = 1.0
+LEAST_COST = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Recognition:
         Mean log-odds of the class in its own clips minus that in unrelated ones, with its 95 % interval.
     p_value : float
         Of the test described in `recognition`.
+    cost : float
+        Largest mean loss of log-odds when a concept is hidden, above that when random regions of its volume are; 0
+        where no concept was compared with them.
     """
 
     videos: int
@@ -40,6 +45,8 @@ class Recognition:
     low: float
     high: float
     p_value: float
+    cost: float = 0.0
+    everything: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -52,22 +59,40 @@ class Recognition:
         rest = "" if self.holds else ", so no concept is called significant"
         change = f"{abs(self.rise):.1f} {'lower' if self.rise < 0 else 'higher'}"
         between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
+        fall, cost = (f"{x:.1f}".replace("-", "−") for x in (self.everything, self.cost))
         return (
             f"The network {word} “{target}”: it predicts the class in {self.predicted} of its {self.videos} videos and "
-            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, and its log-odds are {change} "
-            f"in its own videos ({between}; recognised is a class predicted more often than by chance whose log-odds "
-            f"rise by more than {LEAST_RISE:g}){rest}."
+            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, its log-odds are {change} in "
+            f"its own videos ({between}), fall by {fall} when everything is hidden, and by at most {cost} more when a "
+            "concept is hidden than when random regions of its volume are (recognised is a class predicted more often "
+            f"than by chance whose log-odds rise by more than {LEAST_RISE:g}, or fall by more than {LEAST_RISE:g} when "
+            f"everything is hidden and by more than {LEAST_COST:g} for a concept){rest}."
         )
 
 
-def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognition:
+def recognition(
+    own: np.ndarray,
+    unrelated: np.ndarray,
+    target: int,
+    *,
+    cost: np.ndarray | None = None,
+    blank: np.ndarray | None = None,
+    seed: int = 0,
+) -> Recognition:
     """Test whether the network recognises a class in its own clips.
 
-    Two conditions, and the larger p-value counts. The class is predicted in more of its own clips than one of C
-    classes would be by chance (binomial test). And its mean log-odds rise from unrelated clips to its own by more than
-    `LEAST_RISE` (Welch's t-test, two-sided): the outputs of networks with random weights differ between kinds of clips,
-    too, consistently, but by little, and which of C outputs rises is chance, so that with fewer than 20 classes no test
-    among the outputs alone has a p-value below 0.05.
+    The class must be predicted in more of its own clips than one of C classes would be by chance (binomial test), and
+    its log-odds must differ, in one of two ways, by more than those of networks with random weights. These differ
+    between kinds of clips, too, consistently, but by little, and which of C outputs rises is chance, so that with fewer
+    than 20 classes no test among the outputs alone has a p-value below 0.05.
+
+    - The mean log-odds rise from unrelated clips to the class's own by more than `LEAST_RISE` (Welch's t-test).
+    - Or they fall by more than `LEAST_RISE` when everything is hidden (t-test with each fill), and by more than
+      `LEAST_COST` when some concept is hidden rather than random regions of its volume (sign flips over clips,
+      corrected for K concepts by max-T). This finds classes that the network predicts in most unrelated clips, too, but
+      not without what it relies on.
+
+    The p-value is the larger of that of the binomial test and twice the smaller one of the two ways.
 
     Parameters
     ----------
@@ -77,6 +102,13 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
         Logits of unrelated clips.
     target : int
         Class index.
+    cost : ndarray [M,K], optional
+        Log-odds lost when a concept is hidden minus those lost when random regions of its volume are; 0 where the clip
+        lacks the concept, NaN where not measured (`rank.excess_drop`).
+    blank : ndarray [F,M,C] or [M,C], optional
+        Logits of the clips with everything hidden; NaN where not measured.
+    seed : int
+        Of the sign flips.
 
     Returns
     -------
@@ -101,6 +133,8 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
     counts = [len(v) for v in values]
     rise = float(values[0].mean() - values[1].mean())
     low, high, p = -np.inf, np.inf, 1.0
+    largest, p_cost = _largest_cost(cost, seed)
+    everything, p_blank = _lost(values[0], blank, target)
     if min(counts) > 1:
         squares = [v.var(ddof=1) / len(v) for v in values]
         error = float(np.sqrt(sum(squares)))
@@ -108,10 +142,39 @@ def recognition(own: np.ndarray, unrelated: np.ndarray, target: int) -> Recognit
         freedom = float(sum(squares) ** 2 / parts) if error else 1.0
         half = float(stats.t.isf(SIGNIFICANT / 2, freedom)) * error
         low, high = rise - half, rise + half
-        away = (rise - LEAST_RISE) / error if error else np.inf * (rise - LEAST_RISE)
         often = stats.binomtest(predicted[0], counts[0], 1 / max(own.shape[1], 2), alternative="greater").pvalue
-        p = max(float(often), min(1.0, 2 * float(stats.t.sf(away, freedom))))
-    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p)
+        p_rise = _t_test(rise, error, freedom)
+        p = max(float(often), min(1.0, 2 * p_rise, 2 * max(p_cost, p_blank)))
+    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p, largest, everything)
+
+
+def _largest_cost(cost: np.ndarray | None, seed: int) -> tuple[float, float]:
+    """Mean cost of the concept that costs most, and the p-value that any costs more than `LEAST_COST`."""
+    compared = np.zeros((0, 0)) if cost is None else cost[:, ~np.isnan(cost).all(0)]
+    if not compared.size:
+        return 0.0, 1.0
+    flips = sign_flips(compared - LEAST_COST, np.random.default_rng(seed))
+    return float(np.nanmean(compared, 0).max()), float(flips.adjusted().min())
+
+
+def _lost(own: np.ndarray, blank: np.ndarray | None, target: int) -> tuple[float, float]:
+    """Mean loss of log-odds when all is hidden, and the p-value that it is more than `LEAST_RISE` with every fill."""
+    found = []
+    for z in () if blank is None else blank.reshape(-1, *blank.shape[-2:]):
+        rows = ~np.isnan(z).any(1)
+        if rows.sum() > 1:
+            lost = own[rows] - OBJECTIVES["log_odds"](torch.from_numpy(z[rows].astype(np.float64)), target).numpy()
+            error = float(lost.std(ddof=1) / np.sqrt(len(lost)))
+            found.append((float(lost.mean()), _t_test(float(lost.mean()), error, len(lost) - 1)))
+    return (min(m for m, _ in found), max(p for _, p in found)) if found else (0.0, 1.0)
+
+
+def _t_test(mean: float, error: float, freedom: float) -> float:
+    """One-sided p-value that a mean is above `LEAST_RISE`."""
+    from scipy import stats
+
+    away = (mean - LEAST_RISE) / error if error else np.inf * (mean - LEAST_RISE)
+    return float(stats.t.sf(away, freedom))
 
 
 def _predicts(logits: np.ndarray, target: int) -> np.ndarray:

@@ -25,8 +25,9 @@ _WIDTH = 1.96  # standard errors on either side of a mean within which two conce
 class SequentialEffects:
     """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
 
-    1. Every concept is hidden with every fill in ``fill_clips`` clips, drawn by the seed, and then with the fill with
-       which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with that fill.
+    1. Every concept, and everything, is hidden with every fill in ``fill_clips`` clips, drawn by the seed; each concept
+       then with the fill with which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with
+       that fill.
     2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
        difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
     3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions;
@@ -86,9 +87,10 @@ class SequentialEffects:
     def forwards(self, clips: int, concepts: int) -> int:
         """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
         n, fills, top = clips if self.thorough else min(clips, self.clips), len(self.fills), min(self.top, concepts)
-        every = n * (1 + concepts) + (n if self.thorough else min(n, self.fill_clips)) * (fills - 1) * concepts
-        compared = fills * (1 + 2 * concepts) if self.thorough else -(-concepts // 3)
-        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 3)
+        first = n if self.thorough else min(n, self.fill_clips)
+        every = n * (1 + concepts) + first * ((fills - 1) * concepts + fills)
+        compared = fills * 2 * concepts if self.thorough else -(-concepts // 3)
+        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
         return every + n * compared + details
 
     def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
@@ -111,12 +113,10 @@ class SequentialEffects:
         order, thorough = self.order(len(found.volume)), self.thorough or kind != "drop"
         first = order if thorough else order[: min(self.fill_clips, self.clips)]
         every = range(len(self.fills))
-        asked = {i: [UNMODIFIED, *(("hidden", (k,)) for k in found.present(i))] for i in first}
+        asked = {i: [UNMODIFIED, BLANK, *(("hidden", (k,)) for k in found.present(i))] for i in first}
         found.add("direct effects: every concept with every fill", asked, every, shared=True)
         if thorough:
-            asked = {
-                i: [BLANK, *((kind, (k,)) for k in found.present(i) for kind in ("control", "alone"))] for i in first
-            }
+            asked = {i: [(kind, (k,)) for k in found.present(i) for kind in ("control", "alone")] for i in first}
             found.add("direct effects: random regions, and concepts shown alone", asked, every, shared=True)
             return found.effects()
         fills = found.effects().mean_drops(target).argmin(0)

@@ -222,7 +222,7 @@ def override(settings: Any, key: str, value: Any) -> Any:
     settings : dataclass
         `ConceptSettings` or a part of it.
     key : str
-        Name of the field, dotted for a part: "segmenter.regions".
+        Name of the field, dotted for a part: "segmenter.explained".
     value : object
         Strings are read as YAML scalars; for a method its name, or a dict with "method" and its parameters.
 
@@ -238,8 +238,8 @@ def override(settings: Any, key: str, value: Any) -> Any:
 
     Examples
     --------
-    >>> override(ConceptSettings(), "segmenter.regions", [8, 16]).segmenter.regions
-    (8, 16)
+    >>> override(ConceptSettings(), "segmenter.explained", [0.8, 0.95]).segmenter.explained
+    (0.8, 0.95)
     """
     head, _, rest = key.replace("-", "_").partition(".")
     known = [f.name for f in fields(settings)]

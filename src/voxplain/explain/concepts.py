@@ -21,7 +21,7 @@ from torch import nn
 from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.rank import rank_by_effect
+from voxplain.concepts.rank import excess_drop, rank_by_effect
 from voxplain.concepts.recognition import recognition
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
@@ -203,7 +203,8 @@ def _explained(
     cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y, owners)
     hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
     effects = hidden.effects(y)
-    known = recognition(effects.base, np.stack(logits.values()), y)
+    cost = excess_drop(effects, y)
+    known = recognition(effects.base, np.stack(logits.values()), y, cost=cost, blank=effects.blank, seed=s.seed)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
     effects = hidden.details(effects, effect)
     run = ConceptRun(

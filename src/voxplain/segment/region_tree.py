@@ -1,12 +1,12 @@
 """Regions of a clip that follow its things: fine supervoxels merged by colour into a tree, and cuts of the tree.
 
-Letters: N fine supervoxels, R regions. Merging is Ward's: of the pairs of neighbours in space or time, the pair whose
-union has the least increase of the sum of squared differences in colour.
+Letters: N fine supervoxels. Merging is Ward's: of the pairs of neighbours in space or time, the pair whose union has
+the least increase of the sum of squared differences in colour from the mean of the region.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,25 @@ __all__ = ["RegionTree"]
 
 @dataclass(frozen=True, kw_only=True)
 class RegionTree:
-    """Nested regions: fine SLIC supervoxels merged by mean colour, the tree cut at several numbers of regions.
+    """Nested regions: fine SLIC supervoxels merged by mean colour, the tree cut where regions explain enough of it.
 
-    Takes a `Clip` or uint8 frames [T,H,W,3]; returns `Supervoxels` with a level for each entry of ``regions``. A region
-    of one level is a union of regions of the next finer one, and all follow the edges of the fine supervoxels.
+    Takes a `Clip` or uint8 frames [T,H,W,3]; returns `Supervoxels` with a level for each entry of ``explained``. A
+    region of one level is a union of regions of the next finer one, and all follow the edges of the fine supervoxels.
+    A plain scene has few regions, a varied one many.
 
     Parameters
     ----------
-    regions : tuple of int
-        Regions at each level, coarse first; fewer where there are fewer fine supervoxels.
-    fine : SLIC
-        Segments, compactness, blur and spacing of the supervoxels that are merged. Short in time and hardly blurred, so
-        that they follow things that move.
+    explained : tuple of float
+        Share of the variance of the fine supervoxels' colours between the regions of each level, coarse first.
+    least, most : int
+        Bounds of the number of regions at each level.
+    segments : int
+        Fine supervoxels that are merged; as the parameters below, see `SLIC`.
+    compactness : float
+    sigma : float
+        Little blur, so that edges stay where they are.
+    spacing : tuple of 3 floats
+        A frame counts as two pixels, so that supervoxels are short in time and follow things that move.
 
     Raises
     ------
@@ -47,28 +54,40 @@ class RegionTree:
     --------
     >>> frames = np.zeros((4, 16, 16, 3), np.uint8)
     >>> frames[:, 4:12, 4:12] = 200
-    >>> found = RegionTree(regions=(2,), fine=SLIC(segments=(60,), sigma=0))(frames)
+    >>> found = RegionTree(segments=60, sigma=0.0)(frames)
     >>> found, int(found.volumes.min())
     (Supervoxels(2 in 1 levels of 4×16×16 voxels), 256)
     """
 
-    regions: tuple[int, ...] = (16,)
-    fine: SLIC = field(
-        default_factory=lambda: SLIC(segments=(400,), compactness=30.0, sigma=0.5, spacing=(2.0, 1.0, 1.0))
-    )
+    explained: tuple[float, ...] = (0.97,)
+    least: int = 2
+    most: int = 24
+    segments: int = 400
+    compactness: float = 30.0
+    sigma: float = 0.5
+    spacing: tuple[float, float, float] = (2.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Check that the numbers of regions rise and that there is one fine level."""
-        if not self.regions or min(self.regions) < 1 or list(self.regions) != sorted(set(self.regions)):
-            raise DataError(f"expected rising numbers of regions of 1 or more, got {self.regions}; correct them")
-        if len(self.fine.segments) != 1:
-            raise DataError(f"expected one level of fine supervoxels, got {self.fine.segments}; give one number")
+        """Check shares and bounds, and what `SLIC` checks."""
+        shares = list(self.explained)
+        if not shares or shares != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] <= 1:
+            raise DataError(f"expected rising shares of the variance, above 0 and up to 1, got {shares}; correct them")
+        if not 1 <= self.least <= self.most:
+            raise DataError(f"expected 1 ≤ least ≤ most, got {self.least} and {self.most}; correct them")
+        self._fine()
 
     def __call__(self, clip: HasFrames | NDArray[np.uint8]) -> Supervoxels:
         """Segment one clip."""
-        fine = self.fine(clip).labels[0]
-        merges = _merges(fine, mean_colours(fine, frames_of(clip)))
-        return Supervoxels.from_levels([_cut(merges, len(merges) + 1, count)[fine] for count in self.regions])
+        fine = self._fine()(clip).labels[0]
+        colours = mean_colours(fine, frames_of(clip))
+        merges = _merges(fine, colours)
+        within = _variance_within(merges, colours)
+        counts = [len(colours) - int(np.searchsorted(within, 1 - share, side="right")) for share in self.explained]
+        cuts = [_cut(merges, len(colours), min(max(count, self.least), self.most)) for count in counts]
+        return Supervoxels.from_levels([cut[fine] for cut in cuts])
+
+    def _fine(self) -> SLIC:
+        return SLIC(segments=(self.segments,), compactness=self.compactness, sigma=self.sigma, spacing=self.spacing)
 
 
 def mean_colours(labels: NDArray[np.int16], frames: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -94,6 +113,17 @@ def _merges(labels: NDArray[np.int16], colours: NDArray[np.float64]) -> NDArray[
     graph = sparse.coo_array((np.ones(2 * len(a)), (np.append(a, b), np.append(b, a))), shape=(count, count)).tocsr()
     method = sklearn.cluster.AgglomerativeClustering(1, connectivity=graph, linkage="ward", compute_full_tree=True)
     return np.asarray(method.fit(colours).children_, np.int64)
+
+
+def _variance_within(merges: NDArray[np.int64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the variance of the colours that is within regions after each merge, float64 [N−1], rising to 1."""
+    size, mean, lost = [1] * len(colours), list(colours), []
+    for a, b in merges:
+        weight = size[a] + size[b]
+        lost.append(size[a] * size[b] / weight * float(((mean[a] - mean[b]) ** 2).sum()))
+        mean.append((size[a] * mean[a] + size[b] * mean[b]) / weight)
+        size.append(weight)
+    return np.cumsum(lost) / max(sum(lost), 1e-12)
 
 
 def _cut(merges: NDArray[np.int64], leaves: int, count: int) -> NDArray[np.int64]:

@@ -26,25 +26,25 @@ HARDER: dict[str, dict[str, Any]] = {
     "growing": {"radius": (0.15, 0.18), "growth": (0.6, 1.4)},
     "same-colour": {"same_colour": True},
 }
-# Three shapes in three pairs, so that each is in two classes; two pairs whose shapes mean nothing alone or mixed.
-PAIRS = {
-    "pair": (("cross", "ring"), ("ring", "star"), ("star", "cross")),
-    "held-out-pair": (("bars", "crescent"), ("crescent", "saltire"), ("saltire", "bars")),
-    "conjunction": (("cross", "ring"), ("triangle", "star")),
-    "held-out-conjunction": (("bars", "crescent"), ("saltire", "tee")),
+# Two pairs whose shapes mean nothing alone or mixed.
+CONJUNCTIONS = {
+    "standard": (("cross", "ring"), ("triangle", "star")),
+    "held-out": (("bars", "crescent"), ("saltire", "tee")),
 }
 
 
-def _of_pairs(base: PlantedDesign, name: str) -> PlantedDesign:
-    alone = 0.75 if name.endswith("conjunction") else 0.0
-    return replace(base, appearance=(), pairs=PAIRS[name], alone=alone, **SMALLER)
+def _pairs(base: PlantedDesign) -> PlantedDesign:
+    """Three shapes and all pairs of them: without one of its two objects, a clip of a pair is of another class."""
+    a, b, c = base.appearance
+    return replace(base, pairs=((a, b), (b, c), (c, a)), motions=(), free_motions=base.motions, **SMALLER)
 
 
 def _family(base: PlantedDesign, name: str, prefix: str) -> dict[str, PlantedDesign]:
     return {
         name: base,
         **{f"{prefix}{harder}": replace(base, **changes) for harder, changes in HARDER.items()},
-        **{f"{prefix}{kind}": _of_pairs(base, f"{prefix}{kind}") for kind in ("pair", "conjunction")},
+        f"{prefix}pair": _pairs(base),
+        f"{prefix}conjunction": replace(base, appearance=(), pairs=CONJUNCTIONS[name], alone=0.75, **SMALLER),
     }
 
 

@@ -1,0 +1,138 @@
+"""What a reader of an explanation sees, against known truth.
+
+Letters: M clips, K concepts, O objects. Masks of concepts and objects are bool [T,H,W]; a concept's mask in a clip is
+the union of its supervoxels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from truth_sets import Known
+from voxplain.concepts.concept_run import ConceptRun
+from voxplain.statistics import SIGNIFICANT, spearman
+
+__all__ = ["Overlap", "agreement", "overlap", "strict_figures", "top_masks"]
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union; 1 for two empty masks."""
+    union = int((a | b).sum())
+    return float((a & b).sum() / union) if union else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Voxels: ``both`` [M,K,O] of concept and object, ``concept`` [M,K], ``object`` [M,O]."""
+
+    both: np.ndarray
+    concept: np.ndarray
+    object: np.ndarray
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of the object that the concept covers, [M,K,O]; 0 where either is absent."""
+        return self.both / np.maximum(self.object[:, None], 1)
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of the concept's voxels over all clips that are the object's, [K,O]."""
+        return np.asarray(self.both.sum(0) / np.maximum(self.concept.sum(0), 1)[:, None])
+
+
+def concept_mask_of(run: ConceptRun, clip: int, concept: int) -> np.ndarray:
+    """A concept's voxels in a clip of the run."""
+    return run.supervoxels[clip].masks(np.flatnonzero(run.assigned[clip] == concept))
+
+
+def overlap(run: ConceptRun, known: Known) -> Overlap:
+    """Count the voxels that concepts and objects share."""
+    m, k, o = len(known.clips), len(run.bank), len(known.names)
+    both, concept, objects = np.zeros((m, k, o)), np.zeros((m, k)), np.zeros((m, o))
+    for i, truth in enumerate(known.masks):
+        masks = [concept_mask_of(run, i, j) for j in range(k)]
+        concept[i] = [mask.sum() for mask in masks]
+        for name, visible in truth.items():
+            at = known.names.index(name)
+            objects[i, at] = visible.sum()
+            both[i, :, at] = [(mask & visible).sum() for mask in masks]
+    return Overlap(both, concept, objects)
+
+
+def coherence(run: ConceptRun, known: Known) -> np.ndarray:
+    """Share of each concept's members that show the object (or the ground) which most of them show, [K]."""
+    found = np.zeros(len(run.bank))
+    for k, rows in enumerate(run.bank.members):
+        shown = []
+        for clip, supervoxel in run.origin[rows]:
+            mask = run.supervoxels[clip].mask(int(supervoxel))
+            shares = {name: (mask & visible).sum() / mask.sum() for name, visible in known.masks[clip].items()}
+            best = max(shares, key=lambda name: shares[name])
+            shown.append(best if shares[best] > 1 - sum(shares.values()) else "ground")
+        found[k] = max(shown.count(name) for name in set(shown)) / len(shown)
+    return found
+
+
+def top_masks(run: ConceptRun) -> list[np.ndarray]:
+    """The voxels of the concept on top in each clip of the run."""
+    top = int(run.order[0])
+    return [concept_mask_of(run, i, top) for i in range(len(run.clips))]
+
+
+def agreement(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
+    """Mean intersection over union of two lists of masks of the same clips."""
+    return float(np.mean([iou(a, b) for a, b in zip(first, second, strict=True)]))
+
+
+def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
+    """The figures of one class, by name.
+
+    top_recall, top_precision, top_iou   of the concept on top with the relied-on object that it overlaps most, mean
+                                         over clips with that object
+    strict_rank_first                    whether that IoU is at least 0.5
+    best_iou                             largest such IoU of any concept, whatever its rank
+    fragments                            concepts of whose voxels more than half are one relied-on object
+    coherence, top_coherence             `coherence`, mean over concepts and of the one on top
+    unexplained                          share of the relied-on objects' voxels that no significant concept holds
+    no_concept                           share of all voxels that are of no concept
+    significant                          whether a concept of which the object is at least a quarter is significant
+    rank_first                           lenient: the top covers at least half as much of the object as the best does
+    spearman, spearman_log_odds          rank correlation of the scores with the reliance on what concepts cover
+    """
+    found, top = overlap(run, known), int(run.order[0])
+    recall, q = found.recall, run.scores[run.ranking].q_value
+    relied = [known.names.index(name) for name in known.relied]
+    union = found.concept[:, :, None] + found.object[:, None] - found.both
+    ious = np.stack(
+        [_mean_where(found.both[:, :, o] / np.maximum(union[:, :, o], 1), found.object[:, o]) for o in relied]
+    )
+    best = relied[int(ious[:, top].argmax())]
+    there = (found.object[:, best] > 0) & (found.concept[:, top] > 0)
+    precision = found.both[there, top, best] / found.concept[there, top]
+    share = found.share[:, relied]
+    sure = np.flatnonzero(q < SIGNIFICANT)
+    held = found.both[:, sure][:, :, relied].sum(1) if len(sure) else np.zeros((len(known.clips), len(relied)))
+    scores = run.scores[run.ranking].value
+    covered = recall[:, :, best].mean(0)
+    truth = {"spearman_log_odds": known.drop, "spearman": known.drop_logit}
+    return {
+        "top_recall": float(_mean_where(recall[:, :, best], found.object[:, best])[top]),
+        "top_precision": float(precision.mean()) if len(precision) else 0.0,
+        "top_iou": float(ious[:, top].max()),
+        "strict_rank_first": float(ious[:, top].max() >= 0.5),
+        "best_iou": float(ious.max()),
+        "fragments": float((share.max(1) > 0.5).sum() / len(relied)),
+        "coherence": float(coherence(run, known).mean()),
+        "top_coherence": float(coherence(run, known)[top]),
+        "unexplained": float(1 - held.sum() / found.object[:, relied].sum()),
+        "no_concept": float(1 - found.concept.sum() / (len(known.clips) * run.supervoxels[0].labels[0].size)),
+        "significant": float((share[sure] >= 0.25).any()) if len(sure) else 0.0,
+        "rank_first": float(covered[top] >= 0.5 * covered.max()),
+        **{name: spearman(scores, recall.mean(0) @ np.nan_to_num(drop).mean(0)) for name, drop in truth.items()},
+    }
+
+
+def _mean_where(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean [K] of values [M,K] over the clips with a positive weight [M]."""
+    return np.asarray(values[weight > 0].mean(0)) if (weight > 0).any() else np.zeros(values.shape[1])
