@@ -195,16 +195,16 @@ def growth(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"memory_growth": peak[1000] / peak[100] if {100, 1000} <= set(peak) else None, "growth": rows}
 
 
-def grown(way: str, by: str, count: int, task: Task, **inputs: Any) -> dict[str, Any]:
-    r = alone(way, task, **inputs)
+def grown(part: str, by: str, count: int, task: Task, **inputs: Any) -> dict[str, Any]:
+    r = alone(part, task, **inputs)
     print(
-        f"{way}, {count} {by}: {r['total_s']:.1f} s, peak memory {r['peak_bytes'] / 2**20:.0f} MiB, "
+        f"{part}, {count} {by}: {r['total_s']:.1f} s, peak memory {r['peak_bytes'] / 2**20:.0f} MiB, "
         f"disk {r['disk_bytes'] / 2**20:.1f} MiB, {r['supervoxels']} supervoxels, "
         f"{sum(r['forwards'].values())} forwards",
         flush=True,
     )
     kept = ("total_s", "process_s", "peak_bytes", "base_bytes", "disk_bytes", "supervoxels")
-    return {"way": way, "by": by, "count": count, "forwards": sum(r["forwards"].values())} | {k: r[k] for k in kept}
+    return {"way": part, "by": by, "count": count, "forwards": sum(r["forwards"].values())} | {k: r[k] for k in kept}
 
 
 @contextmanager
