@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.concepts.cluster_filter import *  # noqa: F403
     from voxplain.concepts.cluster_graph import *  # noqa: F403
     from voxplain.concepts.concept_run import ConceptRun as ConceptRun
+    from voxplain.concepts.consensus import *  # noqa: F403
+    from voxplain.concepts.context import ContextFeatures as ContextFeatures
     from voxplain.concepts.discover import *  # noqa: F403
     from voxplain.concepts.features import Features as Features
     from voxplain.concepts.features import MaskedCrops as MaskedCrops
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.segment import SLIC as SLIC
     from voxplain.segment import Deduplicate as Deduplicate
     from voxplain.segment import Grid as Grid
+    from voxplain.segment import RegionTree as RegionTree
     from voxplain.segment import Supervoxels as Supervoxels
     from voxplain.store import Store as Store
     from voxplain.store import load_attribution as load_attribution
@@ -91,10 +94,12 @@ PUBLIC = {
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
     "attribution.attribution_run": "AttributionRun",
     "concepts.cav": "CAVs CLASSIFIERS cav_alignment cav_similarity fit_cavs relative_cavs",
-    "concepts.cluster": "Clusterer KMeans MiniBatchKMeans NMF",
+    "concepts.cluster": "Clusterer Clustering KMeans MiniBatchKMeans NMF",
     "concepts.cluster_filter": "CLUSTER_FILTERS ClusterFilter",
     "concepts.cluster_graph": "AffinityPropagation Agglomerative DBSCAN MeanShift Spectral",
     "concepts.concept_run": "ConceptRun",
+    "concepts.consensus": "Consensus",
+    "concepts.context": "ContextFeatures",
     "concepts.discover": "CLUSTERERS ConceptBank discover fit_concepts nearest_centre",
     "concepts.features": "Features MaskedCrops",
     "concepts.profile": "concept_profile profile_similarity",
@@ -113,7 +118,7 @@ PUBLIC = {
     "model": "ModelOutput OBJECTIVES Prediction VideoModel",
     "nets": "NETS build_net load_weights",
     "report": "table_csv table_json table_text write_attribution_report write_report",
-    "segment": "Deduplicate Grid SEGMENTERS SLIC Supervoxels",
+    "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",
     "store": "Store load_attribution load_run save_run",
     "video": "Clip ClipReader Geometry Middle RandomFrames Uniform Windows read_video",
     "zoo": "load_model model_from_function",

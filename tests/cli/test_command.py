@@ -38,7 +38,7 @@ def job_of(monkeypatch):
         PRESETS["paper-small"],
         override(override(PRESETS["default"], "segmenter", "grid"), "keep", 7),
         override(override(PRESETS["paper"], "evaluation.fill", "blur"), "segmenter.segments", [15, 30]),
-        override(override(PRESETS["default"], "segmenter.fine.compactness", 5), "reach", "inf"),
+        override(override(PRESETS["default"], "segmenter.explained", [0.8, 0.9]), "reach", "inf"),
         replace(PRESETS["default"], seed=3),
     ],
 )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from voxplain.concepts.lloyd import kmeans
 
-__all__ = ["NMF", "Clusterer", "Clustering", "KMeans", "MiniBatchKMeans", "nearest_centre"]
+__all__ = ["NMF", "Clusterer", "Clustering", "KMeans", "MiniBatchKMeans"]
 
 
 class Clustering(NamedTuple):

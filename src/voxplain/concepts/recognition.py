@@ -121,7 +121,7 @@ def recognition(
     >>> own = rng.normal([4, 0], 1, (12, 2))
     >>> found = recognition(own, rng.normal([0, 1], 1, (20, 2)), 0)
     >>> found.holds, found.predicted, round(found.rise, 1)
-    (True, 12, 5.3)
+    (True, 12, 4.7)
     >>> recognition(own / 50, rng.normal([0, 1], 1, (20, 2)) / 50, 0).holds  # outputs that hardly depend on the clip
     False
     """

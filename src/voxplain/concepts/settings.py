@@ -70,11 +70,11 @@ class ConceptSettings:
     score_videos, effect_videos : int
         Videos of the class whose gradients are taken, and in which concepts are hidden.
     unrelated_examples : str
-        What CAVs separate concepts from: "matched", masked crops of unrelated clips; "raw", whole clips (STCE).
+        What CAVs separate concepts from: "matched", supervoxels of unrelated clips; "raw", whole clips (STCE).
     unrelated_videos : int
         Unrelated videos that are read.
     unrelated_crops : int
-        Masked supervoxels taken from each of them.
+        Supervoxels taken from each of them.
     random_sets : int
         Random sets, and so CAVs, a concept; 50 in STCE.
     random_size : int

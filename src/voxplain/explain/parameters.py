@@ -47,24 +47,16 @@ def settings_from(parameters: Mapping[str, Any]) -> ConceptSettings:
             value = parameters[field.name]
             if isinstance(value, Mapping):
                 known = [getattr(ours, field.name), *CHOICES.get(field.name, {}).values()]
+                kinds = {type(method).__name__: type(method) for method in known}
                 own = dict(value)
-                value = _restored({type(method).__name__: method for method in known}[own.pop("method")], own)
+                value = kinds[own.pop("method")](**{name: _tuples(part) for name, part in own.items()})
             found[field.name] = _tuples(value)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(
             f"expected the parameters of a run of this version of voxplain, got others ({type(error).__name__}: "
             f"{error}); pass settings=…, or explain the class again"
         ) from None
     return ConceptSettings(**found)
-
-
-def _restored(like: Any, plain: Mapping[str, Any]) -> Any:
-    """An instance of the class of ``like`` with other fields, of which some may be dataclasses themselves."""
-    parts = {
-        name: _restored(getattr(like, name), part) if isinstance(part, Mapping) else _tuples(part)
-        for name, part in plain.items()
-    }
-    return type(like)(**parts)
 
 
 def _tuples(value: Any) -> Any:
