@@ -119,13 +119,14 @@ def test_equal_rows_reach_themselves():
 
 
 def test_a_bank_keeps_the_stability_of_the_concepts_that_qualify():
-    values, truth, clips = groups(12.0, count=4)
-    values, truth, clips = (x[(truth < 3) | (clips < 4)] for x in (values, truth, clips))  # the last group is small
-    clusterer = Consensus(draws=24, base=(4, 6))
-    found = clusterer(values, clips=clips)
-    assert same_groups(found.labels, truth)
-    bank = discover(values, clips, clusterer=clusterer, cluster_filter=lambda size, clips, searched: size > 5)
-    kept = [k for k in range(4) if (found.labels == k).sum() > 5]
-    assert len(kept) == 3
-    assert bank.stability.tolist() == found.stability[kept].tolist()
-    assert np.isnan(fit_concepts(values, clusterer=KMeans(clusters=4)).stability).all()
+    labels = np.array([0] * 6 + [1] * 2 + [2] * 7)  # the second is too small for a concept
+    centers, stability = np.arange(3, dtype=np.float32)[:, None], np.array([0.9, 0.5, 0.7], np.float32)
+
+    def fixed(values, *, clips, seed=0):
+        return Clustering(labels, centers, stability)
+
+    values = labels[:, None].astype(np.float32)
+    bank = discover(values, np.arange(15), clusterer=fixed, cluster_filter=lambda size, clips, searched: size > 5)
+    assert bank.centers.tolist() == [[0.0], [2.0]]
+    assert bank.stability.tolist() == stability[[0, 2]].tolist()
+    assert np.isnan(fit_concepts(values, clusterer=KMeans(clusters=3)).stability).all()
