@@ -80,3 +80,13 @@ def test_a_run_with_all_of_it_is_saved_and_read(tmp_path):
         else:
             assert getattr(got, name) == value
     assert effect_sentences(load_run(tmp_path)) == effect_sentences(run)
+
+
+def test_the_share_of_no_concept_is_what_the_concepts_of_one_level_leave():
+    from voxplain.report.sentences import significance_sentence
+    from voxplain.segment import Supervoxels
+
+    run = known_run()  # three concepts of a tenth of the voxels each
+    flat = [Supervoxels.from_levels([s.labels[0]]) for s in run.supervoxels]
+    one_level = replace(run, supervoxels=flat, assigned=tuple(np.full(s.count, -1) for s in flat))
+    assert significance_sentence(one_level).endswith("70 % of the voxels are of no concept.")

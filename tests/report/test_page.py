@@ -132,6 +132,8 @@ def test_clips_show_the_members_above_the_raw_frames(written):
         assert rate == 12  # 25 a second at half speed
         assert frames.shape == wanted.shape
         assert np.abs(frames.astype(int) - wanted).mean() < 24
+        # A clip starts where its concept is largest.
+        assert int(float(attrs["data-start"]) * rate) == example.frame
 
 
 def test_the_explorer_gets_what_was_measured(written):

@@ -49,6 +49,8 @@ class ConceptRow:
         Supervoxels that represent it.
     volume : float
         Mean share of a clip's voxels, 0 to 1.
+    stability : float
+        How far repeated clusterings agree on the concept, 0 to 1; NaN where the clusterer does not repeat.
     """
 
     rank: int
@@ -69,6 +71,7 @@ class ConceptRow:
     videos: int
     members: int
     volume: float
+    stability: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +206,7 @@ class ConceptRun:
                 videos=int(self.bank.clip_count[k]),
                 members=len(self.bank.members[k]),
                 volume=float(self.effects.volume[:, k].mean()),
+                stability=float(self.bank.stability[k]),
             )
             for i, k in enumerate(self.order)
         ]

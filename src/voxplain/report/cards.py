@@ -87,9 +87,11 @@ def _clip(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
     frames, still = stacked(run, concept, example)
     frames = shrink_pair(frames)
     height, width = frames.shape[1] // 2, frames.shape[2]
+    fps = clip_speed(run.clips[example.clip].seconds)
     return {
-        "data": clip_uri(frames, clip_speed(run.clips[example.clip].seconds)),
+        "data": clip_uri(frames, fps),
         "poster": jpeg(frames[still]),
+        "start": round((still + 0.5) / fps, 3),  # the poster's frame, in which the concept is largest
         "thumb": jpeg(frames[still, :height]),
         "width": width,
         "height": height,

@@ -1,5 +1,6 @@
 """What was measured of the effects of the first concepts, as sentences."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,15 +45,21 @@ class _Words:
     def named(self, k: int) -> str:
         return self.names.get(k) or f"concept {k}"
 
+    @property
+    def significant(self) -> tuple[int, ...]:
+        """The concepts that the class relies on, best first: shares of an effect that may be 0 say nothing."""
+        scores = self.run.scores["effect"]
+        return tuple(int(k) for k in self.run.order if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0)
+
     def kinds(self) -> list[str]:
-        """One sentence a concept whose voxels were held still and moved."""
+        """One sentence a significant concept whose voxels were held still and moved."""
         found = {x.concept: x for x in motion_or_place(self.run.effects, self.run.target_index)}
         return [
             f"{self.named(k)[:1].upper()}{self.named(k)[1:]} {_WORDS[found[k].matters_by]}: held still it loses "
             f"{_percent(found[k].frozen)} of the effect of hiding it, with its frames shuffled "
             f"{_percent(found[k].shuffled)}, moved elsewhere {_percent(found[k].moved)} ({found[k].clips} clips)."
-            for k in map(int, self.run.order)
-            if k in found and found[k].frozen[0] == found[k].frozen[0]
+            for k in self.significant
+            if k in found and not any(math.isnan(x) for x in (*found[k].frozen, *found[k].shuffled, *found[k].moved))
         ]
 
     def together(self) -> list[str]:
@@ -71,9 +78,7 @@ class _Words:
 
     def share(self) -> list[str]:
         """How much the significant concepts explain together."""
-        q = self.run.scores["effect"].q_value
-        value = self.run.scores["effect"].value
-        significant = tuple(k for k in range(len(q)) if q[k] < SIGNIFICANT and value[k] > 0)
+        significant = tuple(sorted(self.significant))
         found = completeness(self.run.effects, significant, self.run.target_index)
         if found is None or found.hidden[0] != found.hidden[0]:
             return []

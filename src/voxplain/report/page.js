@@ -4,7 +4,10 @@
 
   // Clips are decoded when they come near the screen and stop when they leave it.
   const play = (video) => {
-    if (!video.src) video.src = video.dataset.src;
+    if (!video.src) {
+      video.src = video.dataset.src;
+      video.currentTime = Number(video.dataset.start); // where what it shows is visible
+    }
     video.play().catch(() => {});
   };
   const watcher = new IntersectionObserver((entries) => {

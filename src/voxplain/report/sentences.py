@@ -74,11 +74,20 @@ def meaning(score: ConceptScores) -> str:
 
 
 def significance_sentence(run: ConceptRun) -> str:
-    """How many concepts there are and how many are significant by the ranking score."""
+    """How many concepts are significant by the ranking score, and how much of the clips is of no concept."""
     q = run.scores[run.ranking].q_value
     sure, count = int((q < SIGNIFICANT).sum()), len(run.bank)
     few = {0: "None", count: "All" if count > 1 else "The one"}.get(sure, str(sure))
-    return f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
+    significant = f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
+    none = unassigned_share(run)
+    return significant if none is None else f"{significant} {100 * none:.0f} % of the voxels are of no concept."
+
+
+def unassigned_share(run: ConceptRun) -> float | None:
+    """Mean share of the voxels of a clip that are of no concept; None where supervoxels of several levels overlap."""
+    if len(run.supervoxels[0].labels) > 1:
+        return None
+    return float(1 - run.effects.volume.sum(1).mean())
 
 
 def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
