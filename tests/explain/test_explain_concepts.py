@@ -250,6 +250,13 @@ def test_too_few_unrelated_videos_are_refused_before_any_work(
     assert not (tmp_path / "store").exists()
 
 
+def test_four_unrelated_videos_are_enough_for_the_default(model: vx.VideoModel, videos: Videos) -> None:
+    """Regions are few: null concepts need as many as a concept of the class does, and no more."""
+    run = vx.explain_concepts(model, videos.train["cross"], random=videos.unrelated[:4], target="cross")
+    assert run.preset == "default"
+    assert len(run.scores["tcav"].null) >= 2
+
+
 def test_an_unrelated_video_of_the_class_is_refused(model: vx.VideoModel, videos: Videos) -> None:
     leaking = [*videos.unrelated, videos.train["cross"][1]]
     with pytest.raises(vx.DataError, match="same frames as") as caught:
