@@ -115,6 +115,7 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
     held = found.both[:, sure][:, :, relied].sum(1) if len(sure) else np.zeros((len(known.clips), len(relied)))
     scores = run.scores[run.ranking].value
     covered = recall[:, :, best].mean(0)
+    coherent = coherence(run, known)
     truth = {"spearman_log_odds": known.drop, "spearman": known.drop_logit}
     return {
         "top_recall": float(_mean_where(recall[:, :, best], found.object[:, best])[top]),
@@ -123,8 +124,8 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
         "strict_rank_first": float(ious[:, top].max() >= 0.5),
         "best_iou": float(ious.max()),
         "fragments": float((share.max(1) > 0.5).sum() / len(relied)),
-        "coherence": float(coherence(run, known).mean()),
-        "top_coherence": float(coherence(run, known)[top]),
+        "coherence": float(coherent.mean()),
+        "top_coherence": float(coherent[top]),
         "unexplained": float(1 - held.sum() / found.object[:, relied].sum()),
         "no_concept": float(1 - found.concept.sum() / (len(known.clips) * run.supervoxels[0].labels[0].size)),
         "significant": float((share[sure] >= 0.25).any()) if len(sure) else 0.0,

@@ -28,7 +28,7 @@ class Effects:
     """Logits of M clips, unmodified and with each of K concepts hidden; NaN where a clip lacks the concept.
 
     With F fills, a drop is what the fills agree on: that with the fill by which the concept's mean drop is smallest.
-    Not every concept need be measured in every clip, nor with every fill: NaN where ``volume`` is above 0 stands for
+    A concept may be measured in some clips, and with some fills, only: NaN where ``volume`` is above 0 stands for
     "not measured".
 
     Parameters

@@ -85,7 +85,7 @@ def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[Drawn
     values, owners, ids = (np.concatenate([getattr(d, name) for d in drawn]) for name in ("values", "clips", "ids"))
     labels, centers = s.clusterer(values, clips=owners, seed=s.seed)[:2]
     # As many as a cluster of the class needs to be a concept.
-    members, least = [], min(getattr(s.cluster_filter, "min_members", 10), s.keep)
+    members, least = [], min(s.cluster_filter.min_members, s.keep)
     for k in range(len(centers)):
         own = np.flatnonzero(labels == k)
         if len(own) > least:
