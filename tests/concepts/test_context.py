@@ -10,6 +10,7 @@ from torch import nn
 
 from known_nets import MEAN, STD, colour_model, conv_model, noise, two_levels
 from voxplain.concepts.context import ContextFeatures, place_weights
+from voxplain.concepts.contributions import contributions
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.feature_maps import feature_maps, map_layers
 from voxplain.errors import DataError, ModelError, VideoError
@@ -17,7 +18,7 @@ from voxplain.model import VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.segment import Supervoxels
 
-PLAIN = ContextFeatures(relevance=0.0)
+PLAIN = ContextFeatures(contribution=0.0)
 HEAD = np.random.default_rng(4).normal(size=(4, 3))  # weights of the classes
 
 
@@ -27,6 +28,7 @@ def mosaic_model(**options) -> VideoModel:
     head = nn.Linear(3, 4)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(HEAD))
+        head.bias.zero_()
     net = nn.Sequential(OrderedDict(**layers, colour=nn.Flatten(), head=head)).eval()
     return VideoModel(**{"net": net, "layer": "colour", "mean": MEAN, "std": STD, "grid": (4, 8, 8), **options})
 
@@ -61,17 +63,19 @@ def test_rows_are_directions_of_the_means_under_a_supervoxel_from_the_clips_mean
         np.testing.assert_allclose(row, unit(values[parts.mask(i)].mean(0)), atol=1e-4)
 
 
+def sums(voxels: np.ndarray, parts: Supervoxels) -> np.ndarray:
+    return np.array([voxels[parts.mask(i)].sum() for i in range(parts.count)])
+
+
 @pytest.mark.parametrize("length", [2.0, 0.5])
 @pytest.mark.parametrize("target", [0, 3])
-def test_relevance_is_activation_from_the_mean_times_gradient_under_a_supervoxel(length, target):
+def test_the_last_number_is_the_sum_of_the_contributions_of_a_supervoxel(length, target):
     clip, parts, model = noise(), ragged(), mosaic_model()
-    got = ContextFeatures(relevance=length).embed(model, clip, parts, gradient_of=(target, "logit"))
-    values = blocks(clip.frames, 4)
-    relevance = (values - values.mean((0, 1, 2))) * HEAD[target] / 4  # the head sees the mean of four places
-    expected = np.stack([relevance[parts.mask(i)].mean(0) for i in range(parts.count)])
-    expected *= length / np.linalg.norm(expected, axis=1).max()
-    np.testing.assert_allclose(got.values[:, 3:], expected, atol=1e-4)
-    assert np.linalg.norm(got.values[:, 3:], axis=1).max() == pytest.approx(length, rel=1e-5)
+    got = ContextFeatures(contribution=length, fill="blur", steps=3).embed(
+        model, clip, parts, gradient_of=(target, "logit")
+    )
+    expected = sums(contributions(model, clip.frames, target, fill="blur", steps=3), parts)
+    np.testing.assert_allclose(got.values[:, 3], expected * (length / np.abs(expected).max()), atol=1e-5)
     np.testing.assert_allclose(got.gradient, HEAD[target], atol=1e-5)
     np.testing.assert_allclose(got.values[:, :3], PLAIN.embed(model, clip, parts).values, atol=1e-6)
 
@@ -86,12 +90,12 @@ def test_the_gradient_is_the_models(layer, objective):
     assert np.abs(expected).max() > 0
 
 
-def test_without_class_leaves_the_relevance_out_and_with_it_a_class_is_needed():
+def test_without_class_leaves_the_contribution_out_and_with_it_a_class_is_needed():
     clip, parts, features = noise(), two_levels(), ContextFeatures()
     assert features.without_class() == PLAIN
     assert PLAIN.embed(conv_model(), clip, parts).gradient is None
     assert PLAIN.embed(conv_model(), clip, parts, gradient_of=(0, "logit")).gradient is None
-    with pytest.raises(DataError, match=r"expected the class whose relevance .*; give gradient_of"):
+    with pytest.raises(DataError, match=r"expected the class to which contributions .*; give gradient_of"):
         features.embed(conv_model(), clip, parts)
 
 
@@ -122,17 +126,20 @@ def test_long_clips_are_averaged_over_the_windows_in_which_a_supervoxel_is(step,
     assert got.gradient is None  # of one window only
     windows = [blocks(clip.frames[s : s + 4], 2) for s in starts]
     coarse = [blocks(clip.frames[s : s + 4], 4) for s in starts]
-    relevance = [(w - w.mean((0, 1, 2))) * HEAD[1] / 4 for w in coarse]
+    shares = np.zeros((len(starts), 10, 8, 8))
+    for share, s in zip(shares, starts, strict=True):
+        share[s : s + 4] = contributions(mosaic_model(), clip.frames[s : s + 4], 1)
+    seen = np.sum([(np.arange(10) >= s) & (np.arange(10) < s + 4) for s in starts], axis=0)
+    expected = sums(shares.sum(0) / np.maximum(seen, 1)[:, None, None], parts)
+    expected *= 2 / np.abs(expected).max()
     mean = np.mean([w.mean((0, 1, 2)) for w in windows], axis=0)
 
     def under(i, maps):
         return np.concatenate([w[parts.mask(i)[s : s + 4]] for s, w in zip(starts, maps, strict=True)]).mean(0)
 
-    expected = np.stack([under(i, relevance) for i in range(parts.count)])
-    expected *= 2 / np.linalg.norm(expected, axis=1).max()
     for i, row in enumerate(got.values):
         np.testing.assert_allclose(row[:3], unit(under(i, windows) - mean), atol=1e-4)
-        np.testing.assert_allclose(row[3:], expected[i], atol=1e-4)
+        np.testing.assert_allclose(row[3], expected[i], atol=1e-4)
         np.testing.assert_allclose(got.layer_values[i], under(i, coarse), atol=1e-4)
 
 
@@ -215,12 +222,8 @@ def test_tokens_are_in_the_positions_of_the_map_before_them_without_the_class_to
     for place in range(8):
         t, y, x = np.unravel_index(place, (2, 2, 2))
         torch.testing.assert_close(seen.maps["block"][0, :, t, y, x], tokens[0, place])
-    # Nine tokens with the class token have a share in the mean; its own is no position.
-    values = net.norm(torch.tanh(tokens)).detach()[0].T.unflatten(1, (2, 2, 2))
-    expected = (values - values.mean((1, 2, 3), keepdim=True)) * net.head.weight[1].detach()[:, None, None, None] / 9
-    torch.testing.assert_close(seen.relevance[0], expected)
     rows = ContextFeatures().embed(model, noise(), two_levels(), gradient_of=(1, "logit")).values
-    assert rows.shape == (5, 10)
+    assert rows.shape == (5, 6)
 
 
 class Patchless(nn.Module):
@@ -261,7 +264,7 @@ def test_a_layer_that_never_runs_is_refused():
         replace(PLAIN, layers=("0.idle",)).embed(model, noise(), two_levels())
 
 
-def test_logits_that_do_not_depend_on_the_last_map_are_refused():
+def test_logits_that_do_not_depend_on_the_layer_are_refused():
     class Blind(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -277,9 +280,11 @@ def test_logits_that_do_not_depend_on_the_last_map_are_refused():
 
 
 def test_wrong_options_are_refused_at_once():
-    for options in ({"window_step": 0}, {"layers": ("a", "a")}, {"relevance": -1.0}):
-        with pytest.raises(DataError, match="window_step of 1 or more, relevance of 0 or more and every layer once"):
+    for options in ({"window_step": 0}, {"layers": ("a", "a")}, {"contribution": -1.0}, {"steps": 0}):
+        with pytest.raises(DataError, match="window_step and steps of 1 or more, contribution of 0 or more and every"):
             ContextFeatures(**options)
+    with pytest.raises(DataError, match=r"expected a fill of .*, got 'pink'; choose one"):
+        ContextFeatures(fill="pink")
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)

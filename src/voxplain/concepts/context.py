@@ -1,9 +1,9 @@
-"""Features of supervoxels in their context: feature maps averaged under each supervoxel, from one pass a clip.
+"""Features of supervoxels in their context: feature maps averaged under each supervoxel, and its contribution.
 
 Letters: N supervoxels, C channels of a layer, t×h×w its positions, P = t·h·w; W [N,P], the voxels of each supervoxel
-by position. A part of a row is W·map / ΣW less the clip's mean, at unit length, a part a layer. The last part is that
-of the last map times the gradient of the class's objective: what the network takes from each channel there for the
-class. It keeps apart what looks alike and matters differently.
+by position. A part of a row is W·map / ΣW less the clip's mean, at unit length, a part a layer. The last number is the
+sum of the contributions of the supervoxel's voxels to the class. It keeps apart what looks alike and matters
+differently, and what surrounds a thing from the thing: maps far from the input blur their borders, the input does not.
 """
 
 import math
@@ -14,34 +14,39 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from voxplain.concepts.contributions import contributions
 from voxplain.concepts.feature_maps import FeatureMaps, feature_maps
 from voxplain.concepts.features import Embedding, check_length
 from voxplain.errors import DataError
 from voxplain.model import Objective, VideoModel
+from voxplain.perturb import FILLS
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip, Windows
 
 __all__ = ["ContextFeatures", "place_weights"]
 
 Grid = tuple[int, int, int]  # positions in t, y, x
-RELEVANCE = "relevance"  # of the sums of a window; no layer has this name, because those are dotted names of modules
 
 
 @dataclass(frozen=True)
 class ContextFeatures:
-    """Feature maps averaged under each supervoxel, and the relevance of the last map for the class.
+    """Feature maps averaged under each supervoxel, and its contribution to the score of the class.
 
-    One forward pass a window of the network's length, and for the relevance a backward pass through what follows the
-    last map; a row is the mean over all windows in which the supervoxel is. CAVs, whose gradients are taken at the
+    One forward pass a window of the network's length, and for the contribution ``steps`` forward and backward passes; a
+    row is the mean over all windows in which the supervoxel is. CAVs, whose gradients are taken at the
     model's own layer, are learnt from the layer values of `embed`.
 
     Parameters
     ----------
     layers : tuple of str
         Dotted names; empty: the last layer of every resolution but the finest (`feature_maps.map_layers`).
-    relevance : float
-        Length of the part of the row that is the last map times its gradient, for the supervoxel of a clip in which
-        that is largest; a layer's part has length 1. 0: no such part.
+    contribution : float
+        Size of the contribution of the supervoxel of a clip in which it is largest; a layer's part of the row has
+        length 1. 0: no such part.
+    fill : str
+        Against which the contribution is: an entry of `voxplain.perturb.FILLS`.
+    steps : int
+        Gradients on the way from the fill to the clip; see `contributions`.
     window_step : int
         Frames between the windows of clips longer than the network's.
 
@@ -52,11 +57,13 @@ class ContextFeatures:
 
     References
     ----------
-    Selvaraju et al. 2017 (Grad-CAM), whose products of activations and gradients are summed over channels.
+    Sundararajan, Taly and Yan 2017 (integrated gradients).
     """
 
     layers: tuple[str, ...] = ()
-    relevance: float = 2.0
+    contribution: float = 2.0
+    fill: str = "median"
+    steps: int = 2
     window_step: int = 8
 
     layer_space: ClassVar[bool] = False
@@ -64,11 +71,13 @@ class ContextFeatures:
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
-        if self.window_step < 1 or self.relevance < 0 or len(set(self.layers)) != len(self.layers):
+        if min(self.window_step, self.steps) < 1 or self.contribution < 0 or len(set(self.layers)) != len(self.layers):
             raise DataError(
-                f"expected window_step of 1 or more, relevance of 0 or more and every layer once, got "
-                f"{self.window_step}, {self.relevance} and {self.layers}; correct them"
+                f"expected window_step and steps of 1 or more, contribution of 0 or more and every layer once, got "
+                f"{self.window_step}, {self.steps}, {self.contribution} and {self.layers}; correct them"
             )
+        if self.fill not in FILLS:
+            raise DataError(f"expected a fill of {', '.join(FILLS)}, got {self.fill!r}; choose one")
 
     def embed(
         self,
@@ -89,7 +98,7 @@ class ContextFeatures:
         supervoxels : Supervoxels
         ids : int64 [N], optional
         gradient_of : (int, str), optional
-            Class and objective; needed with ``relevance``.
+            Class, and the objective of the gradient; needed with ``contribution``.
 
         Returns
         -------
@@ -100,22 +109,26 @@ class ContextFeatures:
         Raises
         ------
         DataError
-            ``relevance`` without ``gradient_of``.
+            ``contribution`` without ``gradient_of``.
         VideoError
             A clip that is too short.
         """
-        if self.relevance and gradient_of is None:
-            raise DataError("expected the class whose relevance is a part of the features, got none; give gradient_of")
+        if self.contribution and gradient_of is None:
+            raise DataError(
+                "expected the class to which contributions are a part of the features, got none; give gradient_of"
+            )
         check_length(model, clip)
         length = model.grid[0]
         starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
         spans = [(int(start), int(start) + length) for start in starts]
+        wanted = gradient_of if self.contribution else None
         seen = []
         for span in spans:
-            wanted = gradient_of if self.relevance else None
             found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=wanted)
             seen.append(_window_sums(found, supervoxels, span))
-        parts = [self._part(name, [w.sums[name] for w in seen]) for name in seen[0].sums]
+        parts = [_part([w.sums[name] for w in seen]) for name in seen[0].sums]
+        if wanted:
+            parts.append(self._contribution(model, clip, supervoxels, spans, wanted[0]))
         own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
         gradient = found.gradient[0].cpu().numpy() if found.gradient is not None and len(spans) == 1 else None
         rows = np.concatenate(parts, axis=1)
@@ -124,17 +137,30 @@ class ContextFeatures:
         return Embedding(rows, own, gradient)
 
     def without_class(self) -> "ContextFeatures":
-        """The same features without the relevance."""
-        return replace(self, relevance=0.0)
+        """The same features without the contribution."""
+        return replace(self, contribution=0.0)
 
-    def _part(self, name: str, windows: Sequence["_Sums"]) -> np.ndarray:
-        """One layer's part of the rows, [N,C]."""
-        rows = _rows_of(windows)
-        if name == RELEVANCE:
-            most = np.linalg.norm(rows, axis=1).max(initial=1e-12)
-            return np.asarray(rows * (self.relevance / most), np.float32)
-        rows -= np.mean([w.mean for w in windows], axis=0)
-        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+    def _contribution(
+        self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, spans: Sequence[tuple[int, int]], target: int
+    ) -> np.ndarray:
+        """Mean over the windows of each voxel's contribution, summed over each supervoxel, float32 [N,1]."""
+        voxels, windows = np.zeros(supervoxels.shape), np.zeros(len(clip.frames))
+        for start, end in spans:
+            voxels[start:end] += contributions(model, clip.frames[start:end], target, fill=self.fill, steps=self.steps)
+            windows[start:end] += 1
+        voxels /= np.maximum(windows, 1)[:, None, None]
+        sums = np.zeros(supervoxels.count)
+        for labels in supervoxels.labels:
+            inside = labels >= 0
+            sums += np.bincount(labels[inside], weights=voxels[inside], minlength=supervoxels.count)
+        return np.asarray(sums * (self.contribution / np.abs(sums).max(initial=1e-12)), np.float32)[:, None]
+
+
+def _part(windows: Sequence["_Sums"]) -> np.ndarray:
+    """One layer's part of the rows, [N,C]."""
+    rows = _rows_of(windows)
+    rows -= np.mean([w.mean for w in windows], axis=0)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +202,7 @@ def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, 
         parts = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
         return _Sums(*(x.cpu().numpy() for x in parts))
 
-    maps = found.maps if found.relevance is None else {**found.maps, RELEVANCE: found.relevance}
-    return _Window({n: sums(v) for n, v in maps.items()}, None if found.feature is None else sums(found.feature))
+    return _Window({n: sums(v) for n, v in found.maps.items()}, None if found.feature is None else sums(found.feature))
 
 
 def _joined(weights: torch.Tensor, finer: Grid, grid: Grid) -> torch.Tensor:

@@ -66,15 +66,12 @@ class FeatureMaps:
         By layer.
     feature : float32 [N,C,t,h,w], optional
         The map whose mean over all positions is the model's feature; None where that is no mean of a map.
-    relevance : float32 [N,C,t,h,w], optional
-        Last map times the gradient of the objective with respect to it, where a gradient was asked for.
     gradient : float32 [N,D], optional
         Gradient at the model's layer, as `VideoModel.gradient` gives it.
     """
 
     maps: dict[str, Tensor]
     feature: Tensor | None
-    relevance: Tensor | None
     gradient: Tensor | None
 
 
@@ -116,28 +113,21 @@ def feature_maps(
 
     with evaluation_mode(model.net), torch.inference_mode(False), ExitStack() as hooks:
         leaf: list[Tensor] = []
-        after: list[Tensor] = []
-        if gradient_of is not None:  # autograd starts at the last map
-            hooks.enter_context(record_output(find_layer(model.net, last.layer), leaf, start_gradient))
-            if model.layer != last.layer:
-                hooks.enter_context(record_output(find_layer(model.net, model.layer), after))
+        if gradient_of is not None:  # autograd starts at the model's layer
+            hooks.enter_context(record_output(find_layer(model.net, model.layer), leaf, start_gradient))
         for name in {*(p.layer for p in places), last.layer, model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
         logits = first_tensor(model.net(model.prepare(frames))).float()
-        relevance = gradient = None
+        gradient = None
         if gradient_of is not None:
             y, objective = gradient_of
             score = OBJECTIVES[objective](logits, y).sum()
-            at_map, *at_layer = torch.autograd.grad(score, [leaf[0], *after], allow_unused=True)
-            if at_map is None or any(g is None for g in at_layer):
+            (down,) = torch.autograd.grad(score, [leaf[0]], allow_unused=True) if score.requires_grad else (None,)
+            if down is None:
                 raise ModelError(
-                    f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some "
-                    "that do not; name another layer"
+                    f"expected logits that depend on layer {model.layer!r}, got some that do not; name another layer"
                 )
-            values = last.map_of(leaf[0].detach(), axis).float()
-            relevance = (values - values.mean((2, 3, 4), keepdim=True)) * last.map_of(at_map, axis).float()
-            down = at_layer[0] if at_layer else at_map
             # Along a change that is the same at every position: the sum of what is pooled.
             gradient = pool_features(down.float(), model.pool, axis)
             if model.pool and down.ndim > 2:
@@ -148,7 +138,7 @@ def feature_maps(
     maps = {p.layer: p.map_of(outputs[p.layer].detach(), axis).float() for p in places}
     end = last.map_of(outputs[last.layer].detach(), axis).float()
     feature = pool_features(outputs[model.layer].detach().float(), model.pool, axis)
-    return FeatureMaps(maps, end if _is_mean(feature, end) else None, relevance, gradient)
+    return FeatureMaps(maps, end if _is_mean(feature, end) else None, gradient)
 
 
 # By network: layers that were found before; an entry is dropped with its network.
