@@ -77,7 +77,7 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert compared == {0, 1} | (
         {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
-    assert got.forwards == 24 + 24 * (4 + len(compared)) + 8 * 4 + 8 * 2
+    assert got.forwards == 24 * (4 + len(compared)) + 8 * 4 + 8 * 2
     np.testing.assert_array_equal(np.isfinite(got.blank).all((0, 2)), every)
     assert np.isnan(got.control[:, :, 3]).all()
     assert got.measured.all()
@@ -117,7 +117,7 @@ def test_thorough_measures_everything(options, kind):
     assert len(got.clips) == 30
     for values in (got.hidden, got.control, got.alone, got.blank):
         assert np.isfinite(values).all()
-    assert got.forwards == 30 * (1 + 2 * (1 + 3 * 3))
+    assert got.forwards == 30 * 2 * (1 + 3 * 3)
 
 
 def test_details_of_the_first_concepts():

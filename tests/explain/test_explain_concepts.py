@@ -334,8 +334,8 @@ def test_features_in_context_bring_the_gradient_of_the_same_forward(model: vx.Vi
     found = EmbedSupervoxels(clip, parts.labels, ids, ContextFeatures(), wanted).compute(model)
     alone = EmbedSupervoxels(clip, parts.labels, ids, ContextFeatures().without_class()).compute(model)
     gradient = ClassGradient(clip, *wanted).compute(model)["gradient"]
-    assert set(found) == {"values", "layer_values", "gradient"}
-    assert set(alone) == {"values", "layer_values"}
+    assert set(found) == {"values", "layer_values", "gradient", "logits"}
+    assert set(alone) == {"values", "layer_values", "logits"}
     np.testing.assert_allclose(found["gradient"], gradient, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found["values"][:, : alone["values"].shape[1]], alone["values"], atol=1e-5)
     np.testing.assert_allclose(found["layer_values"], alone["layer_values"], atol=1e-5)

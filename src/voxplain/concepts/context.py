@@ -94,8 +94,8 @@ class ContextFeatures:
         Returns
         -------
         Embedding
-            With layer values where the model's feature is the mean of a map, and the gradient for a clip of the
-            network's length.
+            With layer values where the model's feature is the mean of a map, and with gradient and logits where the
+            central window is one of those embedded, as in every clip of the network's length.
 
         Raises
         ------
@@ -110,18 +110,20 @@ class ContextFeatures:
         length = model.grid[0]
         starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
         spans = [(int(start), int(start) + length) for start in starts]
+        central, gradient, logits = (len(clip.frames) - length) // 2, None, None
         seen = []
         for span in spans:
-            wanted = gradient_of if self.relevance else None
-            found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=wanted)
-            seen.append(_window_sums(found, supervoxels, span))
+            found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=gradient_of)
+            seen.append(_window_sums(found, supervoxels, span, relevance=self.relevance > 0))
+            if span[0] == central:
+                gradient = None if found.gradient is None else found.gradient[0].cpu().numpy()
+                logits = found.logits[0].cpu().numpy()
         parts = [self._part(name, [w.sums[name] for w in seen]) for name in seen[0].sums]
         own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
-        gradient = found.gradient[0].cpu().numpy() if found.gradient is not None and len(spans) == 1 else None
         rows = np.concatenate(parts, axis=1)
         if ids is not None:
             rows, own = rows[ids], None if own is None else own[ids]
-        return Embedding(rows, own, gradient)
+        return Embedding(rows, own, gradient, logits)
 
     def without_class(self) -> "ContextFeatures":
         """The same features without the relevance."""
@@ -154,7 +156,7 @@ class _Window:
     feature: _Sums | None
 
 
-def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, int]) -> _Window:
+def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, int], *, relevance: bool) -> _Window:
     ids = np.arange(supervoxels.count)
     by_grid: dict[Grid, torch.Tensor] = {}  # layers of one grid share their weights
 
@@ -176,7 +178,7 @@ def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, 
         parts = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
         return _Sums(*(x.cpu().numpy() for x in parts))
 
-    maps = found.maps if found.relevance is None else {**found.maps, RELEVANCE: found.relevance}
+    maps = {**found.maps, RELEVANCE: found.relevance} if relevance and found.relevance is not None else found.maps
     return _Window({n: sums(v) for n, v in maps.items()}, None if found.feature is None else sums(found.feature))
 
 

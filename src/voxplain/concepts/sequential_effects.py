@@ -14,7 +14,7 @@ from voxplain.concepts.variants import CHANGES, Variant
 from voxplain.errors import DataError
 from voxplain.perturb import FILLS
 
-__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects", "forwards_of"]
+__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects"]
 
 UNMODIFIED: Variant = ("hidden", ())
 BLANK: Variant = ("alone", ())
@@ -85,10 +85,13 @@ class SequentialEffects:
             raise DataError(f"expected counts of 1 or more, got {counts}; raise them")
 
     def forwards(self, clips: int, concepts: int) -> int:
-        """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
+        """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing.
+
+        Logits of unmodified clips come with their features.
+        """
         n, fills, top = clips if self.thorough else min(clips, self.clips), len(self.fills), min(self.top, concepts)
         first = n if self.thorough else min(n, self.fill_clips)
-        every = n * (1 + concepts) + first * ((fills - 1) * concepts + fills)
+        every = n * concepts + first * ((fills - 1) * concepts + fills)
         compared = fills * 2 * concepts if self.thorough else -(-concepts // 3)
         details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
         return every + n * compared + details
@@ -223,7 +226,7 @@ class _Found:
             for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
                 known[variant] = np.full((len(self.method.fills), row.shape[1]), np.nan, np.float32)
                 known[variant][slice(None) if variant == UNMODIFIED else list(fills)] = row
-        self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
+        self.forwards.append(len(fills) * sum(map(modified, asked.values())))
 
     def hide(
         self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray, *, shared: bool = False
@@ -270,9 +273,9 @@ class _Found:
         return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=sum(self.forwards))
 
 
-def forwards_of(variants: Sequence[Variant], fills: int) -> int:
-    """Forward passes of the variants of a clip: one a fill, and one of the unmodified clip."""
-    return sum(1 if variant == UNMODIFIED else fills for variant in variants)
+def modified(variants: Sequence[Variant]) -> int:
+    """Modified clips among the variants of a clip: each takes a forward pass a fill."""
+    return sum(variant != UNMODIFIED for variant in variants)
 
 
 def _with_details(
@@ -296,7 +299,7 @@ def _with_details(
                 logits[fill, rows[i], variants.index(variant)] = row
             else:
                 alone[fill, rows[i], variant[1][0]] = row
-    forwards = effects.forwards + sum(forwards_of(own, 1) for own in asked.values())
+    forwards = effects.forwards + sum(map(modified, asked.values()))
     return replace(effects, alone=alone, blank=blank, variants=variants, variant_logits=logits, forwards=forwards)
 
 
