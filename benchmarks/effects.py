@@ -4,7 +4,7 @@
 
 All concepts of every decided class are hidden in every clip with every fill, with controls and shown alone
 (``--thorough``). The default method is then replayed on these logits with other orders of the clips, without further
-passes. With at least ``most_clips`` clips it takes as many passes as it would with 200.
+passes. Its passes do not depend on the number of clips, as long as it does not run out of them.
 
 spearman_to_full   rank correlation of the concepts' effects with those of the full measurement, mean over classes
 spearman_of_clear  the same where effects within 2 % of the largest count as 0
@@ -135,7 +135,7 @@ def figures(run: ConceptRun, truth: np.ndarray, orders: int) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
-    parser.add_argument("--clips", type=int, default=80, help="of a class; at least 64, the most of the default")
+    parser.add_argument("--clips", type=int, default=80, help="of a class; of a class; the method takes more of them the more there are")
     parser.add_argument("--orders", type=int, default=10)
     parser.add_argument("--cases", nargs="+", help="names of networks of truth_nets.TUNING")
     parser.add_argument("--quick", action="store_true", help="the first two classes of the first network")

@@ -63,10 +63,10 @@ def measured(clips: EngineClips):
 
 
 def test_the_forwards_are_counted_and_none_is_made_twice(tmp_path):
-    clips, seen = source(tmp_path, SequentialEffects(clips=6, most_clips=8, batch=1, detail_clips=3))
+    clips, seen = source(tmp_path, SequentialEffects(clips=6, passes=200, batch=1, detail_clips=3))
     first = measured(clips)
     assert sum(seen) == first.forwards + len(first.base)  # and the unmodified clips
-    again, seen = source(tmp_path, SequentialEffects(clips=6, most_clips=8, batch=1, detail_clips=3))
+    again, seen = source(tmp_path, SequentialEffects(clips=6, passes=200, batch=1, detail_clips=3))
     second = measured(again)
     assert not seen
     assert_equal(second, first)
@@ -74,7 +74,7 @@ def test_the_forwards_are_counted_and_none_is_made_twice(tmp_path):
 
 def test_logits_of_unmodified_clips_come_with_their_features(tmp_path):
     context = ContextFeatures()
-    clips, seen = source(tmp_path, SequentialEffects(clips=6, most_clips=6), embedder=context, model=conv_model())
+    clips, seen = source(tmp_path, SequentialEffects(clips=6, passes=1), embedder=context, model=conv_model())
     session = clips.session
     for clip in CLIPS:
         session.features(clip, two_levels(), np.arange(5), TARGET)
