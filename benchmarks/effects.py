@@ -135,7 +135,9 @@ def figures(run: ConceptRun, truth: np.ndarray, orders: int) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
-    parser.add_argument("--clips", type=int, default=80, help="of a class; of a class; the method takes more of them the more there are")
+    parser.add_argument(
+        "--clips", type=int, default=80, help="of a class; of a class; the method takes more of them the more there are"
+    )
     parser.add_argument("--orders", type=int, default=10)
     parser.add_argument("--cases", nargs="+", help="names of networks of truth_nets.TUNING")
     parser.add_argument("--quick", action="store_true", help="the first two classes of the first network")

@@ -26,6 +26,8 @@ _WIDTH = 1.96  # standard errors on either side of a mean within which two conce
 class SequentialEffects:
     """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
 
+    A hidden region, a random one too, is hidden with the voxels at its rim (`variants.with_rim`).
+
     1. Every concept, and everything, is hidden with every fill in ``fill_clips`` clips, drawn by the seed; each concept
        then with the fill with which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with
        that fill.

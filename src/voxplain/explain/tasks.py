@@ -265,6 +265,7 @@ class VariantsInClip(Task[np.ndarray]):
     """Logits float32 [F,V,C] of V modifications of a clip with F fills; one forward pass each."""
 
     step: ClassVar[str] = "variants"
+    version: ClassVar[int] = 2
 
     clip: Clip
     labels: np.ndarray
