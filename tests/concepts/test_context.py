@@ -80,6 +80,24 @@ def test_the_last_number_is_the_sum_of_the_contributions_of_a_supervoxel(length,
     np.testing.assert_allclose(got.values[:, :3], PLAIN.embed(model, clip, parts).values, atol=1e-6)
 
 
+@pytest.mark.parametrize("gradient_of", [None, (2, "log_odds")])
+@pytest.mark.parametrize(("frames", "step", "start"), [(4, 8, 0), (8, 2, 2), (8, 3, None), (9, 1, 2)])
+def test_logits_are_those_of_the_central_window(frames, step, start, gradient_of):
+    clip, model = noise(frames=frames), conv_model()
+    parts = Supervoxels.from_levels([np.indices((frames, 8, 8))[2] // 3])
+    features = replace(PLAIN if gradient_of is None else ContextFeatures(), window_step=step)
+    got = features.embed(model, clip, parts, gradient_of=gradient_of)
+    if start is None:  # the central window is not among those embedded
+        assert got.logits is None
+        assert got.gradient is None
+        return
+    window = clip.frames[None, start : start + 4]
+    np.testing.assert_allclose(got.logits, model.logits(window)[0].numpy(), atol=1e-6)
+    if gradient_of is not None:
+        gradient = model.gradient(window, 2, objective="log_odds")[0].numpy()
+        np.testing.assert_allclose(got.gradient, gradient, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("objective", ["logit", "log_odds"])
 @pytest.mark.parametrize("layer", ["1", "2", "3", "5"])  # the map, its mean, the same flat, behind a layer
 def test_the_gradient_is_the_models(layer, objective):
@@ -94,7 +112,9 @@ def test_without_class_leaves_the_contribution_out_and_with_it_a_class_is_needed
     clip, parts, features = noise(), two_levels(), ContextFeatures()
     assert features.without_class() == PLAIN
     assert PLAIN.embed(conv_model(), clip, parts).gradient is None
-    assert PLAIN.embed(conv_model(), clip, parts, gradient_of=(0, "logit")).gradient is None
+    for_class = PLAIN.embed(conv_model(), clip, parts, gradient_of=(0, "logit"))
+    assert np.array_equal(for_class.values, PLAIN.embed(conv_model(), clip, parts).values)
+    assert for_class.gradient is not None
     with pytest.raises(DataError, match=r"expected the class to which contributions .*; give gradient_of"):
         features.embed(conv_model(), clip, parts)
 
@@ -123,7 +143,7 @@ def test_long_clips_are_averaged_over_the_windows_in_which_a_supervoxel_is(step,
     parts = Supervoxels.from_levels([np.indices((10, 8, 8))[0] // 4, ragged(10).labels[0]])
     features = ContextFeatures(layers=("fine",), window_step=step)
     got = features.embed(mosaic_model(), clip, parts, gradient_of=(1, "logit"))
-    assert got.gradient is None  # of one window only
+    assert (got.gradient is None) is (3 not in starts)  # of the central window
     windows = [blocks(clip.frames[s : s + 4], 2) for s in starts]
     coarse = [blocks(clip.frames[s : s + 4], 4) for s in starts]
     shares = np.zeros((len(starts), 10, 8, 8))

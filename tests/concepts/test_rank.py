@@ -210,3 +210,14 @@ def test_scores_check_their_shapes(rng):
     for name in ("value", "interval", "p_value", "q_value", "effect_size", "tested", "tested_interval"):
         with pytest.raises(DataError, match=r"scores \[K,R\], intervals \[K,2\] and the rest \[K\]"):
             ConceptScores(**{**fields, name: fields[name][:2]})
+
+
+def test_a_concept_that_was_compared_in_no_clip_has_nothing_tested(rng):
+    effects = planted(rng)
+    control = effects.control.copy()
+    control[:, 4] = np.nan  # in every other clip only
+    got = rank_by_effect(replace(effects, control=control), TARGET)
+    assert np.isnan(got.tested[4])
+    assert got.q_value[4] == 1
+    assert np.isfinite(got.tested[[0, 1, 2]]).all()
+    assert got.value[4] == pytest.approx(1.5, abs=0.15)

@@ -106,14 +106,15 @@ def test_too_few_clips_and_one_output():
 
 
 def test_sentences():
-    text = FOUND.sentence("bend")
-    assert text.startswith(
-        "The network recognises “bend”: it predicts the class in 11 of its 12 videos and in 3 of 20 unrelated ones, "
-        "its log-odds are 4.2 higher in its own videos (95 % interval 3.0 to 5.5), fall by 6.0 when everything is "
-        "hidden, and by at most 2.2 more when a concept is hidden than when random regions of its volume are "
-        "(recognised"
+    assert FOUND.sentence("bend") == (
+        "The network recognises “bend”: it predicts it in 11 of its 12 videos and in 3 of 20 unrelated ones."
     )
-    lost = replace(FOUND, rise=-1.0, low=-2.0, high=0.0, p_value=0.5).sentence("bend")
-    assert "does not clearly recognise “bend”" in lost
-    assert "1.0 lower in its own videos (95 % interval −2.0 to 0.0" in lost
-    assert lost.endswith("so no concept is called significant.")
+    assert FOUND.details().startswith(
+        "The log-odds of the class are 4.2 higher in its own videos (95 % interval 3.0 to 5.5), fall by 6.0 when "
+        "everything is hidden, and by at most 2.2 more when a concept is hidden than when random regions of its volume "
+        "are. Recognised"
+    )
+    lost = replace(FOUND, rise=-1.0, low=-2.0, high=0.0, p_value=0.5)
+    assert "does not clearly recognise “bend”" in lost.sentence("bend")
+    assert lost.sentence("bend").endswith("unrelated ones, so no concept is called significant.")
+    assert "1.0 lower in its own videos (95 % interval −2.0 to 0.0" in lost.details()

@@ -57,7 +57,7 @@ def clips(means, m=100, spread=1.0, **options):
 
 def test_a_clear_order_takes_one_round_and_gives_the_drops():
     known = clips([5.0, 1.0, 0.0, -1.0], by_fill=(1.0, 0.5))
-    method = SequentialEffects(fill_clips=8, clips=24)
+    method = SequentialEffects(fill_clips=8, clips=24, passes=1)
     got = method.of_class(known, TARGET)
     chosen = sorted(method.order(100)[:24])
     np.testing.assert_array_equal(got.clips, chosen)
@@ -77,25 +77,36 @@ def test_a_clear_order_takes_one_round_and_gives_the_drops():
     assert compared == {0, 1} | (
         {2} if known.drop[chosen, 2].mean() > 1.96 * known.drop[chosen, 2].std(ddof=1) / 24**0.5 else set()
     )
-    assert got.forwards == 24 + 24 * (4 + len(compared)) + 8 * 4 + 8 * 2
+    assert got.forwards == 24 * (4 + len(compared)) + 8 * 4 + 8 * 2
     np.testing.assert_array_equal(np.isfinite(got.blank).all((0, 2)), every)
     assert np.isnan(got.control[:, :, 3]).all()
     assert got.measured.all()
 
 
-def test_concepts_that_compete_for_the_first_place_are_measured_in_more_clips():
-    known = clips([3.0, 2.9, 0.0], spread=2.0)
-    got = SequentialEffects(clips=10, batch=5, most_clips=40).of_class(known, TARGET)
-    assert len(got.clips) == 40
-    assert got.measured[:, :2].all()
-    assert got.measured[:, 2].sum() == 10
-    assert np.isfinite(got.control_drop(TARGET)[:, :2]).all()
-    separate = SequentialEffects(clips=10, batch=5, most_clips=40).of_class(clips([3.0, 0.0, 0.0], spread=0.5), TARGET)
+@pytest.mark.parametrize("close", [0, 1])  # the first two, and the last two
+def test_concepts_of_uncertain_rank_are_measured_in_more_clips(close):
+    known = clips([[9.0, 8.9, -6.0], [9.0, 0.0, -0.1]][close], spread=1.0)
+    got = SequentialEffects(clips=10, batch=5).of_class(known, TARGET)
+    assert len(got.clips) == 100
+    assert got.measured[:, close : close + 2].all()
+    assert got.measured[:, 2 - 2 * close].sum() == 10
+    assert np.isfinite(got.control_drop(TARGET)[:, 0]).sum() == 10
+    separate = SequentialEffects(clips=10, batch=5).of_class(clips([9.0, 4.0, 0.0], spread=0.5), TARGET)
     assert len(separate.clips) == 10
 
 
+@pytest.mark.parametrize("passes", [240, 300])
+def test_further_clips_leave_passes_for_what_comes_after_them(passes):
+    known = clips([3.0, 2.9, 0.01, 0.0], spread=2.0)
+    method = SequentialEffects(clips=12, batch=4, passes=passes, detail_clips=3)
+    got = method.of_class(known, TARGET)
+    assert 12 < len(got.clips) < 100
+    got = method.details(known, got, TARGET, [0, 1, 2], [0, 1])
+    assert passes - 2 * 4 * 4 < got.forwards <= passes
+
+
 def test_where_nothing_lowers_the_class_there_is_one_round():
-    got = SequentialEffects(clips=8, most_clips=80).of_class(clips([-1.0, -2.0]), TARGET)
+    got = SequentialEffects(clips=8).of_class(clips([-1.0, -1.1]), TARGET)
     assert len(got.clips) == 8
     assert np.isnan(got.control).all()
 
@@ -117,7 +128,7 @@ def test_thorough_measures_everything(options, kind):
     assert len(got.clips) == 30
     for values in (got.hidden, got.control, got.alone, got.blank):
         assert np.isfinite(values).all()
-    assert got.forwards == 30 * (1 + 2 * (1 + 3 * 3))
+    assert got.forwards == 30 * 2 * (1 + 3 * 3)
 
 
 def test_details_of_the_first_concepts():

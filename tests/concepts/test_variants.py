@@ -5,7 +5,7 @@ import pytest
 
 from known_nets import conv_model, noise, two_levels
 from voxplain.concepts.effect import HideConcepts, concept_mask
-from voxplain.concepts.variants import KINDS, freeze, move, shuffle, variant_logits
+from voxplain.concepts.variants import KINDS, freeze, move, shuffle, variant_logits, with_rim
 from voxplain.errors import DataError
 from voxplain.segment import volume_matched
 
@@ -75,14 +75,28 @@ def test_hidden_alone_and_control_are_those_of_one_fill_at_a_time():
     assert got.dtype == np.float32
     for rows, fill in zip(got, ("blur", "black"), strict=True):
         one = HideConcepts(fill=fill)(model, clip, parts, assigned, 4)
-        for row, truth in zip(rows, (one.base, one.blank, one.hidden[:, 1], one.alone[:, 1]), strict=False):
-            np.testing.assert_allclose(row, truth[0], atol=1e-6)
-        joint = HideConcepts(fill=fill)(model, clip, parts, np.array([-1, 1, -1, 1, -1]), 2)
-        np.testing.assert_allclose(rows[4], joint.hidden[0, 1], atol=1e-6)
+        for row, truth in ((0, one.base), (1, one.blank), (3, one.alone[:, 1])):
+            np.testing.assert_allclose(rows[row], truth[0], atol=1e-6)
     kind = list(KINDS).index("control")
     region = volume_matched(np.random.default_rng((2, 5, kind, 1)), parts, int(concept_mask(parts, assigned, 1).sum()))
-    black = model.logits(np.where(region[..., None], 0, clip.frames)[None]).numpy()[0]
-    np.testing.assert_allclose(got[1, 5], black, atol=1e-6)
+    joint = concept_mask(parts, assigned, 1) | concept_mask(parts, assigned, 3)
+    for row, mask in ((2, concept_mask(parts, assigned, 1)), (4, joint), (5, region)):
+        black = model.logits(np.where(one_more(mask)[..., None], 0, clip.frames)[None]).numpy()[0]
+        np.testing.assert_allclose(got[1, row], black, atol=1e-6)
+
+
+def one_more(mask: np.ndarray) -> np.ndarray:
+    """The voxels with one of the mask's among them or their eight neighbours in the frame."""
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    height, width = mask.shape[1:]
+    return np.any([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
+
+
+def test_a_rim_is_one_voxel_wide_and_lies_in_the_frames_of_the_mask():
+    mask = np.random.default_rng(1).random((5, 9, 7)) < 0.05
+    mask[2] = False
+    np.testing.assert_array_equal(with_rim(mask), one_more(mask))
+    assert not with_rim(mask)[2].any()
 
 
 def test_a_variant_does_not_depend_on_what_is_measured_beside_it():

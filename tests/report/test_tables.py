@@ -10,7 +10,8 @@ from rich.console import Console
 from report_runs import NASTY, make_evaluated_run, make_run
 from voxplain.concepts.concept_run import ConceptRow
 from voxplain.report.add_remove import mean_curves
-from voxplain.report.tables import number, places_for, table_csv, table_json, table_text
+from voxplain.report.page import report_page
+from voxplain.report.tables import interval_text, number, places_for, table_csv, table_json, table_text
 
 
 def test_csv_reads_back_equal():
@@ -76,3 +77,12 @@ def test_number(value, digits, text):
 @pytest.mark.parametrize(("values", "places"), [([1234.5], 0), ([12.3, 0.1], 1), ([0.5], 3), ([0.0042], 5), ([0], 2)])
 def test_places(values, places):
     assert places_for(values) == places
+
+
+def test_what_was_not_compared_is_said_to_be_not_measured():
+    assert interval_text(0.25, -0.5, float("inf"), 1) == "0.2 [−0.5, –]"
+    assert interval_text(float("nan"), float("-inf"), float("inf"), 1) == "not measured"
+    effect = make_run().scores["effect"]
+    run = replace(make_run(), scores={**make_run().scores, "effect": replace(effect, tested=np.full(3, np.nan))})
+    assert run.table().count("not measured") == 3
+    assert report_page([run]).decode().count("not measured") >= 3

@@ -75,6 +75,7 @@ def kinds() -> list[type[Task[Any]]]:
 # What a task needs to compute but that its other fields determine, or that only says where it is computed.
 DETERMINED = {
     "ClipLogits": {"shared"},
+    "ClipPass": {"shared"},
     "VariantsInClip": {"shared"},
     "TrainOnMasked": {"masks"},
     "RankVoxels": {"metric"},

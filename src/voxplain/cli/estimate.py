@@ -76,15 +76,14 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
 def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> dict[str, tuple[float, float]]:
     """(passes, seconds of one core) of each step of explaining a class of ``clips`` clips; a backward counts as one."""
     s = job.settings
-    embedded, scored = clips + unrelated, min(clips, s.score_videos)
-    if s.embedder.one_pass:  # the gradients of the class come with its features
-        features, gradients = embedded + clips, 0
+    embedded, scored, half = clips + unrelated, min(clips, s.score_videos), unrelated // 2
+    if s.embedder.one_pass:  # gradients and logits come with the features, but not with those of raw examples
+        features, others = embedded + clips, half if s.unrelated_examples == "raw" else 0
     else:
-        half, drawn = unrelated // 2, min(s.unrelated_crops, measured.supervoxels)
+        drawn = min(s.unrelated_crops, measured.supervoxels)
         examples = half * (drawn if s.unrelated_examples == "matched" else 1)
         embedded = features = clips * measured.supervoxels + (unrelated - half) * drawn + examples
-        gradients = scored
-    others = 2 * gradients + unrelated
+        others = 2 * scored + unrelated
     hidden = s.effect.forwards(min(clips, s.effect_videos), _most_concepts(s.clusterer))
     return {
         "supervoxels": (0, (clips + unrelated) * measured.segment),

@@ -220,7 +220,7 @@ class ConceptRun:
         """The concepts as plain text, best first: score, what is tested with its interval, q-values, CAV accuracy."""
         head = "rank concept    score above chance [     adjusted     ]      q  effect    tcav  CAV acc  videos  volume"
         lines = [
-            f"{r.rank:4d} {r.concept:7d} {r.score:8.3f} {r.tested:12.3f} [{r.tested_low:8.3f}, {r.tested_high:8.3f}] "
+            f"{r.rank:4d} {r.concept:7d} {r.score:8.3f} {_tested(r)} "
             f"{r.q_value:6.3f} {r.effect:7.2f} {r.tcav:7.2f} {r.cav_accuracy:8.2f} "
             f"{r.videos:4d}/{len(self.clips):<3d} {100 * r.volume:5.1f} %"
             for r in self.rows()
@@ -262,6 +262,12 @@ class ConceptRun:
     def compared_with(self) -> str:
         """What the ranking score is tested against, in words."""
         return "random regions of its volume" if self.ranking == "effect" else "concepts of unrelated videos"
+
+
+def _tested(row: ConceptRow) -> str:
+    if np.isnan(row.tested):
+        return f"{'not measured':>33s}"
+    return f"{row.tested:12.3f} [{row.tested_low:8.3f}, {row.tested_high:8.3f}]"
 
 
 def combined_evaluation(runs: Sequence[ConceptRun]) -> EvaluationRun:

@@ -103,8 +103,8 @@ class ContextFeatures:
         Returns
         -------
         Embedding
-            With layer values where the model's feature is the mean of a map, and the gradient for a clip of the
-            network's length.
+            With layer values where the model's feature is the mean of a map, and with gradient and logits where the
+            central window is one of those embedded, as in every clip of the network's length.
 
         Raises
         ------
@@ -121,20 +121,22 @@ class ContextFeatures:
         length = model.grid[0]
         starts = Windows(length, 1, self.window_step)(len(clip.frames))[:, 0]
         spans = [(int(start), int(start) + length) for start in starts]
-        wanted = gradient_of if self.contribution else None
+        central, gradient, logits = (len(clip.frames) - length) // 2, None, None
         seen = []
         for span in spans:
-            found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=wanted)
+            found = feature_maps(model, clip.frames[None, slice(*span)], self.layers, gradient_of=gradient_of)
             seen.append(_window_sums(found, supervoxels, span))
+            if span[0] == central:
+                gradient = None if found.gradient is None else found.gradient[0].cpu().numpy()
+                logits = found.logits[0].cpu().numpy()
         parts = [_part([w.sums[name] for w in seen]) for name in seen[0].sums]
-        if wanted:
-            parts.append(self._contribution(model, clip, supervoxels, spans, wanted[0]))
+        if self.contribution and gradient_of:
+            parts.append(self._contribution(model, clip, supervoxels, spans, gradient_of[0]))
         own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
-        gradient = found.gradient[0].cpu().numpy() if found.gradient is not None and len(spans) == 1 else None
         rows = np.concatenate(parts, axis=1)
         if ids is not None:
             rows, own = rows[ids], None if own is None else own[ids]
-        return Embedding(rows, own, gradient)
+        return Embedding(rows, own, gradient, logits)
 
     def without_class(self) -> "ContextFeatures":
         """The same features without the contribution."""

@@ -54,7 +54,7 @@ class Effects:
     variant_logits : ndarray, float32 [F,M,V,C], optional
         Logits of the V variants; NaN where not measured.
     forwards : int
-        Forward passes that the measurement took; 0 where they were not counted.
+        Forward passes of modified clips that the measurement took; 0 where they were not counted.
     """
 
     base: np.ndarray

@@ -1,6 +1,6 @@
 """Feature maps over time and space of several layers from one forward pass, also of tokens, with their gradient.
 
-Letters: N clips, C channels, t×h×w the positions of a layer, S tokens, T×H×W the network's input, D features.
+Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W the network's input, D features, K classes.
 """
 
 from collections.abc import Sequence
@@ -62,6 +62,7 @@ class FeatureMaps:
 
     Parameters
     ----------
+    logits : float32 [N,K]
     maps : dict of str to float32 [N,C,t,h,w]
         By layer.
     feature : float32 [N,C,t,h,w], optional
@@ -70,6 +71,7 @@ class FeatureMaps:
         Gradient at the model's layer, as `VideoModel.gradient` gives it.
     """
 
+    logits: Tensor
     maps: dict[str, Tensor]
     feature: Tensor | None
     gradient: Tensor | None
@@ -118,7 +120,7 @@ def feature_maps(
         for name in {*(p.layer for p in places), last.layer, model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
-        logits = first_tensor(model.net(model.prepare(frames))).float()
+        logits = model.logits_of_output(model.net(model.prepare(frames)), len(frames)).float()
         gradient = None
         if gradient_of is not None:
             y, objective = gradient_of
@@ -138,7 +140,7 @@ def feature_maps(
     maps = {p.layer: p.map_of(outputs[p.layer].detach(), axis).float() for p in places}
     end = last.map_of(outputs[last.layer].detach(), axis).float()
     feature = pool_features(outputs[model.layer].detach().float(), model.pool, axis)
-    return FeatureMaps(maps, end if _is_mean(feature, end) else None, gradient)
+    return FeatureMaps(logits.detach(), maps, end if _is_mean(feature, end) else None, gradient)
 
 
 # By network: layers that were found before; an entry is dropped with its network.

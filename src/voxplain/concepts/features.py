@@ -43,12 +43,16 @@ class Embedding:
     layer_values : ndarray, float32 [N,D'], optional
         Features in the space of the model's layer, where CAVs and gradients are; None where `values` are such.
     gradient : ndarray, float32 [D'], optional
-        Gradient of the objective at the layer, where it was asked for.
+        Gradient of the objective at the layer for the clip's central window, where it was asked for and that window is
+        one of those embedded.
+    logits : ndarray, float32 [C], optional
+        Logits of the central window, where it is one of those embedded by one pass.
     """
 
     values: np.ndarray
     layer_values: np.ndarray | None = None
     gradient: np.ndarray | None = None
+    logits: np.ndarray | None = None
 
     @property
     def in_layer_space(self) -> np.ndarray:

@@ -44,8 +44,8 @@ class ConceptScores:
     chance : float
         The value without any relation to the class.
     tested : ndarray [K]
-        What the test compares with 0: the drop above that of random regions of the same volume for direct effects, the
-        score above the mean of the random concepts for TCAV.
+        What the test compares with 0: the drop above that of random regions of the same volume for direct effects (NaN
+        for a concept that was not compared), the score above the mean of the random concepts for TCAV.
     tested_interval : ndarray [K,2]
         Interval of ``tested`` at the level that the correction for K concepts leaves: it excludes 0 exactly where
         ``q_value`` is below 0.05 (`adjusted_tail`).
@@ -206,7 +206,7 @@ def rank_by_effect(
         flips.adjusted() if recognised else np.ones(len(over.T)),
         np.array([_standardised(x[~np.isnan(x)]) for x in over.T]),
         0.0,
-        _means(excess),
+        np.where(np.isnan(over).all(0), np.nan, _means(excess)),  # not 0 where it was compared in no clip
         flips.adjusted_intervals() if recognised else flips.interval(0),
     )
 

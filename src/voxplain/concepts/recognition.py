@@ -57,16 +57,22 @@ class Recognition:
         """The statement about the class named ``target``."""
         word = "recognises" if self.holds else "does not clearly recognise"
         rest = "" if self.holds else ", so no concept is called significant"
+        return (
+            f"The network {word} “{target}”: it predicts it in {self.predicted} of its {self.videos} videos and in "
+            f"{self.unrelated_predicted} of {self.unrelated_videos} unrelated ones{rest}."
+        )
+
+    def details(self) -> str:
+        """What the statement rests on."""
         change = f"{abs(self.rise):.1f} {'lower' if self.rise < 0 else 'higher'}"
         between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
         fall, cost = (f"{x:.1f}".replace("-", "−") for x in (self.everything, self.cost))
         return (
-            f"The network {word} “{target}”: it predicts the class in {self.predicted} of its {self.videos} videos and "
-            f"in {self.unrelated_predicted} of {self.unrelated_videos} unrelated ones, its log-odds are {change} in "
-            f"its own videos ({between}), fall by {fall} when everything is hidden, and by at most {cost} more when a "
-            "concept is hidden than when random regions of its volume are (recognised is a class predicted more often "
-            f"than by chance whose log-odds rise by more than {LEAST_RISE:g}, or fall by more than {LEAST_RISE:g} when "
-            f"everything is hidden and by more than {LEAST_COST:g} for a concept){rest}."
+            f"The log-odds of the class are {change} in its own videos ({between}), fall by {fall} when everything is "
+            f"hidden, and by at most {cost} more when a concept is hidden than when random regions of its volume are. "
+            "Recognised is a class predicted more often than by chance whose log-odds rise by more than "
+            f"{LEAST_RISE:g}, or fall by more than {LEAST_RISE:g} when everything is hidden and by more than "
+            f"{LEAST_COST:g} for a concept."
         )
 
 

@@ -1,11 +1,12 @@
 """Direct effects with several fills from a bounded number of forward passes, measured in rounds over the clips.
 
-Shards of a run divide the rounds in which every concept is measured; the small ones after them are measured by each.
+Shards of a run divide the rounds in which every concept is measured; those after them are measured by each.
 Letters: M clips of the class, K concepts, F fills, V variants, C classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from voxplain.concepts.variants import CHANGES, Variant
 from voxplain.errors import DataError
 from voxplain.perturb import FILLS
 
-__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects", "forwards_of"]
+__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects"]
 
 UNMODIFIED: Variant = ("hidden", ())
 BLANK: Variant = ("alone", ())
@@ -25,13 +26,16 @@ _WIDTH = 1.96  # standard errors on either side of a mean within which two conce
 class SequentialEffects:
     """Measure direct effects in rounds: every concept in some clips, then only what can still change the result.
 
+    A hidden region, a random one too, is hidden with the voxels at its rim (`variants.with_rim`).
+
     1. Every concept, and everything, is hidden with every fill in ``fill_clips`` clips, drawn by the seed; each concept
        then with the fill with which it costs least in more of them, ``clips`` in all. `Effects.drop` is the drop with
        that fill.
-    2. While the concept with the largest mean drop is not told apart from others (95 % interval of the paired
-       difference), it and they are hidden in ``batch`` more clips, up to ``most_clips``.
-    3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions;
-       without that comparison no concept is significant.
+    2. While concepts are not told apart from the one of the largest mean drop, or from their neighbours in the order of
+       mean drops (95 % interval of the paired difference), they are hidden in ``batch`` more clips, as long as all
+       forward passes, those of the rounds to come included, are at most ``passes``.
+    3. Concepts whose mean drop is above 0 by its 95 % interval are compared with volume-matched random regions in the
+       clips of the first round; without that comparison no concept is significant.
     4. `details`: the first ``top`` concepts are shown alone, hidden in pairs, held still, shuffled in time and moved
        elsewhere; all significant concepts are hidden together and shown together; in ``detail_clips`` clips.
 
@@ -45,10 +49,10 @@ class SequentialEffects:
         Clips in which every fill is tried.
     clips : int
         Clips in which every concept is hidden.
-    most_clips : int
-        Clips in which concepts are hidden that compete for the first place.
+    passes : int
+        Forward passes up to which concepts of uncertain rank are hidden in further clips.
     batch : int
-        Clips of a round of the competition.
+        Clips that are added at a time.
     top : int
         Concepts of which details are measured.
     detail_clips : int
@@ -66,8 +70,8 @@ class SequentialEffects:
 
     fills: tuple[str, ...] = ("blur", "median")
     fill_clips: int = 12
-    clips: int = 48
-    most_clips: int = 64
+    clips: int = 32
+    passes: int = 1000
     batch: int = 8
     top: int = 3
     detail_clips: int = 12
@@ -79,19 +83,27 @@ class SequentialEffects:
         if not self.fills or set(self.fills) - set(FILLS) or len(set(self.fills)) < len(self.fills):
             raise DataError(f"expected different fills of {', '.join(FILLS)}, got {self.fills}; correct them")
         counts = {
-            name: getattr(self, name) for name in ("fill_clips", "clips", "most_clips", "batch", "top", "detail_clips")
+            name: getattr(self, name) for name in ("fill_clips", "clips", "passes", "batch", "top", "detail_clips")
         }
         if min(counts.values()) < 1:
             raise DataError(f"expected counts of 1 or more, got {counts}; raise them")
 
     def forwards(self, clips: int, concepts: int) -> int:
-        """Forward passes for a class in whose clips all concepts are, a third of them compared and none competing."""
-        n, fills, top = clips if self.thorough else min(clips, self.clips), len(self.fills), min(self.top, concepts)
+        """Forward passes for a class in whose clips all concepts are, a third of them compared, most of uncertain rank.
+
+        Logits of unmodified clips come with their features.
+        """
+        n, fills = clips if self.thorough else min(clips, self.clips), len(self.fills)
         first = n if self.thorough else min(n, self.fill_clips)
-        every = n * (1 + concepts) + first * ((fills - 1) * concepts + fills)
+        every = n * concepts + first * ((fills - 1) * concepts + fills)
         compared = fills * 2 * concepts if self.thorough else -(-concepts // 3)
-        details = min(n, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
-        return every + n * compared + details
+        found = every + n * compared + self._details(n, concepts)
+        return max(found, min(self.passes, found + (clips - n) * concepts))
+
+    def _details(self, clips: int, concepts: int) -> int:
+        """Forward passes of the details, at most."""
+        top = min(self.top, concepts)
+        return min(clips, self.detail_clips) * (top * (1 + len(CHANGES)) + top * (top - 1) // 2 + 2)
 
     def of_class(self, clips: ClassClips, target: int, kind: str = "drop") -> Effects:
         """Rounds 1 to 3.
@@ -122,17 +134,19 @@ class SequentialEffects:
         fills = found.effects().mean_drops(target).argmin(0)
         rest, done = order[len(first) : self.clips], max(len(first), min(len(order), self.clips))
         found.hide("direct effects: every concept", rest, range(len(fills)), fills, shared=True)
-        while done < min(len(order), self.most_clips):
-            rivals = _rivals(found.drop(order[:done]))
-            if len(rivals) < 2:
+        everywhere, reserved = order[:done], self._details(done, len(fills))
+        while done < len(order):
+            drop, batch = found.drop(order[:done]), order[done : done + self.batch]
+            close = _of_uncertain_rank(drop)
+            passes = found.passes(batch, close) + found.passes(everywhere, _positive(drop))
+            if not close or sum(found.forwards) + passes + reserved > self.passes:
                 break
-            batch = order[done : min(done + self.batch, self.most_clips)]
-            found.hide("direct effects: concepts that compete for the first place", batch, rivals, fills)
+            found.hide("direct effects: concepts of uncertain rank", batch, close, fills)
             done += len(batch)
         compared = _positive(found.drop(order[:done]))
         for f in every:
             own = [k for k in compared if fills[k] == f]
-            asked = {i: [("control", (k,)) for k in own if found.hidden(i, k)] for i in order[:done]}
+            asked = {i: [("control", (k,)) for k in found.present(i) if k in own] for i in everywhere}
             found.add("direct effects: random regions of the same volume", asked, [f])
         return found.effects()
 
@@ -205,9 +219,9 @@ class _Found:
         """Concepts of a clip."""
         return [int(k) for k in np.flatnonzero(self.volume[clip])]
 
-    def hidden(self, clip: int, concept: int) -> bool:
-        """Whether hiding the concept was measured in the clip."""
-        return ("hidden", (concept,)) in self.logits[clip]
+    def passes(self, clips: Sequence[int], concepts: Sequence[int]) -> int:
+        """Forward passes of one variant of each of some concepts in each of some clips."""
+        return int((self.volume[list(clips)][:, list(concepts)] > 0).sum())
 
     def add(
         self, title: str, asked: Mapping[int, Sequence[Variant]], fills: Sequence[int], *, shared: bool = False
@@ -223,7 +237,7 @@ class _Found:
             for variant, row in zip(asked[i], rows.swapaxes(0, 1), strict=True):
                 known[variant] = np.full((len(self.method.fills), row.shape[1]), np.nan, np.float32)
                 known[variant][slice(None) if variant == UNMODIFIED else list(fills)] = row
-        self.forwards.append(sum(forwards_of(variants, len(fills)) for variants in asked.values()))
+        self.forwards.append(len(fills) * sum(map(modified, asked.values())))
 
     def hide(
         self, title: str, clips: Sequence[int], concepts: Sequence[int], fills: np.ndarray, *, shared: bool = False
@@ -270,9 +284,9 @@ class _Found:
         return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=sum(self.forwards))
 
 
-def forwards_of(variants: Sequence[Variant], fills: int) -> int:
-    """Forward passes of the variants of a clip: one a fill, and one of the unmodified clip."""
-    return sum(1 if variant == UNMODIFIED else fills for variant in variants)
+def modified(variants: Sequence[Variant]) -> int:
+    """Modified clips among the variants of a clip: each takes a forward pass a fill."""
+    return sum(variant != UNMODIFIED for variant in variants)
 
 
 def _with_details(
@@ -296,7 +310,7 @@ def _with_details(
                 logits[fill, rows[i], variants.index(variant)] = row
             else:
                 alone[fill, rows[i], variant[1][0]] = row
-    forwards = effects.forwards + sum(forwards_of(own, 1) for own in asked.values())
+    forwards = effects.forwards + sum(map(modified, asked.values()))
     return replace(effects, alone=alone, blank=blank, variants=variants, variant_logits=logits, forwards=forwards)
 
 
@@ -305,22 +319,22 @@ def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.inf
 
 
-def _rivals(drop: np.ndarray) -> list[int]:
-    """The concept of largest mean drop and those not told apart from it; none where no concept lowers the class."""
-    leader = int(np.nanmean(drop, axis=0).argmax())
-    if np.nanmean(drop[:, leader]) <= 0:
+def _of_uncertain_rank(drop: np.ndarray) -> list[int]:
+    """Concepts not told apart from the first or from a neighbour in rank; none where no concept lowers the class."""
+    mean = np.nanmean(drop, axis=0)
+    order = np.argsort(-mean, kind="stable")
+    if mean[order[0]] <= 0:
         return []
-    rivals = [leader]
-    for k in range(drop.shape[1]):
-        difference = (drop[:, leader] - drop[:, k])[~np.isnan(drop[:, leader] - drop[:, k])]
-        if k != leader and difference.mean() < _WIDTH * _standard_error(difference):
-            rivals.append(k)
-    return rivals
+    pairs = {(int(a), int(b)) for a, b in (*pairwise(order), *((order[0], k) for k in order[1:]))}
+    return sorted({k for a, b in pairs if not _above_zero(drop[:, a] - drop[:, b]) for k in (a, b)})
 
 
-def _positive(drop: np.ndarray) -> set[int]:
+def _positive(drop: np.ndarray) -> list[int]:
     """Concepts whose mean drop is above 0 by its interval."""
-    known = [drop[~np.isnan(drop[:, k]), k] for k in range(drop.shape[1])]
-    return {
-        k for k, values in enumerate(known) if values.mean() > 0 and values.mean() >= _WIDTH * _standard_error(values)
-    }
+    return [k for k in range(drop.shape[1]) if _above_zero(drop[:, k])]
+
+
+def _above_zero(values: np.ndarray) -> bool:
+    """Whether the mean of what was measured is above 0 by its interval."""
+    known = values[~np.isnan(values)]
+    return bool(known.mean() > 0 and known.mean() >= _WIDTH * _standard_error(known))

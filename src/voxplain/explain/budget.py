@@ -119,10 +119,11 @@ def explain_within_budget(
 
 def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> float:
     """Passes that a round of ``count`` videos takes when ``done`` of them have been embedded."""
-    # A video and an unrelated one: features of both, a gradient and logits; one pass or one a supervoxel.
-    each = np.mean([len(a) for a in run.assigned]) + settings.unrelated_crops if not settings.embedder.one_pass else 2
+    # A video and an unrelated one: features of both and a gradient, 3 passes; or one a supervoxel and 2 for the rest.
+    crops = np.mean([len(a) for a in run.assigned]) + settings.unrelated_crops
+    each = 3 if settings.embedder.one_pass else crops + 2
     hidden = settings.effect.forwards(min(count, settings.effect_videos), len(run.bank))
-    return float((count - done) * (each + 2) + hidden)
+    return float((count - done) * each + hidden)
 
 
 def same_concept(before: ConceptRun, now: ConceptRun) -> bool:

@@ -14,9 +14,8 @@ from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.rank import ConceptScores, rank_by_tcav
 from voxplain.concepts.score import SCORES, directional_derivatives
 from voxplain.errors import DataError
-from voxplain.explain.central_window import central_window
 from voxplain.explain.session import Session
-from voxplain.explain.tasks import ClassGradient, ClipLogits, DiscoverConcepts, EmbedWholeClip
+from voxplain.explain.tasks import DiscoverConcepts, EmbedWholeClip
 from voxplain.runtime import Results
 from voxplain.video import Clip
 
@@ -138,11 +137,7 @@ def concept_features(
 def gradients(session: Session, clips: Sequence[Clip], target: int) -> Results[np.ndarray]:
     """The objective's gradient at the layer, float32 [D'] a clip."""
 
-    def one(i: int) -> np.ndarray:
-        clip = central_window(session.model, clips[i])
-        return session.engine.run(ClassGradient(clip, target, session.settings.objective))
-
-    return session.engine.map("gradients of the class", len(clips), one)
+    return session.engine.map("gradients of the class", len(clips), lambda i: session.gradient(clips[i], target))
 
 
 def tcav(
@@ -221,9 +216,6 @@ def _of_drawn_videos(
 
 
 def logits(session: Session, clips: Sequence[Clip]) -> Results[np.ndarray]:
-    """Logits float32 [C] of the central window of every clip."""
-
-    def one(i: int) -> np.ndarray:
-        return session.engine.run(ClipLogits(central_window(session.model, clips[i])))
-
-    return session.engine.map("direct effects: logits of unrelated videos", len(clips), one)
+    """Logits float32 [C] of the central window of every unrelated clip."""
+    title = "direct effects: logits of unrelated videos"
+    return session.engine.map(title, len(clips), lambda i: session.logits(clips[i], None))

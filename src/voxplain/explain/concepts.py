@@ -201,8 +201,8 @@ def _explained(
     unrelated = np.concatenate(examples.values())
     owners = [origin[rows, 0] for rows in bank.members]
     cavs, tcav = steps.tcav(session, concepts, null, unrelated, np.stack(gradients.values()), y, owners)
-    hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank))
-    effects = hidden.effects(y)
+    hidden = EngineClips(session, clips[: s.effect_videos], supervoxels, assigned, len(bank), y)
+    effects = hidden.effects()
     cost = excess_drop(effects, y)
     known = recognition(effects.base, np.stack(logits.values()), y, cost=cost, blank=effects.blank, seed=s.seed)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)

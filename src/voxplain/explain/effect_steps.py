@@ -14,7 +14,7 @@ from voxplain.concepts.sequential_effects import UNMODIFIED
 from voxplain.concepts.variants import Variant
 from voxplain.explain.central_window import fit_grid
 from voxplain.explain.session import Session
-from voxplain.explain.tasks import ClipLogits, EffectsInClip, VariantsInClip
+from voxplain.explain.tasks import EffectsInClip, VariantsInClip
 from voxplain.segment import Supervoxels
 from voxplain.statistics import SIGNIFICANT
 from voxplain.video import Clip
@@ -22,6 +22,13 @@ from voxplain.video import Clip
 __all__ = ["EngineClips"]
 
 DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
+
+
+def detailed(scores: ConceptScores) -> tuple[list[int], list[int]]:
+    """Concepts whose details are measured, best first, and the significant ones."""
+    least = DETAILED * np.nanmax(scores.value)
+    first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
+    return first, [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +40,16 @@ class EngineClips:
     supervoxels: Sequence[Supervoxels]
     assigned: Sequence[np.ndarray]
     count: int  # K
+    target: int  # class index
 
-    def effects(self, target: int) -> Effects:
+    def effects(self) -> Effects:
         """Direct effects by the method of the settings."""
         s = self.session.settings
-        return s.effect.of_class(self, target, s.effect_kind)
+        return s.effect.of_class(self, self.target, s.effect_kind)
 
     def details(self, effects: Effects, scores: ConceptScores) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts."""
-        significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
-        least = DETAILED * np.nanmax(scores.value)
-        first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
-        return self.session.settings.effect.details(self, effects, scores.target, first, significant)
+        return self.session.settings.effect.details(self, effects, self.target, *detailed(scores))
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""
@@ -78,8 +83,9 @@ class EngineClips:
             if modified:
                 task = VariantsInClip(clip, own.labels, concepts, modified, fills, seed, i, shared)
                 rows = dict(zip(modified, engine.run(task).swapaxes(0, 1), strict=True))
-            if len(modified) < len(asked[i]):  # the same with every fill, and often in the store
-                rows[UNMODIFIED] = np.repeat(engine.run(ClipLogits(clip, shared))[None], len(fills), 0)
+            if len(modified) < len(asked[i]):  # the same with every fill
+                known = self.session.logits(self.clips[i], self.target, shared=shared)
+                rows[UNMODIFIED] = np.repeat(known[None], len(fills), 0)
             return np.stack([rows[variant] for variant in asked[i]], 1)
 
         return dict(zip(places, engine.map(title, len(places), one).values(), strict=True))

@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from voxplain.concepts.features import Embedding, MaskedCrops
+from voxplain.concepts.features import Embedder, Embedding, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.explain.central_window import central_window
-from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels, SegmentClip
+from voxplain.explain.tasks import ClassGradient, ClipLogits, ClipPass, EmbedSupervoxels, SegmentClip
 from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy
-from voxplain.model import VideoModel
+from voxplain.model import Objective, VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint
 from voxplain.runtime import Engine, Executor, Progress, Results, Shard, identify
 from voxplain.segment import Supervoxels
@@ -48,16 +48,36 @@ class Session:
 
     def features(self, clip: Clip, supervoxels: Supervoxels, ids: np.ndarray, target: int | None) -> Embedding:
         """Features of some of a clip's supervoxels for a class; None: features that depend on no class."""
-        embedder, wanted = self.settings.embedder, None
-        if target is None:
-            embedder = embedder.without_class()
-        elif embedder.one_pass:
-            wanted = target, self.settings.objective
-        found = self.engine.run(EmbedSupervoxels(clip, supervoxels.labels, ids, embedder, wanted))
-        if wanted and found.gradient is not None:
-            # Stored separately as well, so that the features are not read again for it.
-            self.engine.keep(ClassGradient(clip, *wanted), {"gradient": found.gradient})
+        how = self._embedder(target)
+        found = self.engine.run(EmbedSupervoxels(clip, supervoxels.labels, ids, *how))
+        if found.logits is not None:
+            # Stored separately as well, so that the features are not read again for them.
+            self.engine.keep(ClipPass(central_window(self.model, clip), *how), ClipPass.of(found))
         return found
+
+    def logits(self, clip: Clip, target: int | None, *, shared: bool = True) -> np.ndarray:
+        """Logits float32 [C] of a clip's central window, where one pass embeds a clip those of `features`.
+
+        ``target`` as given to `features`. ``shared``: the shards of a run divide the clips.
+        """
+        window = central_window(self.model, clip)
+        if self.settings.embedder.one_pass:
+            return self.engine.run(ClipPass(window, *self._embedder(target), shared))["logits"]
+        return self.engine.run(ClipLogits(window, shared))
+
+    def gradient(self, clip: Clip, target: int) -> np.ndarray:
+        """The objective's gradient at the layer for a clip's central window, float32 [D']; see `logits`."""
+        window = central_window(self.model, clip)
+        if self.settings.embedder.one_pass:
+            return self.engine.run(ClipPass(window, *self._embedder(target)))["gradient"]
+        return self.engine.run(ClassGradient(window, target, self.settings.objective))
+
+    def _embedder(self, target: int | None) -> tuple[Embedder, tuple[int, Objective] | None]:
+        """The embedder for a class, or for none, and what its passes give the gradient of."""
+        embedder = self.settings.embedder
+        if target is None:
+            return embedder.without_class(), None
+        return embedder, (target, self.settings.objective) if embedder.one_pass else None
 
     def draw(self, clip: Clip, supervoxels: Supervoxels, most: int) -> np.ndarray:
         """Ids of at most ``most`` supervoxels of a clip, drawn by the seed and the clip's content."""

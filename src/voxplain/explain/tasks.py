@@ -26,6 +26,7 @@ __all__ = [
     "AddRemoveInClip",
     "ClassGradient",
     "ClipLogits",
+    "ClipPass",
     "DiscoverConcepts",
     "EffectsInClip",
     "EmbedSupervoxels",
@@ -76,7 +77,7 @@ class EmbedSupervoxels(Task[Embedding]):
     gradient_of: tuple[int, Objective] | None = None  # class and objective whose gradient the same passes give
 
     def compute(self, model: VideoModel) -> Arrays:
-        """Values [N,D], and layer values [N,D'] and gradient [D'] where there are some."""
+        """Values [N,D], and layer values [N,D'], gradient [D'] and logits [C] where there are some."""
         supervoxels = Supervoxels(self.labels)
         found = self.embedder.embed(model, self.clip, supervoxels, ids=self.ids, gradient_of=self.gradient_of)
         return {f.name: v for f in fields(Embedding) if (v := getattr(found, f.name)) is not None}
@@ -127,6 +128,37 @@ class ClipLogits(Task[np.ndarray]):
     def read(self, stored: Arrays) -> np.ndarray:
         """The logits."""
         return stored["logits"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipPass(Task[Arrays]):
+    """Logits [C], and the gradient [D'] where one is asked for, of the pass that embeds a clip of the network's length.
+
+    A key of its own: autograd may choose other kernels than the passes of `ClipLogits` and `ClassGradient`.
+    """
+
+    step: ClassVar[str] = "passes"
+
+    clip: Clip
+    embedder: Embedder
+    gradient_of: tuple[int, Objective] | None
+    shared: bool = field(default=True, compare=False)  # whether the shards of a run divide it
+
+    @property
+    def shared_by(self) -> Clip | None:
+        """The clip, unless every shard computes the task itself."""
+        return self.clip if self.shared else None
+
+    def compute(self, model: VideoModel) -> Arrays:
+        """What the features of the whole clip as one supervoxel bring with them."""
+        whole = Supervoxels(np.zeros((1, *self.clip.frames.shape[:3]), np.int16))
+        return self.of(self.embedder.embed(model, self.clip, whole, gradient_of=self.gradient_of))
+
+    @staticmethod
+    def of(found: Embedding) -> Arrays:
+        """The part of an embedding that is the result."""
+        both = {"logits": found.logits, "gradient": found.gradient}
+        return {name: values for name, values in both.items() if values is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +265,7 @@ class VariantsInClip(Task[np.ndarray]):
     """Logits float32 [F,V,C] of V modifications of a clip with F fills; one forward pass each."""
 
     step: ClassVar[str] = "variants"
+    version: ClassVar[int] = 2
 
     clip: Clip
     labels: np.ndarray

@@ -346,31 +346,36 @@ class VideoModel:
         """Logits [N,K] and ``take`` of the layer's output of one prepared batch."""
         seen: list[Tensor] = []
         with record_output(find_layer(self.net, self.layer), seen, take):
-            z = first_tensor(self.net(x))
-        z = z.flatten(2).mean(2) if z.ndim > 2 else z
-        self._check(z, seen, len(x))
-        return z, seen[0]
-
-    def _check(self, z: Tensor, seen: list[Tensor], n: int) -> None:
-        """That a pass over ``n`` clips gave what the rest relies on."""
+            output = self.net(x)
         if not seen:
             raise ModelError(
                 f"expected layer {self.layer!r} to run, got no call of it; name a layer that the forward pass uses"
             )
+        z = self.logits_of_output(output, len(x))
+        if len(seen[0]) != len(x):
+            raise ModelError(
+                f"expected a row a clip, [{len(x)},…], from layer {self.layer!r}, got {tuple(seen[0].shape)}; "
+                "name a layer after the frames are joined to clips"
+            )
+        return z, seen[0]
+
+    def logits_of_output(self, output: object, n: int) -> Tensor:
+        """Logits [N,K] of the network's output for ``n`` clips, averaged over positions where it has some.
+
+        Raises ModelError for another shape and for NaN or infinity.
+        """
+        z = first_tensor(output)
+        z = z.flatten(2).mean(2) if z.ndim > 2 else z
         if z.ndim != 2 or len(z) != n or (self.classes and z.shape[1] != len(self.classes)):
             raise ModelError(
                 f"expected logits [{n},{len(self.classes) or 'classes'}], got {tuple(z.shape)}; "
                 "give the classes of the network, or wrap it so that it gives one row of class scores a clip"
             )
-        if len(seen[0]) != n:
-            raise ModelError(
-                f"expected a row a clip, [{n},…], from layer {self.layer!r}, got {tuple(seen[0].shape)}; "
-                "name a layer after the frames are joined to clips"
-            )
         if not bool(torch.isfinite(z).all()):
             raise ModelError(
                 f"expected finite logits, got NaN or infinity from {self.name}; check the weights and the input range"
             )
+        return z
 
     def _frames(self, clips: ClipsLike) -> Frames:
         """Frames uint8 [N,T,H,W,3] of at least one clip."""

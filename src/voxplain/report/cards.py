@@ -12,7 +12,7 @@ from voxplain.concepts.description import ConceptDescription
 from voxplain.report.charts import sparkline
 from voxplain.report.draw import Example, choose_examples, heat, stacked
 from voxplain.report.embed import clip_uri, jpeg, png, shrink
-from voxplain.report.tables import number, places_for
+from voxplain.report.tables import interval_text, number, places_for
 from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["SLOWER", "cards", "clip_speed", "short_name"]
@@ -55,11 +55,10 @@ def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tu
     start, stop = span
     place = lambda v: round(100 * (min(max(v, start), stop) - start) / (stop - start), 2)  # noqa: E731
     digits = places_for([row.score])
-    tested, low, high = (number(v, digits) for v in (row.tested, row.tested_low, row.tested_high))
     return {
         "row": row,
         "score": number(row.score, digits),
-        "tested": f"{tested} ({low} to {high})",
+        "tested": interval_text(row.tested, row.tested_low, row.tested_high, digits),
         "sure": row.q_value < SIGNIFICANT,
         "bar": {
             "zero": place(0.0),

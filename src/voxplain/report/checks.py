@@ -4,7 +4,7 @@ A check fails where `voxplain.concepts.warnings` gives a warning; the sentences 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from voxplain.concepts import warnings
@@ -29,12 +29,15 @@ class Check:
     message : str
         One sentence with the measured value.
     passed : bool
+    details : str
+        What the message rests on; empty where it says all.
     """
 
     code: WarningCode
     label: str
     message: str
     passed: bool
+    details: str = ""
 
 
 def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[Check]:
@@ -89,7 +92,8 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
     ]
     if run.recognition is not None:
         failed = warnings.class_not_recognised(run.recognition, run.target)
-        made.append(_check("class_not_recognised", "class", failed, run.recognition.sentence(run.target).rstrip(".")))
+        check = _check("class_not_recognised", "class", failed, run.recognition.sentence(run.target).rstrip("."))
+        made.append(replace(check, details=run.recognition.details()))
     if isfinite(share):
         passed = f"concepts that look like background hold {number(100 * share, 0)} % of the measured effect"
         made.insert(0, _check("background", "background", warnings.background(run, found), passed))

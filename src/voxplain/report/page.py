@@ -33,7 +33,7 @@ from voxplain.report.sentences import (
     order_test_sentence,
     significance_sentence,
 )
-from voxplain.report.tables import number, places_for
+from voxplain.report.tables import interval_text, number, places_for
 from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
 
@@ -132,7 +132,7 @@ def _templates() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, tojson_pretty=_pretty)
+    environment.filters.update(number=number, interval_text=interval_text, tojson_pretty=_pretty)
     return environment
 
 

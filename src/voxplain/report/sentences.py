@@ -14,63 +14,42 @@ from voxplain.concepts.warnings import FEW_VIDEOS, background_share
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT
 
-__all__ = [
-    "answer_sentences",
-    "axis_label",
-    "evaluation_sentences",
-    "meaning",
-    "order_test_sentence",
-    "significance_sentence",
-]
+__all__ = ["answer_sentences", "evaluation_sentences", "meaning", "order_test_sentence", "significance_sentence"]
 
 _MEANINGS = {
     "effect (drop)": (
-        "log-odds lost when hidden",
         "How much the class's log-odds fall when the concept's supervoxels are hidden, mean over the class's clips; a "
         "clip without the concept counts as no effect. Larger concepts hide more, so read it beside the volume. "
         "Significant means more than hiding random supervoxels of the same volume, in a network that recognises the "
-        "class.",
+        "class."
     ),
     "effect (over-control)": (
-        "log-odds lost beyond random regions",
         "How much more the class's log-odds fall when the concept's supervoxels are hidden than when random "
         "supervoxels of the same volume are, mean over the class's clips. Significant means more than those random "
-        "regions, in a network that recognises the class.",
+        "regions, in a network that recognises the class."
     ),
     "effect (alone)": (
-        "log-odds gained when shown alone",
         "How much the class's log-odds rise over an empty clip when only the concept's supervoxels are shown, mean "
         "over the class's clips. Significance is that of hiding it: more than random supervoxels of the same volume, "
-        "in a network that recognises the class.",
+        "in a network that recognises the class."
     ),
     "tcav (sign_count": (
-        "share of clips",
         "TCAV: the share of the class's clips in which a small step towards the concept, in the layer's feature "
         "space, raises the class; mean over random sets, chance 0.5. Significant means outside what concepts found "
-        "in unrelated videos give.",
+        "in unrelated videos give."
     ),
     "tcav (magnitude": (
-        "mean directional derivative",
         "TCAV by magnitude: how fast the class rises with a small step towards the concept in the layer's feature "
         "space; mean over clips and random sets, chance 0. Significant means outside what concepts found in "
-        "unrelated videos give.",
+        "unrelated videos give."
     ),
 }
 
 
-def _known(score: ConceptScores) -> tuple[str, str]:
-    fallback = ("score", f"Higher is more important; {score.chance:g} is the value without any relation.")
-    return next((words for start, words in _MEANINGS.items() if score.name.startswith(start)), fallback)
-
-
-def axis_label(score: ConceptScores) -> str:
-    """The quantity on a score's axis."""
-    return _known(score)[0]
-
-
 def meaning(score: ConceptScores) -> str:
     """What a score measures and when it is called significant."""
-    return _known(score)[1]
+    fallback = f"Higher is more important; {score.chance:g} is the value without any relation."
+    return next((words for start, words in _MEANINGS.items() if score.name.startswith(start)), fallback)
 
 
 def significance_sentence(run: ConceptRun) -> str:

@@ -21,7 +21,7 @@ from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.report.add_remove import mean_curves
 from voxplain.statistics import SIGNIFICANT
 
-__all__ = ["evaluation_json", "number", "places_for", "plain", "table_csv", "table_json", "table_text"]
+__all__ = ["evaluation_json", "interval_text", "number", "places_for", "plain", "table_csv", "table_json", "table_text"]
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -30,6 +30,13 @@ def number(value: float, digits: int = 2) -> str:
         return "–"
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def interval_text(tested: float, low: float, high: float, digits: int) -> str:
+    """What is tested with its interval, as a table shows it; says so where it was not measured."""
+    if math.isnan(tested):
+        return "not measured"
+    return f"{number(tested, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def places_for(values: Sequence[float] | np.ndarray) -> int:
@@ -183,7 +190,7 @@ def table_text(run: ConceptRun) -> Table:
 
 def _tested(rows: list[ConceptRow]) -> Callable[[ConceptRow], str]:
     digits = max(0, places_for([r.tested for r in rows]) - 1)  # two digits leave room for the ends
-    return lambda r: f"{number(r.tested, digits)} [{number(r.tested_low, digits)}, {number(r.tested_high, digits)}]"
+    return lambda r: interval_text(r.tested, r.tested_low, r.tested_high, digits)
 
 
 def _field(name: str, digits: int) -> Callable[[ConceptRow], str]:

@@ -7,7 +7,7 @@ from voxplain.concepts.concept_run import ConceptRow, ConceptRun
 from voxplain.report.draw import Example, choose_examples
 from voxplain.report.figures.options import FigureOptions
 from voxplain.report.figures.sheet import CM, GREY, SMALL, TEXT, Sheet
-from voxplain.report.tables import number, places_for
+from voxplain.report.tables import interval_text, number, places_for
 
 __all__ = ["concepts_figure", "concepts_length"]
 
@@ -77,10 +77,10 @@ def _words_height() -> float:
 def _words(sheet: Sheet, run: ConceptRun, row: ConceptRow, y: float) -> None:
     score = run.scores[run.ranking]
     digits = places_for(score.value)
-    value, above, low, high = (number(v, digits) for v in (row.score, row.tested, row.tested_low, row.tested_high))
+    above = interval_text(row.tested, row.tested_low, row.tested_high, digits)
     name = {"effect": "effect", "tcav": "TCAV"}.get(run.ranking, run.ranking)
     sheet.text(MARGIN, y, f"{row.rank}. Concept {row.concept}", weight="bold")
-    below = [f"{name} {value}", f"{above} [{low}, {high}]", f"q = {number(row.q_value, 3)}", _videos(run, row)]
+    below = [f"{name} {number(row.score, digits)}", above, f"q = {number(row.q_value, 3)}", _videos(run, row)]
     for i, line in enumerate(below):
         at = y + (TEXT + i * SMALL) * LINE / 72 / CM
         sheet.fitted(MARGIN, at, [line], WORDS - 0.15, size=SMALL, color=GREY)
