@@ -75,9 +75,11 @@ def coherence(run: ConceptRun, known: Known) -> np.ndarray:
 
 
 def top_masks(run: ConceptRun) -> list[np.ndarray]:
-    """The voxels of the concept on top in each clip of the run."""
-    top = int(run.order[0])
-    return [concept_mask_of(run, i, top) for i in range(len(run.clips))]
+    """The voxels of what is shown first in each clip of the run: the concept on top, or the whole that it is in."""
+    return [
+        own.masks(np.flatnonzero(np.isin(assigned, run.first)))
+        for own, assigned in zip(run.supervoxels, run.assigned, strict=True)
+    ]
 
 
 def agreement(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
@@ -92,46 +94,70 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
                                          over clips with that object
     strict_rank_first                    whether that IoU is at least 0.5
     best_iou                             largest such IoU of any concept, whatever its rank
-    fragments                            concepts of whose voxels more than half are one relied-on object
+    fragments                            concepts of whose voxels more than half are one relied-on object; parts of a
+                                         whole count once
     coherence, top_coherence             `coherence`, mean over concepts and of the one on top
     unexplained                          share of the relied-on objects' voxels that no significant concept holds
     no_concept                           share of all voxels that are of no concept
     significant                          whether a concept of which the object is at least a quarter is significant
     rank_first                           lenient: the top covers at least half as much of the object as the best does
     spearman, spearman_log_odds          rank correlation of the scores with the reliance on what concepts cover
+    spearman_logit_drop                  of the drop of the logit with the reliance measured by the logit
+    spearman_clear                       as spearman_log_odds, with scores and reliances below a fiftieth of the largest
+                                         set to 0: the order of concepts on which almost nothing rests is left out
     """
     found, top = overlap(run, known), int(run.order[0])
+    first = _together(found, list(run.first))
     recall, q = found.recall, run.scores[run.ranking].q_value
     relied = [known.names.index(name) for name in known.relied]
     union = found.concept[:, :, None] + found.object[:, None] - found.both
     ious = np.stack(
         [_mean_where(found.both[:, :, o] / np.maximum(union[:, :, o], 1), found.object[:, o]) for o in relied]
     )
-    best = relied[int(ious[:, top].argmax())]
-    there = (found.object[:, best] > 0) & (found.concept[:, top] > 0)
-    precision = found.both[there, top, best] / found.concept[there, top]
+    union = first.concept[:, :, None] + first.object[:, None] - first.both
+    shown = [_mean_where(first.both[:, :, o] / np.maximum(union[:, :, o], 1), first.object[:, o])[0] for o in relied]
+    best = relied[int(np.argmax(shown))]
+    there = (first.object[:, best] > 0) & (first.concept[:, 0] > 0)
+    precision = first.both[there, 0, best] / first.concept[there, 0]
     share = found.share[:, relied]
+    parts = np.isin(np.arange(len(run.bank)), [k for whole in run.wholes for k in whole.parts[1:]])
     sure = np.flatnonzero(q < SIGNIFICANT)
     held = found.both[:, sure][:, :, relied].sum(1) if len(sure) else np.zeros((len(known.clips), len(relied)))
     scores = run.scores[run.ranking].value
     covered = recall[:, :, best].mean(0)
     coherent = coherence(run, known)
+    reliance = lambda drop: recall.mean(0) @ np.nan_to_num(drop).mean(0)  # noqa: E731
     truth = {"spearman_log_odds": known.drop, "spearman": known.drop_logit}
     return {
-        "top_recall": float(_mean_where(recall[:, :, best], found.object[:, best])[top]),
+        "top_recall": float(_mean_where(first.recall[:, :, best], first.object[:, best])[0]),
         "top_precision": float(precision.mean()) if len(precision) else 0.0,
-        "top_iou": float(ious[:, top].max()),
-        "strict_rank_first": float(ious[:, top].max() >= 0.5),
+        "top_iou": float(max(shown)),
+        "strict_rank_first": float(max(shown) >= 0.5),
         "best_iou": float(ious.max()),
-        "fragments": float((share.max(1) > 0.5).sum() / len(relied)),
+        "fragments": float(((share.max(1) > 0.5) & ~parts).sum() / len(relied)),
         "coherence": float(coherent.mean()),
         "top_coherence": float(coherent[top]),
         "unexplained": float(1 - held.sum() / found.object[:, relied].sum()),
         "no_concept": float(1 - found.concept.sum() / (len(known.clips) * run.supervoxels[0].labels[0].size)),
         "significant": float((share[sure] >= 0.25).any()) if len(sure) else 0.0,
         "rank_first": float(covered[top] >= 0.5 * covered.max()),
-        **{name: spearman(scores, recall.mean(0) @ np.nan_to_num(drop).mean(0)) for name, drop in truth.items()},
+        "spearman_logit_drop": spearman(
+            np.nan_to_num(run.effects.drop(run.target_index, "logit")).mean(0), reliance(known.drop_logit)
+        ),
+        "spearman_clear": spearman(_clear(scores), _clear(reliance(known.drop))),
+        **{name: spearman(scores, reliance(drop)) for name, drop in truth.items()},
     }
+
+
+def _clear(values: np.ndarray) -> np.ndarray:
+    """The values, 0 where below a fiftieth of the largest."""
+    return np.where(np.abs(values) < values.max() / 50, 0.0, values)
+
+
+def _together(found: Overlap, concepts: list[int]) -> Overlap:
+    """The overlap of several concepts without common voxels, as of one."""
+    both, concept = (x[:, concepts].sum(1, keepdims=True) for x in (found.both, found.concept))
+    return Overlap(both, concept, found.object)
 
 
 def _mean_where(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

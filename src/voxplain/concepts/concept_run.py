@@ -17,6 +17,7 @@ from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
+from voxplain.concepts.wholes import Whole
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.segment import Supervoxels
@@ -133,6 +134,8 @@ class ConceptRun:
         The score that ranks.
     recognition : Recognition, optional
         Whether the network recognises the class.
+    wholes : tuple of Whole
+        Concepts that form one thing together, the largest effect first.
     warnings : tuple of RunWarning
         Limits of the explanation that were found in the data.
     skipped : tuple of (str, str)
@@ -160,6 +163,7 @@ class ConceptRun:
     scores: dict[str, ConceptScores]
     ranking: str
     recognition: Recognition | None = None
+    wholes: tuple[Whole, ...] = ()
     warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
@@ -182,6 +186,12 @@ class ConceptRun:
     def order(self) -> np.ndarray:
         """Concept indices, best first, by the ranking score."""
         return self.scores[self.ranking].rank
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """What is shown first: the concept on top, or the parts of the whole that it is a part of."""
+        top = int(self.order[0])
+        return next((whole.parts for whole in self.wholes if top in whole.parts), (top,))
 
     def rows(self) -> list[ConceptRow]:
         """The table of concepts, best first."""

@@ -6,7 +6,7 @@ the input in the sense of CaCE (Goyal et al. 2019). Letters: M clips, K concepts
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -209,6 +209,8 @@ class HideConcepts:
     controls: int = 1
     seed: int = 0
 
+    top: ClassVar[int] = 0  # concepts of which details are measured
+
     def __post_init__(self) -> None:
         """Check the fill and that there is a control."""
         if self.fill not in FILLS or self.controls < 1:
@@ -274,7 +276,13 @@ class HideConcepts:
         return join_effects(clips.in_each(self))
 
     def details(
-        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
+        self,
+        clips: ClassClips,
+        effects: Effects,
+        target: int,
+        ranked: Sequence[int],
+        significant: Sequence[int],
+        groups: Sequence[tuple[int, ...]] = (),
     ) -> Effects:
         """The effects as they are: this method measures no more."""
         return effects

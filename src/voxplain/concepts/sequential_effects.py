@@ -151,7 +151,13 @@ class SequentialEffects:
         return found.effects()
 
     def details(
-        self, clips: ClassClips, effects: Effects, target: int, ranked: Sequence[int], significant: Sequence[int]
+        self,
+        clips: ClassClips,
+        effects: Effects,
+        target: int,
+        ranked: Sequence[int],
+        significant: Sequence[int],
+        groups: Sequence[tuple[int, ...]] = (),
     ) -> Effects:
         """Round 4.
 
@@ -166,6 +172,8 @@ class SequentialEffects:
             Concepts whose details are measured, best first; the first ``top`` of them.
         significant : sequence of int
             Concepts that are hidden together and shown together.
+        groups : sequence of tuple of int
+            Further concepts that are hidden together: groups of the first ``top``.
 
         Returns
         -------
@@ -178,15 +186,16 @@ class SequentialEffects:
         rows = [row for row in self.order(len(effects.base)) if effects.measured[row].all()]
         # Clips with every fill first: a pair is compared with its parts with one fill.
         rows.sort(key=lambda row: bool(np.isnan(effects.hidden[:, row])[:, effects.volume[row] > 0].any()))
-        groups: list[tuple[list[Variant], tuple[int, ...]]] = [
+        asked_of: list[tuple[list[Variant], tuple[int, ...]]] = [
             ([(kind, (k,)) for kind in ("alone", *CHANGES)], (k,)) for k in top
         ]
         pairs = [(min(a, b), max(a, b)) for n, a in enumerate(top) for b in top[n + 1 :]]
-        groups += [([("hidden", pair)], pair) for pair in pairs]
+        larger = [tuple(sorted(group)) for group in groups if len(group) > 2]
+        asked_of += [([("hidden", group)], group) for group in (*pairs, *larger)]
         if len(joint) > 1:
-            groups.append(([("hidden", joint), ("alone", joint)], ()))
+            asked_of.append(([("hidden", joint), ("alone", joint)], ()))
         asked: dict[int, dict[int, list[Variant]]] = {}
-        for variants, needed in groups:
+        for variants, needed in asked_of:
             fill = effects.fill_of(needed or joint, target)
             where = [row for row in rows if (effects.volume[row, list(needed)] > 0).all()]
             for row in where[: self.detail_clips]:

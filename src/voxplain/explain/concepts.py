@@ -25,6 +25,7 @@ from voxplain.concepts.rank import excess_drop, rank_by_effect
 from voxplain.concepts.recognition import recognition
 from voxplain.concepts.score import is_linear_above
 from voxplain.concepts.settings import ConceptSettings
+from voxplain.concepts.wholes import measured_wholes
 from voxplain.datasets import VideoSet, read_clips
 from voxplain.datasets.duplicates import DistinctClips, distinct_clips
 from voxplain.errors import DataError
@@ -206,7 +207,8 @@ def _explained(
     cost = excess_drop(effects, y)
     known = recognition(effects.base, np.stack(logits.values()), y, cost=cost, blank=effects.blank, seed=s.seed)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
-    effects = hidden.details(effects, effect)
+    groups = hidden.groups(effect)
+    effects = hidden.details(effects, effect, groups)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,
@@ -227,6 +229,7 @@ def _explained(
         scores={"effect": effect, "tcav": tcav},
         ranking=s.ranking,
         recognition=known,
+        wholes=tuple(measured_wholes(effects, groups, y)),
         skipped=tuple(skipped),
     )
     # Only this score depends on it, and it costs a backward pass.

@@ -12,6 +12,7 @@ from voxplain.concepts.effect import Effects, HideConcepts, concept_mask
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.sequential_effects import UNMODIFIED
 from voxplain.concepts.variants import Variant
+from voxplain.concepts.wholes import candidates
 from voxplain.explain.central_window import fit_grid
 from voxplain.explain.session import Session
 from voxplain.explain.tasks import EffectsInClip, VariantsInClip
@@ -21,6 +22,7 @@ from voxplain.video import Clip
 
 __all__ = ["EngineClips"]
 
+COMPARED = 24  # clips in which concepts are looked at for whether they touch
 DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
 
 
@@ -47,9 +49,17 @@ class EngineClips:
         s = self.session.settings
         return s.effect.of_class(self, self.target, s.effect_kind)
 
-    def details(self, effects: Effects, scores: ConceptScores) -> Effects:
-        """The effects with what the method measures of the first and of the significant concepts."""
-        return self.session.settings.effect.details(self, effects, self.target, *detailed(scores))
+    def groups(self, scores: ConceptScores) -> tuple[tuple[int, ...], ...]:
+        """Groups among the first concepts that may be wholes."""
+        first = detailed(scores)[0][: self.session.settings.effect.top]
+        if len(first) < 2:
+            return ()
+        clips = [self._fitted(i)[1:] for i in range(min(len(self.clips), COMPARED))]
+        return candidates([own for own, _ in clips], [concepts for _, concepts in clips], first, scores.value)
+
+    def details(self, effects: Effects, scores: ConceptScores, groups: Sequence[tuple[int, ...]]) -> Effects:
+        """The effects with what the method measures of the first and of the significant concepts and of groups."""
+        return self.session.settings.effect.details(self, effects, self.target, *detailed(scores), groups)
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""

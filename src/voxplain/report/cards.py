@@ -14,8 +14,9 @@ from voxplain.report.draw import Example, choose_examples, heat, stacked
 from voxplain.report.embed import clip_uri, jpeg, png, shrink
 from voxplain.report.tables import interval_text, number, places_for
 from voxplain.statistics import SIGNIFICANT
+from voxplain.video import Clip
 
-__all__ = ["SLOWER", "cards", "clip_speed", "short_name"]
+__all__ = ["SLOWER", "cards", "clip_speed", "pair_of_clips", "short_name"]
 
 SHOWN, MORE = 4, 8  # examples on a card, and on demand
 SLOWER = 2  # clips of half a second are too short to follow at full speed; the page states the speed
@@ -82,21 +83,25 @@ def _span(rows: Sequence[ConceptRow]) -> tuple[float, float]:
 
 
 def _clip(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
+    """An example of a concept."""
+    return pair_of_clips(run.clips[example.clip], *stacked(run, concept, example), example.seconds)
+
+
+def pair_of_clips(clip: Clip, frames: np.ndarray, still: int, seconds: float) -> dict[str, Any]:
     """Highlighted above raw in one video: the page shows one half, so that both always play in step."""
-    frames, still = stacked(run, concept, example)
     frames = shrink_pair(frames)
     height, width = frames.shape[1] // 2, frames.shape[2]
-    fps = clip_speed(run.clips[example.clip].seconds)
+    fps = clip_speed(clip.seconds)
     return {
         "data": clip_uri(frames, fps),
         "poster": jpeg(frames[still]),
-        "start": round((still + 0.5) / fps, 3),  # the poster's frame, in which the concept is largest
+        "start": round((still + 0.5) / fps, 3),  # the poster's frame, in which the mask is largest
         "thumb": jpeg(frames[still, :height]),
         "width": width,
         "height": height,
-        "name": short_name(example.source),
-        "source": example.source,
-        "seconds": example.seconds,
+        "name": short_name(clip.source),
+        "source": clip.source,
+        "seconds": seconds,
     }
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "partly_shown",
     "scale_of",
     "stacked",
+    "stacked_mask",
     "tiles",
 ]
 
@@ -133,10 +134,15 @@ def tiles(run: ConceptRun, concept: int, example: Example) -> tuple[np.ndarray, 
 def stacked(run: ConceptRun, concept: int, example: Example, *, longest: int = 48) -> tuple[np.ndarray, int]:
     """(frames uint8 [T',2·s·H,s·W,3], index of the example's frame): highlighted above, as it is below."""
     clip, mask = run.member(concept, example.place)
-    start = int(np.clip(example.frame - longest // 2, 0, max(0, len(mask) - longest)))
+    return stacked_mask(clip.frames, mask, example.frame, longest=longest)
+
+
+def stacked_mask(frames: np.ndarray, mask: np.ndarray, frame: int, *, longest: int = 48) -> tuple[np.ndarray, int]:
+    """As `stacked`, for any mask bool [T,H,W] of frames uint8 [T,H,W,3]; ``frame`` is shown first."""
+    start = int(np.clip(frame - longest // 2, 0, max(0, len(mask) - longest)))
     span, factor = slice(start, start + longest), scale_of(*mask.shape[1:])
-    shown = highlight(clip.frames[span], mask[span], factor=factor)
-    return np.concatenate([shown, enlarge(clip.frames[span], factor)], axis=1), example.frame - start
+    shown = highlight(frames[span], mask[span], factor=factor)
+    return np.concatenate([shown, enlarge(frames[span], factor)], axis=1), frame - start
 
 
 def partly_shown(frames: np.ndarray, shown: np.ndarray, base: np.ndarray) -> np.ndarray:

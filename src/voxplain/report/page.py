@@ -34,6 +34,7 @@ from voxplain.report.sentences import (
     significance_sentence,
 )
 from voxplain.report.tables import interval_text, number, places_for
+from voxplain.report.whole_cards import whole_cards
 from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
 
@@ -148,6 +149,7 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
         "effects": effect_sentences(run, names),
         "checks": checks,
         "warnings": remaining_warnings(run, checks),
+        "wholes": whole_cards(run, names, anchor),
         "cards": cards(run, found, names, anchor, limit),
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],

@@ -79,6 +79,9 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
     )
     digits = places_for([best.score])
     q = _tested(run, best)
+    others = [names.get(k) or f"concept {k}" for k in run.first if k != best.concept]
+    if best.concept in run.first and others:
+        called = f"one thing of {len(others) + 1} parts, first {called}"
     relies = "relies mostly on" if best.q_value < SIGNIFICANT else "may rely mostly on"
     amount = f"score {number(best.score, digits)}"
     if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
