@@ -29,22 +29,24 @@ import torch
 from truth_nets import TUNING, Case, make
 from truth_sets import unrelated_planted
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.effect import Effects, HideConcepts
 from voxplain.concepts.rank import rank_by_effect
-from voxplain.concepts.sequential_effects import SequentialEffects
+from voxplain.concepts.sequential_effects import SequentialEffects, detailed
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.variants import Variant
 from voxplain.datasets.planted import PlantedDesign, draw_scene, masks, render, without
 from voxplain.explain import explain_concepts
-from voxplain.explain.effect_steps import detailed
 from voxplain.model import OBJECTIVES, VideoModel
-from voxplain.statistics import spearman
+from voxplain.statistics import SIGNIFICANT, spearman
 from voxplain.video import Clip
 
 CASES = ("trained-standard-1", "trained-standard-transformer-1", "trained-textured-2", "trained-same-colour-3")
 CLEAR = 0.02  # share of the largest effect up to which an effect counts as 0
 SEED = 700_000  # of the first scene; beyond those of training and test sets
-CLIPS, UNRELATED = 200, 100  # for which forward passes are told
+UNRELATED = 100
+# Forward passes of the features of 200 clips, with contributions in steps, and of the unrelated ones.
+EMBEDDED = 200 * (1 + ContextFeatures().steps) + UNRELATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,8 @@ def replayed(full: Effects, target: int, method: SequentialEffects) -> tuple[np.
     clips = Recorded(full)
     effects = method.of_class(clips, target)
     scores = rank_by_effect(effects, target)
-    return scores.value, method.details(clips, effects, target, *detailed(scores)).forwards
+    significant = [k for k, q in enumerate(scores.q_value) if q < SIGNIFICANT and scores.value[k] > 0]
+    return scores.value, method.details(clips, effects, target, detailed(scores.value), significant).forwards
 
 
 def cleared(values: np.ndarray) -> np.ndarray:
@@ -130,7 +133,7 @@ def figures(run: ConceptRun, truth: np.ndarray, orders: int) -> dict[str, float]
         "spearman_of_halves": spearman(drop[::2].mean(0), drop[1::2].mean(0)),
         "same_top": float(np.mean([v.argmax() == full.argmax() for v in values])),
         "effect_forwards": float(np.mean(forwards)),
-        "forwards_200": float(np.mean(forwards)) + CLIPS + UNRELATED,
+        "forwards_200": float(np.mean(forwards)) + EMBEDDED,
         "spearman_truth": spearman(full, truth),
         "spearman_truth_default": float(np.mean([spearman(v, truth) for v in values])),
     }

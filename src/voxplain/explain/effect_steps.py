@@ -10,7 +10,7 @@ import numpy as np
 
 from voxplain.concepts.effect import Effects, HideConcepts, concept_mask
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.sequential_effects import UNMODIFIED
+from voxplain.concepts.sequential_effects import UNMODIFIED, detailed
 from voxplain.concepts.variants import Variant
 from voxplain.explain.central_window import fit_grid
 from voxplain.explain.session import Session
@@ -20,15 +20,6 @@ from voxplain.statistics import SIGNIFICANT
 from voxplain.video import Clip
 
 __all__ = ["EngineClips"]
-
-DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
-
-
-def detailed(scores: ConceptScores) -> tuple[list[int], list[int]]:
-    """Concepts whose details are measured, best first, and the significant ones."""
-    least = DETAILED * np.nanmax(scores.value)
-    first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
-    return first, [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +40,8 @@ class EngineClips:
 
     def details(self, effects: Effects, scores: ConceptScores) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts."""
-        return self.session.settings.effect.details(self, effects, self.target, *detailed(scores))
+        significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
+        return self.session.settings.effect.details(self, effects, self.target, detailed(scores.value), significant)
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""
