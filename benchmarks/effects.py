@@ -1,6 +1,6 @@
 """Do the default's few forward passes rank concepts as the full measurement does? Planted tuning networks.
 
-    python benchmarks/effects.py [--work DIR] [--clips 80] [--orders 10] [--cases NAME ...] [--quick]
+    python benchmarks/effects.py [--work DIR] [--clips 80] [--classes 2] [--orders 10] [--cases NAME ...]
 
 All concepts of every decided class are hidden in every clip with every fill, with controls and shown alone
 (``--thorough``). The default method is then replayed on these logits with other orders of the clips, without further
@@ -8,6 +8,7 @@ passes. Its passes do not depend on the number of clips, as long as it does not 
 
 spearman_to_full   rank correlation of the concepts' effects with those of the full measurement, mean over classes
 spearman_of_clear  the same where effects within 2 % of the largest count as 0
+spearman_of_halves what the full measurement itself reaches: that of one half of the clips with that of the other half
 same_top           share of classes and orders with the same concept on top
 forwards_200       forward passes of a class of 200 clips with 100 unrelated ones, features and details included
 spearman_truth     rank correlation of the full effects with the true reliance on what concepts cover (log-odds)
@@ -28,21 +29,24 @@ import torch
 from truth_nets import TUNING, Case, make
 from truth_sets import unrelated_planted
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.effect import Effects, HideConcepts
 from voxplain.concepts.rank import rank_by_effect
-from voxplain.concepts.sequential_effects import SequentialEffects
+from voxplain.concepts.sequential_effects import SequentialEffects, detailed
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.variants import Variant
 from voxplain.datasets.planted import PlantedDesign, draw_scene, masks, render, without
 from voxplain.explain import explain_concepts
-from voxplain.explain.effect_steps import detailed
 from voxplain.model import OBJECTIVES, VideoModel
-from voxplain.statistics import spearman
+from voxplain.statistics import SIGNIFICANT, spearman
 from voxplain.video import Clip
 
+CASES = ("trained-standard-1", "trained-standard-transformer-1", "trained-textured-2", "trained-same-colour-3")
 CLEAR = 0.02  # share of the largest effect up to which an effect counts as 0
 SEED = 700_000  # of the first scene; beyond those of training and test sets
-CLIPS, UNRELATED = 200, 100  # for which forward passes are told
+UNRELATED = 100
+# Forward passes of the features of 200 clips, with contributions in steps, and of the unrelated ones.
+EMBEDDED = 200 * (1 + ContextFeatures().steps) + UNRELATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +111,8 @@ def replayed(full: Effects, target: int, method: SequentialEffects) -> tuple[np.
     clips = Recorded(full)
     effects = method.of_class(clips, target)
     scores = rank_by_effect(effects, target)
-    return scores.value, method.details(clips, effects, target, *detailed(scores)).forwards
+    significant = [k for k, q in enumerate(scores.q_value) if q < SIGNIFICANT and scores.value[k] > 0]
+    return scores.value, method.details(clips, effects, target, detailed(scores.value), significant).forwards
 
 
 def cleared(values: np.ndarray) -> np.ndarray:
@@ -118,15 +123,17 @@ def cleared(values: np.ndarray) -> np.ndarray:
 def figures(run: ConceptRun, truth: np.ndarray, orders: int) -> dict[str, float]:
     """The figures of one class, means over the orders of the clips."""
     full = rank_by_effect(run.effects, run.target_index).value
+    drop = np.where(run.effects.volume > 0, run.effects.drop(run.target_index), 0.0)
     found = [replayed(run.effects, run.target_index, SequentialEffects(seed=seed)) for seed in range(orders)]
     values, forwards = [v for v, _ in found], [f for _, f in found]
     return {
         "concepts": len(full),
         "spearman_to_full": float(np.mean([spearman(v, full) for v in values])),
         "spearman_of_clear": float(np.mean([spearman(cleared(v), cleared(full)) for v in values])),
+        "spearman_of_halves": spearman(drop[::2].mean(0), drop[1::2].mean(0)),
         "same_top": float(np.mean([v.argmax() == full.argmax() for v in values])),
         "effect_forwards": float(np.mean(forwards)),
-        "forwards_200": float(np.mean(forwards)) + CLIPS + UNRELATED,
+        "forwards_200": float(np.mean(forwards)) + EMBEDDED,
         "spearman_truth": spearman(full, truth),
         "spearman_truth_default": float(np.mean([spearman(v, truth) for v in values])),
     }
@@ -135,19 +142,15 @@ def figures(run: ConceptRun, truth: np.ndarray, orders: int) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
-    parser.add_argument(
-        "--clips", type=int, default=80, help="of a class; of a class; the method takes more of them the more there are"
-    )
+    parser.add_argument("--clips", type=int, default=80, help="of a class")
     parser.add_argument("--orders", type=int, default=10)
-    parser.add_argument("--cases", nargs="+", help="names of networks of truth_nets.TUNING")
-    parser.add_argument("--quick", action="store_true", help="the first two classes of the first network")
+    parser.add_argument("--classes", type=int, default=2, help="of each network")
+    parser.add_argument("--cases", nargs="+", default=CASES, help="names of networks of truth_nets.TUNING")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    cases = [c for c in TUNING if c.kind == "trained" and (not asked.cases or c.name in asked.cases)]
     rows, start = [], time.monotonic()
-    for case in cases[: 1 if asked.quick else None]:
-        decided = make(case, asked.work)[1].design.decided
-        for label in decided[: 2 if asked.quick else None]:
+    for case in (c for c in TUNING if c.name in asked.cases):
+        for label in make(case, asked.work)[1].design.decided[: asked.classes]:
             row = figures(*thorough(case, asked.work, label, asked.clips), asked.orders)
             rows.append(row)
             print(f"{case.name:32s} {label:10s}", *(f"{name} {value:.2f}" for name, value in row.items()), flush=True)

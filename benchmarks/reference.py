@@ -2,7 +2,7 @@
 
     python benchmarks/reference.py [FOLDER] [--random FOLDER] [--clips 24] [--many 200] [--ways context crops]
                                    [--precisions auto fp32] [--growth-only | --no-growth] [--no-reference]
-                                   [--keep N] [--batch 8] [--size 112] [--work DIR]
+                                   [--keep N] [--batch 8] [--size 112] [--work DIR] [--quick]
 
 FOLDER holds videos of one class and ``--random`` unrelated ones; without them planted clips are drawn. All are cut to
 16×size×size and written as videos, which all ways read. The network is R3D-18 with random weights: cost does not
@@ -21,7 +21,8 @@ The paper explains 200 videos and keeps 40 members a concept, against sets of 40
 time are then a tenth of all. With few clips they would be more than half, to our advantage; so members, set size
 and the unrelated supervoxels that only ours takes are cut in proportion to the clips (``--keep`` and others overrule).
 
-Growth is measured with the same network on a small grid. The last line is one JSON object.
+Growth is measured with the same network on a small grid. ``--quick`` tries all parts but growth on few small videos in
+some minutes; its figures say nothing. The last line is one JSON object.
 """
 
 import argparse
@@ -255,7 +256,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--growth-supervoxels", type=int, nargs="*", default=[50, 150, 500])
     parser.add_argument("--growth-frames", type=int, nargs="*", default=[16, 32, 64, 128])
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--quick", action="store_true", help="few small videos, to see that all parts work")
     options = parser.parse_args()
+    if options.quick:
+        quick = {"clips": 4, "random_clips": 8, "many": 8, "size": 32, "floor_seconds": 0.2, "growth": False}
+        vars(options).update(quick)
     if (options.folder is None) != (options.random is None):
         parser.error("give both a folder of the class and --random, or neither")
     if "crops" not in options.ways:

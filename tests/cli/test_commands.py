@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import concepts, contents, voxplain
 
@@ -12,7 +13,7 @@ from voxplain.attribution import ATTRIBUTIONS
 from voxplain.cli import settings_as_options
 from voxplain.cli.job import read_job
 from voxplain.concepts.settings import PRESETS
-from voxplain.datasets.planted import read_planted
+from voxplain.datasets.planted import PlantedDesign, draw_scene, masks, read_planted
 from voxplain.metrics import METRICS
 from voxplain.segment import SEGMENTERS, SLIC
 
@@ -122,6 +123,26 @@ def test_scores_of_own_concepts(small_set: Path, tmp_path: Path) -> None:
     few = voxplain(*command, "--random", small_set / "test" / "orbit")
     assert few.code == 2
     assert "8 unrelated" in few.sentence
+
+
+def test_direct_effects_of_own_concepts_with_masks(small_set: Path, tmp_path: Path) -> None:
+    design = PlantedDesign()
+    for label in ("cross", "orbit"):
+        (tmp_path / "masks" / label).mkdir(parents=True)
+        for i in range(4):  # as conftest.py draws them
+            mask = masks(draw_scene(design, label, 100 + i))["target"]
+            np.savez_compressed(tmp_path / "masks" / label / f"{i}.npz", mask=mask)
+    command = ("own-concepts", small_set, small_set / "train", "--class", "cross", "--net", "planted")
+    command += ("--random", small_set / "unrelated", "--masks", tmp_path / "masks", "-o", tmp_path / "t.csv")
+    outcome = voxplain(*command)
+    assert outcome.code == 0, outcome.err
+    with (tmp_path / "t.csv").open() as file:
+        effect = {row["concept"]: float(row["effect"]) for row in csv.DictReader(file)}
+    assert effect["cross"] > 2 > effect["orbit"], "only the cross decides the class"
+    (tmp_path / "masks" / "orbit" / "0.npz").unlink()
+    missing = voxplain(*command)
+    assert missing.code == 2
+    assert "expected one mask 0.npy, 0.npz or folder 0" in missing.sentence
 
 
 def settings_of(small_set: Path, run: Path, *words: object) -> object:

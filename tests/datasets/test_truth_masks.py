@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layouts import real
+from PIL import Image
 
-from voxplain.datasets.ground_truth import TRUTHS, grid_mask, truth_mask
+from voxplain.datasets.ground_truth import TRUTHS, file_mask, grid_mask, truth_mask
 from voxplain.datasets.planted import PlantedDesign, masks, read_planted, write_planted
 from voxplain.errors import DataError
 from voxplain.video import ClipReader, Geometry, Middle
@@ -149,3 +150,41 @@ def test_real_depth_silhouettes_are_one_person():
 def write_video_at(path: Path, frames: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, frames, fps=25)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "pictures"])
+def test_a_mask_is_read_from_a_file_of_the_videos_name(kind: str, tmp_path: Path) -> None:
+    video = tmp_path / "a.b.npy"
+    np.save(video, np.zeros((3, 8, 6, 3), np.uint8))
+    mask = np.random.default_rng(0).random((3, 8, 6)) < 0.3
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    if kind == "npy":
+        np.save(folder / "a.b.npy", mask)
+    elif kind == "npz":
+        np.savez(folder / "a.b.npz", mask.astype(np.uint8) * 3)
+    else:
+        (folder / "a.b").mkdir()
+        for i, frame in enumerate(mask):
+            Image.fromarray(frame.astype(np.uint8) * 255).save(folder / "a.b" / f"{i}.png")
+    got = file_mask(folder, video)
+    assert got.dtype == bool
+    np.testing.assert_array_equal(got, mask)
+
+
+def test_a_mask_that_is_not_the_videos_is_refused(tmp_path: Path) -> None:
+    video, folder = tmp_path / "a.npy", tmp_path / "masks"
+    np.save(video, np.zeros((3, 8, 6, 3), np.uint8))
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"expected one mask a\.npy, a\.npz or folder a of pictures .*, got 0"):
+        file_mask(folder, video)
+    np.save(folder / "a.npy", np.ones((3, 6, 8), bool))
+    with pytest.raises(DataError, match=r"expected a mask \(3, 8, 6\) as .*, got \(3, 6, 8\)"):
+        file_mask(folder, video)
+    np.savez(folder / "a.npz", one=np.ones((3, 8, 6)))
+    with pytest.raises(DataError, match=r"got 2; give one a video"):
+        file_mask(folder, video)
+    (folder / "a.npy").unlink()
+    np.savez(folder / "a.npz", one=np.ones((3, 8, 6)), two=np.ones(2))
+    with pytest.raises(DataError, match=r"expected an array \[F,H,W\] in .*, got: 2 arrays"):
+        file_mask(folder, video)

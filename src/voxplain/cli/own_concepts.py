@@ -18,14 +18,19 @@ def own_concepts_command(
     class_: Annotated[str, Parameter(name="--class")],
     network: Network = Network(),  # noqa: B008 - frozen
     random: Path,
+    masks: Path | None = None,
     output: OutputFile = None,
     seed: int = 0,
 ) -> None:
     """Compute TCAV scores of your own concepts, each given by example videos, for one class.
 
+    With masks of the concepts in their videos, also their direct effects: what hiding them costs the class there.
+
     Examples:
 
         voxplain own-concepts data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated
+        voxplain own-concepts data my_concepts --class bend --net r3d --weights r3d.safetensors --random unrelated \
+            --masks my_masks
 
     Parameters
     ----------
@@ -37,6 +42,10 @@ def own_concepts_command(
         The class to explain.
     random
         Folder of unrelated videos.
+    masks
+        Folder with one sub-folder per concept, in it a mask for each of its videos: for clip.mp4 the array clip.npy or
+        clip.npz of shape frames×height×width, above 0 where the concept is, or a folder clip of pictures that are white
+        there.
     output
         A CSV file for the table.
     seed
@@ -47,6 +56,7 @@ def own_concepts_command(
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import ConceptSettings
     from voxplain.datasets import read_clips, scan_folder
+    from voxplain.datasets.ground_truth import file_mask, grid_mask
     from voxplain.explain import score_own_concepts
     from voxplain.progress import progress_bar
     from voxplain.store import write_csv
@@ -58,12 +68,23 @@ def own_concepts_command(
     examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
     clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
     unrelated = read_clips(random, reader, limit=settings.unrelated_videos, seed=seed).clips
+    given = masks and {
+        name: [grid_mask(file_mask(masks / name, Path(clip.source)), reader) for clip in own]
+        for name, own in examples.items()
+    }
     result = score_own_concepts(
-        model, examples, clips, random=unrelated, target=class_, settings=settings, progress=progress_bar
+        model,
+        examples,
+        clips,
+        random=unrelated,
+        target=class_,
+        masks=given or None,
+        settings=settings,
+        progress=progress_bar,
     )
     Console().print(result.table(), markup=False, highlight=False, soft_wrap=True)
     if output is not None:
-        s = result.scores
+        s, effect = result.scores, result.effect
         rows = [
             {
                 "concept": result.names[k],
@@ -77,6 +98,17 @@ def own_concepts_command(
                 "q": float(s.q_value[k]),
                 "cav_accuracy": float(result.cavs.accuracy[k].mean()),
             }
+            | (
+                {}
+                if effect is None
+                else {
+                    "effect": float(effect.value[k]),
+                    "effect_tested": float(effect.tested[k]),
+                    "effect_tested_low": float(effect.tested_interval[k, 0]),
+                    "effect_tested_high": float(effect.tested_interval[k, 1]),
+                    "effect_q": float(effect.q_value[k]),
+                }
+            )
             for k in s.rank
         ]
         write_csv(output, rows)

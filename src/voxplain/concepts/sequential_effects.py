@@ -15,10 +15,11 @@ from voxplain.concepts.variants import CHANGES, Variant
 from voxplain.errors import DataError
 from voxplain.perturb import FILLS
 
-__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects"]
+__all__ = ["BLANK", "UNMODIFIED", "SequentialEffects", "detailed"]
 
 UNMODIFIED: Variant = ("hidden", ())
 BLANK: Variant = ("alone", ())
+DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
 _WIDTH = 1.96  # standard errors on either side of a mean within which two concepts are not told apart
 
 
@@ -70,8 +71,8 @@ class SequentialEffects:
 
     fills: tuple[str, ...] = ("blur", "median")
     fill_clips: int = 12
-    clips: int = 32
-    passes: int = 1000
+    clips: int = 24
+    passes: int = 800
     batch: int = 8
     top: int = 3
     detail_clips: int = 12
@@ -134,12 +135,12 @@ class SequentialEffects:
         fills = found.effects().mean_drops(target).argmin(0)
         rest, done = order[len(first) : self.clips], max(len(first), min(len(order), self.clips))
         found.hide("direct effects: every concept", rest, range(len(fills)), fills, shared=True)
-        everywhere, reserved = order[:done], self._details(done, len(fills))
+        everywhere = order[:done]
         while done < len(order):
             drop, batch = found.drop(order[:done]), order[done : done + self.batch]
-            close = _of_uncertain_rank(drop)
-            passes = found.passes(batch, close) + found.passes(everywhere, _positive(drop))
-            if not close or sum(found.forwards) + passes + reserved > self.passes:
+            close, large = _of_uncertain_rank(drop), len(detailed(np.nanmean(drop, axis=0)))
+            coming = found.passes(everywhere, _positive(drop)) + self._details(done, large)
+            if not close or sum(found.forwards) + found.passes(batch, close) + coming > self.passes:
                 break
             found.hide("direct effects: concepts of uncertain rank", batch, close, fills)
             done += len(batch)
@@ -291,6 +292,12 @@ class _Found:
         volume, fills = self.volume[clips].astype(np.float32), self.method.fills
         places = np.array(clips, np.int64)
         return Effects(base, hidden, control, alone, blank, volume, fills, places, forwards=sum(self.forwards))
+
+
+def detailed(value: np.ndarray) -> list[int]:
+    """Concepts whose details are worth measuring, best first: those of at least a share of the largest effect."""
+    order = np.argsort(-value, kind="stable")
+    return [int(k) for k in order if value[k] > 0 and value[k] >= DETAILED * np.nanmax(value)]
 
 
 def modified(variants: Sequence[Variant]) -> int:

@@ -6,6 +6,7 @@ Letters: F frames of the video, H×W its size, T×h×w the network's grid.
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from voxplain.datasets.planted import PlantedSet, read_planted
 from voxplain.errors import DataError
 from voxplain.video import ClipReader, Geometry, read_video
 
-__all__ = ["TRUTHS", "grid_mask", "truth_mask"]
+__all__ = ["TRUTHS", "file_mask", "grid_mask", "truth_mask"]
 
 SILHOUETTE = 30  # grey level of depth videos above which a pixel belongs to the person
 
@@ -46,6 +47,55 @@ TRUTHS: dict[str, Callable[[Path, Path, str], np.ndarray]] = {
     "jhmdb": _jhmdb,  # the acting person
     "silhouette": _silhouette,  # everything but the black background of depth videos
 }
+
+
+def file_mask(folder: Path, video: Path) -> np.ndarray:
+    """The mask of a video from a file of its name in a folder, bool [F,H,W].
+
+    Parameters
+    ----------
+    folder : Path
+        Holds for ``clip.mp4`` an array ``clip.npy`` or ``clip.npz`` [F,H,W], true or above 0 where the concept is, or a
+        folder ``clip`` of pictures, one a frame, lighter than half grey there.
+    video : Path
+        F frames of H×W.
+
+    Returns
+    -------
+    bool [F,H,W]
+
+    Raises
+    ------
+    DataError
+        No or several such files, an unreadable one, and a mask of another shape than the video.
+    """
+    name = video.name if video.is_dir() else video.stem
+    found = [p for p in (folder / f"{name}.npy", folder / f"{name}.npz", folder / name) if p.exists()]
+    if len(found) != 1:
+        raise DataError(
+            f"expected one mask {name}.npy, {name}.npz or folder {name} of pictures in {folder}, got {len(found)}; "
+            "give one a video"
+        )
+    try:
+        mask = _read_mask(found[0])
+    except (OSError, ValueError, BadZipFile) as error:
+        raise DataError(f"expected an array [F,H,W] in {found[0]}, got: {error}; write it again") from error
+    shape = read_video(video).frames.shape[:3]
+    if mask.shape != shape:
+        raise DataError(f"expected a mask {shape} as {video} is, got {mask.shape} in {found[0]}; make it of its frames")
+    return mask
+
+
+def _read_mask(file: Path) -> np.ndarray:
+    if file.is_dir():
+        return np.asarray(read_video(file).frames.max(-1) > 127)
+    loaded = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return np.asarray(loaded > 0)
+    with loaded as arrays:
+        if len(arrays.files) != 1:
+            raise ValueError(f"{len(arrays.files)} arrays")
+        return np.asarray(arrays[arrays.files[0]] > 0)
 
 
 def truth_mask(truth: str, root: Path, video: Path, label: str, reader: ClipReader) -> np.ndarray:

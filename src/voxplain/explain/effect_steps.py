@@ -10,7 +10,7 @@ import numpy as np
 
 from voxplain.concepts.effect import Effects, HideConcepts, concept_mask
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.sequential_effects import UNMODIFIED
+from voxplain.concepts.sequential_effects import UNMODIFIED, detailed
 from voxplain.concepts.variants import Variant
 from voxplain.concepts.wholes import candidates
 from voxplain.explain.central_window import fit_grid
@@ -23,14 +23,6 @@ from voxplain.video import Clip
 __all__ = ["EngineClips"]
 
 COMPARED = 24  # clips in which concepts are looked at for whether they touch
-DETAILED = 0.1  # share of the largest effect from which on a concept's details are measured
-
-
-def detailed(scores: ConceptScores) -> tuple[list[int], list[int]]:
-    """Concepts whose details are measured, best first, and the significant ones."""
-    least = DETAILED * np.nanmax(scores.value)
-    first = [int(k) for k in scores.rank if scores.value[k] > 0 and scores.value[k] >= least]
-    return first, [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +43,17 @@ class EngineClips:
 
     def groups(self, scores: ConceptScores) -> tuple[tuple[int, ...], ...]:
         """Groups among the first concepts that may be wholes."""
-        first = detailed(scores)[0][: self.session.settings.effect.top]
+        first = detailed(scores.value)[: self.session.settings.effect.top]
         if len(first) < 2:
             return ()
         clips = [self._fitted(i)[1:] for i in range(min(len(self.clips), COMPARED))]
         return candidates([own for own, _ in clips], [concepts for _, concepts in clips], first, scores.value)
 
-    def details(self, effects: Effects, scores: ConceptScores, groups: Sequence[tuple[int, ...]]) -> Effects:
+    def details(self, effects: Effects, scores: ConceptScores, groups: Sequence[tuple[int, ...]] = ()) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts and of groups."""
-        return self.session.settings.effect.details(self, effects, self.target, *detailed(scores), groups)
+        significant = [int(k) for k in scores.rank if scores.q_value[k] < SIGNIFICANT and scores.value[k] > 0]
+        first = detailed(scores.value)
+        return self.session.settings.effect.details(self, effects, self.target, first, significant, groups)
 
     def in_each(self, method: HideConcepts) -> list[Effects]:
         """The effects that a method measures in every clip."""
