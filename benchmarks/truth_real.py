@@ -233,7 +233,7 @@ def run_real(real: RealSet, preset: str, work: Path) -> dict:
         return explain_concepts(model, clips, random=unrelated, target=label, settings=chosen, store=store)
 
     classes = []
-    for label in own.classes[:: -(-len(own.classes) // CLASSES)]:
+    for label in sorted(own.classes)[:: -(-len(own.classes) // CLASSES)]:
         kept = home / f"figures-{preset}-{label}.json"
         if not kept.exists():
             clips = list(read_clips(own.of_class(label), reader, limit=CLIPS).clips)
