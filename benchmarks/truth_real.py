@@ -8,7 +8,8 @@ seed_iou, bootstrap_iou   as on planted videos, of the concepts on top
 near_copies               share of concepts whose centre has a cosine of `NEAR` or more with another concept's, or that
                           share half of their voxels with another
 person_iou                of the concept on top with the acting person, mean over clips; best_person_iou: of any concept
-areas                     adding and removing concepts in held-out clips, between top and the other orders
+areas                     adding and removing concepts in held-out clips, top against the other orders, mean over the
+                          first five concepts; areas_before_all: over those before the last, after which orders agree
 """
 
 import json
@@ -23,14 +24,15 @@ import torch
 
 from truth_figures import concept_mask_of, interval, iou, stability
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.evaluate import AddRemoveCurves, join
-from voxplain.concepts.order_tests import order_test
+from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.order_tests import _gains
 from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.datasets import VideoSet, load_named, read_clips, scan_folder
 from voxplain.datasets.ground_truth import truth_mask
 from voxplain.explain import evaluate_concepts, explain_concepts
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights, save_weights, tiny
+from voxplain.statistics import sign_flip_test
 from voxplain.store import Store
 from voxplain.train import Recipe, accuracy, load_videos, train
 from voxplain.train.measure import overall_accuracy
@@ -193,6 +195,24 @@ def saved_curves(curves: AddRemoveCurves) -> dict:
     }
 
 
+def before_all(curves: AddRemoveCurves, concepts: int) -> AddRemoveCurves:
+    """The curves without the steps at which all of the class's concepts are in, whatever their order."""
+    last = min(curves.coverage.shape[2] - 2, concepts - 1)
+    kept = [*range(last + 1), -1]
+    changed = {name: getattr(curves, name)[:, :, kept] for name in ("logits", "coverage")}
+    return replace(curves, matched=curves.matched[:, kept], matched_right=curves.matched_right[:, kept], **changed)
+
+
+def area(parts: list[AddRemoveCurves], other: str) -> list[float]:
+    """Difference, ends of its 95 % interval and p-value over the videos of several classes; see `order_test`."""
+    sign = 1 if parts[0].kind == "adding" else -1
+    gain = sign * np.concatenate([_gains(part, other, "accuracy") for part in parts])
+    gain = gain[~np.isnan(gain)]
+    rng = np.random.default_rng(0)
+    mean, low, high = interval(gain.tolist(), rng)
+    return [round(v, 4) for v in (mean, low, high, sign_flip_test(gain, rng, permutations=4095))]
+
+
 def settings_of(preset: str) -> ConceptSettings:
     """The preset, less what no figure here needs: random orders and pictures of the evaluation."""
     settings = PRESETS[preset]
@@ -247,7 +267,7 @@ def run_real(real: RealSet, preset: str, work: Path) -> dict:
 
 def report_real(results: list[dict]) -> dict:
     """Print the tables; returns their summary by set, with 95 % intervals over classes (areas: over videos)."""
-    rng, summary = np.random.default_rng(0), {"real_areas": {}, "real_accuracy": {}}
+    rng, summary = np.random.default_rng(0), {"real_areas": {}, "real_areas_before_all": {}, "real_accuracy": {}}
     for r in results:
         rows = [c["figures"] for c in r["classes"]]
         print(
@@ -259,16 +279,13 @@ def report_real(results: list[dict]) -> dict:
             key = name if name.startswith("real_") else f"real_{name}"
             summary.setdefault(key, {})[r["case"]] = [round(v, 4) for v in (mean, low, high)]
         summary["real_accuracy"][r["case"]] = round(r["accuracy"], 4)
-        areas = {}
-        for side, kind in enumerate(("adding", "removing")):
-            joined = join([curves_of(c["curves"][side]) for c in r["classes"]])
-            for other, key in OTHERS.items():
-                test = order_test(joined, other)
-                areas[f"{kind}_{key}"] = [round(v, 4) for v in (test.difference, test.low, test.high, test.p_value)]
-                low, high = 100 * test.low, 100 * test.high
-                print(
-                    f"{kind:9s} top − {key:21s} {100 * test.difference:6.1f} [{low:6.1f}, {high:6.1f}] points, "
-                    f"p = {test.p_value:.4f}, {len(joined.truth)} videos"
-                )
-        summary["real_areas"][r["case"]] = areas
+        curves = [[curves_of(c["curves"][side]) for c in r["classes"]] for side in (0, 1)]
+        counts = [int(row["concepts"]) for row in rows]
+        shorter = [[before_all(c, k) for c, k in zip(side, counts, strict=True) if k > 1] for side in curves]
+        for key, sides in (("real_areas", curves), ("real_areas_before_all", shorter)):
+            print(key.removeprefix("real_").replace("_", " ") + ", in points")
+            areas = {f"{side[0].kind}_{name}": area(side, other) for side in sides for other, name in OTHERS.items()}
+            for name, (mean, low, high, p) in areas.items():
+                print(f"  {name:32s} {100 * mean:6.1f} [{100 * low:6.1f}, {100 * high:6.1f}], p = {p:.4f}")
+            summary[key][r["case"]] = areas
     return summary
