@@ -153,23 +153,23 @@ def of_class(session: Session, base: ConceptRun, known: Known) -> dict[str, dict
 
 
 def measure(name: str, work: Path, folder: Path, most: int | None) -> list[dict]:
-    """The figures of each class of a network; kept in FOLDER and found again."""
-    kept = folder / f"{name}-{most}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
+    """The figures of each class of a network; kept in FOLDER class by class and found again."""
     case = next(c for c in TUNING if c.name.removeprefix("trained-") == name)
     model, planted, _ = make(case, work)
     unrelated = unrelated_planted(model, planted.root, UNRELATED)
     settings = replace(PRESETS["default"], videos=CLIPS, unrelated_videos=UNRELATED)
     store, found = Store(folder / name), []
     for label in list(planted.design.decided)[:most]:
-        known = known_planted(model, planted, label, CLIPS)
-        if not known.relied:
-            continue
-        base = explain_concepts(model, known.clips, random=unrelated, target=label, settings=settings, store=store)
-        found.append(of_class(opened(model, settings, store, known.clips), base, known))
-        print(f"{name} {label}: done", flush=True)
-    kept.write_text(json.dumps(found))
+        kept = folder / f"{name}-{label}.json"
+        if not kept.exists():
+            known = known_planted(model, planted, label, CLIPS)
+            if not known.relied:
+                continue
+            base = explain_concepts(model, known.clips, random=unrelated, target=label, settings=settings, store=store)
+            session = opened(model, settings, store, known.clips)
+            kept.write_text(json.dumps(of_class(session, base, known)))
+            print(f"{name} {label}: done", flush=True)
+        found.append(json.loads(kept.read_text()))
     return found
 
 
