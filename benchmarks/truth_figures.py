@@ -12,6 +12,7 @@ import numpy as np
 
 from truth_sets import Known
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.errors import DataError
 from voxplain.explain.concept_map import ConceptMap
 from voxplain.statistics import SIGNIFICANT, spearman
 from voxplain.video import Clip
@@ -93,25 +94,32 @@ def agreement(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> floa
 def stability(
     explain: Callable[..., ConceptRun], clips: Sequence[Clip], label: str, run: ConceptRun
 ) -> dict[str, float]:
-    """Agreement of the concepts on top under other seeds and under other clips; ``explain(clips, label, seed)``."""
+    """Agreement of the concepts on top under other seeds and under other clips; ``explain(clips, label, seed)``.
+
+    NaN for the clips where half of them are too few for a concept.
+    """
     tops = [top_masks(run), *(top_masks(explain(clips, label, seed)) for seed in SEEDS[1:])]
+    found = {"seed_iou": float(np.mean([agreement(a, b) for a, b in combinations(tops, 2)]))}
     order = np.random.default_rng(0).permutation(len(clips))
     halves = []
     for part in np.array_split(order, 2):
-        half = explain([clips[i] for i in part], label)
+        try:
+            half = explain([clips[i] for i in part], label)
+        except DataError:
+            return found | {"bootstrap_iou": float("nan")}
         top, locate = int(half.order[0]), ConceptMap(half).locate
         assert half.model is not None
         empty = np.zeros(half.model.grid, bool)
         halves.append([locate(half.model, clip).get(top, empty) for clip in clips])
-    return {
-        "seed_iou": float(np.mean([agreement(a, b) for a, b in combinations(tops, 2)])),
-        "bootstrap_iou": agreement(*halves),
-    }
+    return found | {"bootstrap_iou": agreement(*halves)}
 
 
 def interval(values: Sequence[float], rng: np.random.Generator) -> tuple[float, float, float]:
-    """Mean over classes with its 95 % percentile bootstrap interval."""
+    """Mean over classes with its 95 % percentile bootstrap interval; NaN is left out."""
     x = np.asarray(values, float)
+    x = x[~np.isnan(x)]
+    if not len(x):
+        return (float("nan"),) * 3
     means = x[rng.integers(len(x), size=(2000, len(x)))].mean(1)
     return float(x.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 

@@ -274,10 +274,13 @@ def report_real(results: list[dict]) -> dict:
             f"\n{r['case']}: {len(rows)} classes, held-out accuracy {100 * r['accuracy']:.1f} %; intervals over classes"
         )
         for name in rows[0]:
-            mean, low, high = interval([row[name] for row in rows], rng)
-            print(f"{name:20s} {mean:5.2f} [{low:5.2f}, {high:5.2f}]")
-            key = name if name.startswith("real_") else f"real_{name}"
-            summary.setdefault(key, {})[r["case"]] = [round(v, 4) for v in (mean, low, high)]
+            values = [row[name] for row in rows]
+            mean, low, high = interval(values, rng)
+            lost = int(np.isnan(values).sum())
+            note = f", not measured in {lost} classes with too few clips" if lost else ""
+            print(f"{name:20s} {mean:5.2f} [{low:5.2f}, {high:5.2f}]{note}")
+            key, row = f"real_{name}", [round(v, 4) for v in (mean, low, high)]
+            summary.setdefault(key, {})[r["case"]] = row if lost < len(values) else None
         summary["real_accuracy"][r["case"]] = round(r["accuracy"], 4)
         curves = [[curves_of(c["curves"][side]) for c in r["classes"]] for side in (0, 1)]
         counts = [int(row["concepts"]) for row in rows]

@@ -130,7 +130,7 @@ class ConceptSettings:
     random_sets: int = 50
     random_size: int = 40
     balance: bool = True
-    classifier: Classifier = CLASSIFIERS["ridge"]
+    classifier: Classifier = CLASSIFIERS["mean_difference"]
     objective: Objective = "logit"
     tcav: str = "magnitude"
     tcav_test: str = "null"
