@@ -17,29 +17,40 @@ from pathlib import Path
 
 import numpy as np
 
-from truth import VARIANTS, scores_of
 from voxplain.cli.held_out import HeldOut, split_videos
+from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove, join
 from voxplain.concepts.order_tests import OrderTest, order_test
+from voxplain.concepts.rank import EFFECTS
+from voxplain.concepts.score import SCORES, directional_derivatives
+from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.datasets.planted import DESIGNS, write_planted
 from voxplain.explain import evaluate_concepts, explain_concepts
-from voxplain.model import VideoModel
+from voxplain.model import OBJECTIVES, VideoModel, stack
 from voxplain.store import Store
 from voxplain.zoo.load import load_model
 
 SETTINGS = ConceptSettings(
-    videos=20, unrelated_videos=60, unrelated_crops=15, evaluation=AddRemove(steps=5, draws=1, matched=1)
+    videos=20,
+    unrelated_videos=60,
+    unrelated_crops=15,
+    effect=SequentialEffects(thorough=True),  # every kind of effect in every clip
+    evaluation=AddRemove(steps=5, draws=1, matched=1),
 )
 # Of each set: the network of its experiment, and layers before the feature layer ("block4" of tiny is its pool's input,
 # which comes to the same).
 NETS = {"planted": ("tiny", ("block3",)), "weizmann": ("tiny", ("block3",)), "utd_depth": ("compact", ())}
 # What is shown instead of what is hidden; depth is grey on black, and its default fails there (docs/results.md).
 BLACK = {"utd_depth": "black"}
-KINDS = tuple(v for v in VARIANTS if v[0].endswith("ridge"))
+# How CAVs are learnt, by name.
+KINDS = tuple(
+    (f"{examples} {name}", {"unrelated_examples": examples, "classifier": CLASSIFIERS[name]})
+    for examples in ("matched", "raw")
+    for name in ("ridge", "mean_difference")
+)
 
 
 def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, HeldOut, VideoModel]]:
@@ -62,6 +73,20 @@ def sets(asked: argparse.Namespace) -> dict[str, tuple[Path, Path, HeldOut, Vide
     return found
 
 
+def scores_of(model: VideoModel, runs: dict[str, ConceptRun], y: int) -> dict[str, np.ndarray]:
+    """Every score's value per concept; the runs differ in how their CAVs were learnt."""
+    first = next(iter(runs.values()))
+    found = {f"effect {n}": np.nan_to_num(drop(first.effects, y, "log_odds")).mean(0) for n, drop in EFFECTS.items()}
+    frames = stack(first.clips)
+    for objective in OBJECTIVES:
+        gradients = model.gradient(frames, y, objective=objective)
+        for name, run in runs.items():
+            derivatives = directional_derivatives(gradients, run.cavs)
+            for score, function in SCORES.items():
+                found[f"tcav {name} {objective} {score}"] = function(derivatives).mean(1)
+    return found
+
+
 def ordered(run: ConceptRun, values: np.ndarray) -> ConceptRun:
     """The run with its concepts ranked by other values."""
     score = replace(run.scores["effect"], value=np.asarray(values, np.float64))
@@ -74,7 +99,7 @@ def evaluated(
     """AddRemoveCurves of adding and removing by score, joined over classes."""
     base = SETTINGS
     if fill := BLACK.get(name):
-        base = replace(base, effect=HideConcepts(fill=fill), evaluation=replace(base.evaluation, fill=fill))
+        base = replace(base, effect=replace(base.effect, fills=(fill,)), evaluation=replace(base.evaluation, fill=fill))
     train, test = split_videos(videos, held)
     random = read_clips(scan_folder(unrelated), model.reader(), limit=base.unrelated_videos).clips
     labels = [c for c in train.classes if (c in asked.classes if asked.classes else c != "nothing")]

@@ -1,6 +1,6 @@
 """Does an explanation show what the network truly relies on, whole, pure and stable? Known truth, several networks.
 
-    python benchmarks/truth.py [--work DIR] [--jobs 2] [--cases report|tuning] [--presets default paper] [--quick]
+    python benchmarks/truth.py [--work DIR] [--jobs 2] [--cases report|tuning|real] [--presets default paper] [--quick]
 
 Truth: each clip is rendered again without one object, and the mean drop of the class's log-odds (and, beside it, of its
 logit) is the network's reliance on it. The networks of the report differ in design, number of classes and architecture,
@@ -25,20 +25,19 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from other_scenes import CLASSES, other_model
-from truth_figures import agreement, strict_figures, top_masks
+from truth_figures import interval, stability, strict_figures
 from truth_nets import REPORT, TUNING, Case, make
+from truth_real import REAL, missing, report_real, run_real
 from truth_sets import Known, known_other, known_planted, unrelated_other, unrelated_planted
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.settings import PRESETS, ConceptSettings
 from voxplain.explain import explain_concepts
-from voxplain.explain.concept_map import ConceptMap
 from voxplain.model import VideoModel
 from voxplain.store import Store
 from voxplain.video import Clip
@@ -46,7 +45,6 @@ from voxplain.video import Clip
 BLIND = ("random", "shuffled")  # networks that were trained on no class
 OTHER = "other"  # the independent generator
 CLIPS, FEW, UNRELATED = 20, 12, 60
-SEEDS = (0, 1, 2)
 FIGURES = ("top_recall", "top_precision", "top_iou", "strict_rank_first", "fragments", "seed_iou", "bootstrap_iou")
 BESIDE = ("best_iou", "coherence", "top_coherence", "unexplained", "no_concept", "rank_first")
 RANK = ("spearman", "spearman_log_odds", "spearman_logit_drop", "spearman_clear")
@@ -66,22 +64,6 @@ class Explainer:
         )
 
 
-def stability(explain: Explainer, known: Known, run: ConceptRun) -> dict[str, float]:
-    """Agreement of the concepts on top under other seeds and under other clips."""
-    tops = [top_masks(run), *(top_masks(explain(known.clips, known.label, seed)) for seed in SEEDS[1:])]
-    order = np.random.default_rng(0).permutation(len(known.clips))
-    halves = []
-    for part in np.array_split(order, 2):
-        half = explain([known.clips[i] for i in part], known.label)
-        locate, empty = ConceptMap(half).locate, np.zeros(explain.model.grid, bool)
-        places = [locate(explain.model, clip) for clip in known.clips]
-        halves.append([np.any([found.get(k, empty) for k in half.first], axis=0) for found in places])
-    return {
-        "seed_iou": float(np.mean([agreement(a, b) for a, b in combinations(tops, 2)])),
-        "bootstrap_iou": agreement(*halves),
-    }
-
-
 def examine(explain: Explainer, known: Known, *, repeated: bool) -> dict:
     """The figures of one class, as plain numbers."""
     run = explain(known.clips, known.label)
@@ -95,7 +77,7 @@ def examine(explain: Explainer, known: Known, *, repeated: bool) -> dict:
     few_known = replace(few_known, drop_logit=known.drop_logit[:FEW])
     found |= {
         "relied": known.relied,
-        "figures": strict_figures(run, known) | (stability(explain, known, run) if repeated else {}),
+        "figures": strict_figures(run, known) | (stability(explain, known.clips, known.label, run) if repeated else {}),
         "few": strict_figures(few, few_known)["significant"] if few_known.relied else 0.0,
         "forwards": getattr(run.effects, "forwards", None),
     }
@@ -129,13 +111,6 @@ def run_case(case: Case | None, preset: str, work: Path, repeated: bool) -> dict
     result = {"case": name, "kind": kind, "size": size, "accuracy": accuracy, "preset": preset, "classes": classes}
     kept.write_text(json.dumps(result))
     return result
-
-
-def interval(values: Sequence[float], rng: np.random.Generator) -> tuple[float, float, float]:
-    """Mean over classes with its 95 % percentile bootstrap interval."""
-    x = np.asarray(values, float)
-    means = x[rng.integers(len(x), size=(2000, len(x)))].mean(1)
-    return float(x.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 
 
 def print_cases(results: list[dict]) -> None:
@@ -188,21 +163,36 @@ def report(results: list[dict], preset: str) -> dict:
     return summary
 
 
+def real_figures(asked: argparse.Namespace) -> dict:
+    """The figures of the real sets that are here, of the first preset."""
+    chosen = [real for real in REAL if not asked.only or real.name in asked.only]
+    for real in chosen:
+        if reason := missing(real):
+            print(f"{real.name}: skipped, {reason}")
+    there = [real for real in chosen if not missing(real)]
+    with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        started = [pool.submit(run_real, real, asked.presets[0], asked.work) for real in there]
+        return report_real([job.result() for job in started])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--cases", choices=("report", "tuning"), default="report")
+    parser.add_argument("--cases", choices=("report", "tuning", "real"), default="report")
     parser.add_argument("--only", nargs="+", help="names of networks")
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=["default"])
     parser.add_argument("--quick", action="store_true", help="the first networks of each kind; no repeated runs")
     asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    if asked.cases == "real":
+        print(json.dumps(real_figures(asked)))
+        return
     cases: list[Case | None] = list(REPORT if asked.cases == "report" else TUNING)
     if asked.quick:
         cases = [next(c for c in cases if c and c.kind == k) for k in dict.fromkeys(c.kind for c in cases if c)]
     cases += [None] if asked.cases == "report" else []
     cases = [c for c in cases if not asked.only or (c.name if c else OTHER) in asked.only]
-    asked.work.mkdir(parents=True, exist_ok=True)
     if len(cases) > 1 and cases[0] is not None:
         make(cases[0], asked.work)  # others start from its weights
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -4,16 +4,22 @@ Letters: M clips, K concepts, O objects. Masks of concepts and objects are bool 
 the union of its supervoxels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from truth_sets import Known
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.errors import DataError
+from voxplain.explain.concept_map import ConceptMap
 from voxplain.statistics import SIGNIFICANT, spearman
+from voxplain.video import Clip
 
-__all__ = ["Overlap", "agreement", "overlap", "strict_figures", "top_masks"]
+__all__ = ["Overlap", "agreement", "interval", "iou", "overlap", "stability", "strict_figures", "top_masks"]
+
+SEEDS = (0, 1, 2)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,6 +91,38 @@ def top_masks(run: ConceptRun) -> list[np.ndarray]:
 def agreement(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
     """Mean intersection over union of two lists of masks of the same clips."""
     return float(np.mean([iou(a, b) for a, b in zip(first, second, strict=True)]))
+
+
+def stability(
+    explain: Callable[..., ConceptRun], clips: Sequence[Clip], label: str, run: ConceptRun
+) -> dict[str, float]:
+    """Agreement of the concepts on top under other seeds and under other clips; ``explain(clips, label, seed)``.
+
+    NaN for the clips where half of them are too few for a concept.
+    """
+    tops = [top_masks(run), *(top_masks(explain(clips, label, seed)) for seed in SEEDS[1:])]
+    found = {"seed_iou": float(np.mean([agreement(a, b) for a, b in combinations(tops, 2)]))}
+    order = np.random.default_rng(0).permutation(len(clips))
+    halves = []
+    for part in np.array_split(order, 2):
+        try:
+            half = explain([clips[i] for i in part], label)
+        except DataError:
+            return found | {"bootstrap_iou": float("nan")}
+        assert half.model is not None
+        places, empty = [ConceptMap(half).locate(half.model, clip) for clip in clips], np.zeros(half.model.grid, bool)
+        halves.append([np.any([found.get(k, empty) for k in half.first], axis=0) for found in places])
+    return found | {"bootstrap_iou": agreement(*halves)}
+
+
+def interval(values: Sequence[float], rng: np.random.Generator) -> tuple[float, float, float]:
+    """Mean over classes with its 95 % percentile bootstrap interval; NaN is left out."""
+    x = np.asarray(values, float)
+    x = x[~np.isnan(x)]
+    if not len(x):
+        return (float("nan"),) * 3
+    means = x[rng.integers(len(x), size=(2000, len(x)))].mean(1)
+    return float(x.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 
 
 def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:

@@ -74,7 +74,7 @@ def test_default_preset_is_the_default():
         ("segmenter.sigma", "1e-3", 1e-3),
         ("reach", 3, 3.0),
         ("reach", "inf", math.inf),
-        ("classifier.alpha", "0.5", 0.5),
+        ("evaluation.steps", "3", 3),
         ("embedder.window-step", 1, 1),
         ("evaluation.fill", "black", "black"),
         ("effect.fills", ["mean", "black"], ("mean", "black")),
@@ -193,6 +193,11 @@ def test_other_refusals():
         override(DEFAULT, "effect.fills", "white")  # the parts check themselves
     with pytest.raises(DataError, match="alpha=-1"):
         override(replace(DEFAULT, classifier=Ridge()), "classifier.alpha", -1)
+
+
+def test_a_method_without_parameters_says_so():
+    with pytest.raises(DataError, match="MeanDifference, got 'alpha'; it has none"):
+        override(DEFAULT, "classifier.alpha", 0.5)
 
 
 @pytest.mark.parametrize("name", ["ranking", "unrelated_examples", "objective", "tcav", "tcav_test", "effect_kind"])

@@ -130,7 +130,7 @@ class ConceptSettings:
     random_sets: int = 50
     random_size: int = 40
     balance: bool = True
-    classifier: Classifier = CLASSIFIERS["ridge"]
+    classifier: Classifier = CLASSIFIERS["mean_difference"]
     objective: Objective = "logit"
     tcav: str = "magnitude"
     tcav_test: str = "null"
@@ -245,9 +245,8 @@ def override(settings: Any, key: str, value: Any) -> Any:
     known = [f.name for f in fields(settings)]
     if head not in known:
         near = difflib.get_close_matches(head, known, n=3, cutoff=0.4) or known
-        raise DataError(
-            f"expected a setting of {type(settings).__name__}, got {head!r}; did you mean {', '.join(near)}?"
-        )
+        hint = f"did you mean {', '.join(near)}?" if near else "it has none; leave it out or choose another method"
+        raise DataError(f"expected a setting of {type(settings).__name__}, got {head!r}; {hint}")
     current = getattr(settings, head)
     if rest:
         if not is_dataclass(current):
