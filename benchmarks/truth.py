@@ -45,6 +45,7 @@ from voxplain.video import Clip
 BLIND = ("random", "shuffled")  # networks that were trained on no class
 OTHER = "other"  # the independent generator
 CLIPS, FEW, UNRELATED = 20, 12, 60
+MOST_CLASSES = 3  # of a network: evenly spaced in the order of its classes
 FIGURES = ("top_recall", "top_precision", "top_iou", "strict_rank_first", "fragments", "seed_iou", "bootstrap_iou")
 BESIDE = ("best_iou", "coherence", "top_coherence", "unexplained", "no_concept", "rank_first")
 RANK = ("spearman", "spearman_log_odds", "spearman_logit_drop", "spearman_clear")
@@ -100,6 +101,7 @@ def run_case(case: Case | None, preset: str, work: Path, repeated: bool) -> dict
         model, planted, accuracy = make(case, work)
         unrelated = unrelated_planted(model, planted.root, UNRELATED)
         labels = [str(planted.design.shortcut)] if case.kind == "shortcut" else list(planted.design.decided)
+    labels = labels[:: -(-len(labels) // MOST_CLASSES)]
     explain = Explainer(model, unrelated, preset, work / name / "store")
     classes = []
     for label in labels:

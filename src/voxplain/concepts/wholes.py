@@ -17,6 +17,7 @@ from voxplain.statistics import bootstrap_interval
 __all__ = ["Whole", "candidates", "contact", "measured_wholes"]
 
 LEAST_DROP = 0.25  # of a part, in shares of the largest drop of a concept
+LEAST_DENSITY = 0.5  # of a part: its drop a voxel, in shares of that of the concept of largest drop
 CONTACT = 0.05  # share of the smaller one's surface from which on two concepts touch in a clip
 
 
@@ -78,7 +79,11 @@ def contact(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def candidates(
-    supervoxels: Sequence[Supervoxels], assigned: Sequence[np.ndarray], ranked: Sequence[int], drops: np.ndarray
+    supervoxels: Sequence[Supervoxels],
+    assigned: Sequence[np.ndarray],
+    ranked: Sequence[int],
+    drops: np.ndarray,
+    volumes: np.ndarray,
 ) -> tuple[tuple[int, ...], ...]:
     """Groups of concepts that touch in more than half of the clips in which both are, and of which each costs enough.
 
@@ -91,14 +96,20 @@ def candidates(
     ranked : sequence of int
         Concepts that may be parts, best first.
     drops : float [K]
-        Mean drop of every concept; a part's is above 0 and a quarter or more of the largest.
+        Mean drop of every concept; a part's is a quarter or more of the largest.
+    volumes : float [K]
+        Mean share of a clip's voxels. A part's drop a voxel is at least half of that of the first concept: what
+        surrounds a thing and holds a little of it is no part.
 
     Returns
     -------
     tuple of tuple of int
         Each with two parts or more, by falling drop; a concept is in one group at most.
     """
-    parts = [k for k in ranked if drops[k] > 0 and drops[k] >= LEAST_DROP * drops[ranked[0]]]
+    first, density = ranked[0], drops / np.maximum(volumes, 1e-12)
+    parts = [
+        k for k in ranked if drops[k] >= LEAST_DROP * drops[first] > 0 and density[k] >= LEAST_DENSITY * density[first]
+    ]
     if len(parts) < 2:
         return ()
     both, touching = np.zeros((len(drops),) * 2), np.zeros((len(drops),) * 2)

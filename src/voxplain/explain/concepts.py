@@ -207,7 +207,7 @@ def _explained(
     cost = excess_drop(effects, y)
     known = recognition(effects.base, np.stack(logits.values()), y, cost=cost, blank=effects.blank, seed=s.seed)
     effect = rank_by_effect(effects, y, recognised=known.holds, kind=s.effect_kind, seed=s.seed)
-    groups = hidden.groups(effect)
+    groups = hidden.groups(effects, effect)
     effects = hidden.details(effects, effect, groups)
     run = ConceptRun(
         target=model.classes[y] if model.classes else str(y),

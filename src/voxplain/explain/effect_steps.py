@@ -41,13 +41,14 @@ class EngineClips:
         s = self.session.settings
         return s.effect.of_class(self, self.target, s.effect_kind)
 
-    def groups(self, scores: ConceptScores) -> tuple[tuple[int, ...], ...]:
+    def groups(self, effects: Effects, scores: ConceptScores) -> tuple[tuple[int, ...], ...]:
         """Groups among the first concepts that may be wholes."""
         first = detailed(scores.value)[: self.session.settings.effect.top]
         if len(first) < 2:
             return ()
         clips = [self._fitted(i)[1:] for i in range(min(len(self.clips), COMPARED))]
-        return candidates([own for own, _ in clips], [concepts for _, concepts in clips], first, scores.value)
+        volumes = effects.volume.mean(0)
+        return candidates([own for own, _ in clips], [concepts for _, concepts in clips], first, scores.value, volumes)
 
     def details(self, effects: Effects, scores: ConceptScores, groups: Sequence[tuple[int, ...]] = ()) -> Effects:
         """The effects with what the method measures of the first and of the significant concepts and of groups."""
