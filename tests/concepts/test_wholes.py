@@ -8,7 +8,7 @@ from voxplain.concepts.wholes import candidates, contact, measured_wholes
 from voxplain.segment import Supervoxels
 
 SIDE = 12
-EQUAL = np.array([0.02, 0.01, 0.01, 0.9])  # volumes
+EQUAL = np.array([0.02, 0.02, 0.02, 0.9])  # volumes
 
 
 def scene() -> tuple[Supervoxels, np.ndarray]:
