@@ -10,7 +10,7 @@ from rich.console import Console
 
 from voxplain.cli.job import Job
 from voxplain.concepts.cluster import Clusterer, KMeans
-from voxplain.concepts.features import MaskedCrops
+from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
@@ -78,7 +78,7 @@ def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> 
     s = job.settings
     embedded, scored, half = clips + unrelated, min(clips, s.score_videos), unrelated // 2
     if s.embedder.one_pass:  # gradients and logits come with the features, but not with those of raw examples
-        features, others = embedded + clips, half if s.unrelated_examples == "raw" else 0
+        features, others = unrelated + clips * _class_passes(s.embedder), half if s.unrelated_examples == "raw" else 0
     else:
         drawn = min(s.unrelated_crops, measured.supervoxels)
         examples = half * (drawn if s.unrelated_examples == "matched" else 1)
@@ -119,6 +119,11 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
         f"with N machines like this and --shard about a N-th of the time"
     )
     console.print("nothing was written: this was a dry run")
+
+
+def _class_passes(embedder: Embedder) -> int:
+    """Forward and backward passes in which one clip of the class is embedded, contributions included."""
+    return 2 + 2 * (getattr(embedder, "steps", 0) if getattr(embedder, "contribution", 0) else 0)
 
 
 def _most_concepts(clusterer: Clusterer) -> int:
