@@ -67,11 +67,12 @@ class Choice:
 
 
 def choices(layers: Sequence[str], default: Sequence[str]) -> list[Choice]:
-    """Each layer alone, neighbours and the default rule's layers, with relevance at the last layer and at others."""
-    last = layers[-1]
-    sets = [(x,) for x in layers] + [tuple(layers[i : i + 2]) for i in range(len(layers) - 1)] + [tuple(default)]
-    found = [Choice(s, r) for s in dict.fromkeys(sets) for r in (None, last)]
-    return found + [Choice(tuple(default), x) for x in layers[:-1]]
+    """Each layer alone, those of the default rule and those without the last, with relevance at several layers."""
+    last, fewer = layers[-1], tuple(default[:-1])
+    found = [Choice((x,), r) for x in layers for r in (None, last)]
+    found += [Choice(tuple(default), r) for r in (None, *layers[1:])]
+    found += [Choice(fewer, r) for r in (None, fewer[-1], last)] if fewer else []
+    return list({c.name: c for c in found}.values())
 
 
 @dataclass(eq=False)
