@@ -1,6 +1,6 @@
 """Which layers' maps give concepts that are the thing, and which give concepts that are the clip? Known truth.
 
-    python benchmarks/deep_layers.py [--work DIR] [--nets NAME ...]
+    python benchmarks/deep_layers.py [--work DIR] [--nets NAME ...] [--classes N]
 
 Networks of `truth_nets.py`: a small one for comparison, R3D-18 and a vision transformer. For every set of layers, with
 and without the relevance, concepts are found as `explain_concepts` finds them in a few clips of each class, and the one
@@ -47,6 +47,7 @@ LAYERS = {
     "tiny": ("block1", "block2", "block3", "block4"),
     "residual": ("stem", "layer2", "layer3", "layer4"),
     "r3d18": ("layer1", "layer2", "layer3", "layer4"),
+    "transformer": ("block2", "block3", "blocks.0", "blocks.2", "norm"),
     "vit112": ("block2", "block3", "blocks.0", "blocks.2", "norm"),
 }
 NETS = {c.net: c for c in (*TUNING, *DEEP) if c.design == "standard" and c.kind == "trained" and c.net in LAYERS}
@@ -212,7 +213,7 @@ def field(model: VideoModel, clips: Sequence, layer: str) -> float:
     return float(2 * far[order][np.searchsorted(share, 0.5)] / model.grid[1])
 
 
-def run_net(name: str, work: Path, tell: Callable[[str], object]) -> dict:
+def run_net(name: str, work: Path, classes: int, tell: Callable[[str], object]) -> dict:
     """All choices of one network; {"accuracy", "default", "fields", "classes": {label: {choice: figures}}}."""
     case, start = NETS[name], time.monotonic()
     model, planted, accuracy = make(case, work)
@@ -221,7 +222,8 @@ def run_net(name: str, work: Path, tell: Callable[[str], object]) -> dict:
     state = json.loads(kept.read_text()) if kept.exists() else {"fields": {}, "classes": {}}
     state |= {"accuracy": accuracy, "default": default}
     fast: VideoModel | None = None
-    for label in planted.design.decided:
+    labels = planted.design.decided
+    for label in [labels[i] for i in np.unique(np.linspace(0, len(labels) - 1, classes).round().astype(int))]:
         mine = state["classes"].setdefault(label, {})
         missing = [c for c in choices(LAYERS[name], default) if c.name not in mine]
         if not missing:
@@ -257,9 +259,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
     parser.add_argument("--nets", nargs="+", choices=tuple(NETS), default=list(NETS))
+    parser.add_argument("--classes", type=int, default=3, help="of each network, evenly among those that objects decide")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    states = {name: run_net(name, asked.work, lambda text: print(text, flush=True)) for name in asked.nets}
+    states = {name: run_net(name, asked.work, asked.classes, lambda text: print(text, flush=True)) for name in asked.nets}
     print(json.dumps({name: print_net(name, state) for name, state in states.items()}))
 
 

@@ -48,9 +48,9 @@ NETWORKS = {
         r3d,
         "avgpool",
         (
-            Stage(10, 5e-4, frames=2, size=56, batch=16, enough=0.95),
-            Stage(1, 2e-4, frames=4, clips=320, batch=8),
-            Stage(1, 1e-4, clips=100, batch=4),
+            Stage(8, 5e-4, frames=2, size=56, batch=16, enough=0.95),
+            Stage(1, 2e-4, frames=4, clips=200, batch=8),
+            Stage(1, 1e-4, clips=40, batch=4),
         ),
         size=112,
     ),
