@@ -3,7 +3,7 @@
     python benchmarks/deep_layers.py [--work DIR] [--nets NAME ...] [--classes N]
 
 Networks of `truth_nets.py`: a small one for comparison, R3D-18 and a vision transformer. For every set of layers, with
-and without the relevance, concepts are found as `explain_concepts` finds them in a few clips of each class, and the one
+and without the contribution, concepts are found as `explain_concepts` finds them in a few clips of each class, and the one
 whose hiding (by the clip's median colour) costs most log-odds is on top. Figures are means over classes:
 
 top_iou, top_recall, top_precision, strict_rank_first, best_iou, coherence, fragments   of `truth_figures`
@@ -31,8 +31,8 @@ from truth_figures import agreement, strict_figures, top_masks
 from truth_nets import DEEP, TUNING, make
 from truth_sets import Known, known_planted
 from voxplain.concepts.context import ContextFeatures
-from voxplain.concepts.discover import ConceptBank, discover
 from voxplain.concepts.dependence import clip_dependence
+from voxplain.concepts.discover import ConceptBank, discover
 from voxplain.concepts.feature_maps import feature_maps, map_layers
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.inference import Inference
@@ -42,6 +42,7 @@ from voxplain.segment import Supervoxels
 
 CLIPS, SEEDS = 12, (0, 1)
 SETTINGS = ConceptSettings()
+assert isinstance(SETTINGS.embedder, ContextFeatures)
 FIGURES = ("top_iou", "top_recall", "top_precision", "strict_rank_first", "best_iou", "coherence", "fragments")
 LAYERS = {
     "tiny": ("block1", "block2", "block3", "block4"),
@@ -55,25 +56,20 @@ NETS = {c.net: c for c in (*TUNING, *DEEP) if c.design == "standard" and c.kind 
 
 @dataclass(frozen=True)
 class Choice:
-    """Layers whose maps are taken, and that of the relevance, if any, with its length."""
+    """Layers whose maps are taken, and the size of the contribution beside them."""
 
     layers: tuple[str, ...]
-    relevance: str | None = None
-    length: float = 2.0
+    contribution: float
 
     @property
     def name(self) -> str:
-        shown = "+".join(self.layers)
-        return shown if self.relevance is None else f"{shown} x{self.relevance}*{self.length:g}"
+        return "+".join(self.layers) + f", contribution {self.contribution:g}" * (self.contribution > 0)
 
 
 def choices(layers: Sequence[str], default: Sequence[str]) -> list[Choice]:
-    """Each layer alone, those of the default rule and those without the last, with relevance at several layers."""
-    last, fewer = layers[-1], tuple(default[:-1])
-    found = [Choice((x,), r) for x in layers for r in (None, last)]
-    found += [Choice(tuple(default), r) for r in (None, *layers[1:])]
-    found += [Choice(fewer, r) for r in (None, fewer[-1], last)] if fewer else []
-    return list({c.name: c for c in found}.values())
+    """Each layer alone, those of the default rule, and those without the last; each with and without contribution."""
+    sets = dict.fromkeys([*((x,) for x in layers), tuple(default), tuple(default[:-1]) or tuple(default)])
+    return [Choice(s, size) for s in sets for size in (0.0, SETTINGS.embedder.contribution)]
 
 
 @dataclass(eq=False)
@@ -90,22 +86,22 @@ class ClassParts:
         return self.model.class_index(self.known.label)
 
     @cached_property
-    def parts(self) -> dict[tuple[str, str], np.ndarray]:
-        """Rows [N,C] by ("map" or "relevance", layer); a network cut off at a layer has its relevance there."""
-        found = {}
-        for layer in self.layers:
-            model, rows = replace(self.model, layer=layer), []
-            for clip, regions in zip(self.known.clips, self.supervoxels, strict=True):
-                embedder = ContextFeatures(layers=(layer,), relevance=1.0)
-                rows.append(embedder.embed(model, clip, regions, gradient_of=(self.target, SETTINGS.objective)).values)
-            both = np.concatenate(rows)
-            found["map", layer], found["relevance", layer] = np.split(both, 2, axis=1)
-        return found
+    def parts(self) -> dict[str, np.ndarray]:
+        """Rows [N,C] by layer, and the contribution, of size 1, under "contribution"."""
+        embedder = ContextFeatures(layers=tuple(self.layers), contribution=1.0)
+        wanted = self.target, SETTINGS.objective
+        rows = [
+            embedder.embed(self.model, clip, regions, gradient_of=wanted).values
+            for clip, regions in zip(self.known.clips, self.supervoxels, strict=True)
+        ]
+        maps = feature_maps(self.model, self.known.clips[0].frames[None], self.layers).maps
+        cuts = np.cumsum([values.shape[1] for values in maps.values()])
+        return dict(zip((*maps, "contribution"), np.split(np.concatenate(rows), cuts, axis=1), strict=True))
 
     def rows(self, choice: Choice) -> np.ndarray:
-        own = [self.parts["map", x] for x in choice.layers]
-        if choice.relevance:
-            own.append(choice.length * self.parts["relevance", choice.relevance])
+        own = [self.parts[x] for x in choice.layers]
+        if choice.contribution:
+            own.append(choice.contribution * self.parts["contribution"])
         return np.ascontiguousarray(np.concatenate(own, axis=1), np.float32)
 
     @cached_property
@@ -137,8 +133,18 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
+class Drops:
+    """What the figures take of effects: drops [M,K] of the log-odds, whatever measure is asked for."""
+
+    values: np.ndarray
+
+    def drop(self, target: int, objective: str) -> np.ndarray:
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
 class Found:
-    """What the figures take of a run."""
+    """What the figures take of a run; concepts form no wholes."""
 
     clips: Sequence
     supervoxels: list[Supervoxels]
@@ -146,7 +152,14 @@ class Found:
     assigned: list[np.ndarray]
     bank: ConceptBank
     scores: dict[str, Scores]
+    effects: Drops
+    target_index: int
     ranking: str = "effect"
+    wholes: tuple = ()
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        return (int(self.order[0]),)
 
     @property
     def order(self) -> np.ndarray:
@@ -168,13 +181,13 @@ def explain(own: ClassParts, values: np.ndarray, seed: int) -> Found:
     )
     codes = bank.encode(values)
     assigned = [codes[clips == i] for i in range(CLIPS)]
-    drop = np.zeros(len(bank))
+    drop = np.zeros((CLIPS, len(bank)))
     for i, mine in enumerate(assigned):
         whole = own.log_odds(i, np.zeros(0, np.int64))
         for k in np.unique(mine[mine >= 0]):
-            drop[k] += (whole - own.log_odds(i, np.flatnonzero(mine == k))) / CLIPS
-    scores = {"effect": Scores(drop, np.ones(len(bank)))}
-    return Found(own.known.clips, own.supervoxels, own.origin, assigned, bank, scores)
+            drop[i, k] = whole - own.log_odds(i, np.flatnonzero(mine == k))
+    scores = {"effect": Scores(drop.mean(0), np.ones(len(bank)))}
+    return Found(own.known.clips, own.supervoxels, own.origin, assigned, bank, scores, Drops(drop), own.target)
 
 
 def measure(own: ClassParts, choice: Choice) -> dict[str, float]:
