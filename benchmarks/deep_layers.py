@@ -3,8 +3,8 @@
     python benchmarks/deep_layers.py [--work DIR] [--nets NAME ...] [--classes N]
 
 Networks of `truth_nets.py`: a small one for comparison, R3D-18 and a vision transformer. For every set of layers, with
-and without the contribution, concepts are found as `explain_concepts` finds them in a few clips of each class, and the one
-whose hiding (by the clip's median colour) costs most log-odds is on top. Figures are means over classes:
+and without the contribution, concepts are found as `explain_concepts` finds them in a few clips of each class, and the
+one whose hiding (by the clip's median colour) costs most log-odds is on top. Figures are means over classes:
 
 top_iou, top_recall, top_precision, strict_rank_first, best_iou, coherence, fragments   of `truth_figures`
 seed_iou    IoU of the concepts on top under two seeds
@@ -20,7 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -272,10 +272,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/truth"))
     parser.add_argument("--nets", nargs="+", choices=tuple(NETS), default=list(NETS))
-    parser.add_argument("--classes", type=int, default=3, help="of each network, evenly among those that objects decide")
+    parser.add_argument(
+        "--classes", type=int, default=3, help="of each network, evenly among those that objects decide"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    states = {name: run_net(name, asked.work, asked.classes, lambda text: print(text, flush=True)) for name in asked.nets}
+    states = {
+        name: run_net(name, asked.work, asked.classes, lambda text: print(text, flush=True)) for name in asked.nets
+    }
     print(json.dumps({name: print_net(name, state) for name, state in states.items()}))
 
 

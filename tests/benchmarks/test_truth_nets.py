@@ -75,7 +75,9 @@ def test_fit_learns_bright_from_dark():
     frames = [np.clip(rng.normal(100 + 60 * y, 20, (4, 16, 16, 3)), 0, 255).astype(np.uint8) for y in labels]
     net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
     model = VideoModel(net, layer="1", grid=(4, 16, 16))
-    fit(model, TrainingVideos(frames, labels), Architecture(lambda n: net, "1", (Stage(15, 0.1),)), 0, lambda text: None)
+    fit(
+        model, TrainingVideos(frames, labels), Architecture(lambda n: net, "1", (Stage(15, 0.1),)), 0, lambda text: None
+    )
     assert (model.logits(np.stack(frames)).argmax(1).numpy() == labels).all()
     assert not net.training
 

@@ -200,9 +200,9 @@ def clip_dependence(found: float) -> RunWarning | None:
         return None
     return RunWarning(
         "clip_dependence",
-        f"the concepts depend on the clip (adjusted mutual information {found:.2f}): they may be surroundings of single "
-        "clips instead of things that clips share; name layers with smaller receptive fields with --embedder.layers, or "
-        "use --embedder crops",
+        f"the concepts depend on the clip (adjusted mutual information {found:.2f}): they may be the surroundings of "
+        "single clips instead of things that clips share; name layers with smaller receptive fields with "
+        "--embedder.layers, or use --embedder crops",
     )
 
 
