@@ -13,9 +13,10 @@ from voxplain.model import VideoModel
 from voxplain.nets import tiny
 from voxplain.train import TrainingVideos
 
-__all__ = ["Architecture", "ResidualNet", "VideoTransformer", "fit"]
+__all__ = ["Architecture", "ResidualNet", "Stage", "VideoTransformer", "fit"]
 
 BATCH = 32
+ORDER = torch.channels_last_3d  # half as long again without it
 
 
 class ResidualBlock(nn.Module):
@@ -79,9 +80,9 @@ class TransformerBlock(nn.Module):
 class VideoTransformer(nn.Module):
     """Four transformer blocks of width 96 over the 4×8×8 positions of a stem; logits are of the mean token.
 
-    Tokens [B,256,96] of clips [B,3,16,64,64], positions in the order (T,H,W). The stem is the first three blocks of
-    `tiny`, as in hybrid vision transformers: patches alone need more clips, and hours, to learn shapes. 0.49 M
-    parameters.
+    Tokens [B,256,96] of clips [B,3,16,64,64], or [B,784,96] at 112×112, positions in the order (T,H,W). The stem is the
+    first three blocks of `tiny`, as in hybrid vision transformers: patches alone need more clips, and hours, to learn
+    shapes. 0.49 M parameters.
     """
 
     def __init__(self, classes: int, positions: int = 4 * 8 * 8, width: int = 96) -> None:
@@ -102,31 +103,63 @@ class VideoTransformer(nn.Module):
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A part of the training: AdamW, one cycle of the rate.
+
+    ``frames`` and ``size``: clips of every so many frames are made smaller by averaging pixels, None: clips as they
+    are. ``clips``: in an epoch, None for all. ``enough``: accuracy on the training clips of an epoch that ends the
+    stage.
+    """
+
+    epochs: int
+    rate: float
+    frames: int | None = None
+    size: int | None = None
+    clips: int | None = None
+    batch: int = BATCH
+    enough: float = 2.0
+
+
+@dataclass(frozen=True)
 class Architecture:
-    """How to build a network, the layer it is explained at, and how it is trained: AdamW, one cycle of the rate."""
+    """How to build a network, the layer it is explained at, the stages of its training, and the size of its clips."""
 
     build: Callable[[int], nn.Module]
     layer: str
-    epochs: int
-    rate: float
+    stages: tuple[Stage, ...]
+    size: int = 64
 
 
 def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int, tell: Callable[[str], object]) -> None:
     """Train in place on clips moved by a few pixels and with permuted colours, both of which keep the class."""
     torch.manual_seed(seed)
     frames, labels, rng = np.stack(list(videos.frames)), torch.from_numpy(videos.labels), np.random.default_rng(seed)
-    steps = -(-len(frames) // BATCH)
-    optimiser = torch.optim.AdamW(model.net.parameters(), lr=how.rate, weight_decay=0.02)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.rate, total_steps=how.epochs * steps)
-    order = torch.channels_last_3d  # half as long again without it
-    model.net.to(memory_format=order).train()
-    for epoch in range(how.epochs):
+    model.net.to(memory_format=ORDER).train()
+    for number, stage in enumerate(how.stages, 1):
+        _fit_stage(model, frames, labels, stage, rng, lambda text, number=number: tell(f"stage {number}, {text}"))
+    model.net.to(memory_format=torch.contiguous_format).eval()
+
+
+def _fit_stage(
+    model: VideoModel,
+    frames: np.ndarray,
+    labels: Tensor,
+    stage: Stage,
+    rng: np.random.Generator,
+    tell: Callable[[str], object],
+) -> None:
+    count = stage.clips or len(frames)
+    steps = -(-count // stage.batch)
+    optimiser = torch.optim.AdamW(model.net.parameters(), lr=stage.rate, weight_decay=0.02)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, total_steps=stage.epochs * steps)
+    for epoch in range(stage.epochs):
         losses, right, start = [], 0, time.monotonic()
-        for index in np.array_split(rng.permutation(len(frames)), steps):
+        for index in np.array_split(rng.permutation(len(frames))[:count], steps):
             clips = np.stack(
                 [np.roll(frames[i], rng.integers(-8, 9, 2), (1, 2))[..., rng.permutation(3)] for i in index]
             )
-            z, y = model.net(model.prepare(clips).contiguous(memory_format=order)), labels[index]
+            x = _smaller(model.prepare(clips), stage).contiguous(memory_format=ORDER)
+            z, y = model.net(x), labels[index]
             loss = nn.functional.cross_entropy(z, y, label_smoothing=0.05)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -135,7 +168,18 @@ def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int,
             losses.append(loss.item())
             right += int((z.argmax(1) == y).sum())
         tell(
-            f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, train {right / len(frames):.3f}, "
+            f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, train {right / count:.3f}, "
             f"{time.monotonic() - start:.0f} s"
         )
-    model.net.to(memory_format=torch.contiguous_format).eval()
+        if right / count >= stage.enough:
+            return
+
+
+def _smaller(clips: Tensor, stage: Stage) -> Tensor:
+    """Clips [B,C,T,H,W] with the stage's number of frames, at equal distances, and its size."""
+    if stage.frames is not None:
+        step = clips.shape[2] // stage.frames
+        clips = clips[:, :, step // 2 :: step]
+    if stage.size is not None:
+        clips = nn.functional.adaptive_avg_pool3d(clips, (clips.shape[2], stage.size, stage.size))
+    return clips

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import truth_nets
-from truth_architectures import Architecture, ResidualNet, VideoTransformer, fit
-from truth_nets import NETWORKS, REPORT, TUNING, Case, make
+from truth_architectures import Architecture, ResidualNet, Stage, VideoTransformer, fit
+from truth_nets import DEEP, NETWORKS, REPORT, TUNING, Case, make
 from voxplain.model import VideoModel
 from voxplain.train import TrainingVideos
 
@@ -75,7 +75,9 @@ def test_fit_learns_bright_from_dark():
     frames = [np.clip(rng.normal(100 + 60 * y, 20, (4, 16, 16, 3)), 0, 255).astype(np.uint8) for y in labels]
     net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
     model = VideoModel(net, layer="1", grid=(4, 16, 16))
-    fit(model, TrainingVideos(frames, labels), Architecture(lambda n: net, "1", 15, 0.1), 0, lambda text: None)
+    fit(
+        model, TrainingVideos(frames, labels), Architecture(lambda n: net, "1", (Stage(15, 0.1),)), 0, lambda text: None
+    )
     assert (model.logits(np.stack(frames)).argmax(1).numpy() == labels).all()
     assert not net.training
 
@@ -86,7 +88,9 @@ def test_cases_for_tuning_and_for_the_report_share_nothing():
     assert all(c.design.startswith("held-out") for c in REPORT)
     assert not {c.seed for c in TUNING} & {c.seed for c in REPORT}
     for cases in (TUNING, REPORT):
-        assert {c.net for c in cases if c.kind == "trained"} == set(NETWORKS)
+        assert {c.net for c in cases if c.kind == "trained"} == set(truth_nets.SMALL)
+    assert not set(DEEP) & {*TUNING, *REPORT}
+    assert {c.design for c in DEEP} == {"standard"}
     assert {len(c.planted_design.classes) for c in REPORT if c.classes} >= {2, 3, 6, 10}
     trap = next(c for c in REPORT if c.kind == "shortcut")
     assert trap.planted_design.shortcut in trap.planted_design.appearance
@@ -98,8 +102,8 @@ def test_cases_for_tuning_and_for_the_report_share_nothing():
 def test_a_made_case_is_found_again(tmp_path, monkeypatch, case):
     for name in ("FULL", "SHORT", "BLIND", "TEST", "UNRELATED"):
         monkeypatch.setattr(truth_nets, name, 2)
-    monkeypatch.setattr(truth_nets, "FURTHER", Architecture(truth_nets.tiny, "pool", 1, 1e-3))
-    monkeypatch.setitem(NETWORKS, "transformer", Architecture(VideoTransformer, "norm", 1, 1e-3))
+    monkeypatch.setattr(truth_nets, "FURTHER", Architecture(truth_nets.tiny, "pool", (Stage(1, 1e-3),)))
+    monkeypatch.setitem(NETWORKS, "transformer", Architecture(VideoTransformer, "norm", (Stage(1, 1e-3),)))
     model, planted, accuracy = make(case, tmp_path)
     assert model.classes == planted.design.classes == ("cross", "nothing")
     monkeypatch.setattr(truth_nets, "fit", None)  # nothing is trained again

@@ -13,6 +13,7 @@ from report_runs import make_run
 from voxplain.concepts import warnings
 from voxplain.concepts.description import Stability
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
+from voxplain.concepts.features import MaskedCrops
 from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
@@ -76,6 +77,12 @@ CASES = [
     ),
     ("few_videos", lambda: warnings.few_videos(19, 19), lambda: warnings.few_videos(20, 20)),
     ("aligned_cavs", lambda: warnings.aligned_cavs(0.51), lambda: warnings.aligned_cavs(0.5)),
+    (
+        "clip_dependence",
+        lambda: warnings.clip_dependence(warnings.CLIP_DEPENDENCE + 0.01),
+        lambda: warnings.clip_dependence(warnings.CLIP_DEPENDENCE),
+    ),
+    ("clip_dependence", lambda: warnings.clip_dependence(1.0), lambda: warnings.clip_dependence(float("nan"))),
     ("poor_cavs", lambda: warnings.poor_cavs(0.69), lambda: warnings.poor_cavs(0.7)),
     ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SIGN, False)),
     ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SETTINGS, True)),
@@ -155,6 +162,12 @@ def test_a_run_collects_its_warnings_in_order():
     assert codes[:2] == ["class_not_predicted", "class_not_recognised"]
     assert {"few_videos", "aligned_cavs", "linear_head"} <= set(codes)
     assert len(codes) == len(set(codes))
+
+
+def test_only_an_embedder_with_layers_to_choose_is_warned_of_dependence_on_clips():
+    run = replace(make_run(), clip_dependence=0.99)
+    assert "clip_dependence" in {w.code for w in warnings.of_run(run, SETTINGS)}
+    assert "clip_dependence" not in {w.code for w in warnings.of_run(run, replace(SETTINGS, embedder=MaskedCrops()))}
 
 
 def test_thresholds_are_compared_with_in_one_module():

@@ -55,6 +55,17 @@ def test_few_videos_poor_cavs_and_unsteady_rankings_are_failed():
     assert "unstable_ranking" not in failed(replace(run, scores={**run.scores, "effect": steady}), [PLAIN] * 3)
 
 
+def test_dependence_on_clips_is_failed_where_the_run_was_warned():
+    run = make_run()
+    assert "clip_dependence" not in {check.code for check in reader_checks(run, [PLAIN] * 3)}  # not measured
+    high = replace(run, clip_dependence=0.9)
+    assert "clip_dependence" not in failed(high, [PLAIN] * 3)
+    warned = replace(high, warnings=(*high.warnings, RunWarning("clip_dependence", "they depend by 0.9")))
+    assert failed(warned, [PLAIN] * 3)["clip_dependence"] == "They depend by 0.9."
+    passed = {c.code: c.message for c in reader_checks(high, [PLAIN] * 3) if c.passed}
+    assert "depends on its clip by 0.90 (adjusted mutual" in passed["clip_dependence"]
+
+
 def test_held_out_videos_are_counted():
     messages = [check.message for check in reader_checks(make_evaluated_run(), [PLAIN] * 3)]
     assert "The ranking was tested on 7 held-out videos." in messages

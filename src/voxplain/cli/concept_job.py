@@ -1,6 +1,7 @@
 """Run a job from its videos to its report, for `concepts`, `evaluate`, `demo` and `reproduce`."""
 
 import json
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +25,14 @@ from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explai
 from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar, timed
-from voxplain.report import Origin, evaluation_sentences, order_test_sentence, report_page, table_text
+from voxplain.report import (
+    Origin,
+    dependence_sentence,
+    evaluation_sentences,
+    order_test_sentence,
+    report_page,
+    table_text,
+)
 from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
@@ -164,6 +172,8 @@ def _print_run(console: Console, run: ConceptRun) -> None:
     console.print(run.sentence(), markup=False, highlight=False)
     if run.recognition is not None and run.recognition.holds:  # where it does not, a warning says so
         console.print(run.recognition.sentence(run.target), markup=False, highlight=False)
+    if math.isfinite(run.clip_dependence):
+        console.print(dependence_sentence(run), markup=False, highlight=False)
     for sentence in effect_sentences(run):
         console.print(sentence, markup=False, highlight=False)
     for warning in run.warnings:

@@ -1,5 +1,6 @@
 """`ConceptRun`: the explanation of one class at one layer, and its table."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,9 @@ class ConceptRun:
         Whether the network recognises the class.
     wholes : tuple of Whole
         Concepts that form one thing together, the largest effect first.
+    clip_dependence : float
+        How far the concept of a supervoxel depends on its clip, 0 to 1, lower is better; see `clip_dependence`. NaN
+        where it was not measured.
     warnings : tuple of RunWarning
         Limits of the explanation that were found in the data.
     skipped : tuple of (str, str)
@@ -164,6 +168,7 @@ class ConceptRun:
     ranking: str
     recognition: Recognition | None = None
     wholes: tuple[Whole, ...] = ()
+    clip_dependence: float = math.nan
     warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)

@@ -32,6 +32,7 @@ __all__ = [
     "budget",
     "class_not_predicted",
     "class_not_recognised",
+    "clip_dependence",
     "collect",
     "duplicates",
     "few_videos",
@@ -51,6 +52,7 @@ __all__ = [
 PREDICTED = 0.5  # share of the class's clips predicted as the class, at least: with fewer, most are explained as errors
 FEW_VIDEOS = 20  # videos below which a 95 % interval is wide: from there on t quantiles are near the normal's
 ALIGNED = 0.5  # mean cosine between CAVs; matched crops gave 0.08 to 0.44, raw clips as the other side 0.71 to 0.75
+CLIP_DEPENDENCE = 0.5  # of concepts on clips, 0 to 1
 POOR_CAV = 0.7  # held-out CAV accuracy, chance 0.5: below, a third of the features lie on the wrong side
 STABLE = 0.8  # share of bootstrap draws that keep the top concept, and mean rank correlation of the draws
 BACKGROUND = 0.25  # share of the positive direct effects held by concepts that look like background
@@ -65,6 +67,7 @@ WarningCode = Literal[
     "budget",
     "class_not_predicted",
     "class_not_recognised",
+    "clip_dependence",
     "duplicates",
     "few_videos",
     "fill_not_recognised",
@@ -133,6 +136,7 @@ def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = Fal
         few_videos(len(run.clips), len(run.effects.base)),
         aligned_cavs(run.alignment),
         poor_cavs(float(run.cavs.accuracy.mean())),
+        clip_dependence(run.clip_dependence) if settings.embedder.one_pass else None,
         linear_head(settings, linear),
     )
 
@@ -188,6 +192,18 @@ def poor_cavs(accuracy: float) -> RunWarning | None:
     if accuracy >= POOR_CAV:
         return None
     return RunWarning("poor_cavs", f"CAVs separate concepts poorly (held-out accuracy {accuracy:.2f})")
+
+
+def clip_dependence(found: float) -> RunWarning | None:
+    """The concept of a supervoxel is mostly that of its clip: the layers see the whole picture at every position."""
+    if not found > CLIP_DEPENDENCE:  # NaN: not measured
+        return None
+    return RunWarning(
+        "clip_dependence",
+        f"the concepts depend on the clip (adjusted mutual information {found:.2f}): they may be the surroundings of "
+        "single clips instead of things that clips share; name layers with smaller receptive fields with "
+        "--embedder.layers, or use --embedder crops",
+    )
 
 
 def linear_head(settings: "ConceptSettings", linear: bool) -> RunWarning | None:

@@ -21,6 +21,7 @@ from torch import nn
 from voxplain.concepts import warnings
 from voxplain.concepts.cav import cav_alignment
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.dependence import clip_dependence
 from voxplain.concepts.rank import excess_drop, rank_by_effect
 from voxplain.concepts.recognition import recognition
 from voxplain.concepts.score import is_linear_above
@@ -230,6 +231,7 @@ def _explained(
         ranking=s.ranking,
         recognition=known,
         wholes=tuple(measured_wholes(effects, groups, y)),
+        clip_dependence=clip_dependence(assigned),
         skipped=tuple(skipped),
     )
     # Only this score depends on it, and it costs a backward pass.

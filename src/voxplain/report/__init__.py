@@ -6,7 +6,13 @@ from voxplain.report.attribution import attribution_page, write_attribution_repo
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import curves, draw_curves
-from voxplain.report.sentences import evaluation_sentences, meaning, order_test_sentence, significance_sentence
+from voxplain.report.sentences import (
+    dependence_sentence,
+    evaluation_sentences,
+    meaning,
+    order_test_sentence,
+    significance_sentence,
+)
 from voxplain.report.tables import evaluation_json, table_csv, table_json, table_text
 from voxplain.report.theme import LIGHT, Theme
 from voxplain.report.training import training_curves
@@ -19,6 +25,7 @@ __all__ = [
     "attribution_page",
     "choose_examples",
     "curves",
+    "dependence_sentence",
     "draw_curves",
     "evaluation_json",
     "evaluation_sentences",

@@ -11,6 +11,7 @@ from voxplain.concepts import warnings
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.description import ConceptDescription, ranking_stability
 from voxplain.concepts.warnings import RunWarning, WarningCode
+from voxplain.report.sentences import dependence_sentence
 from voxplain.report.tables import number
 
 __all__ = ["Check", "reader_checks", "remaining_warnings"]
@@ -94,6 +95,10 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
         failed = warnings.class_not_recognised(run.recognition, run.target)
         check = _check("class_not_recognised", "class", failed, run.recognition.sentence(run.target).rstrip("."))
         made.append(replace(check, details=run.recognition.details()))
+    if isfinite(run.clip_dependence):
+        # The run was warned only where its embedder has layers that another choice could replace.
+        failed = next((w for w in run.warnings if w.code == "clip_dependence"), None)
+        made.append(_check("clip_dependence", "clips", failed, dependence_sentence(run).rstrip(".")))
     if isfinite(share):
         passed = f"concepts that look like background hold {number(100 * share, 0)} % of the measured effect"
         made.insert(0, _check("background", "background", warnings.background(run, found), passed))

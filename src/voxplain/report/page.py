@@ -157,9 +157,13 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
         "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
-        "facts": _flat({key: _brief(value) for key, value in run.provenance.items()}),
+        "facts": _flat({"clip_dependence": number(run.clip_dependence), **_briefly(run.provenance)}),
         "record": {"parameters": run.parameters, "provenance": run.provenance},
     }
+
+
+def _briefly(provenance: dict[str, Any]) -> dict[str, Any]:
+    return {key: _brief(value) for key, value in provenance.items()}
 
 
 def _names(run: ConceptRun) -> list[str]:

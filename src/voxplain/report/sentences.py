@@ -14,7 +14,14 @@ from voxplain.concepts.warnings import FEW_VIDEOS, background_share
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT
 
-__all__ = ["answer_sentences", "evaluation_sentences", "meaning", "order_test_sentence", "significance_sentence"]
+__all__ = [
+    "answer_sentences",
+    "dependence_sentence",
+    "evaluation_sentences",
+    "meaning",
+    "order_test_sentence",
+    "significance_sentence",
+]
 
 _MEANINGS = {
     "effect (drop)": (
@@ -60,6 +67,14 @@ def significance_sentence(run: ConceptRun) -> str:
     significant = f"{few} of the {count} concepts {'is' if sure == 1 else 'are'} significant (q < {SIGNIFICANT:g})."
     none = unassigned_share(run)
     return significant if none is None else f"{significant} {100 * none:.0f} % of the voxels are of no concept."
+
+
+def dependence_sentence(run: ConceptRun) -> str:
+    """How far the concepts depend on the clip."""
+    return (
+        f"The concept of a supervoxel depends on its clip by {number(run.clip_dependence)} (adjusted mutual "
+        "information; 0: not at all, 1: every clip has concepts of its own)."
+    )
 
 
 def unassigned_share(run: ConceptRun) -> float | None:

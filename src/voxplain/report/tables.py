@@ -94,6 +94,7 @@ def table_json(run: ConceptRun) -> dict[str, Any]:
                 "sizes": run.bank.sizes,
                 "members": [[_member(run, row) for row in rows] for rows in run.bank.members],
                 "distance": run.bank.distance,
+                "clip_dependence": run.clip_dependence,
             },
             "evaluation": None if run.evaluation is None else evaluation_json(run.evaluation),
             "warnings": [asdict(warning) for warning in run.warnings],
