@@ -48,9 +48,10 @@ class Outcome:
         return self.evaluation.adding.baseline()
 
     def ends_exactly(self) -> bool:
-        """Whether all concepts added, and none removed, give the unmodified logits to the last bit."""
+        """Whether all concepts added, where they cover the clip, and none removed give the unmodified logits exactly."""
         adding, removing = self.sides
-        full = (adding.logits[:, :, -1] == adding.unmodified).all()
+        whole = adding.coverage[:, :, -1] == 1  # elsewhere some voxels are of no concept
+        full = (adding.logits[:, :, -1] == adding.unmodified).all(-1)[whole].all()
         return bool(full and (removing.logits[:, :, 0] == removing.unmodified).all())
 
 
