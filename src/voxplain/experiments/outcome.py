@@ -48,7 +48,7 @@ class Outcome:
         return self.evaluation.adding.baseline()
 
     def ends_exactly(self) -> bool:
-        """Whether all concepts added, where they cover the clip, and none removed give the unmodified logits exactly."""
+        """Whether all concepts added, where they cover a clip, and none removed give the unmodified logits exactly."""
         adding, removing = self.sides
         whole = adding.coverage[:, :, -1] == 1  # elsewhere some voxels are of no concept
         full = (adding.logits[:, :, -1] == adding.unmodified).all(-1)[whole].all()
