@@ -1,4 +1,4 @@
-"""The Python of README.md and docs/coming_from.md runs as it is written, on planted clips."""
+"""The Python of README.md, docs/coming_from.md and docs/targets.md runs as it is written, on planted clips."""
 
 import re
 import shutil
@@ -60,6 +60,45 @@ def test_coming_from_other_libraries(folder: Path) -> None:
     exec(code, names)
     assert isinstance(heat := names["heat"], vx.Attribution)
     assert heat.values.shape == (16, 112, 112)
+
+
+class TwoTensors(nn.Module):
+    """Features and five scores, of one tensor or of two frame rates."""
+
+    def __init__(self, outputs: int = 5) -> None:
+        super().__init__()
+        self.conv, self.act, self.pool, self.head = (
+            nn.Conv3d(3, 4, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool3d(1),
+            nn.Linear(4, outputs),
+        )
+        self.outputs = outputs
+
+    def forward(self, x: torch.Tensor | list[torch.Tensor]) -> object:
+        maps = self.act(self.conv(x if isinstance(x, torch.Tensor) else x[0]))
+        z = self.head(self.pool(maps).flatten(1))
+        return {"maps": maps, "scores": z} if isinstance(x, torch.Tensor) and self.outputs > 1 else z
+
+
+def test_targets() -> None:
+    named, difference, quantity, pathways = python_of("docs/targets.md")
+    frames = np.random.default_rng(0).integers(0, 256, (16, 112, 112, 3), np.uint8)
+    names: dict[str, object] = {"vx": vx, "torch": torch, "net": TwoTensors(), "clip": frames}
+    exec(named, names)
+    names["wanted"] = torch.ones(1, 5)
+    names["model"] = vx.VideoModel(TwoTensors(), output="scores", classes=("run", "walk", "c", "d", "e"))
+    exec(difference.replace("(scores)", "(raw)").replace("(scores, ", '(raw["scores"], '), names)
+    assert isinstance(why := names["why"], vx.Attribution)
+    assert why.target == "run vs walk"
+    assert isinstance(near := names["near"], vx.Attribution)
+    assert near.target == "likeness"
+    names["speed_net"] = TwoTensors(1)
+    exec(quantity.replace("RISE()", "RISE(samples=8)").replace("Insertion()", "Insertion(steps=2)"), names)
+    assert isinstance(heat := names["heat"], vx.Attribution)
+    assert heat.target == "fall of output"
+    names["two_rates"] = TwoTensors()
+    exec(pathways, names)
 
 
 def test_what_the_tables_name_exists_and_can_be_made() -> None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.explain import score_own_concepts as score_own_concepts
     from voxplain.metrics import *  # noqa: F403
     from voxplain.model import OBJECTIVES as OBJECTIVES
+    from voxplain.model import Difference as Difference
     from voxplain.model import ModelOutput as ModelOutput
     from voxplain.model import Prediction as Prediction
     from voxplain.model import VideoModel as VideoModel
@@ -115,7 +116,7 @@ PUBLIC = {
         MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
         SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
         similarity""",
-    "model": "ModelOutput OBJECTIVES Prediction VideoModel",
+    "model": "Difference ModelOutput OBJECTIVES Prediction VideoModel",
     "nets": "NETS build_net load_weights",
     "report": "table_csv table_json table_text write_attribution_report write_report",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",

@@ -98,7 +98,7 @@ def test_batches_do_not_change_the_result(batch_size):
 
 
 def test_forwards_are_as_many_as_said_and_pictures_are_not_piled_up():
-    model, seen, made = conv_model(batch_size=3), [], []
+    model, seen, made = conv_model(batch_size=3).settled(), [], []
     model.net.register_forward_pre_hook(lambda _, args: seen.append((len(args[0]), len(made))))
     HideConcepts(controls=2)(model, noise(), two_levels(), ASSIGNED, 4)
     assert sum(n for n, _ in seen) == 2 + 3 * (2 + 2)  # three concepts are there

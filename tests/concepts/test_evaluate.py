@@ -125,7 +125,7 @@ def test_batches_do_not_change_the_result():
 
 
 def test_each_distinct_picture_is_forwarded_once():
-    model, seen = conv_model(batch_size=8), []
+    model, seen = conv_model(batch_size=8).settled(), []
     model.net.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     AddRemove(steps=5, draws=30, matched=1)(model, noise(), QUARTERS, EACH, RANKED, 0)
     pictures = torch.cat(seen).flatten(1).numpy()

@@ -73,8 +73,11 @@ def test_one_sentence_where_nothing_is_found():
         vx.VideoModel(Takes("BCTHW", (5, 6, 7)), grid=(5, 6, 7), layout="BTCHW")
     with pytest.raises(ModelError, match=r"output of shape \(1, 5\) where \[1,2\] is needed"):
         vx.VideoModel(LinearNet(), grid=GRID, classes=("a", "b"))
-    with pytest.raises(ModelError, match="module before its head that gives one vector or map a clip, found none"):
-        vx.VideoModel(nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), grid=GRID)
+    bare = vx.VideoModel(nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), grid=GRID)
+    assert bare.layer == ""
+    assert vx.Gradient()(bare, clips(1)[0]).shape == GRID  # attribution needs no layer
+    with pytest.raises(ModelError, match="expected a layer to explain net at, got none"):
+        bare.embed(clips(1))
     with pytest.raises(ModelError, match="did you mean 'feature'"):
         vx.VideoModel(LinearNet(), layer="featur")
 

@@ -14,6 +14,7 @@ import voxplain as vx
 from voxplain.metrics import Insertion
 from voxplain.model import VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint, probe_clip
+from voxplain.model.target import Narrowed
 from voxplain.runtime import identify
 from voxplain.store import Store
 from voxplain.video import Geometry
@@ -128,6 +129,11 @@ MATTERS: dict[str, object] = {
     "grid": (4, 16, 24),
     "pool": False,
     "channel_axis": 2,
+    "task": "multilabel",
+    "probabilities": True,
+    "output": lambda z: z[:, :2],
+    "pathways": lambda x: x.flip(1),
+    "narrowed": Narrowed("0 vs 1", ((0, 1.0), (1, -1.0)), 3),
 }
 CANNOT_MATTER: dict[str, object] = {
     "classes": ("c", "a", "b"),
@@ -136,6 +142,8 @@ CANNOT_MATTER: dict[str, object] = {
     "channels_last": True,
     "batch_size": 3,
     "name": "other",
+    "units": "m/s",
+    "frames_in_batch": False,  # where it is true the network takes other input, see test_outputs
 }
 
 

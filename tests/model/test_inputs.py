@@ -95,7 +95,9 @@ def test_other_sizes_and_none(model):
     ],
 )
 def test_targets_in_every_form(model, target, found):
-    got = resolve_targets(model, RECORDS, target)
+    resolved = resolve_targets(model, RECORDS, target)
+    assert all(m is model for m, _ in resolved)
+    got = tuple(y for _, y in resolved)
     assert got == found
     assert {type(y) for y in got} == {int}
 
@@ -103,7 +105,7 @@ def test_targets_in_every_form(model, target, found):
 def test_without_a_target_it_is_the_class_each_clip_is_predicted_as(model):
     noise = clips(40, seed=3)
     found = resolve_targets(model, noise)
-    assert found == tuple(model.logits(noise).argmax(1).tolist())
+    assert tuple(y for _, y in found) == tuple(model.logits(noise).argmax(1).tolist())
     assert resolve_targets(model, noise[5]) == found[5:6]
 
 

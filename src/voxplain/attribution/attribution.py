@@ -22,7 +22,7 @@ from voxplain.video import Clip
 from voxplain.video.encode import encode_video
 from voxplain.video.notebook import show_html
 
-__all__ = ["Attribution", "MapLike", "as_values"]
+__all__ = ["Attribution", "MapLike", "as_values", "with_notes"]
 
 FRAME_MS = 100  # of a GIF, milliseconds
 FPS = 10  # of an MP4
@@ -36,8 +36,8 @@ class Attribution:
     ----------
     values : float32 [T,H,W]
         Finite; ``np.asarray(attribution)`` is this array.
-    target : int
-        Logit index of the class that is explained.
+    target : int or str
+        Logit index of the class that is explained, or the name of another target, such as "not dog".
     method : str
         Name in `ATTRIBUTIONS`.
     parameters : mapping
@@ -46,6 +46,8 @@ class Attribution:
         What the method computed besides the map: completeness gap, iterations, the layer that it chose.
     clip : Clip, optional
         The clip that is explained, on the same grid; drawings show its frames.
+    notes : tuple of str
+        What a reader must know of the map: that it is zero or constant, or that values were not finite.
 
     Raises
     ------
@@ -60,11 +62,12 @@ class Attribution:
     """
 
     values: np.ndarray
-    target: int
+    target: int | str
     method: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     clip: Clip | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check shapes, type and that every value is finite."""
@@ -80,8 +83,9 @@ class Attribution:
             raise DataError(f"expected a clip on the map's grid {v.shape}, got {self.clip.frames.shape[:3]}")
 
     def __repr__(self) -> str:
-        """Shape, not data."""
-        return f"Attribution({self.method}, target={self.target}, {'×'.join(map(str, self.values.shape))})"
+        """Shape, not data, and the notes."""
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"Attribution({self.method}, target={self.target}, {'×'.join(map(str, self.values.shape))}{notes})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The values, for NumPy."""
@@ -94,6 +98,13 @@ class Attribution:
         """T, H, W."""
         t, h, w = self.values.shape
         return t, h, w
+
+    @property
+    def column(self) -> int:
+        """The logit index of the target. Raises DataError for a target that has a name only."""
+        if isinstance(self.target, int):
+            return self.target
+        raise DataError(f"expected the index of a class, got the target {self.target!r}; give the model's own target")
 
     def max(self) -> float:
         """Greatest value."""
@@ -153,7 +164,8 @@ class Attribution:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 values, about = stored["values"], json.loads(str(stored["attribution"]))
-            return cls(values, about["target"], about["method"], about["parameters"], about["details"], clip)
+            notes = tuple(about.get("notes", ()))
+            return cls(values, about["target"], about["method"], about["parameters"], about["details"], clip, notes)
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"expected a .npz file written by Attribution.save, got {str(path)!r}: {error}") from error
 
@@ -173,7 +185,8 @@ class Attribution:
     def _repr_html_(self) -> str:
         """Animation and caption for a notebook."""
         picture = base64.b64encode(_gif(self)).decode("ascii")
-        caption = escape(f"{self.method}, target {self.target}, values {self.min():.3g} to {self.max():.3g}")
+        values = f"values {self.min():.3g} to {self.max():.3g}"
+        caption = escape("; ".join((f"{self.method}, target {self.target}, {values}", *self.notes)))
         return (
             f"<figure style='margin:0'><img alt='{caption}' src='data:image/gif;base64,{picture}'>"
             f"<figcaption>{caption}</figcaption></figure>"
@@ -208,6 +221,8 @@ def _mp4(attribution: Attribution) -> bytes:
 
 def _npz(attribution: Attribution) -> bytes:
     about = {name: getattr(attribution, name) for name in ("target", "method", "parameters", "details")}
+    if attribution.notes:
+        about["notes"] = attribution.notes
     buffer = io.BytesIO()
     np.savez_compressed(buffer, values=attribution.values, attribution=json.dumps(about, default=_plain))
     return buffer.getvalue()
@@ -219,6 +234,24 @@ def _plain(value: Any) -> Any:
 
 
 WRITERS: dict[str, Callable[[Attribution], bytes]] = {".mp4": _mp4, ".gif": _gif, ".png": _png, ".npz": _npz}
+
+
+def with_notes(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A map with finite values, and what is to be noted of it.
+
+    Values that are not finite become 0. A map that is zero or constant says nothing of where the evidence is.
+    """
+    notes = []
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        values = np.where(np.isfinite(values), values, np.float32(0))
+        notes.append(f"{bad} of {values.size} values were not finite and are set to 0")
+    if not values.any():
+        notes.append("the map is zero everywhere")
+    elif float(np.ptp(values)) <= 1e-6 * float(np.abs(values).max()):
+        notes.append("the map is constant")
+    return values, tuple(notes)
+
 
 MapLike = Attribution | np.ndarray | Tensor
 

@@ -46,6 +46,10 @@ class AttributionRun:
         Methods that cannot explain the network.
     provenance : mapping
         Version, device, digests of weights and video.
+    notes : mapping of str to tuple of str
+        What a reader must know, by method: of its map, and of metrics that could not be computed.
+    units : str
+        Unit of a quantity that is explained instead of a class.
 
     Raises
     ------
@@ -67,6 +71,8 @@ class AttributionRun:
     seconds: Mapping[str, float] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, metadata={"later": True})
+    units: str = field(default="", metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Check that clip and maps share one grid."""
@@ -91,7 +97,12 @@ class AttributionRun:
         if method not in self.maps:
             raise DataError(f"expected a method of this run, {', '.join(self.maps)}, got {method!r}; choose one")
         parameters, details = self.parameters.get(method, {}), self.details.get(method, {})
-        return Attribution(self.maps[method], self.target_index, method, parameters, details, self.clip)
+        # Of one score that a model was narrowed to, the index says nothing to the model with all of them.
+        opposite = self.classes[1 - self.target_index] if len(self.classes) == 2 else ""
+        one = self.quantity or f"not {self.target}" == opposite or self.target == f"not {opposite}"
+        target = self.target if one or " vs " in opposite else self.target_index
+        notes = tuple(self.notes.get(method, ()))
+        return Attribution(self.maps[method], target, method, parameters, details, self.clip, notes)
 
     def show(self) -> None:
         """Display every map over the video, one after the other; see `Attribution.show`."""
@@ -102,6 +113,18 @@ class AttributionRun:
         """The maps side by side, for a notebook."""
         figures = "".join(self[method]._repr_html_() for method in self)
         return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>"
+
+    @property
+    def quantity(self) -> bool:
+        """Whether the target is a quantity in its own unit, which has no probability."""
+        return len(self.logits) == 1
+
+    @property
+    def answer(self) -> str:
+        """What the network gives for the middle window: "probability 0.93", or the output with its unit."""
+        if self.quantity:
+            return f"output {float(self.logits[self.target_index]):.4g} {self.units}".rstrip()
+        return f"probability {self.probability:.2f}"
 
     @property
     def probability(self) -> float:

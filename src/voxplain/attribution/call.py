@@ -5,7 +5,7 @@ and decorated with `attribution_call`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxplain.attribution.attribution import Attribution
+from voxplain.attribution.attribution import Attribution, with_notes
 from voxplain.attribution.passes import to_input
 from voxplain.errors import DataError, ModelError
 from voxplain.model import (
@@ -24,6 +24,7 @@ from voxplain.model import (
     as_clips,
     as_model,
     is_one_clip,
+    recorded_target,
     resolve_targets,
     stack,
 )
@@ -32,7 +33,16 @@ from voxplain.video import Clip
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["AttributionMethod", "Batch", "Details", "Maps", "MethodCall", "attribution_call", "layer_alias"]
+__all__ = [
+    "AttributionMethod",
+    "Batch",
+    "Details",
+    "Maps",
+    "MethodCall",
+    "attribution_call",
+    "in_own_unit",
+    "layer_alias",
+]
 
 Details = dict[str, Any]
 Maps = Tensor | tuple[Tensor, list[Details]]  # [N,T,H,W], alone or with the details of each clip
@@ -49,7 +59,7 @@ class Batch:
     x : float tensor [N,3,T,H,W]
         The clips as normalised input of the network.
     targets : tuple of N int
-        Logit index of the class to explain, for each clip.
+        Logit index of the class to explain, for each clip; 0 of a model that was narrowed to one score.
     """
 
     model: VideoModel
@@ -114,8 +124,9 @@ def attribution_call(
                 to explain many clips.
             clip : Clip, uint8 frames [T,H,W,3], or a sequence of these
                 Of the model's grid. Frames [N,T,H,W,3] are a sequence.
-            target : str, int, or one for each clip as a sequence or tensor, optional
-                Class name or logit index; by default the class that the model predicts for the clip.
+            target : str, int, Difference or callable, or one for each clip as a sequence or tensor, optional
+                What is explained, see `voxplain.model.narrow`; by default the class that the model predicts for the
+                clip.
 
             Returns
             -------
@@ -129,8 +140,16 @@ def attribution_call(
             DataError
                 No clip, or a number of targets that is not the number of clips.
             """
-            label = name if isinstance(name, str) else name(self)
-            found = _attributions(lambda batch: maps(self, batch), label, parameters(self), model, clip, target)
+            clips = as_clips(clip)
+            if not clips:
+                raise DataError("expected at least one clip to explain, got none")
+            wide = as_model(model, clips)
+            _check_grid(wide, clips)
+            targets = resolve_targets(wide, clips, target)
+            # One at a time, so that the map of a clip does not depend on the clips beside it.
+            found = [
+                _attribution(self, maps, name, parameters, c, m, y) for c, (m, y) in zip(clips, targets, strict=True)
+            ]
             return found[0] if is_one_clip(clip) else found
 
         __call__.__qualname__, __call__.__module__ = maps.__qualname__, maps.__module__
@@ -140,42 +159,51 @@ def attribution_call(
     return decorate
 
 
-def _attributions(
-    maps: Callable[[Batch], Maps],
-    name: str,
-    parameters: Details,
-    model: VideoModel | nn.Module,
-    clip: ClipLike | Sequence[ClipLike],
-    target: Targets | None,
-) -> list[Attribution]:
-    """Run ``maps`` over clips, one at a time, so that the map of a clip does not depend on the clips beside it.
-
-    Matrix products of one row and of several differ in the last bit on many processors, and methods that optimise, or
-    that choose by comparing gradients, magnify that. Passes that belong to one clip (its steps, samples or windows)
-    still go in batches of ``batch_size``.
-    """
-    clips = as_clips(clip)
-    if not clips:
-        raise DataError("expected at least one clip to explain, got none")
-    model = as_model(model, clips)
+def _check_grid(model: VideoModel, clips: Sequence[Clip]) -> None:
     for one in clips:
         if one.frames.shape[:3] != tuple(model.grid):
             raise ModelError(
                 f"expected clips of the network's grid {tuple(model.grid)}, got {one.frames.shape[:3]} from "
                 f"{one.source}; read them with the model's own reader"
             )
-    targets = resolve_targets(model, clips, target)
-    found: list[Attribution] = []
-    for one, y in zip(clips, targets, strict=True):
-        # Inputs made inside a caller's inference mode could take part in no gradient; what needs one switches it on.
-        with torch.inference_mode(False), torch.no_grad():
-            result = maps(Batch(model, (one,), to_input(model, stack([one])), (y,)))
-        values, details = result if isinstance(result, tuple) else (result, [{}])
-        arrays = values.detach().to("cpu", torch.float32).numpy()
-        if arrays.shape != (1, *model.grid):
-            raise ModelError(f"expected maps {(1, *model.grid)} from {name}, got {arrays.shape}")
-        found.append(Attribution(np.ascontiguousarray(arrays[0]), y, name, parameters, details[0], one))
-    return found
+
+
+def _attribution(
+    method: M,
+    maps: Callable[[M, Batch], Maps],
+    name: str | Callable[[M], str],
+    parameters: Callable[[M], Details],
+    clip: Clip,
+    model: VideoModel,
+    y: int,
+) -> Attribution:
+    """The record of one clip.
+
+    Matrix products of one row and of several differ in the last bit on many processors, and methods that optimise, or
+    that choose by comparing gradients, magnify that. Passes that belong to one clip (its steps, samples or windows)
+    still go in batches of ``batch_size``.
+    """
+    method = in_own_unit(method, model)
+    label = name if isinstance(name, str) else name(method)
+    # Inputs made inside a caller's inference mode could take part in no gradient; what needs one switches it on.
+    with torch.inference_mode(False), torch.no_grad():
+        result = maps(method, Batch(model, (clip,), to_input(model, stack([clip])), (y,)))
+    values, details = result if isinstance(result, tuple) else (result, [{}])
+    arrays = values.detach().to("cpu", torch.float32).numpy()
+    if arrays.shape != (1, *model.grid):
+        raise ModelError(f"expected maps {(1, *model.grid)} from {label}, got {arrays.shape}")
+    found, notes = with_notes(arrays[0])
+    explained = recorded_target(model, y)
+    return Attribution(np.ascontiguousarray(found), explained, label, parameters(method), details[0], clip, notes)
+
+
+def in_own_unit(method: M, model: VideoModel) -> M:
+    """A method or metric with the score itself as its objective, where the target is no class but a quantity.
+
+    A quantity has no probability: its sigmoid would be constant far from 0.
+    """
+    named = any(f.name == "objective" for f in fields(method))
+    return replace(method, objective="logit") if named and model.task == "regression" else method
 
 
 def layer_alias(method: type[M]) -> type[M]:

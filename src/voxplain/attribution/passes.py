@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
-from voxplain.model.layers import evaluation_mode, first_tensor
+from voxplain.model.layers import evaluation_mode
+from voxplain.model.layouts import from_bcthw, to_bcthw
 from voxplain.perturb import base_clip
 
 __all__ = ["base_input", "forward", "gradient", "logits", "recording", "score", "scores", "to_input"]
@@ -22,8 +23,7 @@ __all__ = ["base_input", "forward", "gradient", "logits", "recording", "score", 
 
 def to_input(model: VideoModel, frames: np.ndarray | Tensor) -> Tensor:
     """Frames uint8 [M,T,H,W,3] to inputs [M,3,T,H,W] on the model's device."""
-    x = model.prepare(frames)
-    return x.transpose(1, 2) if model.layout == "BTCHW" else x
+    return to_bcthw(model.prepare(frames), model.layout)
 
 
 def base_input(model: VideoModel, frames: np.ndarray, fill: str) -> Tensor:
@@ -33,11 +33,10 @@ def base_input(model: VideoModel, frames: np.ndarray, fill: str) -> Tensor:
 
 def forward(model: VideoModel, x: Tensor) -> Tensor:
     """Logits float32 [M,K] of one batch, inside whatever autograd and hooks the caller has set up."""
-    own = x.transpose(1, 2) if model.layout == "BTCHW" else x
+    own = from_bcthw(x, model.layout)
     wide = model.channels_last and model.layout == "BCTHW"
     own = own.contiguous(memory_format=torch.channels_last_3d if wide else torch.contiguous_format)
-    z = first_tensor(model.net(own.to(model.dtype)))
-    z = z.flatten(2).mean(2) if z.ndim > 2 else z
+    z = model.forward(own.to(model.dtype))
     if z.ndim != 2 or len(z) != len(x):
         raise ModelError(f"expected logits [{len(x)},classes], got {tuple(z.shape)}; give one row of scores a clip")
     if not bool(torch.isfinite(z).all()):

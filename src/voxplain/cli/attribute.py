@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
-from voxplain.errors import DataError, VideoError
+from voxplain.errors import DataError, ModelError, VideoError
 
 __all__ = ["Format", "attribute_command"]
 
@@ -51,7 +51,7 @@ def attribute_command(
         Attribution methods joined by commas, or all; `voxplain methods` lists them.
     target
         A class by name or index; top1, top3 …: the classes with the highest logits; truth: the name of the folder that
-        holds the video.
+        holds the video. Also "X vs Y", "not X" of a label, "rise of X" or "fall of X" of a quantity.
     metric
         Faithfulness metrics joined by commas, measured on the middle window; none: no metric.
     output
@@ -80,9 +80,9 @@ def attribute_command(
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips:
         raise DataError("expected at least one video, got none; name files or folders of frames")
-    model = open_model(network, ())
+    model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     console, skipped = Console(), 0
-    runs, used = [], set[str]()
+    runs, used, failed = [], set[str](), list[ModelError]()
     for path in clips:
         try:
             video = read_video(path)
@@ -92,15 +92,27 @@ def attribute_command(
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         for y in targets:
-            run = explain_clip(model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar)
+            try:
+                run = explain_clip(
+                    model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar
+                )
+            except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
+                failed.append(error)
+                console.print(
+                    f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
+                )
+                continue
             write_attribution(output / result_folder(run, used), run, model, video, format_)
             print_attribution(console, run)
             runs.append(run)
+    if not runs and failed:
+        raise failed[0]
     if not runs:
         raise VideoError(f"expected a video that can be read, got none among {len(clips)}; see what was skipped above")
     origin = Origin(shlex.join(["voxplain", *sys.argv[1:]]))
     write_whole(output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
     write_whole(output / "report.html", attribution_page(runs, origin=origin))
+    skipped += len(failed)
     if skipped:
         console.print(f"{skipped} of {len(clips)} videos skipped", highlight=False)
     console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

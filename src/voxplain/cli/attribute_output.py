@@ -16,7 +16,7 @@ from voxplain.cli.attribute import Format
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.metrics import MapMetric
-from voxplain.model import VideoModel
+from voxplain.model import Target, VideoModel, narrow
 from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip
@@ -30,17 +30,24 @@ def map_metrics(names: str) -> dict[str, MapMetric]:
     return {} if names == "none" else map_metrics_by_name(names)
 
 
-def target_classes(model: VideoModel, path: Path, target: str) -> list[int]:
-    """Class indices: by name or index, the k highest logits of the middle clip ("top3"), or the folder ("truth")."""
+def target_classes(model: VideoModel, path: Path, target: str) -> list[Target | None]:
+    """Targets: by name or index, the k highest logits of the middle clip ("top3"), or the folder ("truth").
+
+    None, the model's own choice, for the highest score where that is no class.
+    """
     if target == "truth":
-        return [model.class_index(path.absolute().parent.name)]
+        narrow(model, path.absolute().parent.name)  # its error lists the classes
+        return [path.absolute().parent.name]
     if top := re.fullmatch(r"top(\d+)", target):
         if target in model.classes:
-            return [model.class_index(target)]
-        logits = model.logits(model.reader()(path).frames[None])[0]
-        return logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist()
-    named = target in model.classes or not target.isdigit()
-    return [model.class_index(target if named else int(target))]
+            return [target]
+        if model.settled().task in ("binary", "regression"):
+            return [None]
+        logits = model.logits(model.reader()(path).frames[None], finite=False)[0]
+        return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
+    named: Target = target if target in model.classes or not target.isdigit() else int(target)
+    narrow(model, named)
+    return [named]
 
 
 def result_folder(run: AttributionRun, used: set[str]) -> str:
@@ -91,14 +98,17 @@ def print_attribution(console: Console, run: AttributionRun) -> None:
     """Print the metrics and the seconds of each method, and the methods that were skipped."""
     names = list(dict.fromkeys(n for own in run.measured.values() for n in own))
     # Not the table's title: that breaks paths and reads brackets in them as markup.
-    title = f"{run.clip.source}: {run.target}, probability {run.probability:.2f}"
+    title = f"{run.clip.source}: {run.target}, {run.answer}"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for column in ("method", *names, "seconds"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for method in run.maps:
-        cells = [f"{run.measured[method][n][0]:.3f}" for n in names]
+        cells = [f"{run.measured[method][n][0]:.3f}" if n in run.measured[method] else "–" for n in names]
         table.add_row(method, *cells, f"{run.seconds[method]:.2f}")
     console.print(table)
+    for name, own in run.notes.items():
+        for note in own:
+            console.print(f"note: {name}: {note}", markup=False, highlight=False, soft_wrap=True)
     for name, reason in run.skipped:
         console.print(f"note: {name} was skipped: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -124,7 +124,8 @@ class _JobRunner:
             write_run(self.job.output / name / self.layer_folder(model), run)
             _print_run(self.console, run)
             own.append(run)
-        if self.held_out is not None and len(own) > 1 and not missing:
+        alike = len({run.classes for run in own}) == 1  # labels are questions of their own
+        if self.held_out is not None and len(own) > 1 and alike and not missing:
             together = combined_evaluation(own)
             write_evaluation(self.job.output / self.layer_folder(model), together)
             self.console.print(f"{len(own)} classes together:")
@@ -137,13 +138,13 @@ class _JobRunner:
         clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console)
         options = {
             "random": random.clips,
-            "target": name,
+            "target": job.target or name,
             "settings": s,
             "preset": job.preset if job.preset in PRESETS else None,
             **self.tools,
             "skipped": [(str(x.path), x.reason) for x in (*clips.skipped, *random.skipped)],
         }
-        run = self.explain_clips(model, clips, left, options)
+        run = self.explain_clips(model, clips, left, options, name)
         if job.preset not in PRESETS:  # the setting of an experiment
             run = replace(run, preset=job.preset)
         if self.held_out is None:
@@ -151,11 +152,13 @@ class _JobRunner:
         test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
         return evaluate_concepts(run, test.clips, model=model, settings=s, **self.tools)
 
-    def explain_clips(self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any]) -> ConceptRun:
+    def explain_clips(
+        self, model: VideoModel, clips: ClipSet, left: int, options: dict[str, Any], name: str
+    ) -> ConceptRun:
         """A class explained by all its clips, or by as many as the time allows."""
         if self.end is None:
             return explain_concepts(model, clips.clips, **options)
-        folder = self.job.output / options["target"] / self.layer_folder(model)
+        folder = self.job.output / name / self.layer_folder(model)
         if self.held_out is not None and (folder / RUN_FILES[-1]).is_file():
             return load_run(folder)  # computed again, another number of videos would fit into the time
         return explain_within_budget(
@@ -183,7 +186,8 @@ def _print_run(console: Console, run: ConceptRun) -> None:
 
 
 def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
-    shown = [c for c in evaluation.order_tests if c.measure == "accuracy"]  # the report has those of the log-odds, too
+    # The report has those of the log-odds, too.
+    shown = [c for c in evaluation.order_tests if c.measure in ("accuracy", "output")]
     for words in (*evaluation_sentences(evaluation), *map(order_test_sentence, shown)):
         console.print(f"  {words}", markup=False, highlight=False)
 

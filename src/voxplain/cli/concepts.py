@@ -23,6 +23,7 @@ def concepts_command(
     data: Path,
     *,
     class_: Classes = (),
+    target: str | None = None,
     network: Network = Network(),  # noqa: B008 - frozen
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     random: Path | None = None,
@@ -58,6 +59,9 @@ def concepts_command(
         Folder of class folders, or one with train/ and test/. Concepts come from the videos that are not held out.
     class_
         The classes to explain; default: all.
+    target
+        What is explained in the clips of the one class, where that is not the class itself: "not X" of a label, "rise
+        of X" or "fall of X" of a quantity, "X vs Y".
     random
         Folder of unrelated videos for the random sets; default: DATA/unrelated.
     output
@@ -83,6 +87,7 @@ def concepts_command(
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import PRESETS, override
+    from voxplain.model import narrow
     from voxplain.store import write_whole
 
     if preset not in PRESETS:
@@ -102,13 +107,17 @@ def concepts_command(
         videos.of_class(name)
     for layer in reversed(network.layer or (None,)):
         model = open_model(network, videos.classes, layer=layer)
-    for name in classes:
-        model.class_index(name)
+    if target is not None and len(classes) != 1:
+        raise DataError(f"expected one --class with --target {target!r}, got {len(classes)}; name the one to explain")
+    for name in (target,) if target is not None else classes:
+        narrow(model, name)
     settings = replace(PRESETS[preset], seed=seed)
     changes = read_assignments(config, set_)
     for name, value in changes:
         settings = override(settings, name, value)
-    job = Job(data, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds)
+    job = Job(
+        data, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds, target=target
+    )
     if dry_run:
         print_estimate(job, model, videos, execution.workers)
         return

@@ -1,6 +1,6 @@
 """`voxplain doctor`."""
 
-from typing import Any, Literal
+from typing import Any
 
 from voxplain.cli.network import Network
 
@@ -11,11 +11,10 @@ def doctor_command(
     network: Network = Network(),  # noqa: B008 - frozen
     *,
     grid: tuple[int, int, int] | None = None,
-    layout: Literal["BCTHW", "BTCHW"] | None = None,
 ) -> None:
     """List a network's layers, suggest where to explain it, and warn of properties that spoil explanations.
 
-    Examples:
+    For example:
 
         voxplain doctor --net planted
         voxplain doctor --model mypkg.nets:build --grid 16 112 112 --layout BTCHW
@@ -24,8 +23,6 @@ def doctor_command(
     ----------
     grid
         Frames, height and width of the network's input.
-    layout
-        BCTHW or BTCHW; default: the model's own, else BCTHW.
     """
     from rich.console import Console
 
@@ -44,4 +41,6 @@ def doctor_command(
     else:
         subject = load_model(network.net or "planted", weights=network.weights)
         size = grid or subject.grid
-    Console().print(examine(subject, grid=size, layout=layout).text(), markup=False, highlight=False, soft_wrap=True)
+    output = network.net_output
+    found = examine(subject, grid=size, layout=network.layout, task=network.task, output=output)
+    Console().print(found.text(), markup=False, highlight=False, soft_wrap=True)

@@ -42,6 +42,8 @@ class Job:
         Folder for intermediate results; default: store in ``output``.
     budget : float, optional
         Seconds for all classes together; default: no limit.
+    target : str, optional
+        What is explained in the clips of the one class; default: the class.
     """
 
     data: Path
@@ -56,6 +58,7 @@ class Job:
     whole: bool = False
     store: Path | None = None
     budget: float | None = None
+    target: str | None = None
 
 
 def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -106,7 +109,10 @@ def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tu
 
 def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The job as plain JSON, with its settings as the preset and ``changes``, pairs of a name and a value."""
-    network = asdict(job.network)
+    plain = asdict(Network())
+    # Options that came later are named where they are set, so that the record of other jobs stays as it was.
+    later = ("task", "net_output", "layout", "frames_in_batch", "units")
+    network = {k: v for k, v in asdict(job.network).items() if k not in later or v != plain[k]}
     return {
         "data": str(job.data.resolve()),
         "hold_out": list(job.held.hold_out),
@@ -121,6 +127,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         "whole": job.whole,
         "budget": job.budget,
         "settings": [[name, value] for name, value in changes],
+        **({"target": job.target} if job.target else {}),
     }
 
 
@@ -158,4 +165,5 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         held,
         whole=record["whole"],
         budget=record.get("budget"),
+        target=record.get("target"),
     )

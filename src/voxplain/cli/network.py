@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
@@ -35,6 +35,16 @@ class Network:
     "cpu, cuda, cuda:1 …; default: cuda where there is a GPU."
     batch_size: int = 32
     "Clips in one forward; bounds memory and does not change results."
+    task: Literal["classification", "multilabel", "binary", "regression"] | None = None
+    "What the outputs mean; default: found out where it can be, and asked for where the network has one output."
+    net_output: str | None = None
+    "Name or index of the tensor with the scores, where a network gives several."
+    layout: Literal["BCTHW", "BTCHW", "TBCHW", "BTHWC"] | None = None
+    "Axes of the input of a network of yours; default: the model's own, else BCTHW."
+    frames_in_batch: bool = False
+    "A network of yours takes frames as the rows of its batch, as TSM and networks for pictures do."
+    units: str = ""
+    "Unit of the output of a regression, for texts."
 
 
 @contextmanager
@@ -83,9 +93,9 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
     ModelError
         When the options name no network or two, or the network cannot be built or run.
     """
-    import numpy as np
     import torch
 
+    from voxplain.model.fingerprint import probe_clip
     from voxplain.nets.checkpoint import read_checkpoint
     from voxplain.zoo.load import load_model, model_from_function
 
@@ -95,13 +105,24 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             "or --model package.module:function"
         )
     device = network.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    given = {
+        "task": network.task,
+        "output": network.net_output,
+        "layout": network.layout,
+        "frames_in_batch": network.frames_in_batch or None,
+        "units": network.units or None,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if "task" in chosen:
+        chosen["probabilities"] = None  # found out again
     if network.model is not None:
         with user_code_errors(f"{network.model} to build a network"):
-            model = model_from_function(network.model, layer=layer, batch_size=network.batch_size)
+            model = model_from_function(network.model, layer=layer, batch_size=network.batch_size, **chosen)
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
             model = model if model.classes or not classes else replace(model, classes=tuple(classes))
-            model.logits(np.zeros((1, *model.grid, 3), np.uint8))  # a network that cannot run fails before any work
+            # A network that cannot run fails before any work; what it gives for noise says nothing of the videos.
+            model.logits(probe_clip(model.grid), finite=False)
         return model
     assert network.net is not None
     if network.net != "planted" and network.weights is None:
@@ -109,7 +130,7 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             f"expected --weights for {network.net}, got none; train some with `voxplain train DATA --net {network.net}`"
         )
     named = network.weights is None or "classes" in read_checkpoint(network.weights)[1]
-    return load_model(
+    loaded = load_model(
         network.net,
         weights=network.weights,
         classes=None if named else classes,
@@ -117,3 +138,4 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         device=device,
         batch_size=network.batch_size,
     )
+    return replace(loaded, **chosen) if chosen else loaded

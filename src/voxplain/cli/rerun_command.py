@@ -32,7 +32,9 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     for field in fields(job.network):
         value = getattr(job.network, field.name)
         if value != field.default:
-            words += [f"--{field.name.replace('_', '-')}", *(value if isinstance(value, tuple) else (value,))]
+            given = () if value is True else value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name.replace('_', '-')}", *given]
+    words += ["--target", job.target] if job.target else []
     held = job.held
     words += ["--split", held.split] if held.split else []
     words += ["--hold-out", *held.hold_out] if held.hold_out else []

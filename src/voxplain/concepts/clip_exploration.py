@@ -160,7 +160,7 @@ class ClipExploration:
                         hidden_mask |= masks[k]
                 yield hide(clip.frames, hidden_mask, base)
 
-        logits = logits_of(model, pictures())
+        logits = logits_of(model, pictures(), finite=False)
         hidden = np.full((len(ranked), logits.shape[1]), np.nan, np.float32)
         hidden[present] = logits[1 : 1 + len(present)]
         switched = logits[1 + len(present) :]

@@ -146,6 +146,8 @@ class ConceptRun:
         Videos that could not be read, and why.
     evaluation : EvaluationRun, optional
         After `evaluate_concepts`, which continues with the fields model, settings and store; these are not saved.
+    units : str
+        Unit of a quantity that is explained instead of a class.
     """
 
     target: str
@@ -172,6 +174,7 @@ class ConceptRun:
     warnings: tuple[RunWarning, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     evaluation: EvaluationRun | None = field(default=None)
+    units: str = field(default="", metadata={"later": True})
     model: VideoModel | None = field(default=None, repr=False, metadata={"saved": False})
     settings: ConceptSettings | None = field(default=None, repr=False, metadata={"saved": False})
     store: Path | None = field(default=None, repr=False, metadata={"saved": False})
@@ -259,8 +262,9 @@ class ConceptRun:
         videos = f"{best.videos} of {len(self.clips)} videos"
         found = f"it covers {100 * best.volume:.0f} % of the voxels and is found in {videos}."
         if self.recognition is not None and not self.recognition.holds:
+            recognise = "respond to" if self.quantity else "recognise"
             return (
-                f"The network does not clearly recognise “{self.target}”, so no concept is called significant; "
+                f"The network does not clearly {recognise} “{self.target}”, so no concept is called significant; "
                 f"first is concept {best.concept}, {self.ranking} {best.score:.2f}; {found}"
             )
         relies, sure = ("relies", "significant") if best.q_value < SIGNIFICANT else ("may rely", "not significant")
@@ -272,6 +276,11 @@ class ConceptRun:
             )
         measured = f"{self.ranking} {best.score:.2f}, {tested}"
         return f"“{self.target}” {relies} most on concept {best.concept}: {measured}; {found}"
+
+    @property
+    def quantity(self) -> bool:
+        """Whether the target is a quantity in its own unit: effects are not log-odds, and no clip is right or wrong."""
+        return self.effects.base.shape[-1] == 1
 
     @property
     def compared_with(self) -> str:

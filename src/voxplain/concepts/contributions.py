@@ -9,7 +9,8 @@ from torch import Tensor
 
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
-from voxplain.model.layers import evaluation_mode, first_tensor
+from voxplain.model.layers import evaluation_mode
+from voxplain.model.layouts import to_bcthw
 from voxplain.perturb import base_clip
 
 __all__ = ["contributions"]
@@ -70,8 +71,7 @@ def contributions(
     total = torch.zeros_like(change)
     for i in range(steps):
         total += _gradient(model, base + change * ((i + 0.5) / steps), target, objective) / steps
-    colours = 2 if model.layout == "BTCHW" else 1
-    return np.asarray((total * change).sum(colours)[0].cpu().numpy(), np.float32)
+    return np.asarray(to_bcthw(total * change, model.layout).sum(1)[0].cpu().numpy(), np.float32)
 
 
 def _gradient(model: VideoModel, x: Tensor, target: int, objective: Objective) -> Tensor:
@@ -79,7 +79,7 @@ def _gradient(model: VideoModel, x: Tensor, target: int, objective: Objective) -
     with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad():
         leaf = x.to(model.dtype).clone().requires_grad_(True)
         # The network gets a copy: its first layer may write in place, which a leaf that needs a gradient forbids.
-        logits = first_tensor(model.net(leaf.clone())).float()
+        logits = model.forward(leaf.clone()).float()
         score = OBJECTIVES[objective](logits, target).sum()
         found = torch.autograd.grad(score, leaf, allow_unused=True)[0] if score.requires_grad else None
     if found is None:

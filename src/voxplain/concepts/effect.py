@@ -252,7 +252,7 @@ class HideConcepts:
         base = base_clip(clip.frames, self.fill, model.mean_colour)
         rng = np.random.default_rng((self.seed, place))
         masks = {k: concept_mask(supervoxels, assigned, k) for k in range(concepts) if (assigned == k).any()}
-        logits = logits_of(model, self._pictures(clip.frames, base, masks, supervoxels, rng))
+        logits = logits_of(model, self._pictures(clip.frames, base, masks, supervoxels, rng), finite=False)
         shape = (concepts, logits.shape[1])
         hidden, control, alone = (np.full(shape, np.nan, np.float32) for _ in range(3))
         volume = np.zeros(concepts, np.float32)

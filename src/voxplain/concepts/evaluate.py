@@ -70,16 +70,25 @@ class AddRemoveCurves:
         """Shapes, not data."""
         return "AddRemoveCurves({}, orders={}, videos={}, steps={})".format(self.kind, *self.logits.shape[:3])
 
+    @property
+    def quantity(self) -> bool:
+        """Whether the logits are one output in its own unit, for which no video is right or wrong."""
+        return self.logits.shape[-1] == 1
+
     def right(self) -> np.ndarray:
-        """Whether each video is recognised, bool [O,V,S]."""
-        return self.logits.argmax(-1) == self.truth[None, :, None]
+        """Whether each video is recognised, bool [O,V,S]. Raises DataError for a quantity."""
+        if self.quantity:
+            raise DataError("expected classes, of which one is right, got a quantity; use log_odds, its output")
+        return recognised(self.logits, self.truth[None, :, None])
 
     def log_odds(self) -> np.ndarray:
-        """Log-odds of the true class, float64 [O,V,S]."""
+        """Log-odds of the true class, or the output of a quantity, float64 [O,V,S]."""
         return log_odds_of(self.logits, self.truth[None, :, None])
 
     def baseline(self) -> float:
-        """Accuracy on the unmodified videos."""
+        """Accuracy on the unmodified videos, or the mean output of a quantity."""
+        if self.quantity:
+            return float(self.unmodified.mean())
         return float((self.unmodified.argmax(-1) == self.truth).mean())
 
     def by_order(self, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -89,8 +98,13 @@ class AddRemoveCurves:
         return {**picked, "random": values[random].astype(float).mean(0)}
 
 
+def recognised(logits: np.ndarray, truth: np.ndarray | int) -> np.ndarray:
+    """Whether a class has the highest of logits [...,C], bool [...]; False where the network gave no numbers."""
+    return np.asarray((logits.argmax(-1) == truth) & np.isfinite(logits).all(-1))
+
+
 def log_odds_of(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Log-odds log p − log(1 − p) of a class, over the last axis.
+    """Log-odds log p − log(1 − p) of a class, over the last axis; of a single output the output itself.
 
     Parameters
     ----------
@@ -108,6 +122,8 @@ def log_odds_of(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     2.5
     """
     z = logits.astype(np.float64)
+    if z.shape[-1] == 1:
+        return z[..., 0]
     own = np.arange(z.shape[-1]) == np.broadcast_to(truth, z.shape[:-1])[..., None]
     others = np.where(own, -np.inf, z)
     peak = others.max(-1)
@@ -242,7 +258,7 @@ class _Trial:
         parts = []
         for logits in sides:
             matched = logits[len(unions) :]
-            right = (matched.argmax(-1) == target).mean(0).astype(np.float32)
+            right = recognised(matched, target).mean(0).astype(np.float32)
             parts.append((logits[: len(unions)], coverage, matched.mean(0), right))
         return rows[0], parts[0], parts[1]
 
@@ -265,7 +281,8 @@ class _Trial:
         packed = [np.packbits(m).tobytes() for m in shown]
         distinct = dict(zip(packed, shown, strict=True))  # in the order of first appearance
         place = {key: i for i, key in enumerate(distinct)}
-        rows = logits_of(self.model, (reveal(self.clip.frames, mask, self.base) for mask in distinct.values()))
+        shown_clips = (reveal(self.clip.frames, mask, self.base) for mask in distinct.values())
+        rows = logits_of(self.model, shown_clips, finite=False)
         return rows[[place[key] for key in packed]]
 
 

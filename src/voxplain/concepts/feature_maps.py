@@ -18,6 +18,7 @@ from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import (
     channels_second,
+    clip_rows,
     evaluation_mode,
     find_layer,
     first_tensor,
@@ -43,14 +44,19 @@ class Positions:
     grid : (t, h, w)
     tokens : bool
         The output is [N,S,C] with the positions in the order (t, h, w), and not [N,C,t,h,w].
+    frames : bool
+        The output is [N·t,C,h,w], a map for each frame.
     """
 
     layer: str
     grid: Grid
     tokens: bool
+    frames: bool = False
 
     def map_of(self, output: Tensor, axis: int | None) -> Tensor:
         """The layer's output as a map [N,C,t,h,w]; tokens before the positions, such as a class token, are left out."""
+        if self.frames:
+            return channels_second(output, axis).unflatten(0, (-1, self.grid[0])).transpose(1, 2)
         if not self.tokens:
             return channels_second(output, axis)
         return output[:, output.shape[1] - prod(self.grid) :].transpose(1, 2).unflatten(2, self.grid)
@@ -105,7 +111,7 @@ def feature_maps(
     ModelError
         A layer that is unknown or has no positions in time and space.
     """
-    places = map_layers(model, layers)
+    places = map_layers(model.settled(), layers)
     last = map_layers(model)[-1]
     axis = model.channel_axis
     outputs: dict[str, Tensor] = {}
@@ -120,7 +126,7 @@ def feature_maps(
         for name in {*(p.layer for p in places), last.layer, model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
-        logits = model.logits_of_output(model.net(model.prepare(frames)), len(frames)).float()
+        logits = model.checked_logits(model.prepare(frames)).float()
         gradient = None
         if gradient_of is not None:
             y, objective = gradient_of
@@ -134,12 +140,13 @@ def feature_maps(
             gradient = pool_features(down.float(), model.pool, axis)
             if model.pool and down.ndim > 2:
                 gradient = gradient * (down[0].numel() // gradient.shape[1])
+            gradient = clip_rows(gradient, len(logits), total=True)
     missing = [p.layer for p in places if p.layer not in outputs]
     if missing:
         raise ModelError(f"expected layer {missing[0]!r} to run, got no call of it; name one that the forward uses")
     maps = {p.layer: p.map_of(outputs[p.layer].detach(), axis).float() for p in places}
     end = last.map_of(outputs[last.layer].detach(), axis).float()
-    feature = pool_features(outputs[model.layer].detach().float(), model.pool, axis)
+    feature = clip_rows(pool_features(outputs[model.layer].detach().float(), model.pool, axis), len(logits))
     return FeatureMaps(logits.detach(), maps, end if _is_mean(feature, end) else None, gradient)
 
 
@@ -177,7 +184,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
         with uncounted():
-            known[key] = _positions(model, trace(model.net, model.prepare(noise)).calls)
+            known[key] = _positions(model, trace(model.net, model.prepare(noise), model.raw).calls)
     places = known[key]
     if not places:
         raise ModelError(
@@ -200,6 +207,11 @@ def _positions(model: VideoModel, calls: Sequence[Call]) -> dict[str, Positions]
     found: dict[str, Positions] = {}
     for call in calls[: until + 1]:
         grid, tokens = None, len(call.shape) == 3
+        frames = len(call.shape) == 4 and call.shape[0] == model.grid[0] > 1  # of the one clip
+        if frames:
+            axis = 1 if model.channel_axis is None else model.channel_axis % 4
+            h, w = (n for i, n in enumerate(call.shape) if i not in (0, axis))
+            grid = (call.shape[0], h, w)
         if len(call.shape) == 5:
             axis = 1 if model.channel_axis is None else model.channel_axis % 5
             t, h, w = (n for i, n in enumerate(call.shape) if i not in (0, axis))
@@ -209,7 +221,7 @@ def _positions(model: VideoModel, calls: Sequence[Call]) -> dict[str, Positions]
             grid = grids.get(call.shape[1], grids.get(call.shape[1] - 1))
         if grid is not None and prod(grid) > 1 and call.name:
             found.pop(call.name, None)
-            found[call.name] = Positions(call.name, grid, tokens)
+            found[call.name] = Positions(call.name, grid, tokens, frames)
     return found
 
 

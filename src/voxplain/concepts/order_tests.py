@@ -27,7 +27,7 @@ class OrderTest:
     other : str
         One of `OTHERS`.
     measure : str
-        "accuracy" (0 to 1) or "log_odds".
+        "accuracy" (0 to 1) or "log_odds"; "output" of a quantity, in its own unit.
     difference : float
         Mean over the steps q = 1 … Q; positive where it supports the ranking: the top concepts keep more when added,
         and lose more when removed. NaN where there is nothing to compare.
@@ -63,7 +63,7 @@ def order_test(
         "random", "least", "matched" (random supervoxels of top's volume), or "least at equal coverage" (both curves
         against the share of voxels instead of the number of concepts, as far as both reach).
     measure : str
-        "accuracy" or "log_odds".
+        "accuracy" or "log_odds"; "output" is the only one of a quantity.
     samples : int
         Bootstrap draws.
     seed : int
@@ -80,10 +80,10 @@ def order_test(
     DataError
         For an unknown order or measure.
     """
-    if other not in OTHERS or measure not in ("accuracy", "log_odds"):
+    if other not in OTHERS or measure not in _measures(steps):
         raise DataError(
-            f"expected an order test with {', '.join(OTHERS)} of accuracy or log_odds, got {other!r} of {measure!r}; "
-            "choose one of each"
+            f"expected an order test with {', '.join(OTHERS)} of {' or '.join(_measures(steps))}, got {other!r} of "
+            f"{measure!r}; choose one of each"
         )
     gain = _gains(steps, other, measure) * (1 if steps.kind == "adding" else -1)
     gain = gain[~np.isnan(gain)]
@@ -94,6 +94,10 @@ def order_test(
     low, high = np.percentile(means, [2.5, 97.5])
     p = sign_flip_test(gain, rng, permutations=4095)
     return OrderTest(steps.kind, other, measure, float(gain.mean()), float(low), float(high), p)
+
+
+def _measures(steps: AddRemoveCurves) -> tuple[str, ...]:
+    return ("output",) if steps.quantity else ("accuracy", "log_odds")
 
 
 def _gains(steps: AddRemoveCurves, other: str, measure: str) -> np.ndarray:
@@ -129,10 +133,10 @@ def _between(x: np.ndarray, y: np.ndarray, other_x: np.ndarray, other_y: np.ndar
 
 
 def all_order_tests(adding: AddRemoveCurves, removing: AddRemoveCurves, *, seed: int = 0) -> tuple[OrderTest, ...]:
-    """Every comparison of one evaluation: both kinds, against every other order, by accuracy and log-odds."""
+    """Every comparison of one evaluation: both kinds, with every other order, by every measure."""
     return tuple(
         order_test(steps, other, measure=measure, seed=seed)
         for steps in (adding, removing)
         for other in OTHERS
-        for measure in ("accuracy", "log_odds")
+        for measure in _measures(steps)
     )

@@ -196,7 +196,7 @@ def rank_by_effect(
     flips = sign_flips(excess, rng)
     columns = [x[~np.isnan(x)] for x in filled.T]
     return ConceptScores(
-        f"effect ({kind})",
+        f"effect ({kind})" + " of the output" * (effects.base.shape[1] == 1),
         target,
         filled.T.astype(np.float32),
         _means(filled),

@@ -3,7 +3,7 @@
 Letters: M clips of the class, N unrelated clips, K concepts, F fills, C classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -35,6 +35,11 @@ class Recognition:
     cost : float
         Largest mean loss of log-odds when a concept is hidden, above that when random regions of its volume are; 0
         where no concept was compared with them.
+    everything : float
+        Mean loss of log-odds when everything is hidden.
+    spread : float, optional
+        Of a quantity, which has no log-odds: the standard deviation of the output over unrelated clips, in which all
+        differences are counted. None for classes.
     """
 
     videos: int
@@ -47,6 +52,7 @@ class Recognition:
     p_value: float
     cost: float = 0.0
     everything: float = 0.0
+    spread: float | None = field(default=None, metadata={"later": True})
 
     @property
     def holds(self) -> bool:
@@ -57,6 +63,9 @@ class Recognition:
         """The statement about the class named ``target``."""
         word = "recognises" if self.holds else "does not clearly recognise"
         rest = "" if self.holds else ", so no concept is called significant"
+        if self.spread is not None:
+            word = "responds to" if self.holds else "does not clearly respond to"
+            return f"The network {word} “{target}”{rest}."
         return (
             f"The network {word} “{target}”: it predicts it in {self.predicted} of its {self.videos} videos and in "
             f"{self.unrelated_predicted} of {self.unrelated_videos} unrelated ones{rest}."
@@ -64,6 +73,8 @@ class Recognition:
 
     def details(self) -> str:
         """What the statement rests on."""
+        if self.spread is not None:
+            return self._of_quantity()
         change = f"{abs(self.rise):.1f} {'lower' if self.rise < 0 else 'higher'}"
         between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
         fall, cost = (f"{x:.1f}".replace("-", "−") for x in (self.everything, self.cost))
@@ -73,6 +84,17 @@ class Recognition:
             "Recognised is a class predicted more often than by chance whose log-odds rise by more than "
             f"{LEAST_RISE:g}, or fall by more than {LEAST_RISE:g} when everything is hidden and by more than "
             f"{LEAST_COST:g} for a concept."
+        )
+
+    def _of_quantity(self) -> str:
+        between = f"95 % interval {self.low:.1f} to {self.high:.1f}".replace("-", "−")
+        rise, fall, cost = (f"{x:.1f}".replace("-", "−") for x in (self.rise, self.everything, self.cost))
+        return (
+            f"The output is {rise} standard deviations of unrelated videos higher in the {self.videos} videos than in "
+            f"{self.unrelated_videos} unrelated ones ({between}), falls by {fall} when everything is hidden, and by at "
+            f"most {cost} more when a concept is hidden than when random regions of its volume are. It responds where "
+            f"the output rises by more than {LEAST_RISE:g}, or falls by more than {LEAST_RISE:g} when everything is "
+            f"hidden and by more than {LEAST_COST:g} for a concept."
         )
 
 
@@ -99,6 +121,9 @@ def recognition(
       not without what it relies on.
 
     The p-value is the larger of that of the binomial test and twice the smaller one of the two ways.
+
+    The single output of a quantity (C = 1) is counted in its standard deviations over the unrelated clips, and there is
+    no binomial test. Its bounds were not tried on networks with random weights.
 
     Parameters
     ----------
@@ -133,6 +158,12 @@ def recognition(
     """
     from scipy import stats
 
+    quantity, spread = own.shape[1] == 1, None
+    if quantity:  # in its own unit, which says nothing of how much is much
+        spread = float(np.std(unrelated, ddof=1)) if len(unrelated) > 1 else 0.0
+        spread = spread if spread > 0 else 1.0
+        own, unrelated = own / spread, unrelated / spread
+        cost, blank = (None if x is None else x / spread for x in (cost, blank))
     flat = [torch.from_numpy(np.asarray(z, np.float64)) for z in (own, unrelated)]
     values = [OBJECTIVES["log_odds"](z, target).numpy() for z in flat]
     predicted = [int(_predicts(z, target).sum()) for z in (own, unrelated)]
@@ -150,8 +181,10 @@ def recognition(
         low, high = rise - half, rise + half
         often = stats.binomtest(predicted[0], counts[0], 1 / max(own.shape[1], 2), alternative="greater").pvalue
         p_rise = _t_test(rise, error, freedom)
-        p = max(float(often), min(1.0, 2 * p_rise, 2 * max(p_cost, p_blank)))
-    return Recognition(counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p, largest, everything)
+        p = max(0.0 if quantity else float(often), min(1.0, 2 * p_rise, 2 * max(p_cost, p_blank)))
+    return Recognition(
+        counts[0], predicted[0], counts[1], predicted[1], rise, low, high, p, largest, everything, spread
+    )
 
 
 def _largest_cost(cost: np.ndarray | None, seed: int) -> tuple[float, float]:

@@ -175,7 +175,7 @@ def variant_logits(
             for variant, region in zip(variants, regions, strict=True):
                 yield KINDS[variant[0]](clip.frames, region, base, _rng(variant, seed, place))
 
-    logits = logits_of(model, pictures())
+    logits = logits_of(model, pictures(), finite=False)
     return logits.reshape(len(fills), len(variants), -1)
 
 

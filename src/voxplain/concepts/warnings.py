@@ -129,7 +129,7 @@ def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = Fal
     leaked, near_leaked, fill_not_recognised : warnings of an evaluation.
     """
     y = run.target_index
-    predicted = float((run.effects.base.argmax(1) == y).mean())
+    predicted = 1.0 if run.quantity else float((run.effects.base.argmax(1) == y).mean())
     return collect(
         class_not_predicted(predicted, run.target),
         class_not_recognised(run.recognition, run.target),
@@ -283,6 +283,8 @@ def fill_not_recognised(adding: AddRemoveCurves, evaluation: AddRemove) -> RunWa
     evaluation : AddRemove
         The settings with which they were made.
     """
+    if adding.quantity:
+        return None
     partly = adding.right()[:, :, :-1].mean(1)  # [O,S−1]: the last step shows everything
     if adding.baseline() < RECOGNISED or partly.max() > NOT_RECOGNISED:
         return None

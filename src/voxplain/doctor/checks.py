@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.model.layer_choice import PASSING, looks_channels_last
-from voxplain.model.layers import evaluation_mode, first_tensor
+from voxplain.model.layers import evaluation_mode
 from voxplain.model.trace import Trace
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "about_output",
     "about_range",
     "about_reuse",
+    "about_task",
     "about_values",
     "class_rows",
 ]
@@ -78,6 +80,20 @@ def about_reuse(found: Trace) -> Iterator[str]:
         )
 
 
+def about_task(model: VideoModel, z: Tensor) -> Iterator[str]:
+    """Outputs whose meaning one pass does not show."""
+    if model.task is None and z.ndim == 2 and z.shape[1] == 1:
+        yield (
+            "the network gives one number a clip, a decision or a quantity; set task='binary' (a logit, above 0 for "
+            "yes) or task='regression'"
+        )
+    elif model.task == "classification" and not model.probabilities and bool(((z >= 0) & (z <= 1)).all()):
+        yield (
+            "all outputs lie between 0 and 1 without summing to 1; if they are probabilities of labels, set "
+            "task='multilabel' and probabilities=True, otherwise they are explained as logits of exclusive classes"
+        )
+
+
 def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[str]:
     """Outputs that are no logits of single clips: shape, softmax, batch dependence, no dependence."""
     size = float(z.abs().max())
@@ -87,11 +103,6 @@ def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[s
             "needed; wrap the network so that it gives one row of class scores a clip"
         )
         return
-    if z.shape[1] > 1 and bool((z >= 0).all()) and bool(((z.sum(1) - 1).abs() < 1e-3).all()):
-        yield (
-            "the output rows sum to 1, so softmax is already applied; explain the logits before it: remove "
-            "the softmax from the network, or take the logarithm of its output"
-        )
     alone = _outputs(model, frames[:1])
     if float((alone - z[:1]).abs().max()) > 1e-3 * size:
         yield (
@@ -122,8 +133,7 @@ def about_range(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[st
 @torch.no_grad()
 def _outputs(model: VideoModel, frames: np.ndarray) -> Tensor:
     with evaluation_mode(model.net):
-        z = first_tensor(model.net(model.prepare(frames)))
-    return class_rows(z)
+        return model.raw(model.prepare(frames))
 
 
 def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterator[str]:
@@ -147,7 +157,8 @@ def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterat
         return
     flat = replace(model, pool=False).gradient(frames, y, objective="logit")
     shape = next(call.shape for call in reversed(found.calls) if call.name == model.layer)
-    used = flat.view(shape).abs().sum((0, 2)).count_nonzero() if model.pool and len(shape) == 3 else 0
+    by_clip = flat.numel() == prod(shape)  # and not by frame
+    used = flat.view(shape).abs().sum((0, 2)).count_nonzero() if by_clip and model.pool and len(shape) == 3 else 0
     if used == 1 < shape[1]:
         yield (
             f"only one of the {shape[1]} positions of {model.layer!r} reaches the logits (a class token?), but "

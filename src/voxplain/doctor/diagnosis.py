@@ -46,6 +46,10 @@ class Diagnosis:
         Sentences with what is wrong and what to do.
     logits : tuple of int
         Shape of the network's output.
+    task : str, optional
+        What the outputs mean, as given or as one pass shows; None where that must be given.
+    probabilities : bool
+        The outputs are probabilities already.
     """
 
     layers: tuple[LayerRow, ...]
@@ -53,6 +57,8 @@ class Diagnosis:
     cam_layer: str | None
     warnings: tuple[str, ...]
     logits: tuple[int, ...]
+    task: str | None = None
+    probabilities: bool = False
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""
@@ -76,6 +82,8 @@ class Diagnosis:
         ]
         lines.insert(1, "  ".join("-" * w for w in widths))
         lines += ["", f"output of the network: {'×'.join(map(str, self.logits))}"]
+        kind = " (the outputs are probabilities, and are used as such)" if self.probabilities else ""
+        lines += [f"task:                  {self.task or 'not known: set it'}{kind}"]
         lines += [f"layer for concepts:    {self.feature_layer or 'none found'}"]
         lines += [f"layer for CAM:         {self.cam_layer or 'none: no map with time and space'}", ""]
         lines += ["warnings:" if self.warnings else "no warnings"]

@@ -1,7 +1,6 @@
 """`examine`: which layer to explain a network at, and what would make its explanations wrong."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,13 +13,16 @@ from voxplain.doctor.checks import (
     about_output,
     about_range,
     about_reuse,
+    about_task,
     about_values,
     class_rows,
 )
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.errors import ModelError
-from voxplain.model import ClipsLike, VideoModel, as_frames
+from voxplain.model import ClipsLike, Task, VideoModel, as_frames
 from voxplain.model.layer_choice import suggest_cam_layer, suggest_feature_layer
+from voxplain.model.layouts import LAYOUTS, Layout
+from voxplain.model.outputs import Output
 from voxplain.model.trace import Trace, trace
 
 __all__ = ["examine"]
@@ -30,8 +32,10 @@ def examine(
     model_or_net: VideoModel | nn.Module,
     *,
     grid: tuple[int, int, int] | None = None,
-    layout: Literal["BCTHW", "BTCHW"] | None = None,
+    layout: Layout | None = None,
     sample: ClipsLike | None = None,
+    task: Task | None = None,
+    output: Output | None = None,
 ) -> Diagnosis:
     """Run a network on a few clips, list its layers, suggest two, and warn of what commonly goes wrong.
 
@@ -41,10 +45,14 @@ def examine(
         Left as it was found.
     grid : (T, H, W), optional
         By default the model's, or 16×112×112 for a bare network.
-    layout : {"BCTHW", "BTCHW"}, optional
+    layout : {"BCTHW", "BTCHW", "TBCHW", "BTHWC"}, optional
         By default the model's, or BCTHW.
     sample : Clip or uint8 frames [T,H,W,3] or [N,T,H,W,3], optional
         Real video; by default coloured noise.
+    task : {"classification", "multilabel", "binary", "regression"}, optional
+        By default the model's, or what one pass shows.
+    output : str, int or callable, optional
+        Which tensor of the network's output holds the scores; by default the model's.
 
     Returns
     -------
@@ -62,14 +70,17 @@ def examine(
     >>> found.feature_layer, found.cam_layer, found.logits
     ('1', '0', (3, 2))
     """
-    model = _as_model(model_or_net, grid, layout)
+    model = _as_model(model_or_net, grid, layout, task, output)
     frames = _frames(model, sample)
     warnings = list(about_mode(model.net))
     found = _run(model, frames)
     z = class_rows(found.output)
-    feature, cam = suggest_feature_layer(found, z.shape[-1]), suggest_cam_layer(found)
+    feature, cam = suggest_feature_layer(found, z.shape[-1], model.grid[0]), suggest_cam_layer(found)
     given = model.layer if isinstance(model_or_net, VideoModel) else feature
     if bool(torch.isfinite(z).all()):
+        model = _with_task(model)
+        warnings += about_task(model, z)
+        model = replace(model, task="regression") if model.task is None else model
         warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
         warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
         if given is not None:
@@ -77,19 +88,35 @@ def examine(
     else:
         warnings += about_values(found)
     logits = tuple(found.output.shape)
-    return Diagnosis(_rows(model.net, found), feature, cam, tuple(warnings), logits)
+    task = None if any("one number a clip" in w for w in warnings) else model.task
+    return Diagnosis(_rows(model.net, found), feature, cam, tuple(warnings), logits, task, bool(model.probabilities))
+
+
+def _with_task(model: VideoModel) -> VideoModel:
+    """The model with the task that one pass shows, where it shows it."""
+    try:
+        return model.settled()
+    except ModelError:
+        return model
 
 
 def _as_model(
-    given: VideoModel | nn.Module, grid: tuple[int, int, int] | None, layout: Literal["BCTHW", "BTCHW"] | None
+    given: VideoModel | nn.Module,
+    grid: tuple[int, int, int] | None,
+    layout: Layout | None,
+    task: Task | None,
+    output: Output | None,
 ) -> VideoModel:
     if isinstance(given, VideoModel):
         geometry = given.geometry if grid in (None, given.grid) else None
-        return replace(given, grid=grid or given.grid, layout=layout or given.layout, geometry=geometry)
+        changed = replace(given, grid=grid or given.grid, layout=layout or given.layout, geometry=geometry)
+        changed = replace(changed, task=task, probabilities=None) if task else changed
+        return changed if output is None else replace(changed, output=output)
     layer = next((name for name, _ in given.named_modules() if name), None)
     if layer is None:
         raise ModelError("expected a network with named layers, got one module without any; put it in another")
-    return VideoModel(net=given, layer=layer, grid=grid or (16, 112, 112), layout=layout or "BCTHW")
+    size = grid or (16, 112, 112)
+    return VideoModel(net=given, layer=layer, grid=size, layout=layout or "BCTHW", task=task, output=output)
 
 
 def _frames(model: VideoModel, sample: ClipsLike | None) -> np.ndarray:
@@ -105,18 +132,25 @@ def _frames(model: VideoModel, sample: ClipsLike | None) -> np.ndarray:
 
 def _run(model: VideoModel, frames: np.ndarray) -> Trace:
     try:
-        return trace(model.net, model.prepare(frames))
+        return trace(model.net, model.prepare(frames), model.raw)
+    except ModelError:  # it runs, but does not say where its scores are
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        other: Literal["BCTHW", "BTCHW"] = "BTCHW" if model.layout == "BCTHW" else "BCTHW"
-        try:
-            trace(model.net, replace(model, layout=other).prepare(frames))
-            advice = f"it does run with layout {other}: set that"
-        except Exception:
-            advice = "check grid and layout"
+        other = next((name for name in LAYOUTS if name != model.layout and _runs(model, name, frames)), None)
+        advice = f"it does run with layout {other}: set that" if other else "check grid and layout"
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"expected the network to take clips of {model.grid} in layout {model.layout}, got: {first}; {advice}"
         ) from error
+
+
+def _runs(model: VideoModel, layout: Layout, frames: np.ndarray) -> bool:
+    """Whether the network gives a row a clip in another layout."""
+    other = replace(model, layout=layout)
+    try:
+        return len(trace(model.net, other.prepare(frames), other.raw).output) == len(frames)
+    except Exception:
+        return False
 
 
 def _rows(net: nn.Module, found: Trace) -> tuple[LayerRow, ...]:

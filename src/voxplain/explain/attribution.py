@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from voxplain.errors import DataError, ModelError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import Sliding, merge, slide
 from voxplain.metrics import METRICS, MapMetric
-from voxplain.model import ClipLike, VideoModel, as_clips, as_model, resolve_targets
+from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
@@ -30,7 +30,7 @@ def explain_clip(
     video: Path | str | ClipLike,
     methods: str | Iterable[str] | Mapping[str, AttributionMethod],
     *,
-    target: str | int | None = None,
+    target: Target | None = None,
     metrics: str | Iterable[str] | Mapping[str, MapMetric] | None = None,
     overlap: float = 0.5,
     progress: Progress = quiet,
@@ -47,8 +47,8 @@ def explain_clip(
     methods : str, list of str or mapping
         Names in `ATTRIBUTIONS` (one, several, or one text with commas; "all" for every method), or methods by the
         name that the result has them under.
-    target : str or int, optional
-        Class; by default the class predicted for the middle window.
+    target : str, int, Difference or callable, optional
+        What is explained, see `voxplain.model.narrow`; by default the class predicted for the middle window.
     metrics : str, list of str or mapping, optional
         Metrics of a single map, which evaluate each map on the middle window: names in `METRICS`, or metrics by name.
     overlap : float
@@ -59,7 +59,8 @@ def explain_clip(
     Returns
     -------
     AttributionRun
-        A method that cannot explain the network is listed in ``skipped`` with the reason.
+        A method that cannot explain the network is listed in ``skipped`` with the reason; a metric that cannot be
+        computed is named in ``notes``, as are maps that are zero or constant.
 
     Raises
     ------
@@ -87,9 +88,9 @@ def explain_clip(
     sliding = _windows(model, video, overlap)
     windows = list(sliding)
     shown = windows[sliding.middle]
-    (y,) = resolve_targets(model, shown, target)
+    ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
-    details, measured, seconds, skipped = {}, {}, {}, []
+    details, measured, seconds, skipped, notes = {}, {}, {}, [], {}
     with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
         for name, method in methods.items():
             start = time.perf_counter()
@@ -102,7 +103,9 @@ def explain_clip(
             seconds[name] = (time.perf_counter() - start) / len(windows)
             maps[name] = merge([a.values for a in found], sliding.index, len(sliding.clip))
             details[name] = _plain(found[sliding.middle].details)
-            measured[name] = _measured(model, shown, found[sliding.middle], metrics)
+            measured[name], failed = _measured(model, shown, found[sliding.middle], metrics)
+            said = (*dict.fromkeys(note for a in found for note in a.notes), *failed)
+            notes.update({name: said} if said else {})
             advance()
     if not maps:
         raise ModelError(f"expected a method that can explain {model.name}, got none that can: {skipped[0][1]}")
@@ -121,6 +124,8 @@ def explain_clip(
         seconds=seconds,
         skipped=tuple(skipped),
         provenance=_provenance(model, sliding.clip),
+        notes=notes,
+        units=model.units,
     )
 
 
@@ -191,9 +196,18 @@ def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float) ->
 
 def _measured(
     model: VideoModel, clip: Clip, attribution: Attribution, metrics: Mapping[str, MapMetric]
-) -> dict[str, tuple[float, float | None, bool | None]]:
-    found = {name: metric(model, clip, attribution) for name, metric in metrics.items()}
-    return {name: (m.value, m.chance, metrics[name].higher_is_better) for name, m in found.items()}
+) -> tuple[dict[str, tuple[float, float | None, bool | None]], list[str]]:
+    """Value, chance level and direction by metric, and notes of those that could not be computed."""
+    found, failed = {}, []
+    if not isinstance(attribution.target, int):
+        attribution = replace(attribution, target=0)  # the only score that the model was narrowed to
+    for name, metric in metrics.items():
+        try:
+            m = metric(model, clip, attribution)
+            found[name] = (m.value, m.chance, metric.higher_is_better)
+        except (ModelError, DataError) as error:
+            failed.append(f"{name} was not computed: {error}")
+    return found, failed
 
 
 def _plain(details: Mapping[str, Any]) -> dict[str, Any]:

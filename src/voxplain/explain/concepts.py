@@ -35,7 +35,7 @@ from voxplain.explain.central_window import some_frames
 from voxplain.explain.effect_steps import EngineClips
 from voxplain.explain.parameters import parameters_of, settings_and_label
 from voxplain.explain.session import Session, open_session
-from voxplain.model import VideoModel, as_model
+from voxplain.model import Target, VideoModel, as_model, narrow
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor, require_complete
@@ -53,7 +53,7 @@ def explain_concepts(
     clips: Clips,
     *,
     random: Clips,
-    target: str | int,
+    target: Target,
     settings: ConceptSettings | None = None,
     preset: str | None = None,
     store: Store | Path | str | None = None,
@@ -73,8 +73,8 @@ def explain_concepts(
         count once.
     random : sequence of Clip, VideoSet or path
         Unrelated videos, from which random sets, null concepts and control regions are drawn.
-    target : str or int
-        The class, by name or index.
+    target : str, int, Difference or callable
+        The class, by name or index, or another target, see `voxplain.model.narrow`.
     settings : ConceptSettings, optional
         All parameters; by default those of the preset.
     preset : str, optional
@@ -128,7 +128,7 @@ def explain_concepts(
                 **options,
             )
             return replace(run, supervoxels=tuple(run.supervoxels), store=None)  # the folder goes
-    y = model.class_index(target)
+    model, y = narrow(model, target)
     random, lost_random = clips_of(model, random, settings.unrelated_videos, settings.seed)
     own, unrelated = distinct_clips(clips), distinct_clips(random[: settings.unrelated_videos])
     # Before hours of work on the class.
@@ -216,6 +216,7 @@ def _explained(
         layer=model.layer,
         network=model.name,
         classes=model.classes,
+        units=model.units,
         preset=label,
         parameters=parameters_of(s),
         provenance={},

@@ -23,7 +23,7 @@ from voxplain.explain.parameters import settings_from
 from voxplain.explain.session import Session, open_session
 from voxplain.explain.tasks import AddRemoveInClip, ExploreClip
 from voxplain.lazy import Lazy
-from voxplain.model import VideoModel
+from voxplain.model import VideoModel, narrow
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor
@@ -84,6 +84,7 @@ def evaluate_concepts(
     model = model or run.model
     if model is None:
         raise DataError("expected the network beside a run that was read from disk, got none; pass model=…")
+    model = _with_target(model, run)
     _check_layer(model, run)
     settings = settings or run.settings or settings_from(run.parameters)
     store = store or run.store
@@ -118,6 +119,12 @@ def evaluate_concepts(
         model=model,
         settings=settings,
     )
+
+
+def _with_target(model: VideoModel, run: ConceptRun) -> VideoModel:
+    """The model narrowed to the run's target, where that is not one of several classes."""
+    plain = model.settled().task == "classification" and (run.target in model.classes or " vs " not in run.target)
+    return model if plain or model.narrowed is not None else narrow(model, run.target)[0]
 
 
 def _check_layer(model: VideoModel, run: ConceptRun) -> None:

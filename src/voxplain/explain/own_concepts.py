@@ -17,7 +17,7 @@ from voxplain.concepts.significance import independent_t, interval
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window
 from voxplain.explain.masked_effects import score_masked_concepts
-from voxplain.model import VideoModel, stack
+from voxplain.model import Target, VideoModel, narrow, stack
 from voxplain.progress import quiet
 from voxplain.runtime import Progress
 from voxplain.statistics import adjusted_tail
@@ -81,7 +81,7 @@ def score_own_concepts(
     clips: Sequence[Clip],
     *,
     random: Sequence[Clip],
-    target: str | int,
+    target: Target,
     masks: Mapping[str, Sequence[NDArray[np.bool_]]] | None = None,
     settings: ConceptSettings | None = None,
     progress: Progress = quiet,
@@ -103,8 +103,8 @@ def score_own_concepts(
         Clips of the class, whose gradients are taken.
     random : sequence of Clip
         Unrelated clips, 8 or more.
-    target : str or int
-        The class.
+    target : str, int, Difference or callable
+        The class, or another target, see `voxplain.model.narrow`.
     masks : mapping of str to sequence of bool [T,H,W], optional
         Where each concept is in each of its clips: adds the direct effect of hiding it there.
     settings : ConceptSettings, optional
@@ -133,7 +133,7 @@ def score_own_concepts(
             "expected 1 concept or more, at least 3 clips a concept, 8 unrelated ones and 1 of the class, got too few "
             f"for {', '.join(few)}; give more example videos"
         )
-    y = model.class_index(target)
+    model, y = narrow(model, target)
     effect = masks and score_masked_concepts(model, concepts, masks, y, settings=s, progress=progress)
     with progress("features of own concepts", len(concepts) + 2) as advance:
         rows = {name: _rows(model, own, s, advance) for name, own in concepts.items()}

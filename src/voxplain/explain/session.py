@@ -14,7 +14,7 @@ from voxplain.explain.tasks import ClassGradient, ClipLogits, ClipPass, EmbedSup
 from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy
 from voxplain.model import Objective, VideoModel
-from voxplain.model.fingerprint import Fingerprint, fingerprint
+from voxplain.model.fingerprint import Fingerprint, fingerprint, function_digest
 from voxplain.runtime import Engine, Executor, Progress, Results, Shard, identify
 from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
@@ -138,7 +138,8 @@ _MADE: WeakKeyDictionary[torch.nn.Module, dict[str, Accelerated]] = WeakKeyDicti
 
 def _fast(model: VideoModel, found: Fingerprint, inference: Inference, frames: np.ndarray) -> Accelerated:
     """The fast copy of a model by ``inference``, cached between explaining and evaluating a class."""
-    view = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "net"}
+    given = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "net"}
+    view = {name: function_digest(value) if callable(value) else value for name, value in given.items()}
     name = key("inference", 1, frames=frames, inference=inference, network=found.name, view=view)
     kept = _MADE.get(model.net, {})
     if name in kept:

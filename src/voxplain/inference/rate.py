@@ -38,8 +38,9 @@ class Count(OperationObserver):
 
 def flops(model: VideoModel) -> int:
     """Operations of one clip's forward pass, as `Count` counts them."""
+    model.settled()  # by a pass of its own
     with Count() as count:
-        model.logits(np.zeros((1, *model.grid, 3), np.uint8))
+        model.logits(np.zeros((1, *model.grid, 3), np.uint8), finite=False)
     return count.operations
 
 

@@ -1,20 +1,24 @@
 """What users pass to a metric, turned into the model, the clip and the map that it is written for."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from torch import nn
 
 from voxplain.attribution.attribution import Attribution, MapLike, as_values
-from voxplain.attribution.call import AttributionMethod
+from voxplain.attribution.call import AttributionMethod, in_own_unit
 from voxplain.errors import DataError
 from voxplain.metrics.record import MetricValue
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.video import Clip
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 __all__ = ["MapMetricCall", "MethodMetricCall", "map_call", "method_call"]
 
-M = TypeVar("M")
+M = TypeVar("M", bound="DataclassInstance")
 
 
 class MapMetricCall(Protocol):
@@ -51,9 +55,9 @@ def map_call(measure: Callable[[M, VideoModel, Clip, Attribution], MetricValue])
         clip : Clip or uint8 frames [T,H,W,3]
             The clip that is explained, of the model's grid.
         attribution : Attribution, or array or tensor [T,H,W]
-        target : str or int, optional
-            Class whose score is computed; by default that of the attribution, and for a plain array the class that the
-            model predicts.
+        target : str, int, Difference or callable, optional
+            What the score is of, see `voxplain.model.narrow`; by default that of the attribution, and for a plain array
+            the class that the model predicts.
 
         Returns
         -------
@@ -73,11 +77,12 @@ def map_call(measure: Callable[[M, VideoModel, Clip, Attribution], MetricValue])
                 f"expected a map over the clip's {one.frames.shape[:3]}, got {values.shape}; give the clip that was "
                 "explained"
             )
-        if not isinstance(attribution, Attribution) or target is not None:
-            (y,) = resolve_targets(model, one, target)
-            name = attribution.method if isinstance(attribution, Attribution) else "array"
-            attribution = Attribution(values, y, name)
-        return measure(self, model, one, attribution)
+        if not isinstance(attribution, Attribution):
+            attribution = Attribution(values, 0, "array")
+        elif target is None:
+            target = attribution.target
+        ((own, y),) = resolve_targets(model, one, target)
+        return measure(in_own_unit(self, own), own, one, replace(attribution, target=y))
 
     __call__.__qualname__, __call__.__module__ = measure.__qualname__, measure.__module__
     # A function that becomes the method of its instances; typed as what it is then.
@@ -97,8 +102,8 @@ def method_call(measure: Callable[[M, VideoModel, Clip, Target, AttributionMetho
         model : VideoModel or nn.Module
         clip : Clip or uint8 frames [T,H,W,3]
             Of the model's grid.
-        target : str, int or None
-            Class that is explained; None: the class that the model predicts.
+        target : str, int, Difference, callable or None
+            What is explained, see `voxplain.model.narrow`; None: the class that the model predicts.
         method : AttributionMethod
             An entry of `ATTRIBUTIONS`, or any function that is called alike.
 
@@ -112,7 +117,8 @@ def method_call(measure: Callable[[M, VideoModel, Clip, Target, AttributionMetho
             A clip that the model cannot take, an unknown class, or a network that the method cannot explain.
         """
         model, one = _model_and_clip(model, clip)
-        return measure(self, model, one, resolve_targets(model, one, target)[0], method)
+        ((own, y),) = resolve_targets(model, one, target)
+        return measure(in_own_unit(self, own), own, one, y, method)
 
     __call__.__qualname__, __call__.__module__ = measure.__qualname__, measure.__module__
     return cast(MethodMetricCall, __call__)

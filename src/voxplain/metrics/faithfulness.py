@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from voxplain.attribution.attribution import Attribution
-from voxplain.errors import DataError
+from voxplain.errors import DataError, ModelError
 from voxplain.metrics.call import map_call
 from voxplain.metrics.masked_scores import masked_scores
 from voxplain.metrics.record import MetricValue, clip_rng
@@ -136,7 +136,7 @@ def _top_share(
     whole = np.ones(labels.shape, bool)
     tops = ((order < n)[labels] for order in orders for n in counts)
     shown = (mask for part in ([whole], (~m if removed else m for m in tops)) for mask in part)
-    scores = masked_scores(model, clip, shown, metric.fill, attribution.target, metric.objective)
+    scores = masked_scores(model, clip, shown, metric.fill, attribution.column, metric.objective)
     lost = scores[0] - scores[1:].reshape(len(orders), len(counts)).mean(1)
     details = {"ratios": metric.ratios, "scores": scores[1 : 1 + len(counts)], "whole": float(scores[0])}
     return MetricValue(float(lost[0]), float(lost[1:].mean()) if metric.chance_orders else None, details)
@@ -213,8 +213,12 @@ def _explanation_scores(model: VideoModel, clip: Clip, attribution: Attribution,
     v = attribution.values
     low, span = v.min(), np.ptp(v)
     through = (v - low) / span if span > 0 else np.zeros_like(v)
+    if model.task == "regression":
+        raise ModelError(
+            "expected a class or label, whose probability drops, got a quantity; use insertion or deletion"
+        )
     whole, masked = masked_scores(
-        model, clip, [np.ones_like(through), through], fill, attribution.target, "probability"
+        model, clip, [np.ones_like(through), through], fill, attribution.column, "probability"
     ).tolist()
     return whole, masked
 
@@ -268,7 +272,7 @@ class FaithfulnessCorrelation:
         chosen = self._chosen(len(sums), clip_rng(clip, self.seed))
         nothing = np.zeros(0, np.int64)
         shown = (np.isin(np.arange(len(sums)), units, invert=True)[labels] for units in [nothing, *chosen])
-        scores = masked_scores(model, clip, shown, self.fill, attribution.target, self.objective)
+        scores = masked_scores(model, clip, shown, self.fill, attribution.column, self.objective)
         drops, inside = scores[0] - scores[1:], np.array([sums[units].sum() for units in chosen])
         flat = len(drops) < 2 or np.ptp(drops) == 0 or np.ptp(inside) == 0
         value = float("nan") if flat else float(np.corrcoef(drops, inside)[0, 1])

@@ -194,7 +194,7 @@ def _measure(
         seed=metric.seed,
     )
     rank = rank if metric.order == "morf" else len(rank) - 1 - rank
-    run = partial(_curve, metric, model, clip, attribution.target, labels, removes=removes)
+    run = partial(_curve, metric, model, clip, attribution.column, labels, removes=removes)
     found = run(rank)
     rng = clip_rng(clip, metric.seed, 1)
     chance = [_area(metric, run(rng.permutation(len(rank)))) for _ in range(metric.chance_orders)]

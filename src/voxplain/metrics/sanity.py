@@ -18,7 +18,7 @@ from voxplain.metrics.call import method_call
 from voxplain.metrics.randomise import copied, redraw, weight_layers
 from voxplain.metrics.record import MetricValue, clip_rng
 from voxplain.metrics.similarity import Similarity, similarity
-from voxplain.model import Objective, Target, VideoModel, stack
+from voxplain.model import Objective, Target, VideoModel, narrow, stack
 from voxplain.video import Clip
 
 __all__ = ["ControlAgreement", "FrameChange", "LabelRandomisation", "ParameterRandomisation"]
@@ -155,7 +155,7 @@ class FrameChange:
         before, after = (method(model, c, target) for c in (clip, changed))
         moved = after.values if self.change == "freeze" else after.values[np.argsort(order)]
         x = to_input(model, stack([clip, changed]))
-        own, other = scores(model, x, [before.target] * 2, self.objective).tolist()
+        own, other = scores(model, x, [narrow(model, target)[1]] * 2, self.objective).tolist()
         details = {"score": own, "changed_score": other, "drop": own - other}
         return MetricValue(similarity(before.values, moved, self.similarity), None, details)
 

@@ -100,7 +100,7 @@ class Infidelity:
         volume = np.array([attribution.values[box].size for box in boxes], np.float64)
         whole = np.ones(attribution.values.shape, bool)
         shown = (mask for part in ([whole], (_without(whole, box) for box in boxes)) for mask in part)
-        f = masked_scores(model, clip, shown, self.fill, attribution.target, self.objective)
+        f = masked_scores(model, clip, shown, self.fill, attribution.column, self.objective)
         return inside, volume, f[0] - f[1:]
 
     def _cuboid(self, clip: Clip, i: int) -> tuple[slice, ...]:
@@ -112,14 +112,14 @@ class Infidelity:
     def _noise(self, model: VideoModel, clip: Clip, attribution: Attribution) -> tuple[np.ndarray, ...]:
         """As `_hide`."""
         x = to_input(model, clip.frames[None])
-        whole = float(scores(model, x, [attribution.target], self.objective))
+        whole = float(scores(model, x, [attribution.column], self.objective))
         predicted, uniform, actual = [], [], []
         for start in range(0, self.draws, model.batch_size):
             taken = np.stack([self._draw(clip, i) for i in range(start, min(start + model.batch_size, self.draws))])
             predicted.append((taken * attribution.values).sum((1, 2, 3), dtype=np.float64))
             uniform.append(taken.sum((1, 2, 3), dtype=np.float64))
             less = x.float() - torch.from_numpy(taken).to(x.device)[:, None]
-            left = scores(model, less.to(x.dtype), [attribution.target] * len(taken), self.objective)
+            left = scores(model, less.to(x.dtype), [attribution.column] * len(taken), self.objective)
             actual.append(whole - left.double().cpu().numpy())
         return np.concatenate(predicted), np.concatenate(uniform), np.concatenate(actual)
 

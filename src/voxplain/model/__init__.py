@@ -4,19 +4,23 @@ from voxplain.model.batches import logits_of
 from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_clips, as_frames, is_one_clip, stack
 from voxplain.model.objectives import OBJECTIVES, Objective, log_odds, log_probability, logit, probability
 from voxplain.model.prediction import Prediction
-from voxplain.model.target import Target, Targets, resolve_targets
+from voxplain.model.target import Difference, Target, Targets, narrow, recorded_target, resolve_targets
+from voxplain.model.tasks import TASKS, Task
 from voxplain.model.video_model import ModelOutput, VideoModel, as_model
 
 __all__ = [
     "OBJECTIVES",
+    "TASKS",
     "ClipLike",
     "ClipsLike",
+    "Difference",
     "Frames",
     "ModelOutput",
     "Objective",
     "Prediction",
     "Target",
     "Targets",
+    "Task",
     "VideoModel",
     "as_clips",
     "as_frames",
@@ -26,7 +30,9 @@ __all__ = [
     "log_probability",
     "logit",
     "logits_of",
+    "narrow",
     "probability",
+    "recorded_target",
     "resolve_targets",
     "stack",
 ]

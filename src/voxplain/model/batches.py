@@ -9,7 +9,7 @@ from voxplain.model.video_model import VideoModel
 __all__ = ["logits_of"]
 
 
-def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
+def logits_of(model: VideoModel, pictures: Iterator[np.ndarray], *, finite: bool = True) -> np.ndarray:
     """Logits of clips that are made one by one.
 
     Parameters
@@ -17,6 +17,8 @@ def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
     model : VideoModel
     pictures : iterator of uint8 [T,H,W,3]
         At most ``model.batch_size`` are held at a time.
+    finite : bool
+        Raise an error for NaN and infinity. False: the logits of such a clip are NaN, as if it were not measured.
 
     Returns
     -------
@@ -26,8 +28,8 @@ def logits_of(model: VideoModel, pictures: Iterator[np.ndarray]) -> np.ndarray:
     for picture in pictures:
         batch.append(picture)
         if len(batch) == model.batch_size:
-            rows.append(model.logits(np.stack(batch)).cpu().numpy())
+            rows.append(model.logits(np.stack(batch), finite=finite).cpu().numpy())
             batch = []
     if batch:
-        rows.append(model.logits(np.stack(batch)).cpu().numpy())
+        rows.append(model.logits(np.stack(batch), finite=finite).cpu().numpy())
     return np.concatenate(rows)

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, pool_features, record_output
+from voxplain.model.layers import evaluation_mode, find_layer, pool_features, record_output
 from voxplain.model.video_model import VideoModel
 
-__all__ = ["Fingerprint", "architecture_digest", "fingerprint", "probe_clip"]
+__all__ = ["Fingerprint", "architecture_digest", "fingerprint", "function_digest", "probe_clip"]
 
 # Of the largest value of the answer. float32 kernels of other processors differ by 1e-6, TF32 of a GPU by about 1e-3.
 _TOLERANCE = {torch.float64: 2e-3, torch.float32: 2e-3}
@@ -97,7 +97,7 @@ def fingerprint(model: VideoModel) -> Fingerprint:
     >>> fingerprint(model).matches(fingerprint(model).answer)
     True
     """
-    before = _attributes(model.net)
+    before = _attributes(model.settled().net)
     answer, split = _answer(model)
     after = _attributes(model.net)
     kept = [entry for entry in before if entry in after]  # without what a forward pass counts up
@@ -128,7 +128,54 @@ def _architecture(model: VideoModel, attributes: list[tuple[str, str, str]]) -> 
         "grid": list(model.grid),
         "mean": list(model.mean),
         "std": list(model.std),
+        **_outputs_and_inputs(model),
     }
+
+
+def _outputs_and_inputs(model: VideoModel) -> dict[str, Any]:
+    """How scores are picked and read and how clips are given, as far as it is not plain: classes from one tensor.
+
+    What is plain is left out, so that results of a classifier are found under the names that they always had.
+    """
+    plain = {
+        "task": "classification",
+        "probabilities": False,
+        "output": None,
+        "pathways": None,
+        "frames_in_batch": False,
+        "narrowed": None,
+    }
+    found = {name: getattr(model, name) for name in plain}
+    return {
+        name: function_digest(value) if callable(value) else repr(value)
+        for name, value in found.items()
+        if value != plain[name]
+    }
+
+
+def function_digest(function: Any) -> str:
+    """What a function of the user's computes: its code, defaults and enclosed values, or an object's type and text."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        kind = type(function)
+        weights = _tensors_digest(function) if isinstance(function, nn.Module) else ""
+        facts: Any = (f"{kind.__module__}.{kind.__qualname__}", _code_digest(kind.__call__), weights, _plain(function))
+    else:
+        cells = [_plain(cell.cell_contents) for cell in function.__closure__ or ()]
+        facts = (_code_facts(code), cells, _plain(function.__defaults__), _plain(function.__kwdefaults__))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    """A value as text that is the same in every process: tensors by their bytes, functions by their code."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    if isinstance(value, tuple | list):
+        return repr([_plain(item) for item in value])
+    if hasattr(value, "__code__"):
+        return function_digest(value)
+    return re.sub(r"0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _digest(described: Any) -> str:
@@ -149,8 +196,9 @@ def probe_clip(grid: tuple[int, int, int]) -> np.ndarray:
 def _answer(model: VideoModel) -> tuple[np.ndarray, int]:
     """Logits and features of the probe clip, float32 [K + D], and K. NaN and infinity are allowed here."""
     seen: list[torch.Tensor] = []
-    with evaluation_mode(model.net), record_output(find_layer(model.net, model.layer), seen):
-        z = first_tensor(model.net(model.prepare(probe_clip(model.grid))))
+    layer = find_layer(model.net, model.layer) if model.layer else nn.Identity()
+    with evaluation_mode(model.net), record_output(layer, seen):
+        z = model.forward(model.prepare(probe_clip(model.grid)))
     features = pool_features(seen[0].float(), model.pool, model.channel_axis) if seen else torch.zeros(0)
     parts = [part.float().flatten().cpu().numpy() for part in (z, features)]
     return np.concatenate(parts), len(parts[0])

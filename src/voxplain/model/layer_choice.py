@@ -19,7 +19,7 @@ POOLING = (
 PER_POSITION = (nn.Linear, nn.LayerNorm)
 
 
-def suggest_feature_layer(found: Trace, classes: int) -> str | None:
+def suggest_feature_layer(found: Trace, classes: int, frames: int = 1) -> str | None:
     """The last vector or map before the head, of the width that the final linear layer or 1×1×1 convolution takes.
 
     Parameters
@@ -27,16 +27,26 @@ def suggest_feature_layer(found: Trace, classes: int) -> str | None:
     found : Trace
     classes : int
         Number of logits.
+    frames : int
+        T: a layer may give a row for each frame of a clip, where none gives a row a clip.
 
     Returns
     -------
     str or None
         Dotted name. Without such a head, the last [N,D] before the output; None where there is none.
     """
+    clips = found.output.shape[0]
+    return _feature_layer(found, classes, clips) or (
+        _feature_layer(found, classes, clips * frames) if frames > 1 else None
+    )
+
+
+def _feature_layer(found: Trace, classes: int, rows: int) -> str | None:
+    """The feature layer among those whose output has so many rows."""
     head = _head(found, classes)
     before = found.calls if head is None else found.calls[:head]
     for call in reversed(before):
-        if isinstance(call.module, PASSING) or not call.shape or call.shape[0] != found.output.shape[0]:
+        if isinstance(call.module, PASSING) or not call.shape or call.shape[0] != rows:
             continue
         if head is None:
             if len(call.shape) == 2 and call.value != found.calls[-1].value:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 
 __all__ = [
+    "clip_rows",
     "evaluation_mode",
     "find_layer",
     "first_tensor",
@@ -84,6 +85,14 @@ def pool_features(activation: Tensor, pool: bool, axis: int | None = None) -> Te
     if activation.ndim == 2 or not pool:
         return activation.flatten(1)
     return channels_second(activation, axis).flatten(2).mean(2)
+
+
+def clip_rows(rows: Tensor, clips: int, *, total: bool = False) -> Tensor:
+    """Rows [N,D] of clips from rows [N·T,D] of their frames: the mean, or the ``total``; rows of clips as they are."""
+    if len(rows) == clips:
+        return rows
+    by_clip = rows.unflatten(0, (clips, -1))
+    return by_clip.sum(1) if total else by_clip.mean(1)
 
 
 def channels_second(activation: Tensor, axis: int | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """Objectives: one number for each clip from its logits, to be differentiated or compared.
 
-Letters: N clips, K classes, z the logits [N,K], y the target, p the softmax of z.
+Letters: N clips, K classes, z the logits [N,K], y the target, p the softmax of z. A single column z [N,1] is a
+quantity, which has no probability: every objective is then the quantity itself, in its own unit.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def logit(z: Tensor, target: int) -> Tensor:
 def log_probability(z: Tensor, target: int) -> Tensor:
     """log p_y, [N]: minus the cross-entropy loss, whose gradient the STCE reference code uses."""
     # Through the log odds, because 1 − p_y rounds to zero in float32 long before its gradient fades.
-    return nn.functional.logsigmoid(log_odds(z, target))
+    return nn.functional.logsigmoid(log_odds(z, target)) if z.shape[1] > 1 else z[:, target]
 
 
 def log_odds(z: Tensor, target: int) -> Tensor:
@@ -33,7 +34,8 @@ def log_odds(z: Tensor, target: int) -> Tensor:
 
 def probability(z: Tensor, target: int) -> Tensor:
     """p_y, [N]: what the video attribution study differentiates, whose networks end in softmax."""
-    return log_probability(z, target).exp()  # whose gradient does not cancel where p_y is almost 1
+    # The exponential's gradient does not cancel where p_y is almost 1.
+    return log_probability(z, target).exp() if z.shape[1] > 1 else z[:, target]
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, int], Tensor]] = {

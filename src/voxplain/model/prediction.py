@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from voxplain.errors import DataError
+from voxplain.model.tasks import Task
 
 __all__ = ["Prediction"]
 
@@ -22,9 +24,11 @@ class Prediction:
     classes : tuple of str
         Names; the index as text where the model has no names.
     probabilities : float32 [K]
-        Softmax of the logits, not increasing.
+        Softmax of the logits, not increasing; for labels the sigmoid of each, and for a regression the outputs.
     indices : int64 [K]
         Logit index of each class.
+    units : str, optional
+        Unit of the outputs of a regression; None for probabilities.
 
     Examples
     --------
@@ -40,6 +44,7 @@ class Prediction:
     classes: tuple[str, ...]
     probabilities: np.ndarray
     indices: np.ndarray
+    units: str | None = None
 
     def __post_init__(self) -> None:
         """Check that all three have one entry a class."""
@@ -48,12 +53,22 @@ class Prediction:
             raise DataError(f"expected as many classes as probabilities and indices, at least one, got {lengths}")
 
     @classmethod
-    def from_logits(cls, logits: Tensor, classes: tuple[str, ...] = ()) -> "Prediction":
-        """Softmax of logits [K], sorted; equal ones in the order of the logits."""
-        probabilities = logits.detach().double().softmax(0).cpu().numpy()
+    def from_logits(
+        cls, logits: Tensor, classes: tuple[str, ...] = (), *, task: Task | None = None, units: str = ""
+    ) -> "Prediction":
+        """Probabilities of logits [K] by the task, sorted; equal ones in the order of the logits."""
+        z = logits.detach().double()
+        if task == "binary":
+            (label,) = classes or ("yes",)
+            classes, z = (label, f"not {label}"), torch.cat([z, -z])
+        if task == "regression":
+            probabilities = z.cpu().numpy()
+        else:
+            probabilities = (z.sigmoid() if task in ("multilabel", "binary") else z.softmax(0)).cpu().numpy()
         order = np.argsort(-probabilities, kind="stable")
         names = tuple(classes[i] if classes else str(i) for i in order)
-        return cls(names, probabilities[order].astype(np.float32), order.astype(np.int64))
+        shown = units if task == "regression" else None
+        return cls(names, probabilities[order].astype(np.float32), order.astype(np.int64), shown)
 
     def __len__(self) -> int:
         """Number of classes."""
@@ -71,8 +86,11 @@ class Prediction:
         rows = "".join(
             f"<tr><td style='text-align:left'>{escape(name)}</td><td>{share}</td></tr>" for name, share in self._rows()
         )
-        return f"<table><tr><th style='text-align:left'>class</th><th>probability</th></tr>{rows}</table>"
+        value = "probability" if self.units is None else "output"
+        return f"<table><tr><th style='text-align:left'>class</th><th>{value}</th></tr>{rows}</table>"
 
     def _rows(self) -> list[tuple[str, str]]:
         shown = zip(self.classes[:SHOWN], self.probabilities[:SHOWN], strict=True)
+        if self.units is not None:
+            return [(name, f"{float(p):.4g} {self.units}".rstrip()) for name, p in shown]
         return [(name, f"{100 * float(p):.1f} %") for name, p in shown]

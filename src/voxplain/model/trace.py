@@ -2,6 +2,7 @@
 
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +127,7 @@ def _tensor(output: Any) -> Tensor | None:
 
 
 @torch.no_grad()
-def trace(net: nn.Module, x: Tensor) -> Trace:
+def trace(net: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor] | None = None) -> Trace:
     """Run a network on a prepared input in evaluation mode, and record every call.
 
     Parameters
@@ -135,6 +136,8 @@ def trace(net: nn.Module, x: Tensor) -> Trace:
         Left as it was found.
     x : float tensor
         Its input.
+    run : callable, optional
+        From ``x`` to the scores, running the network once; by default the network itself, with one tensor of scores.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def trace(net: nn.Module, x: Tensor) -> Trace:
                 handles.append(module.register_forward_pre_hook(recorder.before, with_kwargs=True))
                 handles.append(module.register_forward_hook(after, with_kwargs=True))
         with evaluation_mode(net):
-            recorder.found.output = first_tensor(net(x))
+            recorder.found.output = run(x) if run else first_tensor(net(x))
     finally:
         for handle in handles:
             handle.remove()

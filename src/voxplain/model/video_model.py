@@ -7,7 +7,7 @@ Clips go in as uint8 frames; the model normalises them, orders the axes, and run
 import difflib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,24 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
-from voxplain.model.input_search import GRIDS, LAYOUTS, Layout, find_input
+from voxplain.model.cost import uncounted
+from voxplain.model.input_search import GRIDS, find_input, noise_input
 from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_frames
 from voxplain.model.layers import (
     channels_second,
+    clip_rows,
     evaluation_mode,
     find_layer,
-    first_tensor,
     pool_features,
     record_output,
     start_gradient,
 )
+from voxplain.model.layouts import LAYOUTS, Layout, clip_count
 from voxplain.model.objectives import OBJECTIVES, Objective
+from voxplain.model.outputs import Output, Pathways, run_network
 from voxplain.model.prediction import Prediction
+from voxplain.model.target import Narrowed, Target, narrow
+from voxplain.model.tasks import ONE_OUTPUT, TASKS, Task, as_logits, find_task
 from voxplain.video import Clip, ClipReader, Geometry, Middle, Sampler
 
 __all__ = ["ModelOutput", "VideoModel", "as_model", "move"]
@@ -55,19 +60,19 @@ class VideoModel:
     """A video classifier, how it is called, and the layer it is explained at; the network is left as it was found.
 
     Only the network is needed. Where ``layer`` or ``grid`` is left out, the network is run on one clip of noise in
-    both layouts and on the sizes of `input_search.GRIDS` until it gives logits; the layer is then the last vector or
-    map before its head. What is given is kept. Mean and standard deviation cannot be found out: give those that the
-    network was trained with.
+    all layouts and on the sizes of `input_search.GRIDS` until it gives logits; the layer is then the last vector or
+    map before its head, or "" where there is none: attribution needs no layer, concepts do. What is given is kept.
+    Mean and standard deviation cannot be found out: give those that the network was trained with.
 
     Parameters
     ----------
     net : nn.Module
-        Takes one float tensor and gives logits [N,K], alone, in a tuple or dict, or as ``.logits``.
+        Gives scores [N,K], alone, in a tuple, list or dict, or in an attribute.
     layer : str, optional
         Dotted name of the layer whose output is the feature.
     mean, std : 3 floats
         Of RGB in 0 to 1; the input is (frames / 255 − mean) / std.
-    layout : {"BCTHW", "BTCHW"}, optional
+    layout : {"BCTHW", "BTCHW", "TBCHW", "BTHWC"}, optional
         Axes of the network's input; BCTHW where layer and grid are given.
     grid : (T, H, W), optional
         Size of the network's input: frames, pixels high, pixels wide.
@@ -87,6 +92,24 @@ class VideoModel:
         Clips that go through the network at once; bounds memory, not the result.
     name : str
         For reports.
+    task : {"classification", "multilabel", "binary", "regression"}, optional
+        What the scores mean, see `voxplain.model.tasks`. Left out, the network is run on one clip of noise when it is
+        first used: a sigmoid at the end makes labels or a binary decision, and other outputs are classes. With one
+        output and no sigmoid the task must be given.
+    probabilities : bool, optional
+        The outputs are probabilities already: their logits are explained. Left out, it is found out as the task is.
+    output : str, int or callable, optional
+        Which tensor of the network's output holds the scores [N,K]: its key, attribute or index, or a function of the
+        output. Needed where there are several and ``classes`` do not single one out.
+    pathways : callable, optional
+        From the normalised clips, one tensor, to what the network takes: a list of tensors (SlowFast), a tuple of
+        arguments, or a dict of arguments by name. It is part of the graph, so maps are on the clip's own grid.
+    frames_in_batch : bool
+        The network takes frames [N·T,3,H,W], as TSM and networks for pictures do; outputs of frames are averaged.
+    units : str
+        Unit of the outputs of a regression, for texts.
+    narrowed : Narrowed, optional
+        The one score that `narrow` chose; not to be given by hand.
 
     Raises
     ------
@@ -119,17 +142,30 @@ class VideoModel:
     channels_last: bool = False
     batch_size: int = 16
     name: str = "net"
+    task: Task | None = None
+    probabilities: bool | None = None
+    output: Output | None = None
+    pathways: Pathways | None = None
+    frames_in_batch: bool = FIND
+    units: str = ""
+    narrowed: Narrowed | None = None
 
     def __post_init__(self) -> None:
         """Find what was not given, and check the fields once, before any work is done."""
         if self.layout not in (FIND, *LAYOUTS):
-            raise ModelError(f"expected layout BCTHW or BTCHW, got {self.layout!r}; choose one of the two")
-        if self.layer is not FIND:
+            raise ModelError(f"expected layout {', '.join(LAYOUTS)}, got {self.layout!r}; choose one of them")
+        if self.task not in (None, *TASKS):
+            raise ModelError(f"expected a task among {', '.join(TASKS)}, got {self.task!r}; choose one")
+        if self.layer not in (FIND, ""):
             find_layer(self.net, self.layer)
         if self.layer is FIND or self.grid is FIND:
             self._find()
         elif self.layout is FIND:
-            object.__setattr__(self, "layout", "BCTHW")
+            self._set(layout="BTCHW" if self.frames_in_batch else "BCTHW")
+        if self.frames_in_batch is FIND:
+            self._set(frames_in_batch=False)
+        if self.task == "regression" and self.probabilities is None:
+            self._set(probabilities=False)
         if len(self.grid) != 3 or min(self.grid) < 1 or min(self.batch_size, self.stride) < 1:
             raise ModelError(
                 f"expected grid (T, H, W), batch_size and stride of 1 or more, got {self.grid}, "
@@ -156,16 +192,88 @@ class VideoModel:
         else:
             grids = GRIDS
         found = find_input(
-            self.net, layer=self.layer, layout=self.layout, grids=grids, classes=len(self.classes) or None
+            self.net,
+            layer=self.layer,
+            layout=self.layout,
+            grids=grids,
+            classes=self._picked_from,
+            output=self.output,
+            pathways=self.pathways,
+            frames_in_batch=self.frames_in_batch,
         )
-        for name in ("layer", "layout", "grid"):
-            object.__setattr__(self, name, getattr(found, name))
+        self._set(layer=found.layer, layout=found.layout, grid=found.grid, frames_in_batch=found.frames_in_batch)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def _picked_from(self) -> int | None:
+        """K of the network's own scores, where it is known."""
+        return self.narrowed.count if self.narrowed is not None else len(self.classes) or None
+
+    def settled(self) -> "VideoModel":
+        """The model itself, once its task is known and whether its outputs are probabilities.
+
+        What was not given is found by one pass of a clip of noise.
+
+        Raises
+        ------
+        ModelError
+            A network with one output that is no probability, whose task must be given, or a task that does not fit.
+        """
+        if self.task is None or self.probabilities is None:
+            with evaluation_mode(self.net), uncounted():
+                task, probabilities = find_task(self.raw, noise_input(self))
+            task = self.task or task
+            if task is None:
+                raise ModelError(ONE_OUTPUT)
+            self._set(task=task, probabilities=probabilities if self.probabilities is None else self.probabilities)
+        return self
+
+    def narrow(self, target: Target) -> "VideoModel":
+        """The model with one score of each clip as its only question: that of a target.
+
+        Its logits are (s, 0), s the score, so that the softmax is the probability for and against; for a regression
+        and for functions they are s alone.
+
+        Parameters
+        ----------
+        target : str, int, Difference or callable
+            A label, "not" and a label, "rise of" or "fall of" a quantity, "X vs Y", or a function of the network's
+            output that gives one score a clip.
+
+        Returns
+        -------
+        VideoModel
+            Itself where the target is one of several classes.
+
+        Raises
+        ------
+        ModelError
+            A target that the model does not have.
+
+        Examples
+        --------
+        >>> import voxplain as vx
+        >>> vx.load_model("planted").narrow("cross vs orbit").classes
+        ('cross vs orbit', 'orbit vs cross')
+        """
+        return narrow(self, target)[0]
+
+    def widened(self) -> "VideoModel":
+        """The model with all scores of its network again, without their names."""
+        if self.narrowed is None:
+            return self
+        return replace(self, narrowed=None, classes=tuple(map(str, range(self.narrowed.count or 0))))
 
     def __repr__(self) -> str:
-        """Name, layer and input."""
+        """Name, layer and input; task and target where they are not classes."""
+        other = "" if self.task in (None, "classification") else f", task={self.task!r}"
+        one = f", narrowed={self.narrowed.name!r}" if self.narrowed is not None else ""
         return (
             f"VideoModel({self.name}, layer={self.layer!r}, grid={self.grid}, layout={self.layout!r}, "
-            f"classes={len(self.classes)})"
+            f"classes={len(self.classes)}{other}{one})"
         )
 
     def __call__(self, clips: ClipsLike) -> Tensor:
@@ -221,7 +329,9 @@ class VideoModel:
         frames = as_frames(clip, grid=self.grid)
         if len(frames) != 1:
             raise ModelError(f"expected one clip, got {len(frames)}; call predict for each, or the model for logits")
-        return Prediction.from_logits(self.logits(frames)[0], self.classes)
+        settled = self.settled()
+        task = "classification" if self.narrowed and settled.task != "regression" else settled.task
+        return Prediction.from_logits(self.logits(frames)[0], self.classes, task=task, units=self.units)
 
     def read(self, path: str | os.PathLike[str], *, sampler: Sampler | None = None) -> Clip:
         """The clip of a video that the model classifies: its reader's frames, resized and cropped to the grid.
@@ -337,45 +447,131 @@ class VideoModel:
             x = frames.contiguous().flatten(3).to(torch.float32).div_(255).sub_(mean).div_(std).to(self.dtype)
             return x.view(frames.shape).permute(0, 4, 1, 2, 3)
         # Channels before positions while the frames are still bytes: the arithmetic then runs along whole rows.
-        order, sides = ((0, 1, 4, 2, 3), (3, 1, 1)) if self.layout == "BTCHW" else ((0, 4, 1, 2, 3), (3, 1, 1, 1))
+        order = tuple("BTHWC".index(axis) for axis in self.layout)
+        sides = (3,) + (1,) * (4 - self.layout.index("C"))
         mean, std = (torch.tensor(v, device=self.device).view(sides) for v in colours)
         x = frames.permute(order).contiguous().to(torch.float32).div_(255)
         return x.sub_(mean).div_(std).to(self.dtype)
 
+    def raw(self, x: Tensor) -> Tensor:
+        """Scores of the network as it gives them, before any task and target.
+
+        Parameters
+        ----------
+        x : float tensor
+            What `prepare` returns.
+
+        Returns
+        -------
+        tensor [N,K]
+
+        Raises
+        ------
+        ModelError
+            No tensor of scores, or several and none that is named.
+        """
+        z = run_network(
+            self.net,
+            x,
+            layout=self.layout,
+            output=self.output,
+            classes=self._picked_from,
+            pathways=self.pathways,
+            frames_in_batch=self.frames_in_batch,
+        )
+        return z.flatten(2).mean(2) if z.ndim > 2 else z
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [N,K] of one prepared batch, inside whatever autograd and hooks the caller has set up.
+
+        Every pass of the network goes through here: predictions, attribution methods, metrics and concepts.
+
+        Parameters
+        ----------
+        x : float tensor
+            What `prepare` returns.
+
+        Returns
+        -------
+        tensor [N,K]
+            In the number type of the network; one column (s, 0) or s for a model that was narrowed.
+
+        Raises
+        ------
+        ModelError
+            No tensor of scores, or several and none that is named.
+        """
+        z = self.raw(x)
+        if z.ndim == 2 and z.shape[1] == 1 and self.task in (None, "classification") and self.narrowed is None:
+            raise ModelError(ONE_OUTPUT)
+        if self.task == "binary" and z.ndim == 2 and z.shape[1] != 1:
+            raise ModelError(
+                f"expected one output a clip of a binary network, got {tuple(z.shape)}; two exclusive classes are "
+                "task='classification'"
+            )
+        z = as_logits(z, self.task, bool(self.probabilities))
+        if self.narrowed is None:
+            return z
+        s = self.narrowed.of(z)
+        return s if self.task == "regression" else torch.cat([s, torch.zeros_like(s)], 1)
+
     def _forward(self, x: Tensor, take: Callable[[Tensor], Tensor] = torch.clone) -> tuple[Tensor, Tensor]:
         """Logits [N,K] and ``take`` of the layer's output of one prepared batch."""
         seen: list[Tensor] = []
+        if not self.layer:
+            raise ModelError(
+                f"expected a layer to explain {self.name} at, got none, because no module before the head gives one "
+                "vector or map a clip; name one, layer='…' (`voxplain doctor` lists all)"
+            )
         with record_output(find_layer(self.net, self.layer), seen, take):
-            output = self.net(x)
-        if not seen:
-            raise ModelError(
-                f"expected layer {self.layer!r} to run, got no call of it; name a layer that the forward pass uses"
-            )
-        z = self.logits_of_output(output, len(x))
-        if len(seen[0]) != len(x):
-            raise ModelError(
-                f"expected a row a clip, [{len(x)},…], from layer {self.layer!r}, got {tuple(seen[0].shape)}; "
-                "name a layer after the frames are joined to clips"
-            )
+            z = self.checked_logits(x)
+        self._check_layer(seen, clip_count(x, self.layout))
         return z, seen[0]
 
-    def logits_of_output(self, output: object, n: int) -> Tensor:
-        """Logits [N,K] of the network's output for ``n`` clips, averaged over positions where it has some.
+    def checked_logits(self, x: Tensor) -> Tensor:
+        """What `forward` gives, of the expected shape and finite.
 
-        Raises ModelError for another shape and for NaN or infinity.
+        Parameters
+        ----------
+        x : float tensor
+            What `prepare` returns.
+
+        Returns
+        -------
+        tensor [N,K]
+
+        Raises
+        ------
+        ModelError
+            Another shape, NaN or infinity.
         """
-        z = first_tensor(output)
-        z = z.flatten(2).mean(2) if z.ndim > 2 else z
+        z = self.forward(x)
+        self._check(z, clip_count(x, self.layout))
+        return z
+
+    def _check(self, z: Tensor, n: int, *, finite: bool = True) -> None:
+        """That a pass over ``n`` clips gave logits, finite ones where asked for."""
         if z.ndim != 2 or len(z) != n or (self.classes and z.shape[1] != len(self.classes)):
             raise ModelError(
                 f"expected logits [{n},{len(self.classes) or 'classes'}], got {tuple(z.shape)}; "
                 "give the classes of the network, or wrap it so that it gives one row of class scores a clip"
             )
-        if not bool(torch.isfinite(z).all()):
+        if finite and not bool(torch.isfinite(z).all()):
             raise ModelError(
                 f"expected finite logits, got NaN or infinity from {self.name}; check the weights and the input range"
             )
-        return z
+
+    def _check_layer(self, seen: list[Tensor], n: int) -> None:
+        """That the layer ran and gave a row a clip, or a row a frame."""
+        if not seen:
+            raise ModelError(
+                f"expected layer {self.layer!r} to run, got no call of it; name a layer that the forward pass uses"
+            )
+        if len(seen[0]) not in (n, n * self.grid[0]):
+            raise ModelError(
+                f"expected a row a clip or a frame, [{n},…] or [{n * self.grid[0]},…], from layer {self.layer!r}, got "
+                f"{tuple(seen[0].shape)}; name a layer with rows of clips"
+            )
 
     def _frames(self, clips: ClipsLike) -> Frames:
         """Frames uint8 [N,T,H,W,3] of at least one clip."""
@@ -406,16 +602,44 @@ class VideoModel:
         ModelError
             Clips that the model cannot take, a layer that does not run, or outputs that are not finite logits.
         """
+        batches = self._batches(clips)
+        self.settled()
         with evaluation_mode(self.net):
             passes = [
-                (z.float(), pool_features(a.float(), self.pool, self.channel_axis))
-                for z, a in (self._forward(self.prepare(part)) for part in self._batches(clips))
+                (z.float(), clip_rows(pool_features(a.float(), self.pool, self.channel_axis), len(z)))
+                for z, a in (self._forward(self.prepare(part)) for part in batches)
             ]
         return ModelOutput(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
 
-    def logits(self, clips: ClipsLike) -> Tensor:
-        """Logits of clips, float32 [N,K]; the same as calling the model."""
-        return self.outputs(clips).logits
+    @torch.no_grad()
+    def logits(self, clips: ClipsLike, *, finite: bool = True) -> Tensor:
+        """Logits of clips; the same as calling the model. The layer is not used.
+
+        Parameters
+        ----------
+        clips : as for `outputs`
+        finite : bool
+            Raise an error for NaN and infinity. False: such a clip has NaN for all logits.
+
+        Returns
+        -------
+        float32 [N,K]
+
+        Raises
+        ------
+        ModelError
+            Clips that the model cannot take, and outputs that are not finite logits.
+        """
+        batches = self._batches(clips)
+        self.settled()
+        found = []
+        with evaluation_mode(self.net):
+            for part in batches:
+                z = self.forward(self.prepare(part))
+                self._check(z, len(part), finite=finite)
+                bad = ~torch.isfinite(z).all(1, keepdim=True)
+                found.append((z.masked_fill(bad, torch.nan) if bool(bad.any()) else z).float())
+        return torch.cat(found)
 
     def embed(self, clips: ClipsLike) -> Tensor:
         """Features of clips at the layer, float32 [N,D]."""
@@ -444,7 +668,7 @@ class VideoModel:
         ModelError
             What `outputs` raises, an unknown class or objective, and logits that do not depend on the layer.
         """
-        y = self.class_index(target)
+        y = self.settled().class_index(target)
         _check_objective(objective)
         with evaluation_mode(self.net), torch.inference_mode(False), torch.no_grad():
             return torch.cat([self._derive(part, y, OBJECTIVES[objective])[2] for part in self._batches(clips)])
@@ -470,6 +694,7 @@ class VideoModel:
         """
         _check_objective(objective)
         frames = self._frames(clips)
+        self.settled()
         with evaluation_mode(self.net), torch.inference_mode(False), torch.no_grad():
             return self._derive(frames, target, OBJECTIVES[objective])
 
@@ -491,7 +716,9 @@ class VideoModel:
         g, seen = g.float(), activation.detach().float()
         flat = g.ndim == 2 or not self.pool
         summed = g.flatten(1) if flat else channels_second(g, self.channel_axis).flatten(2).sum(2)
-        return y, ModelOutput(z.detach().float(), pool_features(seen, self.pool, self.channel_axis)), summed
+        summed = clip_rows(summed, len(z), total=True)  # along a change that is the same in all frames
+        features = clip_rows(pool_features(seen, self.pool, self.channel_axis), len(z))
+        return y, ModelOutput(z.detach().float(), features), summed
 
 
 def _check_objective(objective: str) -> None:

@@ -70,10 +70,11 @@ class _Words:
                 continue
             a, b = map(self.named, pair.concepts)
             more = "more" if pair.value > 0 else "less"
-            sentences.append(
+            text = (
                 f"Hiding {a} and {b} together costs {abs(pair.value):.1f} log-odds {more} than the sum of each alone "
                 f"([{pair.low:.1f}, {pair.high:.1f}], {pair.clips} clips)."
             )
+            sentences.append(text.replace("log-odds", "of the output") if self.run.quantity else text)
         return sentences
 
     def share(self) -> list[str]:
@@ -85,8 +86,9 @@ class _Words:
         one = len(significant) == 1
         which = "The one significant concept" if one else f"The {len(significant)} significant concepts together"
         them = "it" if one else "them"
+        amount = "output" if self.run.quantity else "class's log-odds"
         return [
-            f"{which}: hiding {them} costs {_percent(found.hidden)} of the class's log-odds above a blank clip, "
+            f"{which}: hiding {them} costs {_percent(found.hidden)} of the {amount} above a blank clip, "
             f"showing only {them} keeps {_percent(found.shown)} ({found.clips} clips)."
         ]
 

@@ -18,8 +18,8 @@ TOP = 3  # classes whose probability is shown
 
 
 def explorer(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | None:
-    """Data of the clip explorer for `page.js`, with rounded numbers; None where no test clip was explored."""
-    if run.evaluation is None or not run.evaluation.explored:
+    """Data of the clip explorer for `page.js`, with rounded numbers; None without one, and for a quantity."""
+    if run.evaluation is None or not run.evaluation.explored or run.quantity:
         return None
     return {
         "target": run.target,

@@ -184,7 +184,7 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
 
 def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
     """Adding and removing, shown on the explored clip with the highest log-odds."""
-    if run.evaluation is None or not run.evaluation.explored:
+    if run.evaluation is None or not run.evaluation.explored or run.quantity:
         return []
     return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
@@ -192,6 +192,14 @@ def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
 def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
+    if evaluation.adding.quantity:
+        return {
+            "charts": [],
+            "draws": 0,
+            "sentences": evaluation_sentences(evaluation),
+            "steps": evaluation.adding.logits.shape[2] - 2,
+            "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
+        }
     both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
     return {
         "charts": [
@@ -210,7 +218,7 @@ def _together(runs: Sequence[ConceptRun]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for layer in dict.fromkeys(run.layer for run in runs):
         own = [run for run in runs if run.layer == layer and run.evaluation is not None]
-        if len(own) > 1:
+        if len(own) > 1 and len({run.classes for run in own}) == 1:  # labels are questions of their own
             title = f"{len(own)} classes together, layer {layer}"
             found.append(
                 {"id": f"all-{len(found)}", "title": title, "evaluation": _evaluation(combined_evaluation(own))}

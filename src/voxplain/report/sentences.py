@@ -56,7 +56,25 @@ _MEANINGS = {
 def meaning(score: ConceptScores) -> str:
     """What a score measures and when it is called significant."""
     fallback = f"Higher is more important; {score.chance:g} is the value without any relation."
-    return next((words for start, words in _MEANINGS.items() if score.name.startswith(start)), fallback)
+    words = next((words for start, words in _MEANINGS.items() if score.name.startswith(start)), fallback)
+    return in_words_of(words, score.name.endswith(" of the output"))
+
+
+def in_words_of(text: str, quantity: bool) -> str:
+    """A sentence about log-odds as one about the output of a quantity, where it is one."""
+    if not quantity:
+        return text
+    for words, other in (
+        ("the class's log-odds fall", "the output falls"),
+        ("the class's log-odds rise", "the output rises"),
+        ("the class's log-odds", "the output"),
+        ("the log-odds", "the output"),
+        ("log-odds", "output"),
+        ("recognises the class", "responds to the target"),
+        ("the class's clips", "the clips"),
+    ):
+        text = text.replace(words, other)
+    return text
 
 
 def significance_sentence(run: ConceptRun) -> str:
@@ -99,8 +117,9 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
         called = f"one thing of {len(others) + 1} parts, first {called}"
     relies = "relies mostly on" if best.q_value < SIGNIFICANT else "may rely mostly on"
     amount = f"score {number(best.score, digits)}"
-    if run.ranking == "effect" and run.scores["effect"].name == "effect (drop)":
-        amount = f"hiding it lowers the log-odds by {number(best.score, digits)}"
+    if run.ranking == "effect" and run.scores["effect"].name.startswith("effect (drop)"):
+        amount = in_words_of(f"hiding it lowers the log-odds by {number(best.score, digits)}", run.quantity)
+        amount += f" {run.units}" if run.quantity and run.units else ""
     found_in = f"found in {best.videos} of {len(run.clips)} videos"
     sentences = f"For “{run.target}” the network {relies} {called}: {amount}, {q}, {found_in}."
     share = background_share(run, found)
@@ -114,7 +133,8 @@ def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names
 def _tested(run: ConceptRun, row: ConceptRow) -> str:
     """How far a concept lies above chance, with the interval that agrees with its q-value."""
     if run.recognition is not None and not run.recognition.holds:
-        return "not tested, because the network does not clearly recognise the class"
+        recognise = "respond to the target" if run.quantity else "recognise the class"
+        return f"not tested, because the network does not clearly {recognise}"
     if not math.isfinite(row.tested):
         return f"not compared with {run.compared_with}"
     q = f"q = {number(row.q_value, 3)}" if row.q_value >= 0.001 else "q < 0.001"
@@ -127,6 +147,8 @@ def _tested(run: ConceptRun, row: ConceptRow) -> str:
 def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     """The end points, and how far to trust the curves."""
     adding = evaluation.adding
+    if adding.quantity:
+        return _quantity_sentences(evaluation)
     videos, blank = len(adding.truth), adding.by_order(adding.right())["top"][:, 0].mean()
     sentences = [
         f"On {videos} held-out test video{'s' * (videos != 1)} the network recognises {_percent(adding.baseline())} "
@@ -148,6 +170,16 @@ def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
     return sentences
 
 
+def _quantity_sentences(evaluation: EvaluationRun) -> list[str]:
+    adding = evaluation.adding
+    videos, blank = len(adding.truth), float(adding.by_order(adding.log_odds())["top"][:, 0].mean())
+    digits = places_for([adding.baseline(), blank])
+    return [
+        f"On {videos} held-out test video{'s' * (videos != 1)} the mean output is {number(adding.baseline(), digits)} "
+        f"unmodified and {number(blank, digits)} with nothing shown."
+    ]
+
+
 def _percent(share: float) -> str:
     whole = abs(round(100 * share) - 100 * share) < 0.05
     return f"{number(100 * share, 0 if whole else 1)} %"
@@ -167,7 +199,8 @@ def order_test_sentence(order_test: OrderTest) -> str:
     Points are percentage points of accuracy.
     """
     adding, accuracy = order_test.kind == "adding", order_test.measure == "accuracy"
-    factor, unit = (100, "points of accuracy") if accuracy else (1, "of log-odds")
+    words = {"accuracy": "points of accuracy", "output": "of the output"}
+    factor, unit = 100 if accuracy else 1, words.get(order_test.measure, "of log-odds")
     values = [factor * v for v in (order_test.difference, order_test.low, order_test.high)]
     digits = 1 if accuracy else min(3, places_for(values))
     mean, low, high = (number(v, digits) for v in values)

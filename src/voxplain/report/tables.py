@@ -122,6 +122,15 @@ def evaluation_json(evaluation: EvaluationRun) -> dict[str, Any]:
 
 
 def _steps(steps: AddRemoveCurves) -> dict[str, Any]:
+    if steps.quantity:
+        orders = {**steps.by_order(steps.log_odds()), "matched": steps.matched[..., 0].astype(float)}
+        return {
+            "videos": len(steps.truth),
+            "baseline": steps.baseline(),
+            "steps": [*range(steps.logits.shape[2] - 1), "all"],
+            "output": {name: values.mean(0) for name, values in orders.items()},
+            "coverage": {name: values.mean(0) for name, values in steps.by_order(steps.coverage).items()},
+        }
     means = mean_curves(steps)
     return {
         "videos": len(steps.truth),

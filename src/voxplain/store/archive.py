@@ -129,8 +129,10 @@ class _Writer:
             return self.mapping(value, where)
         name = type(value).__name__
         if RECORDS.get(name) is type(value):
-            kept = [f.name for f in dataclasses.fields(cast(Any, value)) if f.metadata.get("saved", True)]
-            fields = {n: getattr(value, n) for n in kept}
+            kept = [f for f in dataclasses.fields(cast(Any, value)) if f.metadata.get("saved", True)]
+            fields = {f.name: getattr(value, f.name) for f in kept}
+            # A field that was added later is written where it says something, so that other records keep their bytes.
+            fields = {f.name: fields[f.name] for f in kept if not (f.metadata.get("later") and not fields[f.name])}
             return {f"${name}": {n: self.tree(v, _join(where, n)) for n, v in fields.items()}}
         raise TypeError(f"expected plain values, arrays and records of a run at {where or 'the top'}, got {name}.")
 

@@ -57,7 +57,7 @@ def _accumulate(
     kind = autocast_type(model.device)
     # Disabled explicitly on other devices, because the caller may have enabled it.
     with torch.autocast(model.device.type if kind else "cpu", dtype=kind, enabled=kind is not None):
-        z = model.net(model.prepare(clips))
+        z = model.forward(model.prepare(clips))
         z = z if z.dtype == torch.float64 else z.float()
         check_labels(videos, z.shape[1])
         loss = nn.functional.cross_entropy(z, truth) * part
@@ -135,6 +135,11 @@ def _check_trainable(
         raise ModelError(
             f"expected float32 weights to train on {model.device.type}, got {str(model.dtype).removeprefix('torch.')}, "
             "whose gradients are wrong there; call net.float() first"
+        )
+    if model.settled().task != "classification" or model.narrowed is not None:
+        raise ModelError(
+            f"expected a network of classes that exclude each other to train, got task {model.task!r}; train it with "
+            "the loss of its task, and explain it then"
         )
     for part in (videos, test):
         if part is not None and model.classes:

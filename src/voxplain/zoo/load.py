@@ -147,6 +147,8 @@ def _model(
         channels_last=True,  # every net here takes it
         batch_size=batch_size,
         name=name,
+        task="classification",
+        probabilities=False,
     )
 
 
@@ -161,7 +163,7 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
         ``package.module:function``. The function returns an `nn.Module`, or a `VideoModel`, whose fields those given
         here replace.
     layer : str, optional
-        The layer to explain; needed for an `nn.Module`.
+        The layer to explain; needed for an `nn.Module`. "" for attribution, which needs none: the one that is found.
     **options
         Other fields of `VideoModel`.
 
@@ -182,9 +184,10 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
             raise ModelError(f"expected a field of VideoModel, got {option!r}; did you mean {', '.join(near)}?")
     made = built_by_function(where)
     if isinstance(made, VideoModel):
-        return replace(made, **(options if layer is None else {**options, "layer": layer}))
+        return replace(made, **({**options, "layer": layer} if layer else options))
     if layer is None:
-        found = examine(made, **{k: options[k] for k in ("grid", "layout") if k in options}).feature_layer
+        given = {k: options[k] for k in ("grid", "layout", "task", "output") if k in options}
+        found = examine(made, **given).feature_layer
         hint = f"layer={found!r} looks right, " if found else ""
         raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
     return VideoModel(**{"net": made, "layer": layer, "name": where, **options})

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from voxplain.attribution.call import Batch, Maps, attribution_call, layer_alias
 from voxplain.attribution.cams.map_layer import MapLayer, activations, choose_layer, head_call, to_grid, traced
 from voxplain.errors import ModelError
+from voxplain.model.target import column_weights
 
 __all__ = ["CAM"]
 
@@ -64,9 +65,10 @@ class CAM:
             )
         head = found.calls[index]
         layer = choose_layer(batch, self.layer, found)
-        a, z = activations(batch.model, batch.x, layer)
+        a, z = activations(batch.model.widened(), batch.x, layer)
         weights = _checked_weights(head.module, a, z, layer, head.name)
-        maps = torch.einsum("nc,ncthw->nthw", weights[list(batch.targets)], a)
+        rows = [torch.from_numpy(column_weights(batch.model, y, len(weights))).to(a.device) for y in batch.targets]
+        maps = torch.einsum("nc,ncthw->nthw", torch.stack(rows) @ weights, a)
         values, details = to_grid(batch, maps.relu() if self.rectify else maps, layer)
         return values, [{**d, "head": head.name} for d in details]
 

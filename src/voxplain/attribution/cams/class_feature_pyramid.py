@@ -11,7 +11,8 @@ from torch import Tensor
 from voxplain.attribution.call import Batch, Maps, attribution_call
 from voxplain.attribution.cams.convolution_chain import Chain, follow
 from voxplain.attribution.reduce import upsample
-from voxplain.errors import DataError, ModelError
+from voxplain.errors import DataError
+from voxplain.model.target import column_weights
 
 __all__ = ["ClassFeaturePyramid"]
 
@@ -57,8 +58,9 @@ class ClassFeaturePyramid:
     def __call__(self, batch: Batch) -> Maps:
         maps, details = [], []
         for x, target in zip(batch.x, batch.targets, strict=True):
-            chain = follow(batch.model, x, self.depth)  # one clip at a time: the tape holds every activation
-            chosen = self._channels(chain, target)
+            chain = follow(batch.model.widened(), x, self.depth)  # one clip at a time: the tape holds every activation
+            row = torch.from_numpy(column_weights(batch.model, target, len(chain.head))).to(chain.head.device)
+            chosen = self._channels(chain, row @ chain.head)
             total = torch.zeros(batch.model.grid)
             for channels, activation in zip(chosen, chain.maps, strict=True):
                 tube = upsample(activation[channels].float().sum(0)[None], batch.model.grid)[0].cpu()
@@ -67,11 +69,9 @@ class ClassFeaturePyramid:
             details.append({"channels": [c.tolist() for c in chosen]})
         return torch.stack(maps), details
 
-    def _channels(self, chain: Chain, target: int) -> list[Tensor]:
-        """The selected channels of each layer, last layer first."""
-        if target >= len(chain.head):
-            raise ModelError(f"expected a class index from 0 to {len(chain.head) - 1}, got {target}; choose one")
-        chosen = [self._kept(chain.head[target])]
+    def _channels(self, chain: Chain, weights: Tensor) -> list[Tensor]:
+        """The selected channels of each layer, last layer first; ``weights`` [C] of the score in the last one."""
+        chosen = [self._kept(weights)]
         for kernel, below in zip(chain.kernels, chain.maps[1:], strict=True):
             strength = below.float().flatten(1).mean(1)
             rows = [self._kept(kernel[k] * strength) for k in chosen[-1].tolist()]

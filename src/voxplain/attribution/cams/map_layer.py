@@ -52,7 +52,7 @@ _chosen_layers: WeakKeyDictionary[nn.Module, dict[Hashable, MapLayer]] = WeakKey
 def traced(batch: Batch) -> Trace:
     """The recorded calls of one pass of the first clip."""
     with recording(batch.model.net):
-        return trace(batch.model.net, batch.model.prepare(stack(batch.clips[:1])))
+        return trace(batch.model.net, batch.model.prepare(stack(batch.clips[:1])), batch.model.raw)
 
 
 def head_call(found: Trace, classes: int) -> int | None:

@@ -19,6 +19,7 @@ from voxplain.attribution.masks.mask_descent import (
     Patience,
     Variant,
     check_field,
+    check_probability,
     descend,
     network_loss,
     scaled,
@@ -104,6 +105,7 @@ class ExtremalSearch:
         target's with only the mask kept, probability_deleted with the mask taken away.
         """
         batch, (frames, rows, columns) = self.batch, self.batch.model.grid
+        check_probability(batch.model)
         generator = self.search.mask.generator(rows, columns)
         maps, details = [], []
         with recording(batch.model.net):

@@ -28,6 +28,7 @@ __all__ = [
     "Patience",
     "Variant",
     "check_field",
+    "check_probability",
     "descend",
     "network_loss",
     "scaled",
@@ -42,6 +43,15 @@ REWARDS: dict[str, Loss] = {
     "preserve": lambda z, y: -F.logsigmoid(score(z, y, "log_odds")),
     "delete": lambda z, y: -F.logsigmoid(-score(z, y, "log_odds")),
 }
+
+
+def check_probability(model: VideoModel) -> None:
+    """Raise ModelError for a quantity: how much of it weighs as much as the area of a mask is not defined."""
+    if model.task == "regression":
+        raise ModelError(
+            f"expected a class or label, whose probability a mask is weighed against, got a quantity of {model.name}; "
+            "use rise, occlusion or a gradient method"
+        )
 
 
 class _NetworkLoss(torch.autograd.Function):

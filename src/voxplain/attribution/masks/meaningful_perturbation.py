@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation, pixels
-from voxplain.attribution.masks.mask_descent import Adam, check_field, descend, network_loss
+from voxplain.attribution.masks.mask_descent import Adam, check_field, check_probability, descend, network_loss
 from voxplain.attribution.masks.mask_losses import total_variation
 from voxplain.attribution.passes import logits, recording, score
 from voxplain.model import Objective, VideoModel
@@ -86,6 +86,7 @@ class MeaningfulPerturbation:
 
     @attribution_call("meaningful_perturbation")
     def __call__(self, batch: Batch) -> Maps:
+        check_probability(batch.model)
         maps, details = [], []
         with recording(batch.model.net):
             x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient

@@ -105,6 +105,8 @@ class PredictionDifference:
         return torch.cat(found).reshape(len(corners), self.samples).mean(1)
 
     def _log_odds(self, p: Tensor, classes: int) -> Tensor:
+        if classes == 1:  # a quantity in its own unit
+            return p.double()
         corrected = (p.double() * self.laplace + 1) / (self.laplace + classes)
         return (torch.log(corrected) - torch.log1p(-corrected)) / math.log(2)
 

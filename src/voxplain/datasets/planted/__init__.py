@@ -4,11 +4,15 @@ from voxplain.datasets.planted.design import PlantedDesign
 from voxplain.datasets.planted.designs import DESIGNS, design_of
 from voxplain.datasets.planted.draw import draw_scene
 from voxplain.datasets.planted.files import PlantedSet, read_planted, write_planted
+from voxplain.datasets.planted.questions import LABELS, QUESTIONS, PlantedAnswer, planted_answers, true_answer
 from voxplain.datasets.planted.scene import Occluder, PlantedObject, Scene, freeze, masks, render, without
 
 __all__ = [
     "DESIGNS",
+    "LABELS",
+    "QUESTIONS",
     "Occluder",
+    "PlantedAnswer",
     "PlantedDesign",
     "PlantedObject",
     "PlantedSet",
@@ -17,8 +21,10 @@ __all__ = [
     "draw_scene",
     "freeze",
     "masks",
+    "planted_answers",
     "read_planted",
     "render",
+    "true_answer",
     "without",
     "write_planted",
 ]

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
+from voxplain.errors import DataError
 from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import GREY, INK, SMALL, Sheet, shorten
 from voxplain.report.tables import number
@@ -37,6 +38,8 @@ class Step:
 def steps_of(run: ConceptRun, explored: ExploredClip, kind: str, most: int) -> list[Step]:
     """The steps of an explored clip in the run's order: nothing changed, the first ``most`` concepts, all."""
     evaluation = evaluation_of(run)
+    if run.quantity:
+        raise DataError(f"expected a class, whose probability is shown, got the quantity “{run.target}”; make a map")
     steps = evaluation.adding if kind == "adding" else evaluation.removing
     row, v = steps.names.index("top"), explored.place
     logits, share = steps.logits[row, v], steps.coverage[row, v]
