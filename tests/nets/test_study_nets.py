@@ -1,5 +1,7 @@
 """R(2+1)D, ResNet-LSTM, TSM, ConvLSTM and video transformers: counts, second implementations, and that they learn."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -237,10 +239,11 @@ def test_they_learn_by_the_recipe(name: str) -> None:
 
 
 def test_r2plus1d_takes_the_weights_of_torchvision() -> None:
-    pytest.importorskip("torchvision", reason="torchvision is not installed")
-    from voxplain.zoo.torchvision_nets import import_torchvision
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    from voxplain.zoo.libraries import import_library
 
-    theirs = shaken(import_torchvision().models.video.r2plus1d_18(weights=None, num_classes=5))
+    theirs = shaken(import_library("torchvision", "torchvision").models.video.r2plus1d_18(weights=None, num_classes=5))
     own = build_net("r2plus1d", 5).eval()
     own.load_state_dict(theirs.state_dict())
     x = noise(1, 3, 4, 32, 32)
