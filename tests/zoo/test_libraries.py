@@ -259,11 +259,9 @@ def test_timm_with_an_lstm_over_frames() -> None:
 # --- any ---
 
 
-def test_what_is_asked_for_wrongly() -> None:
+def test_an_unknown_library() -> None:
     with pytest.raises(ModelError, match="expected a library before the colon, one of hf, torchvision"):
         load_model("mypkg:build")
-    with pytest.raises(ModelError, match="expected a field of VideoModel, got 'strides'; did you mean stride"):
-        load_model("hf:there", strides=2)
 
 
 @pytest.mark.parametrize(

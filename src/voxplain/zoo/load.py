@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -37,7 +37,11 @@ def load_model(
     layer: str | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 16,
-    **options: Any,
+    grid: tuple[int, int, int] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    stride: int | None = None,
+    geometry: Geometry | None = None,
 ) -> VideoModel:
     """A network of voxplain or of another library by name, in evaluation mode, with its own input and layer.
 
@@ -58,8 +62,8 @@ def load_model(
         By default the CPU.
     batch_size : int
         Clips at once.
-    **options
-        Other fields of `VideoModel`, in place of what is known of the network.
+    grid, mean, std, stride, geometry
+        Fields of `VideoModel`, in place of what is known of the network.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def load_model(
     Raises
     ------
     ModelError
-        An unknown name, layer, option or device, a library that is not installed, a file that is missing, damaged or
+        An unknown name, layer or device, a library that is not installed, a file that is missing, damaged or
         of another network, or classes that are not given anywhere.
 
     Examples
@@ -76,7 +80,8 @@ def load_model(
     >>> load_model("planted")
     VideoModel(tiny, layer='pool', grid=(16, 64, 64), layout='BCTHW', classes=7)
     """
-    _check_options(options)
+    found = {"grid": grid, "mean": mean, "std": std, "stride": stride, "geometry": geometry}
+    options: dict[str, Any] = {k: v for k, v in found.items() if v is not None}
     if ":" in name:
         options |= {"batch_size": batch_size} | ({} if layer is None else {"layer": layer})
         weights = "random" if str(weights) == "random" else weights
@@ -97,14 +102,6 @@ def load_model(
         load_weights(net, weights)
     model = _model(name, net.eval(), named, facts, layer, device, batch_size)
     return replace(model, **options) if options else model
-
-
-def _check_options(options: Iterable[str]) -> None:
-    known = [f.name for f in fields(VideoModel) if f.name not in ("net", "layer")]
-    for option in options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, n=1) or known
-            raise ModelError(f"expected a field of VideoModel, got {option!r}; did you mean {', '.join(near)}?")
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,11 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
         A module or function that is missing, needs arguments or returns something else, an unknown option, or no
         layer.
     """
-    _check_options(options)
+    known = [f.name for f in fields(VideoModel) if f.name not in ("net", "layer")]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1) or known
+            raise ModelError(f"expected a field of VideoModel, got {option!r}; did you mean {', '.join(near)}?")
     made = built_by_function(where)
     if isinstance(made, VideoModel):
         return replace(made, **(options if layer is None else {**options, "layer": layer}))
