@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.model import OBJECTIVES as OBJECTIVES
     from voxplain.model import ModelOutput as ModelOutput
     from voxplain.model import Prediction as Prediction
+    from voxplain.model import Tokens as Tokens
     from voxplain.model import VideoModel as VideoModel
     from voxplain.nets import NETS as NETS
     from voxplain.nets import build_net as build_net
@@ -115,7 +116,7 @@ PUBLIC = {
         MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
         SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
         similarity""",
-    "model": "ModelOutput OBJECTIVES Prediction VideoModel",
+    "model": "ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
     "report": "table_csv table_json table_text write_attribution_report write_report",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",

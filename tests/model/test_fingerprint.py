@@ -14,6 +14,7 @@ import voxplain as vx
 from voxplain.metrics import Insertion
 from voxplain.model import VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint, probe_clip
+from voxplain.model.tokens import Tokens
 from voxplain.runtime import identify
 from voxplain.store import Store
 from voxplain.video import Geometry
@@ -128,6 +129,7 @@ MATTERS: dict[str, object] = {
     "grid": (4, 16, 24),
     "pool": False,
     "channel_axis": 2,
+    "tokens": Tokens(grid=(2, 2, 2)),
 }
 CANNOT_MATTER: dict[str, object] = {
     "classes": ("c", "a", "b"),

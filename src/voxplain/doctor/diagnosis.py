@@ -3,6 +3,8 @@
 import textwrap
 from dataclasses import dataclass
 
+from voxplain.model.layers import Pool
+
 __all__ = ["Diagnosis", "LayerRow"]
 
 
@@ -41,11 +43,13 @@ class Diagnosis:
     feature_layer : str or None
         Suggested for concepts: the last vector or map before the head.
     cam_layer : str or None
-        Suggested for CAMs: the last map with time and space.
+        What CAMs take by default: the last map, or tokens, with time and space.
     warnings : tuple of str
         Sentences with what is wrong and what to do.
     logits : tuple of int
         Shape of the network's output.
+    pool : bool or {"class_token", "last"}
+        How the suggested feature layer is pooled, see `VideoModel`.
     """
 
     layers: tuple[LayerRow, ...]
@@ -53,6 +57,7 @@ class Diagnosis:
     cam_layer: str | None
     warnings: tuple[str, ...]
     logits: tuple[int, ...]
+    pool: Pool = True
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""
@@ -76,7 +81,8 @@ class Diagnosis:
         ]
         lines.insert(1, "  ".join("-" * w for w in widths))
         lines += ["", f"output of the network: {'×'.join(map(str, self.logits))}"]
-        lines += [f"layer for concepts:    {self.feature_layer or 'none found'}"]
+        pooled = "" if self.pool is True else f", pool={self.pool!r}"
+        lines += [f"layer for concepts:    {self.feature_layer or 'none found'}{pooled}"]
         lines += [f"layer for CAM:         {self.cam_layer or 'none: no map with time and space'}", ""]
         lines += ["warnings:" if self.warnings else "no warnings"]
         lines += [textwrap.fill(w, 100, initial_indent="- ", subsequent_indent="  ") for w in self.warnings]

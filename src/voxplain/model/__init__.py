@@ -5,6 +5,7 @@ from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_clips, as_fram
 from voxplain.model.objectives import OBJECTIVES, Objective, log_odds, log_probability, logit, probability
 from voxplain.model.prediction import Prediction
 from voxplain.model.target import Target, Targets, resolve_targets
+from voxplain.model.tokens import Tokens
 from voxplain.model.video_model import ModelOutput, VideoModel, as_model
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Prediction",
     "Target",
     "Targets",
+    "Tokens",
     "VideoModel",
     "as_clips",
     "as_frames",

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, pool_features, record_output
+from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output
 from voxplain.model.video_model import VideoModel
 
 __all__ = ["Fingerprint", "architecture_digest", "fingerprint", "probe_clip"]
@@ -128,6 +128,7 @@ def _architecture(model: VideoModel, attributes: list[tuple[str, str, str]]) -> 
         "grid": list(model.grid),
         "mean": list(model.mean),
         "std": list(model.std),
+        **({} if model.tokens is None else {"tokens": repr(model.tokens)}),
     }
 
 
@@ -151,7 +152,7 @@ def _answer(model: VideoModel) -> tuple[np.ndarray, int]:
     seen: list[torch.Tensor] = []
     with evaluation_mode(model.net), record_output(find_layer(model.net, model.layer), seen):
         z = first_tensor(model.net(model.prepare(probe_clip(model.grid))))
-    features = pool_features(seen[0].float(), model.pool, model.channel_axis) if seen else torch.zeros(0)
+    features = model.feature_of(seen[0]) if seen else torch.zeros(0)
     parts = [part.float().flatten().cpu().numpy() for part in (z, features)]
     return np.concatenate(parts), len(parts[0])
 

@@ -18,16 +18,19 @@ from voxplain.errors import ModelError
 from voxplain.model.input_search import GRIDS, LAYOUTS, Layout, find_input
 from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_frames
 from voxplain.model.layers import (
-    channels_second,
+    Pool,
     evaluation_mode,
     find_layer,
     first_tensor,
     pool_features,
+    pooled_gradient,
     record_output,
     start_gradient,
 )
 from voxplain.model.objectives import OBJECTIVES, Objective
 from voxplain.model.prediction import Prediction
+from voxplain.model.token_pool import find_pool
+from voxplain.model.tokens import Tokens, channel_axis, token_layout
 from voxplain.video import Clip, ClipReader, Geometry, Middle, Sampler
 
 __all__ = ["ModelOutput", "VideoModel", "as_model", "move"]
@@ -73,10 +76,15 @@ class VideoModel:
         Size of the network's input: frames, pixels high, pixels wide.
     classes : tuple of str
         Names in the order of the logits; empty for none.
-    pool : bool
-        Average the layer's map over its positions; False flattens it.
+    pool : bool or {"class_token", "last"}
+        Average the layer's map over its positions, or its tokens without the class token; False flattens it;
+        "class_token" takes the first token, "last" the last step. Where the layer is found and only one of its
+        positions reaches the logits, that one is taken.
     channel_axis : int, optional
-        Of the layer's output; by default 2 for tokens [N,S,D] and 1 for maps [N,C,…].
+        Of the layer's output; by default 2 for tokens [N,S,D], and for maps 1, or the last where the layer works on
+        the last.
+    tokens : Tokens, optional
+        Positions of a transformer's tokens; by default inferred from the network and its input.
     stride : int
         Frames of a video from one frame of the input to the next.
     geometry : Geometry, optional
@@ -112,8 +120,9 @@ class VideoModel:
     layout: Layout = FIND
     grid: tuple[int, int, int] = FIND
     classes: tuple[str, ...] = ()
-    pool: bool = True
+    pool: Pool = True
     channel_axis: int | None = None
+    tokens: Tokens | None = None
     stride: int = 1
     geometry: Geometry | None = None
     channels_last: bool = False
@@ -127,9 +136,14 @@ class VideoModel:
         if self.layer is not FIND:
             find_layer(self.net, self.layer)
         if self.layer is FIND or self.grid is FIND:
+            chosen = self.layer is FIND
             self._find()
+            if chosen and self.pool is True:
+                object.__setattr__(self, "pool", find_pool(self))
         elif self.layout is FIND:
             object.__setattr__(self, "layout", "BCTHW")
+        if self.pool not in (True, False, "class_token", "last"):
+            raise ModelError(f"expected pool as True, False, 'class_token' or 'last', got {self.pool!r}; choose one")
         if len(self.grid) != 3 or min(self.grid) < 1 or min(self.batch_size, self.stride) < 1:
             raise ModelError(
                 f"expected grid (T, H, W), batch_size and stride of 1 or more, got {self.grid}, "
@@ -408,7 +422,7 @@ class VideoModel:
         """
         with evaluation_mode(self.net):
             passes = [
-                (z.float(), pool_features(a.float(), self.pool, self.channel_axis))
+                (z.float(), self.feature_of(a))
                 for z, a in (self._forward(self.prepare(part)) for part in self._batches(clips))
             ]
         return ModelOutput(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
@@ -489,9 +503,26 @@ class VideoModel:
                 "name a layer on the way to the logits, and let the network run with gradients"
             )
         g, seen = g.float(), activation.detach().float()
-        flat = g.ndim == 2 or not self.pool
-        summed = g.flatten(1) if flat else channels_second(g, self.channel_axis).flatten(2).sum(2)
-        return y, ModelOutput(z.detach().float(), pool_features(seen, self.pool, self.channel_axis)), summed
+        return y, ModelOutput(z.detach().float(), self.feature_of(seen)), self.gradient_of_feature(g)
+
+    def feature_of(self, activation: Tensor) -> Tensor:
+        """The feature float32 [N,D] that the layer's output gives."""
+        return pool_features(activation.float(), self.pool, *self._axis_and_prefix(activation))
+
+    def gradient_of_feature(self, gradient: Tensor) -> Tensor:
+        """The gradient [N,D] of the feature, from that of the layer's output; for means the sum over positions."""
+        return pooled_gradient(gradient, self.pool, *self._axis_and_prefix(gradient))
+
+    def _axis_and_prefix(self, activation: Tensor) -> tuple[int | None, int]:
+        """The channels' axis in the layer's output, and the tokens before those with positions."""
+        if activation.ndim < 3 or not self.pool:
+            return None, 0
+        axis = self.channel_axis
+        if axis is None:
+            axis = channel_axis(find_layer(self.net, self.layer), activation.shape)
+        tokens = activation.ndim == 3 and self.pool is True and axis in (2, -1)
+        found = token_layout(self, activation.shape[1]) if tokens else None
+        return axis, 0 if found is None else found.prefix
 
 
 def _check_objective(objective: str) -> None:
