@@ -170,3 +170,18 @@ def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
     clip.frames[:] = 255
     with pytest.raises(ModelError, match="same operations"):
         DeepLIFT()(model_of(net, "head"), clip, 0)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda x: x * (x > 0),
+        lambda x: x * (x > 0).to(x),
+        lambda x: torch.where(x > 0, x, 0),
+        lambda x: x.masked_fill(x < 0, 0),
+        lambda x: x * x.detach().sign(),
+    ],
+)
+def test_refuses_gates_that_the_network_computes_itself(gate: object) -> None:
+    with pytest.raises(ModelError, match="a gate that net computes from its own values"):
+        DeepLIFT()(model_of(Does(gate), "head"), clips_of(1)[0], 0)

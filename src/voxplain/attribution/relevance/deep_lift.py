@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from voxplain.attribution.call import Batch, Maps, attribution_call
+from voxplain.attribution.gates import RefuseDerivedGates
 from voxplain.attribution.gradients.path import completeness_gaps
 from voxplain.attribution.passes import base_input, forward, recording
 from voxplain.attribution.reduce import Channels, over_channels
@@ -133,18 +134,18 @@ def _check(z: Tensor, network: str) -> None:
 
 def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Multipliers m [N,3,T,H,W] of inputs and references, and the logits' differences [N]."""
-    model = batch.model
+    model, network = batch.model, batch.model.name
     with recording(model.net), frozen(model.net), full_precision():
         rows = torch.arange(len(batch.x))
-        with _Mode(None, model.name) as first:
+        with RefuseDerivedGates(network), _Mode(None, network) as first:
             # Recorded as the second pass is, so that both run the same operations; its graph is freed at once.
             z0 = forward(model, reference.detach().clone().requires_grad_(True).clone())[rows, batch.targets].detach()
         leaf = batch.x.detach().clone().requires_grad_(True)
-        with _Mode(first.operations, model.name) as second:
+        with RefuseDerivedGates(network), _Mode(first.operations, network) as second:
             z = forward(model, leaf.clone())
         if second.count != first.count:
-            raise ModelError(OTHERS.format(model.name))
-        _check(z, model.name)
+            raise ModelError(OTHERS.format(network))
+        _check(z, network)
         z = z[rows, batch.targets]
         (m,) = torch.autograd.grad(z.sum(), leaf)
     return m.float(), (z - z0).detach()

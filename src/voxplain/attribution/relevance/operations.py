@@ -276,9 +276,10 @@ HANDLERS: dict[str, Handler] = {
 
 
 # Without rules in excitation backprop.
-OF_TRANSFORMERS = frozenset(
-    ["layer_norm", "rms_norm", "rsqrt", "sqrt", "softmax", "einsum", "scaled_dot_product_attention", "multi_head_attention_forward"]
-)
+OF_TRANSFORMERS = {
+    *("layer_norm", "rms_norm", "rsqrt", "sqrt", "softmax", "einsum", "scaled_dot_product_attention"),
+    "multi_head_attention_forward",
+}
 
 
 class RelevanceMode(TorchFunctionMode):
