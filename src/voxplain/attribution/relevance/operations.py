@@ -241,7 +241,12 @@ def _einsum(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: di
 
 
 def _multi_head(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return multi_head(settings, func, args, kwargs, _linear)
+    return multi_head(
+        args,
+        kwargs,
+        lambda x, w, b: _linear(settings, F.linear, (x, w, b), {}),
+        lambda q, k, v: attention(settings, F.scaled_dot_product_attention, (q, k, v), {}),
+    )
 
 
 def _negative(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from voxplain.attribution.relevance.nodes import PassSettings, is_live, made_by, passed
 from voxplain.attribution.relevance.rules import STABLE, TINY
 from voxplain.errors import ModelError
 
-__all__ = ["attention", "layer_norm", "linear", "multi_head", "product", "softmax"]
+__all__ = ["ATTENTION", "attention", "attention_scores", "layer_norm", "linear", "multi_head", "product", "softmax"]
 
 Product = Callable[[Tensor, Tensor], Tensor]
 WEIGHTS = frozenset({"softmax"})
+ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")  # arguments, in their order
 
 
 def _quotient(r: Tensor, y: Tensor) -> Tensor:
@@ -121,27 +121,14 @@ def softmax(settings: PassSettings, x: Tensor, dim: int) -> Tensor:
 
 def attention(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Value of scaled_dot_product_attention: two products with a softmax between."""
-    names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    q, k, v, mask = given["query"], given["key"], given["value"], given.get("attn_mask")
-    if given.get("enable_gqa") or given.get("dropout_p", 0.0):
-        raise ModelError("expected attention with as many key as query heads and without dropout, got another one")
-    if given.get("is_causal"):
-        mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
-    scale = given.get("scale")
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    scores = _scores(settings, q, k.transpose(-2, -1), scale)
+    given = dict(zip(ATTENTION, args, strict=False)) | kwargs
+    q, k, v = given["query"], given["key"], given["value"]
+    scale, mask = attention_scores(q, k, given)
+    scores = passed(_matmul(settings, q, k.transpose(-2, -1)), lambda s: s * scale, "mul")
     if mask is not None:
-        masked = (
-            mask if mask.dtype != torch.bool else torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -math.inf)
-        )
-        scores = passed(scores, lambda s: s + masked, "mask")
+        scores = passed(scores, lambda s: s + mask, "mask")
     weights = softmax(settings, scores, -1) if is_live(scores) else scores.softmax(-1)
     return _matmul(settings, weights, v)
-
-
-def _scores(settings: PassSettings, q: Tensor, k: Tensor, scale: float) -> Tensor:
-    return passed(_matmul(settings, q, k), lambda s: s * scale, "mul")
 
 
 def _matmul(settings: PassSettings, a: Tensor, b: Tensor) -> Tensor:
@@ -154,33 +141,41 @@ def _matmul(settings: PassSettings, a: Tensor, b: Tensor) -> Tensor:
 
 
 def multi_head(
-    settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dense: Callable[..., Tensor]
-) -> Any:
-    """Value of F.multi_head_attention_forward [S,N,D], and no weights; ``dense`` is the handler of linear layers."""
-    names: tuple[str, ...] = (
-        "query",
-        "key",
-        "value",
-        "embed_dim",
-        "heads",
-        "w",
-        "b",
-        "bias_k",
-        "bias_v",
-        "add_zero_attn",
-    )
-    names = (*names, "dropout", "w_out", "b_out")
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    dense: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> tuple[Tensor, None]:
+    """Value of F.multi_head_attention_forward [S,N,D], and no weights, from linear layers and attention of heads."""
+    names: tuple[str, ...] = ("query", "key", "value", "embed_dim", "heads", "w", "b", "bias_k", "bias_v")
+    names = (*names, "add_zero_attn", "dropout", "w_out", "b_out")
     given = dict(zip(names, args, strict=False))
     plain = kwargs.get("attn_mask") is None and kwargs.get("key_padding_mask") is None
     separate = kwargs.get("use_separate_proj_weight") or given["bias_k"] is not None or given["add_zero_attn"]
     if not plain or separate or (kwargs.get("training") and given["dropout"]):
-        raise ModelError("expected nn.MultiheadAttention without masks, extra biases and separate widths, got others")
+        raise ModelError(
+            "expected nn.MultiheadAttention without masks, extra biases and separate widths, got others; use a "
+            "gradient or perturbation method"
+        )
     heads, width = given["heads"], given["embed_dim"]
     parts = []
     biases = given["b"].split(width) if given["b"] is not None else (None, None, None)
     for x, w, b in zip(args[:3], given["w"].split(width), biases, strict=True):
-        rows = dense(settings, F.linear, (x, w, b), {})  # [S,N,D]
-        parts.append(rows.unflatten(2, (heads, -1)).permute(1, 2, 0, 3))
-    found = attention(settings, None, tuple(parts), {})
-    joined = found.permute(2, 0, 1, 3).flatten(2)
-    return dense(settings, F.linear, (joined, given["w_out"], given["b_out"]), {}), None
+        parts.append(dense(x, w, b).unflatten(2, (heads, -1)).permute(1, 2, 0, 3))
+    joined = attend(*parts).permute(2, 0, 1, 3).flatten(2)
+    return dense(joined, given["w_out"], given["b_out"]), None
+
+
+def attention_scores(q: Tensor, k: Tensor, given: dict[str, Any]) -> tuple[float, Tensor | None]:
+    """Scale and additive mask of the scores q kᵀ, from the arguments of scaled_dot_product_attention."""
+    mask, scale = given.get("attn_mask"), given.get("scale")
+    if given.get("enable_gqa") or given.get("dropout_p", 0.0):
+        raise ModelError(
+            "expected attention with as many key as query heads and without dropout, got another one; use a gradient "
+            "or perturbation method"
+        )
+    if given.get("is_causal"):
+        mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+    if mask is not None and mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -math.inf)
+    return 1 / math.sqrt(q.shape[-1]) if scale is None else scale, mask
