@@ -87,9 +87,10 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
 # Module → its public names, imported when first used: `import voxplain` alone imports neither torch nor NumPy.
 PUBLIC = {
     "attribution": """
-        ATTRIBUTIONS Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior ClassFeaturePyramid
-        DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
-        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GuidedBackprop GuidedIG HiResCAM
+        ATTRIBUTIONS AttentionRollout Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior
+        ClassFeaturePyramid DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
+        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GradientWeightedAttention GuidedBackprop
+        GuidedIG HiResCAM
         InputXGradient IntegratedGradients KernelSHAP LIME LRP LayerCAM LinearApproximation MeaningfulPerturbation
         MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",

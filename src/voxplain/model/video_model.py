@@ -28,6 +28,7 @@ from voxplain.model.layers import (
     start_gradient,
 )
 from voxplain.model.objectives import OBJECTIVES, Objective
+from voxplain.model.plain_network import plain_network
 from voxplain.model.prediction import Prediction
 from voxplain.model.token_pool import find_pool
 from voxplain.model.tokens import Tokens, channel_axis, token_layout
@@ -131,6 +132,7 @@ class VideoModel:
 
     def __post_init__(self) -> None:
         """Find what was not given, and check the fields once, before any work is done."""
+        object.__setattr__(self, "net", plain_network(self.net))
         if self.layout not in (FIND, *LAYOUTS):
             raise ModelError(f"expected layout BCTHW or BTCHW, got {self.layout!r}; choose one of the two")
         if self.layer is not FIND:
