@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.model import Difference as Difference
     from voxplain.model import ModelOutput as ModelOutput
     from voxplain.model import Prediction as Prediction
+    from voxplain.model import Tokens as Tokens
     from voxplain.model import VideoModel as VideoModel
     from voxplain.nets import NETS as NETS
     from voxplain.nets import build_net as build_net
@@ -87,9 +88,10 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
 # Module → its public names, imported when first used: `import voxplain` alone imports neither torch nor NumPy.
 PUBLIC = {
     "attribution": """
-        ATTRIBUTIONS Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior ClassFeaturePyramid
-        DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
-        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GuidedBackprop GuidedIG HiResCAM
+        ATTRIBUTIONS AttentionRollout Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior
+        ClassFeaturePyramid DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
+        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GradientWeightedAttention GuidedBackprop
+        GuidedIG HiResCAM
         InputXGradient IntegratedGradients KernelSHAP LIME LRP LayerCAM LinearApproximation MeaningfulPerturbation
         MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
@@ -116,7 +118,7 @@ PUBLIC = {
         MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
         SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
         similarity""",
-    "model": "Difference ModelOutput OBJECTIVES Prediction VideoModel",
+    "model": "Difference ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
     "report": "table_csv table_json table_text write_attribution_report write_report",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.model import VideoModel
 from voxplain.nets import NETS
+from voxplain.nets.vit import VideoTransformer
 from voxplain.video import Clip, Geometry
 from voxplain.zoo.load import load_model
 
@@ -131,6 +132,7 @@ BUILD: dict[str, Any] = {
     "tupled": Tupled,
     "functional": Functional,
     "recurrent": Frames,
+    "tokens": lambda: VideoTransformer(len(CLASSES), width=12, depth=2, heads=2),
 }
 LAYERS = {"turned": "net.pool", "tupled": "net.pool", "recurrent": "rnn"}
 SHIPPED = {"tiny": (8, 32, 48), "compact": (8, 32, 48), "r3d": (8, 32, 48), "i3d": (9, 40, 48), "c3d": (16, 112, 112)}

@@ -15,7 +15,16 @@ from voxplain.attribution import ATTRIBUTIONS, Attribution
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 
-NO_RNN = {"excitation_backprop_rnn": "a network with an RNN, LSTM or GRU layer of torch, got none"}
+NO_ATTENTION = dict.fromkeys(
+    ("attention_rollout", "gradient_weighted_attention"), "attention between all tokens of a clip, .*got no attention"
+)
+NO_RNN = {"excitation_backprop_rnn": "a network with an RNN, LSTM or GRU layer of torch, got none", **NO_ATTENTION}
+NOT_OF_TOKENS = {
+    **dict.fromkeys(("excitation_backprop", "contrastive_excitation_backprop"), "a relevance rule"),
+    **dict.fromkeys(("guided_backprop", "deconvnet"), "a network with nn.ReLU modules, got none"),
+    "class_feature_pyramid": "a network that ends in maps, their mean over positions and one linear layer",
+    "excitation_backprop_rnn": "a network with an RNN, LSTM or GRU layer of torch, got none",
+}
 NO_MODULES = "every ReLU to be an nn.ReLU module, got a ReLU called as a function"
 NO_CHAIN = {"class_feature_pyramid": "convolutions that follow one another, got add"}
 
@@ -32,10 +41,12 @@ REFUSED: dict[str, dict[str, str]] = {
         "cam": "the logits to be 'head' of the mean of layer 'conv3', got others",
     },
     "recurrent": {
+        **NO_ATTENTION,
         "cam": "7 channels from layer 'relu', as 'head' takes, got 6",
         "class_feature_pyramid": "a network that ends in maps, their mean over positions and one linear layer",
         "deep_lift": "linear operations, elementwise activations and max pools of tensors, got",
     },
+    "tokens": NOT_OF_TOKENS,
     "tiny": NO_RNN,
     "compact": {**NO_RNN, **NO_CHAIN},
     "r3d": {**NO_RNN, **NO_CHAIN},
@@ -129,6 +140,11 @@ def likely(model: VideoModel) -> tuple[int, str]:
     return first, CLASSES[second]
 
 
+def works_on(name: str) -> str:
+    """A small network that a method explains."""
+    return next(kind for kind in ("plain", "recurrent", "tokens") if name not in REFUSED[kind])
+
+
 SMALL = [(kind, name) for kind in BUILD for name in ATTRIBUTIONS if name not in REFUSED[kind]]
 
 
@@ -150,9 +166,7 @@ def round_by_batch(model: VideoModel) -> None:
             module.register_forward_hook(other_last_bits)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [("recurrent" if n in OPTIMISED or n in REFUSED["plain"] else "plain", n) for n in ATTRIBUTIONS]
-)
+@pytest.mark.parametrize(("kind", "name"), [("recurrent" if n in OPTIMISED else works_on(n), n) for n in ATTRIBUTIONS])
 def test_a_kernel_that_rounds_by_the_batch_changes_no_map(kind, name):
     """Fails on every machine where a map depends on the clips beside it; real kernels differ on some only."""
     model, method = small_model(kind), cheap(name)
@@ -199,7 +213,7 @@ def test_a_callers_own_mode_and_a_frozen_network_change_nothing(name):
 @pytest.mark.parametrize("name", [n for n in ATTRIBUTIONS if n not in CONTROLS])
 def test_maps_follow_the_target(name):
     """All but the controls, and eigen_cam, which knows no class."""
-    kind = "recurrent" if name in REFUSED["plain"] else "plain"
+    kind = works_on(name)
     model = small_model(kind)
     clip = clips_for(model.grid)[0]
     maps = [cheap(name)(model, clip, c).values for c in CLASSES]
@@ -215,7 +229,7 @@ def test_refusals_on_small_networks(kind, name):
 @pytest.mark.parametrize("name", ATTRIBUTIONS)
 def test_the_network_is_left_as_it_was_also_after_an_error(name):
     """A network that breaks off in its third pass, or, for methods of fewer, in its first."""
-    kind = "recurrent" if name in REFUSED["plain"] else "plain"
+    kind = works_on(name)
     model = small_model(kind)
     clip = clips_for(model.grid)[0]
     before = state(model.net)

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from map_nets import FlatNet, GapNet, clip, inputs, model
 from small_nets import ConvNet, TokenNet
 from voxplain.attribution import CAM, EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM, XGradCAM
 from voxplain.errors import DataError, ModelError
+from voxplain.model.tokens import Tokens
 
 VOXELS = 4 * 8 * 8
 
@@ -225,6 +227,35 @@ def test_batches_bound_memory_and_change_nothing_and_the_network_stays_as_found(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_networks_of_tokens_are_refused(method):
-    with pytest.raises(ModelError, match="tokens"):
-        method()(model(TokenNet(), layout="BTCHW"), clip(), 0)
+def test_tokens_give_the_maps_of_a_twin_whose_layer_is_a_map(method):
+    class Twin(nn.Module):
+        """The same network, whose norm's output goes through a layer as [N,C,t,h,w]."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.folded = TokenNet(), nn.Upsample(scale_factor=1)
+
+        def forward(self, x):
+            body = self.body
+            x = body.embed(x.transpose(1, 2)).flatten(2).transpose(1, 2)
+            for block in body.blocks:
+                x = block(x)
+            return body.head(self.folded(body.norm(x).transpose(1, 2).unflatten(2, (2, 2, 2))).mean((2, 3, 4)))
+
+    twin = Twin()
+    found = method()(model(twin.body, layout="BTCHW"), clip(1), 2)
+    assert (found.details["layer"], found.details["positions"]) == ("norm", (2, 2, 2))
+    truth = method(layer="folded")(model(twin, layout="BTCHW"), clip(1), 2)
+    np.testing.assert_allclose(found.values, truth.values, rtol=1e-4, atol=1e-7)
+
+
+def test_tokens_without_known_positions_are_refused():
+    class Mixed(TokenNet):
+        def forward(self, x):
+            tokens = self.embed(x.transpose(1, 2)).flatten(2).transpose(1, 2)[:, [3, 0, 6, 1, 2, 7, 5, 4]]
+            return self.head(self.norm(tokens).mean(1))
+
+    with pytest.raises(ModelError, match="tokens whose positions are not known"):
+        GradCAM(layer="norm")(model(Mixed(), layout="BTCHW"), clip(), 0)
+    known = model(Mixed(), layout="BTCHW", tokens=Tokens(grid=(2, 2, 2)))
+    assert GradCAM(layer="norm")(known, clip(), 0).details["positions"] == (2, 2, 2)

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from map_nets import FlatNet, FrameNet, GapNet, LastNet, clip, inputs, model
-from small_nets import ConvNet, TokenNet
+from small_nets import ConvNet
 from voxplain.attribution import CAM, GradCAM, HiResCAM, ScoreCAM
 from voxplain.errors import ModelError
 from voxplain.zoo.load import load_model
@@ -84,12 +84,11 @@ def test_a_picture_of_all_frames_is_a_map_without_time():
         (ConvNet(), "pool", "more than one position"),
         (ConvNet(), "hidden", "expected a map"),
         (ConvNet(), "rleu2", "did you mean 'relu2'"),
-        (TokenNet(), "norm", "tokens"),
         (FlatNet(), "bend", "expected a map"),
     ],
 )
 def test_layers_without_a_map_are_refused(net, layer, said):
-    m = model(net, layout="BTCHW" if isinstance(net, TokenNet) else "BCTHW")
+    m = model(net)
     with pytest.raises(ModelError, match=said):
         GradCAM(layer=layer)(m, clip(), 0)
     assert not any(mod._forward_hooks or mod._forward_pre_hooks for mod in net.modules())

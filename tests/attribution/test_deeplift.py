@@ -8,14 +8,17 @@ import pytest
 import torch
 from captum.attr import DeepLift as CaptumDeepLift
 from relevance_nets import Cells, Does, FramesRNN, Gated, Mixed, Plain, clips_of, model_of, set_running_statistics
+from test_relevance_transformers import Encoder
 from torch import Tensor, nn
 
 from small_nets import ConvNet, LinearNet
 from voxplain.attribution.gradients.gradient import InputXGradient
 from voxplain.attribution.passes import base_input, logits, to_input
 from voxplain.attribution.relevance.deep_lift import DeepLIFT, RecordedOperation, _Multiplier
+from voxplain.attribution.relevance.differences import layer_norm_rule, softmax_rule
 from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
+from voxplain.nets import convlstm, vit_divided
 
 
 class Pooled(nn.Module):
@@ -148,7 +151,6 @@ def test_refuses_what_it_has_no_rule_for() -> None:
     clip = clips_of(1)[0]
     frames = {"layout": "BTCHW"}
     for net, options, what in (
-        (Gated(), {}, "product of two"),
         (FramesRNN("lstm"), frames, "network|net"),
         (Cells(), frames, "product of two|Lstm|net"),
         (Does(nn.GroupNorm(2, 4)), {}, "GroupNorm"),
@@ -170,3 +172,49 @@ def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
     clip.frames[:] = 255
     with pytest.raises(ModelError, match="same operations"):
         DeepLIFT()(model_of(net, "head"), clip, 0)
+
+
+@pytest.mark.parametrize("way", ["sdpa", "einsum", "matmul", "module", "gate", "convlstm", "divided"])
+@pytest.mark.parametrize("baseline", ["black", "blur"])
+def test_summation_to_delta_through_products_and_attention(way: str, baseline: str) -> None:
+    others = {"gate": Gated, "convlstm": lambda: convlstm(4), "divided": lambda: vit_divided(4)}
+    grid = (4, 16, 16) if way in ("convlstm", "divided") else (4, 8, 8)
+    torch.manual_seed(0)
+    model = model_of(
+        others.get(way, lambda: Encoder(way))().eval(), "fc" if way in ("convlstm", "divided") else "head", grid
+    )
+    clips = clips_of(1, grid)
+    x, base = to_input(model, stack(clips)), base_input(model, stack(clips), baseline)
+    want = float((logits(model, x) - logits(model, base))[0, 1])
+    found = DeepLIFT(baseline=baseline)(model, clips[0], 1)
+    assert found.values.sum(dtype=np.float64) == pytest.approx(want, rel=5e-3, abs=2e-5)
+
+
+@pytest.mark.parametrize("run", ["softmax", "layer_norm"])
+def test_rules_of_several_outputs_are_exact(run: str) -> None:
+    """Also where the clip and the reference are far apart, or the same in places."""
+    x, x0, m, w = (torch.randn(3, 6, generator=torch.Generator().manual_seed(i), dtype=torch.float64) for i in range(4))
+    x[0] = x0[0]
+    x[1, :3] = x0[1, :3]
+    x[2] *= 20
+    if run == "softmax":
+        rule, f = softmax_rule(x, x0, 1), lambda v: v.softmax(1)
+    else:
+        rule = layer_norm_rule(x, x0, (1,), w[0], 1e-5)
+        f = lambda v: nn.functional.layer_norm(v, (6,), w[0], w[1], 1e-5)  # noqa: E731
+    torch.testing.assert_close((rule(m)[0] * (x - x0)).sum(1), (m * (f(x) - f(x0))).sum(1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda x: x * (x > 0),
+        lambda x: x * (x > 0).to(x),
+        lambda x: torch.where(x > 0, x, 0),
+        lambda x: x.masked_fill(x < 0, 0),
+        lambda x: x * x.detach().sign(),
+    ],
+)
+def test_refuses_gates_that_the_network_computes_itself(gate: object) -> None:
+    with pytest.raises(ModelError, match="a gate that net computes from its own values"):
+        DeepLIFT()(model_of(Does(gate), "head"), clips_of(1)[0], 0)

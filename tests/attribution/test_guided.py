@@ -133,3 +133,67 @@ def test_linear_approximation_at_a_layer():
     truth = F.interpolate((a * g).sum(1, keepdim=True), size=m.grid, mode="trilinear")[0, 0].detach()
     np.testing.assert_allclose(found.values, truth.numpy(), rtol=1e-4, atol=1e-7)
     assert found.details == {"layer": "act", "positions": (2, 4, 4)}
+
+
+class Gated(nn.Module):
+    """A ReLU module, then another kind of gate."""
+
+    def __init__(self, gate: object) -> None:
+        super().__init__()
+        self.conv, self.act, self.gate, self.head = nn.Conv3d(3, 4, 3), nn.ReLU(), gate, nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.gate(self.act(self.conv(x)) - 0.1).mean((2, 3, 4)))  # type: ignore[operator]
+
+
+class Swish(torch.autograd.Function):
+    """As x3d of PyTorchVideo computes it."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return g * x.sigmoid() * (1 + x * (1 - x.sigmoid()))
+
+
+GATES = {
+    "relu6": (nn.ReLU6(), "Hardtanh"),
+    "clamp": (lambda x: x.clamp(min=0), "Clamp"),
+    "clamp both": (lambda x: x.clamp(0, 1), "Clamp"),
+    "gelu": (nn.GELU(), "Gelu"),
+    "silu": (nn.SiLU(), "Silu"),
+    "leaky": (nn.LeakyReLU(), "LeakyRelu"),
+    "swish": (Swish.apply, "Swish"),
+    "where": (lambda x: torch.where(x > 0, x, 0), "in where"),
+    "mask": (lambda x: x * (x > 0), "in mul"),
+    "float mask": (lambda x: x * (x > 0).float(), "in mul"),
+    "detached": (lambda x: x.sign().detach() * x, "in mul"),
+    "index": (lambda x: x.masked_fill(x < 0, 0), "in masked_fill"),
+    "maximum": (lambda x: torch.maximum(x, x / 2), "Maximum"),
+}
+
+
+@pytest.mark.parametrize(("gate", "told"), GATES.values(), ids=GATES)
+@pytest.mark.parametrize("method", [GuidedBackprop(), DeconvNet()])
+def test_other_gates_are_refused(method, gate, told):
+    with pytest.raises(ModelError, match=told):
+        method(model(Gated(gate)), clip(), 0)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        nn.Sigmoid(),
+        nn.MaxPool3d(2),
+        lambda x: x + torch.zeros_like(x),
+        lambda x: x * x.new_ones(x.shape),
+        lambda x: x + torch.ones(1).to(x),
+        lambda x: x / x.shape[1],
+    ],
+)
+def test_what_is_no_gate_is_not(gate):
+    assert GuidedBackprop()(model(Gated(gate)), clip(), 0).values.any()

@@ -68,7 +68,7 @@ def test_the_pass_is_no_cost_of_a_map():
             ATTRIBUTIONS["grad_cam"]()(known, clip, 1)
         costs.append((cost.forwards, cost.backwards))
     assert costs == [(1, 1), (1, 1)]
-    assert len(whole) == 3, "one to find the layer, and one a map"
+    assert len(whole) == 4, "two to find the layer and what it carries, and one a map"
 
 
 def test_a_changed_network_or_another_question_is_looked_at_anew(passes):

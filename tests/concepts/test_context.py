@@ -15,6 +15,7 @@ from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.feature_maps import feature_maps, map_layers
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
+from voxplain.model.tokens import Tokens
 from voxplain.nets import NETS, build_net
 from voxplain.segment import Supervoxels
 
@@ -232,7 +233,7 @@ def test_tokens_are_in_the_positions_of_the_map_before_them_without_the_class_to
     net = Transformer().eval()
     model = VideoModel(net=net, layer="norm", grid=(4, 8, 8))
     found = map_layers(model)
-    assert [(p.layer, p.grid, p.tokens) for p in found] == [("norm", (2, 2, 2), True)]
+    assert [(p.layer, p.tokens) for p in found] == [("norm", Tokens(grid=(2, 2, 2), prefix=1))]
     frames = noise().frames[None]
     seen = feature_maps(model, frames, ("block", "patches"), gradient_of=(1, "logit"))
     with torch.no_grad():

@@ -61,10 +61,9 @@ def test_suggests_what_the_networks_here_are_known_for(name):
 
 
 @pytest.mark.parametrize("as_tuple", [False, True])
-def test_suggests_the_last_norm_of_a_network_of_tokens_and_no_cam(as_tuple):
+def test_suggests_the_last_norm_of_a_network_of_tokens(as_tuple):
     found = examine(TokenNet(as_tuple).eval(), grid=GRID, layout="BTCHW")
-    assert (found.feature_layer, found.cam_layer) == ("norm", None)
-    assert "none: no map" in found.text()
+    assert (found.feature_layer, found.cam_layer, found.pool) == ("norm", "norm", True)
 
 
 def test_suggests_the_outermost_name_and_what_the_head_really_takes():
@@ -85,8 +84,20 @@ def test_suggests_the_outermost_name_and_what_the_head_really_takes():
 
 def test_warns_of_training_mode():
     net = ConvNet().train()
-    only(check(net), "2 dropout or batch-norm modules are in training mode")
+    dropout, norm = check(net).warnings
+    assert dropout.startswith("1 dropout modules are in training mode, in which its outputs are random")
+    assert norm.startswith("1 batch-norm modules are in training mode, in which they change with the batch")
     assert net.training
+
+
+def test_dropout_that_is_always_on_is_told_as_random():
+    class Random(ConvNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(nn.functional.dropout(x))
+
+    found = check(Random().eval())
+    assert any("so the network is random; look for dropout that is always on" in w for w in found.warnings)
+    assert not any("batch norm" in w for w in found.warnings)
 
 
 def test_warns_of_an_in_place_relu_after_the_layer():
@@ -170,7 +181,7 @@ def test_warns_of_a_network_that_ignores_its_input():
     assert any("different clips give the same logits" in w for w in found.warnings)
 
 
-def test_warns_of_channels_last_and_of_frames_as_rows():
+def test_channels_last_are_recognised_and_frames_as_rows_are_told():
     class Last(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -179,7 +190,7 @@ def test_warns_of_channels_last_and_of_frames_as_rows():
         def forward(self, x: Tensor) -> Tensor:
             return self.head(torch.tanh(self.hidden(torch.tanh(self.mix(x.movedim(1, -1))).mean((1, 2, 3)))))
 
-    only(check(Last().eval(), "mix"), "channels last.*channel_axis=4")
+    assert check(Last().eval(), "mix").warnings == ()
     assert check(Last().eval(), "mix", channel_axis=4).warnings == ()
     joins = Wrapped(nn.Conv2d(3, 4, 3), lambda a: a.mean((2, 3)).unflatten(0, (-1, 4)).tanh().mean(1))
     frames = Wrapped(nn.Flatten(0, 1), joins).eval()
@@ -204,7 +215,11 @@ def test_warns_of_a_class_token():
             x = self.embed(x.transpose(1, 2)).flatten(2).transpose(1, 2)
             return self.head(self.norm(self.blocks[0](x))[:, 0].tanh())
 
-    only(check(Token().eval(), "norm", layout="BTCHW"), "only one of the 8 positions of 'norm'.*pool=False")
+    only(check(Token().eval(), "norm", layout="BTCHW"), "only the first position of 'norm'.*pool='class_token'")
+    found = examine(Token().eval(), grid=GRID, layout="BTCHW")
+    assert (found.feature_layer, found.pool, found.cam_layer) == ("norm", "class_token", "embed")
+    assert not any("position" in w for w in found.warnings)
+    assert "norm, pool='class_token'" in found.text()
     assert not any("positions" in w for w in check(Token().eval(), "blocks.0.norm", layout="BTCHW").warnings[1:])
 
 

@@ -15,6 +15,7 @@ from voxplain.metrics import Insertion
 from voxplain.model import VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint, probe_clip
 from voxplain.model.target import Narrowed
+from voxplain.model.tokens import Tokens
 from voxplain.runtime import identify
 from voxplain.store import Store
 from voxplain.video import Geometry
@@ -134,6 +135,7 @@ MATTERS: dict[str, object] = {
     "output": lambda z: z[:, :2],
     "pathways": lambda x: x.flip(1),
     "narrowed": Narrowed("0 vs 1", ((0, 1.0), (1, -1.0)), 3),
+    "tokens": Tokens(grid=(2, 2, 2)),
 }
 CANNOT_MATTER: dict[str, object] = {
     "classes": ("c", "a", "b"),

@@ -36,6 +36,7 @@ from voxplain.attribution.perturbation.occlusion import Occlusion, SupervoxelOcc
 from voxplain.attribution.perturbation.prediction_difference import PredictionDifference
 from voxplain.attribution.perturbation.rise import RISE
 from voxplain.attribution.perturbation.surrogate import LIME, KernelSHAP
+from voxplain.attribution.relevance.attention_rollout import AttentionRollout, GradientWeightedAttention
 from voxplain.attribution.relevance.deep_lift import DeepLIFT
 from voxplain.attribution.relevance.excitation_backprop import ExcitationBackprop
 from voxplain.attribution.relevance.excitation_backprop_rnn import ExcitationBackpropRNN
@@ -84,6 +85,8 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "contrastive_excitation_backprop": partial(ExcitationBackprop, contrastive=True),
     "excitation_backprop_rnn": ExcitationBackpropRNN,
     "deep_lift": DeepLIFT,
+    "attention_rollout": AttentionRollout,
+    "gradient_weighted_attention": GradientWeightedAttention,
     "meaningful_perturbation": MeaningfulPerturbation,
     "ep_2d": ExtremalPerturbation2D,
     "ep_3d": ExtremalPerturbation3D,
@@ -108,6 +111,7 @@ __all__ = [
     "STEP",
     "SWAG",
     "XRAI",
+    "AttentionRollout",
     "Attribution",
     "AttributionMethod",
     "BlurIntegratedGradients",
@@ -124,6 +128,7 @@ __all__ = [
     "GradCAM",
     "GradCAMPlusPlus",
     "Gradient",
+    "GradientWeightedAttention",
     "GuidedBackprop",
     "GuidedIG",
     "HiResCAM",

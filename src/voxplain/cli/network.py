@@ -24,7 +24,9 @@ class Network:
     """Which network is explained, and at which layer."""
 
     net: str | None = None
-    "A network of voxplain: tiny, compact, c3d, r3d, i3d, or planted (tiny, trained on planted videos)."
+    """A network of voxplain: tiny, compact, c3d, r3d, i3d, r2plus1d, resnet_lstm, tsm, r2plus1d_compact,
+    resnet_lstm_compact, tsm_compact, convlstm, vit, vit_divided, or planted (tiny, trained on planted videos); or of
+    another library: hf:ID-or-folder, torchvision:r3d_18, pytorchvideo:x3d_m, timm:resnet50."""
     weights: Path | None = None
     "Its weights: .safetensors or a torch file of tensors only (pickled objects are not read)."
     model: str | None = None
@@ -125,11 +127,11 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             model.logits(probe_clip(model.grid), finite=False)
         return model
     assert network.net is not None
-    if network.net != "planted" and network.weights is None:
+    if network.net != "planted" and ":" not in network.net and network.weights is None:
         raise ModelError(
             f"expected --weights for {network.net}, got none; train some with `voxplain train DATA --net {network.net}`"
         )
-    named = network.weights is None or "classes" in read_checkpoint(network.weights)[1]
+    named = network.weights in (None, Path("random")) or "classes" in read_checkpoint(network.weights)[1]
     loaded = load_model(
         network.net,
         weights=network.weights,

@@ -43,7 +43,8 @@ def train_command(
     data
         Folder of class folders, or one with train/ and test/.
     net
-        tiny, compact, c3d, r3d or i3d.
+        tiny, compact, c3d, r3d, i3d, r2plus1d, resnet_lstm, tsm, r2plus1d_compact, resnet_lstm_compact, tsm_compact,
+        convlstm, vit or vit_divided.
     output
         Folder for the weights and the log.
     resize

@@ -6,7 +6,6 @@ Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W th
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import prod
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,50 +15,13 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.model.cost import uncounted
-from voxplain.model.layers import (
-    channels_second,
-    clip_rows,
-    evaluation_mode,
-    find_layer,
-    first_tensor,
-    pool_features,
-    record_output,
-    start_gradient,
-)
+from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output, start_gradient
+from voxplain.model.tokens import Positions, find_positions
 from voxplain.model.trace import Call, trace
 
-__all__ = ["FeatureMaps", "Positions", "feature_maps", "map_layers"]
+__all__ = ["FeatureMaps", "feature_maps", "map_layers"]
 
 Grid = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Positions:
-    """A layer whose output has positions in time and space.
-
-    Parameters
-    ----------
-    layer : str
-        Dotted name.
-    grid : (t, h, w)
-    tokens : bool
-        The output is [N,S,C] with the positions in the order (t, h, w), and not [N,C,t,h,w].
-    frames : bool
-        The output is [N·t,C,h,w], a map for each frame.
-    """
-
-    layer: str
-    grid: Grid
-    tokens: bool
-    frames: bool = False
-
-    def map_of(self, output: Tensor, axis: int | None) -> Tensor:
-        """The layer's output as a map [N,C,t,h,w]; tokens before the positions, such as a class token, are left out."""
-        if self.frames:
-            return channels_second(output, axis).unflatten(0, (-1, self.grid[0])).transpose(1, 2)
-        if not self.tokens:
-            return channels_second(output, axis)
-        return output[:, output.shape[1] - prod(self.grid) :].transpose(1, 2).unflatten(2, self.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +75,6 @@ def feature_maps(
     """
     places = map_layers(model.settled(), layers)
     last = map_layers(model)[-1]
-    axis = model.channel_axis
     outputs: dict[str, Tensor] = {}
 
     def note(name: str, output: object) -> None:
@@ -136,17 +97,13 @@ def feature_maps(
                 raise ModelError(
                     f"expected logits that depend on layer {model.layer!r}, got some that do not; name another layer"
                 )
-            # Along a change that is the same at every position: the sum of what is pooled.
-            gradient = pool_features(down.float(), model.pool, axis)
-            if model.pool and down.ndim > 2:
-                gradient = gradient * (down[0].numel() // gradient.shape[1])
-            gradient = clip_rows(gradient, len(logits), total=True)
+            gradient = model.gradient_of_feature(down.float(), len(logits))
     missing = [p.layer for p in places if p.layer not in outputs]
     if missing:
         raise ModelError(f"expected layer {missing[0]!r} to run, got no call of it; name one that the forward uses")
-    maps = {p.layer: p.map_of(outputs[p.layer].detach(), axis).float() for p in places}
-    end = last.map_of(outputs[last.layer].detach(), axis).float()
-    feature = clip_rows(pool_features(outputs[model.layer].detach().float(), model.pool, axis), len(logits))
+    maps = {p.layer: p.map_of(outputs[p.layer].detach()).float() for p in places}
+    end = last.map_of(outputs[last.layer].detach()).float()
+    feature = model.feature_of(outputs[model.layer].detach(), len(logits))
     return FeatureMaps(logits.detach(), maps, end if _is_mean(feature, end) else None, gradient)
 
 
@@ -179,7 +136,8 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     """
     for name in layers:
         find_layer(model.net, name)
-    key = (model.layer, model.channel_axis, model.layout, model.grid, tuple(n for n, _ in model.net.named_modules()))
+    names = tuple(n for n, _ in model.net.named_modules())
+    key = (model.layer, model.channel_axis, model.tokens, model.layout, model.grid, names)
     known = _found.setdefault(model.net, {})
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
@@ -206,22 +164,10 @@ def _positions(model: VideoModel, calls: Sequence[Call]) -> dict[str, Positions]
     until = max((i for i, call in enumerate(calls) if call.name == model.layer), default=len(calls) - 1)
     found: dict[str, Positions] = {}
     for call in calls[: until + 1]:
-        grid, tokens = None, len(call.shape) == 3
-        frames = len(call.shape) == 4 and call.shape[0] == model.grid[0] > 1  # of the one clip
-        if frames:
-            axis = 1 if model.channel_axis is None else model.channel_axis % 4
-            h, w = (n for i, n in enumerate(call.shape) if i not in (0, axis))
-            grid = (call.shape[0], h, w)
-        if len(call.shape) == 5:
-            axis = 1 if model.channel_axis is None else model.channel_axis % 5
-            t, h, w = (n for i, n in enumerate(call.shape) if i not in (0, axis))
-            grid = (t, h, w)
-        elif tokens:
-            grids = {prod(p.grid): p.grid for p in found.values()}
-            grid = grids.get(call.shape[1], grids.get(call.shape[1] - 1))
-        if grid is not None and prod(grid) > 1 and call.name:
+        place = find_positions(model, call) if call.name else None
+        if place is not None:
             found.pop(call.name, None)
-            found[call.name] = Positions(call.name, grid, tokens, frames)
+            found[call.name] = place
     return found
 
 

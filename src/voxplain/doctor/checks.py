@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 import torch
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.model.layer_choice import PASSING, looks_channels_last
+from voxplain.model.layer_choice import PASSING
 from voxplain.model.layers import evaluation_mode
+from voxplain.model.token_pool import find_pool
 from voxplain.model.trace import Trace
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
     "class_rows",
 ]
 
-RANDOM_OR_BATCH = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
-
 
 def class_rows(output: Tensor) -> Tensor:
     """Logits [N,K], averaged over what follows where a network gives [N,K,…]."""
@@ -36,13 +34,14 @@ def class_rows(output: Tensor) -> Tensor:
 
 def about_mode(net: nn.Module) -> Iterator[str]:
     """Dropout or batch norm in training mode, as the network came."""
-    active = sum(m.training for m in net.modules() if isinstance(m, RANDOM_OR_BATCH))
-    if active:
-        yield (
-            f"{active} dropout or batch-norm modules are in training mode; voxplain evaluates without "
-            "them and leaves the flags alone, but call net.eval() before you use the network "
-            "yourself"
-        )
+    for kind, modules in (("dropout", nn.modules.dropout._DropoutNd), ("batch-norm", nn.modules.batchnorm._BatchNorm)):
+        active = sum(m.training for m in net.modules() if isinstance(m, modules))
+        if active:
+            effect = "its outputs are random" if kind == "dropout" else "they change with the batch"
+            yield (
+                f"{active} {kind} modules are in training mode, in which {effect}; voxplain evaluates without that and "
+                "leaves the flags alone, but call net.eval() before you use the network yourself"
+            )
 
 
 def about_values(found: Trace) -> Iterator[str]:
@@ -103,8 +102,13 @@ def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[s
             "needed; wrap the network so that it gives one row of class scores a clip"
         )
         return
-    alone = _outputs(model, frames[:1])
-    if float((alone - z[:1]).abs().max()) > 1e-3 * size:
+    alone, again = _outputs(model, frames[:1]), _outputs(model, frames[:1])
+    if float((alone - again).abs().max()) > 1e-3 * size:
+        yield (
+            "the same clip gives other logits each time, even in evaluation mode, so the network is random; look for "
+            "dropout that is always on, such as F.dropout without training=self.training"
+        )
+    elif float((alone - z[:1]).abs().max()) > 1e-3 * size:
         yield (
             "a clip's logits change with the other clips in its batch, even in evaluation mode; look for "
             "batch norm without running statistics, or set batch_size=1"
@@ -136,13 +140,8 @@ def _outputs(model: VideoModel, frames: np.ndarray) -> Tensor:
         return model.raw(model.prepare(frames))
 
 
-def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterator[str]:
-    """The layer to explain at: channels last, a linear head, or one that cannot be used."""
-    if model.channel_axis is None and looks_channels_last(found, model.layer):
-        yield (
-            f"the output of {model.layer!r} seems to hold its channels last, [N,T,H,W,C]; "
-            "set channel_axis=4, otherwise features mix channels with positions"
-        )
+def about_feature(model: VideoModel, frames: np.ndarray) -> Iterator[str]:
+    """The layer to explain at: one position that counts, a linear head, or a layer that cannot be used."""
     try:
         y = int(model.logits(frames)[0].argmax())
         g = model.gradient(frames, y, objective="logit")
@@ -155,14 +154,12 @@ def about_feature(model: VideoModel, frames: np.ndarray, found: Trace) -> Iterat
             f"{str(error).splitlines()[0]}; write that step of the network without in-place operations"
         )
         return
-    flat = replace(model, pool=False).gradient(frames, y, objective="logit")
-    shape = next(call.shape for call in reversed(found.calls) if call.name == model.layer)
-    by_clip = flat.numel() == prod(shape)  # and not by frame
-    used = flat.view(shape).abs().sum((0, 2)).count_nonzero() if by_clip and model.pool and len(shape) == 3 else 0
-    if used == 1 < shape[1]:
+    one = find_pool(model) if model.pool is True else True
+    if one is not True:
+        which = "first" if one == "class_token" else "last"
         yield (
-            f"only one of the {shape[1]} positions of {model.layer!r} reaches the logits (a class token?), but "
-            "features average all of them; set pool=False, or choose an earlier layer"
+            f"only the {which} position of {model.layer!r} reaches the logits, but features average all of them; set "
+            f"pool={one!r}, or choose an earlier layer"
         )
     if torch.allclose(g, g[:1].expand_as(g), rtol=1e-4, atol=1e-6 * float(g.abs().max())):
         yield (

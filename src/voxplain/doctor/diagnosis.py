@@ -3,6 +3,8 @@
 import textwrap
 from dataclasses import dataclass
 
+from voxplain.model.layers import Pool
+
 __all__ = ["Diagnosis", "LayerRow"]
 
 
@@ -41,7 +43,7 @@ class Diagnosis:
     feature_layer : str or None
         Suggested for concepts: the last vector or map before the head.
     cam_layer : str or None
-        Suggested for CAMs: the last map with time and space.
+        What CAMs take by default: the last map, or tokens, with time and space.
     warnings : tuple of str
         Sentences with what is wrong and what to do.
     logits : tuple of int
@@ -50,6 +52,8 @@ class Diagnosis:
         What the outputs mean, as given or as one pass shows; None where that must be given.
     probabilities : bool
         The outputs are probabilities already.
+    pool : bool or {"class_token", "last"}
+        How the suggested feature layer is pooled, see `VideoModel`.
     """
 
     layers: tuple[LayerRow, ...]
@@ -59,6 +63,7 @@ class Diagnosis:
     logits: tuple[int, ...]
     task: str | None = None
     probabilities: bool = False
+    pool: Pool = True
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""
@@ -84,7 +89,8 @@ class Diagnosis:
         lines += ["", f"output of the network: {'×'.join(map(str, self.logits))}"]
         kind = " (the outputs are probabilities, and are used as such)" if self.probabilities else ""
         lines += [f"task:                  {self.task or 'not known: set it'}{kind}"]
-        lines += [f"layer for concepts:    {self.feature_layer or 'none found'}"]
+        pooled = "" if self.pool is True else f", pool={self.pool!r}"
+        lines += [f"layer for concepts:    {self.feature_layer or 'none found'}{pooled}"]
         lines += [f"layer for CAM:         {self.cam_layer or 'none: no map with time and space'}", ""]
         lines += ["warnings:" if self.warnings else "no warnings"]
         lines += [textwrap.fill(w, 100, initial_indent="- ", subsequent_indent="  ") for w in self.warnings]

@@ -20,9 +20,11 @@ from voxplain.doctor.checks import (
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.errors import ModelError
 from voxplain.model import ClipsLike, Task, VideoModel, as_frames
-from voxplain.model.layer_choice import suggest_cam_layer, suggest_feature_layer
+from voxplain.model.layer_choice import suggest_feature_layer
 from voxplain.model.layouts import LAYOUTS, Layout
+from voxplain.model.map_choice import last_map
 from voxplain.model.outputs import Output
+from voxplain.model.token_pool import find_pool
 from voxplain.model.trace import Trace, trace
 
 __all__ = ["examine"]
@@ -75,8 +77,17 @@ def examine(
     warnings = list(about_mode(model.net))
     found = _run(model, frames)
     z = class_rows(found.output)
-    feature, cam = suggest_feature_layer(found, z.shape[-1], model.grid[0]), suggest_cam_layer(found)
+    feature = suggest_feature_layer(found, z.shape[-1], model.grid[0])
     given = model.layer if isinstance(model_or_net, VideoModel) else feature
+    if feature is not None and feature != model.layer:
+        pool = find_pool(replace(model, layer=feature, pool=True))
+    else:
+        pool = find_pool(model) if model.pool is True else model.pool
+    model = replace(
+        model, layer=given or model.layer, pool=model.pool if isinstance(model_or_net, VideoModel) else pool
+    )
+    map_layer = last_map(model, _run(model, frames[:1])) if z.ndim == 2 else None
+    cam = None if map_layer is None else map_layer.name
     if bool(torch.isfinite(z).all()):
         model = _with_task(model)
         warnings += about_task(model, z)
@@ -84,12 +95,13 @@ def examine(
         warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
         warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
         if given is not None:
-            warnings += about_feature(replace(model, layer=given), frames, found)
+            warnings += about_feature(model, frames)
     else:
         warnings += about_values(found)
     logits = tuple(found.output.shape)
     task = None if any("one number a clip" in w for w in warnings) else model.task
-    return Diagnosis(_rows(model.net, found), feature, cam, tuple(warnings), logits, task, bool(model.probabilities))
+    rows = _rows(model.net, found)
+    return Diagnosis(rows, feature, cam, tuple(warnings), logits, task, bool(model.probabilities), pool)
 
 
 def _with_task(model: VideoModel) -> VideoModel:

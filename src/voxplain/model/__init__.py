@@ -6,6 +6,7 @@ from voxplain.model.objectives import OBJECTIVES, Objective, log_odds, log_proba
 from voxplain.model.prediction import Prediction
 from voxplain.model.target import Difference, Target, Targets, narrow, recorded_target, resolve_targets
 from voxplain.model.tasks import TASKS, Task
+from voxplain.model.tokens import Tokens
 from voxplain.model.video_model import ModelOutput, VideoModel, as_model
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Target",
     "Targets",
     "Task",
+    "Tokens",
     "VideoModel",
     "as_clips",
     "as_frames",

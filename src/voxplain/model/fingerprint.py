@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from voxplain.model.layers import evaluation_mode, find_layer, pool_features, record_output
+from voxplain.model.layers import evaluation_mode, find_layer, record_output
 from voxplain.model.video_model import VideoModel
 
 __all__ = ["Fingerprint", "architecture_digest", "fingerprint", "function_digest", "probe_clip"]
@@ -129,6 +129,7 @@ def _architecture(model: VideoModel, attributes: list[tuple[str, str, str]]) -> 
         "mean": list(model.mean),
         "std": list(model.std),
         **_outputs_and_inputs(model),
+        **({} if model.tokens is None else {"tokens": repr(model.tokens)}),
     }
 
 
@@ -199,7 +200,7 @@ def _answer(model: VideoModel) -> tuple[np.ndarray, int]:
     layer = find_layer(model.net, model.layer) if model.layer else nn.Identity()
     with evaluation_mode(model.net), record_output(layer, seen):
         z = model.forward(model.prepare(probe_clip(model.grid)))
-    features = pool_features(seen[0].float(), model.pool, model.channel_axis) if seen else torch.zeros(0)
+    features = model.feature_of(seen[0], 1) if seen else torch.zeros(0)
     parts = [part.float().flatten().cpu().numpy() for part in (z, features)]
     return np.concatenate(parts), len(parts[0])
 

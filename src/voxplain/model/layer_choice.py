@@ -1,12 +1,10 @@
-"""Which layers of a traced network give the feature vector and the last map with time and space."""
-
-from math import prod
+"""Which layer of a traced network gives the feature vector."""
 
 from torch import nn
 
 from voxplain.model.trace import Call, Trace
 
-__all__ = ["looks_channels_last", "suggest_cam_layer", "suggest_feature_layer"]
+__all__ = ["suggest_feature_layer"]
 
 # Their output is their input, or differs in no more than axes of length 1.
 PASSING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
@@ -16,7 +14,6 @@ POOLING = (
     nn.modules.pooling._AdaptiveAvgPoolNd,
     nn.modules.pooling._AdaptiveMaxPoolNd,
 )
-PER_POSITION = (nn.Linear, nn.LayerNorm)
 
 
 def suggest_feature_layer(found: Trace, classes: int, frames: int = 1) -> str | None:
@@ -54,42 +51,6 @@ def _feature_layer(found: Trace, classes: int, rows: int) -> str | None:
         elif _width(found.calls[head].module) in _channels(call.shape):
             return _outermost(before, call)
     return None
-
-
-def suggest_cam_layer(found: Trace) -> str | None:
-    """The last map [N,C,T,H,W] with T·H·W > 1 that is not the output of a pooling.
-
-    Parameters
-    ----------
-    found : Trace
-
-    Returns
-    -------
-    str or None
-        Dotted name; None for networks of tokens.
-    """
-    norms = 0
-    for call in reversed(found.calls):
-        if len(call.shape) == 3 and call.shape[1] > 1 and isinstance(call.module, nn.LayerNorm):
-            norms += 1
-        if norms > 1:  # what follows works on tokens; a map before them is only the embedding of patches
-            return None
-        passing = isinstance(call.module, PASSING + POOLING)
-        if len(call.shape) == 5 and prod(call.shape[2:]) > 1 and not passing:
-            return _outermost(found.calls, call)
-    return None
-
-
-def looks_channels_last(found: Trace, layer: str) -> bool:
-    """Whether a layer's map seems to be [N,T,H,W,C]: a module in it is applied to the last axis."""
-    own = next((call for call in reversed(found.calls) if call.name == layer), None)
-    if own is None or len(own.shape) != 5:
-        return False
-    return any(
-        isinstance(call.module, PER_POSITION) and len(call.shape) == 5 and call.shape[-1] == own.shape[-1]
-        for call in found.calls
-        if call.name == layer or call.name.startswith(layer + ".")
-    )
 
 
 def _head(found: Trace, classes: int) -> int | None:

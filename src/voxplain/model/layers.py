@@ -4,7 +4,7 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,19 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 
 __all__ = [
+    "Pool",
     "clip_rows",
     "evaluation_mode",
     "find_layer",
     "first_tensor",
     "pool_features",
+    "pooled_gradient",
     "record_output",
     "replace_first",
     "start_gradient",
 ]
+
+Pool = bool | Literal["class_token", "last"]
 
 
 def find_layer(net: nn.Module, name: str) -> nn.Module:
@@ -77,14 +81,26 @@ def replace_first(output: Any, new: Tensor) -> Any:
     return renewed
 
 
-def pool_features(activation: Tensor, pool: bool, axis: int | None = None) -> Tensor:
-    """[N,C,…] or tokens [N,S,D] to [N,D]: mean over positions, or everything flattened without ``pool``.
+def pool_features(activation: Tensor, pool: Pool, axis: int | None = None, prefix: int = 0) -> Tensor:
+    """[N,C,…] or tokens [N,S,D] to [N,D], by ``pool``.
 
-    ``axis`` is the channels' axis; None: the last of three (tokens), otherwise the second (maps).
+    True: the mean over positions, without ``prefix`` tokens before them; "class_token": the first token; "last": the
+    last step or token; False: everything flattened. ``axis`` is the channels' axis; None: the last of three (tokens),
+    otherwise the second (maps).
     """
     if activation.ndim == 2 or not pool:
         return activation.flatten(1)
-    return channels_second(activation, axis).flatten(2).mean(2)
+    positions = channels_second(activation, axis).flatten(2)
+    if pool is True:
+        return positions[:, :, prefix:].mean(2)
+    return positions[:, :, 0 if pool == "class_token" else -1]
+
+
+def pooled_gradient(gradient: Tensor, pool: Pool, axis: int | None = None, prefix: int = 0) -> Tensor:
+    """The derivative along a change of what `pool_features` gives: for the mean, the sum over positions; [N,D]."""
+    if gradient.ndim == 2 or not pool or pool is not True:
+        return pool_features(gradient, pool, axis)
+    return channels_second(gradient, axis).flatten(2)[:, :, prefix:].sum(2)
 
 
 def clip_rows(rows: Tensor, clips: int, *, total: bool = False) -> Tensor:

@@ -19,20 +19,24 @@ from voxplain.model.cost import uncounted
 from voxplain.model.input_search import GRIDS, find_input, noise_input
 from voxplain.model.inputs import ClipLike, ClipsLike, Frames, as_frames
 from voxplain.model.layers import (
-    channels_second,
+    Pool,
     clip_rows,
     evaluation_mode,
     find_layer,
     pool_features,
+    pooled_gradient,
     record_output,
     start_gradient,
 )
 from voxplain.model.layouts import LAYOUTS, Layout, clip_count
 from voxplain.model.objectives import OBJECTIVES, Objective
 from voxplain.model.outputs import Output, Pathways, run_network
+from voxplain.model.plain_network import plain_network
 from voxplain.model.prediction import Prediction
 from voxplain.model.target import Narrowed, Target, narrow
 from voxplain.model.tasks import ONE_OUTPUT, TASKS, Task, as_logits, find_task
+from voxplain.model.token_pool import find_pool
+from voxplain.model.tokens import Tokens, channel_axis, token_layout
 from voxplain.video import Clip, ClipReader, Geometry, Middle, Sampler
 
 __all__ = ["ModelOutput", "VideoModel", "as_model", "move"]
@@ -78,10 +82,15 @@ class VideoModel:
         Size of the network's input: frames, pixels high, pixels wide.
     classes : tuple of str
         Names in the order of the logits; empty for none.
-    pool : bool
-        Average the layer's map over its positions; False flattens it.
+    pool : bool or {"class_token", "last"}
+        Average the layer's map over its positions, or its tokens without the class token; False flattens it;
+        "class_token" takes the first token, "last" the last step. Where the layer is found and only one of its
+        positions reaches the logits, that one is taken.
     channel_axis : int, optional
-        Of the layer's output; by default 2 for tokens [N,S,D] and 1 for maps [N,C,…].
+        Of the layer's output; by default 2 for tokens [N,S,D], and for maps 1, or the last where the layer works on
+        the last.
+    tokens : Tokens, optional
+        Positions of a transformer's tokens; by default inferred from the network and its input.
     stride : int
         Frames of a video from one frame of the input to the next.
     geometry : Geometry, optional
@@ -135,8 +144,9 @@ class VideoModel:
     layout: Layout = FIND
     grid: tuple[int, int, int] = FIND
     classes: tuple[str, ...] = ()
-    pool: bool = True
+    pool: Pool = True
     channel_axis: int | None = None
+    tokens: Tokens | None = None
     stride: int = 1
     geometry: Geometry | None = None
     channels_last: bool = False
@@ -152,6 +162,7 @@ class VideoModel:
 
     def __post_init__(self) -> None:
         """Find what was not given, and check the fields once, before any work is done."""
+        object.__setattr__(self, "net", plain_network(self.net))
         if self.layout not in (FIND, *LAYOUTS):
             raise ModelError(f"expected layout {', '.join(LAYOUTS)}, got {self.layout!r}; choose one of them")
         if self.task not in (None, *TASKS):
@@ -159,13 +170,18 @@ class VideoModel:
         if self.layer not in (FIND, ""):
             find_layer(self.net, self.layer)
         if self.layer is FIND or self.grid is FIND:
+            chosen = self.layer is FIND
             self._find()
+            if chosen and self.layer and self.pool is True:
+                object.__setattr__(self, "pool", find_pool(self))
         elif self.layout is FIND:
             self._set(layout="BTCHW" if self.frames_in_batch else "BCTHW")
         if self.frames_in_batch is FIND:
             self._set(frames_in_batch=False)
         if self.task == "regression" and self.probabilities is None:
             self._set(probabilities=False)
+        if self.pool not in (True, False, "class_token", "last"):
+            raise ModelError(f"expected pool as True, False, 'class_token' or 'last', got {self.pool!r}; choose one")
         if len(self.grid) != 3 or min(self.grid) < 1 or min(self.batch_size, self.stride) < 1:
             raise ModelError(
                 f"expected grid (T, H, W), batch_size and stride of 1 or more, got {self.grid}, "
@@ -606,7 +622,7 @@ class VideoModel:
         self.settled()
         with evaluation_mode(self.net):
             passes = [
-                (z.float(), clip_rows(pool_features(a.float(), self.pool, self.channel_axis), len(z)))
+                (z.float(), self.feature_of(a, len(z)))
                 for z, a in (self._forward(self.prepare(part)) for part in batches)
             ]
         return ModelOutput(torch.cat([z for z, _ in passes]), torch.cat([a for _, a in passes]))
@@ -714,11 +730,27 @@ class VideoModel:
                 "name a layer on the way to the logits, and let the network run with gradients"
             )
         g, seen = g.float(), activation.detach().float()
-        flat = g.ndim == 2 or not self.pool
-        summed = g.flatten(1) if flat else channels_second(g, self.channel_axis).flatten(2).sum(2)
-        summed = clip_rows(summed, len(z), total=True)  # along a change that is the same in all frames
-        features = clip_rows(pool_features(seen, self.pool, self.channel_axis), len(z))
-        return y, ModelOutput(z.detach().float(), features), summed
+        return y, ModelOutput(z.detach().float(), self.feature_of(seen, len(z))), self.gradient_of_feature(g, len(z))
+
+    def feature_of(self, activation: Tensor, clips: int) -> Tensor:
+        """The feature float32 [N,D] of ``clips`` clips that the layer's output gives; the mean of rows of frames."""
+        return clip_rows(pool_features(activation.float(), self.pool, *self._axis_and_prefix(activation)), clips)
+
+    def gradient_of_feature(self, gradient: Tensor, clips: int) -> Tensor:
+        """The gradient [N,D] of the feature, from that of the layer's output; for means the sum over positions."""
+        rows = pooled_gradient(gradient, self.pool, *self._axis_and_prefix(gradient))
+        return clip_rows(rows, clips, total=True)  # along a change that is the same in all frames
+
+    def _axis_and_prefix(self, activation: Tensor) -> tuple[int | None, int]:
+        """The channels' axis in the layer's output, and the tokens before those with positions."""
+        if activation.ndim < 3 or not self.pool:
+            return None, 0
+        axis = self.channel_axis
+        if axis is None:
+            axis = channel_axis(find_layer(self.net, self.layer), activation.shape)
+        tokens = activation.ndim == 3 and self.pool is True and axis in (2, -1)
+        found = token_layout(self, activation.shape[1]) if tokens else None
+        return axis, 0 if found is None else found.prefix
 
 
 def _check_objective(objective: str) -> None:

@@ -9,9 +9,14 @@ from torch import nn
 from voxplain.errors import ModelError
 from voxplain.nets.c3d import c3d
 from voxplain.nets.compact import compact
+from voxplain.nets.convlstm import convlstm
 from voxplain.nets.i3d import i3d
+from voxplain.nets.r2plus1d import r2plus1d, r2plus1d_compact
 from voxplain.nets.r3d import r3d
+from voxplain.nets.resnet_lstm import resnet_lstm, resnet_lstm_compact
 from voxplain.nets.tiny import tiny
+from voxplain.nets.tsm import tsm, tsm_compact
+from voxplain.nets.vit import vit, vit_divided
 from voxplain.nets.weights import WeightsReport, load_weights, reverse_input_channels, save_weights, weights_digest
 
 __all__ = [
@@ -21,12 +26,21 @@ __all__ = [
     "build_net",
     "c3d",
     "compact",
+    "convlstm",
     "i3d",
     "load_weights",
+    "r2plus1d",
+    "r2plus1d_compact",
     "r3d",
+    "resnet_lstm",
+    "resnet_lstm_compact",
     "reverse_input_channels",
     "save_weights",
     "tiny",
+    "tsm",
+    "tsm_compact",
+    "vit",
+    "vit_divided",
     "weights_digest",
 ]
 
@@ -46,7 +60,7 @@ class NetSpec:
     feature_layer : str
         The layer whose output vector is the feature space of concepts.
     cam_layer : str
-        The last layer whose output has time and space.
+        The last layer whose output has time and space: maps, or the tokens of a transformer.
     mean, std : tuple of float
         Of the channels, for values 0–1.
     resize, crop : tuple of int
@@ -68,6 +82,11 @@ class NetSpec:
     scale: float = 255.0
 
 
+def _small(build: Callable[[int], nn.Module], feature_layer: str, cam_layer: str) -> NetSpec:
+    half, quarter = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    return NetSpec(build, feature_layer, cam_layer, mean=half, std=quarter, resize=(64, 64), crop=(64, 64))
+
+
 NETS: dict[str, NetSpec] = {
     "tiny": NetSpec(
         tiny, "pool", "block4", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=(64, 64), crop=(64, 64)
@@ -86,6 +105,22 @@ NETS: dict[str, NetSpec] = {
     "r3d": NetSpec(r3d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)),
     # Frames scaled to [-1, 1], as all public I3D weights expect (those were trained on 224×224 crops).
     "i3d": NetSpec(i3d, "avgpool", "Mixed_5c", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    # Statistics of torchvision's r2plus1d_18 preset: its public weights fit without change.
+    "r2plus1d": NetSpec(
+        r2plus1d, "avgpool", "layer4", mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)
+    ),
+    # ImageNet's, as for all 2D residual networks.
+    "resnet_lstm": NetSpec(
+        resnet_lstm, "average", "trunk.layer4", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    "tsm": NetSpec(tsm, "avgpool", "trunk.layer4", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    # Small ones that train from scratch on small data, at the size of tiny's clips.
+    "r2plus1d_compact": _small(r2plus1d_compact, "avgpool", "layer4"),
+    "resnet_lstm_compact": _small(resnet_lstm_compact, "average", "trunk.layer4"),
+    "tsm_compact": _small(tsm_compact, "avgpool", "trunk.layer4"),
+    "convlstm": _small(convlstm, "avgpool", "lstm2"),
+    "vit": _small(vit, "pool", "norm"),
+    "vit_divided": _small(vit_divided, "pool", "norm"),
 }
 
 

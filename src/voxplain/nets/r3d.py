@@ -3,6 +3,8 @@
 Letters: B clips, K classes. Submodules carry the names of torchvision's `r3d_18`, so its checkpoint loads.
 """
 
+from typing import TypeVar
+
 from torch import Tensor, nn
 
 
@@ -73,15 +75,23 @@ class R3D(nn.Module):
         return logits
 
 
+ResidualNet = TypeVar("ResidualNet", bound=nn.Module)
+
+
+def start_residual(net: ResidualNet) -> ResidualNet:
+    """A residual network as given, with Kaiming-normal convolutions (fan out) and a last layer ``fc`` of std 0.01."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv3d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    head = net.get_submodule("fc")
+    nn.init.normal_(head.get_parameter("weight"), std=0.01)
+    nn.init.zeros_(head.get_parameter("bias"))
+    return net
+
+
 def r3d(classes: int) -> R3D:
     """Build R3D-18 with random weights for ``classes`` classes (33,166,272 + 513·classes parameters).
 
     Convolutions are initialised Kaiming-normal (fan out, as for ResNets), the last layer with std 0.01.
     """
-    net = R3D(classes)
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv3d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.normal_(net.fc.weight, std=0.01)
-    nn.init.zeros_(net.fc.bias)
-    return net
+    return start_residual(R3D(classes))

@@ -22,6 +22,7 @@ from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
 from voxplain.video import Geometry
+from voxplain.zoo.libraries import load_from_library
 
 __all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function"]
 
@@ -36,23 +37,33 @@ def load_model(
     layer: str | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 16,
+    grid: tuple[int, int, int] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    stride: int | None = None,
+    geometry: Geometry | None = None,
 ) -> VideoModel:
-    """A network of voxplain by name, in evaluation mode, with its own input and layer.
+    """A network of voxplain or of another library by name, in evaluation mode, with its own input and layer.
 
     Parameters
     ----------
     name : str
-        A key of `NETS`, or "planted": the trained small network that comes with the package.
+        A key of `NETS`; "planted", the trained small network that comes with the package; or a library and a network
+        of it: "hf:ID-or-folder" (transformers), "torchvision:r3d_18", "pytorchvideo:x3d_m", "timm:resnet50" (each
+        frame, averaged) or "timm:resnet50+lstm". The libraries are extras, such as ``voxplain[huggingface]``.
     weights : str or path, optional
-        A file that `load_weights` reads; without one the weights are fresh.
+        A file that `load_weights` reads. Without one the weights of voxplain's networks are fresh, and those of other
+        libraries the published ones, which the library downloads once; "random" gives theirs fresh weights, too.
     classes : sequence of str, optional
-        In the order of the logits; by default the list in the metadata of the weights.
+        In the order of the logits; by default the list in the metadata of the weights, or the library's.
     layer : str, optional
         By default the network's feature layer.
     device : str or torch.device, optional
         By default the CPU.
     batch_size : int
         Clips at once.
+    grid, mean, std, stride, geometry
+        Fields of `VideoModel`, in place of what is known of the network.
 
     Returns
     -------
@@ -61,14 +72,22 @@ def load_model(
     Raises
     ------
     ModelError
-        An unknown name, layer or device, a file that is missing, damaged or of another network, or classes that are
-        not given anywhere.
+        An unknown name, layer or device, a library that is not installed, a file that is missing, damaged or
+        of another network, or classes that are not given anywhere.
 
     Examples
     --------
     >>> load_model("planted")
     VideoModel(tiny, layer='pool', grid=(16, 64, 64), layout='BCTHW', classes=7)
     """
+    found = {"grid": grid, "mean": mean, "std": std, "stride": stride, "geometry": geometry}
+    options: dict[str, Any] = {k: v for k, v in found.items() if v is not None}
+    if ":" in name:
+        options |= {"batch_size": batch_size} | ({} if layer is None else {"layer": layer})
+        weights = "random" if str(weights) == "random" else weights
+        named = _facts(name, weights).classes if classes is None and weights != "random" else tuple(classes or ())
+        model = load_from_library(name, weights, {**options, "classes": named} if named else options)
+        return model if device is None else model.to(device)
     if name == "planted":
         name, weights = "tiny", PLANTED if weights is None else weights
     facts = _facts(name, weights)
@@ -81,7 +100,8 @@ def load_model(
     net = build_net(name, len(named))
     if weights is not None:
         load_weights(net, weights)
-    return _model(name, net.eval(), named, facts, layer, device, batch_size)
+    model = _model(name, net.eval(), named, facts, layer, device, batch_size)
+    return replace(model, **options) if options else model
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,7 @@ class _Facts:
 
 def _facts(name: str, weights: str | Path | None) -> _Facts:
     """Read a weights file's metadata, and check that the file is for the network of that name."""
-    if weights is None or name not in NETS:
+    if weights is None or (name not in NETS and ":" not in name):
         return _Facts()
     _, metadata = read_checkpoint(Path(weights))
     made_for = metadata.get("net", name)

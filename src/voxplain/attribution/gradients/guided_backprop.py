@@ -11,16 +11,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
+from torch.autograd.function import BackwardCFunction
 
 from voxplain.attribution.call import Batch, Maps, attribution_call
+from voxplain.attribution.gates import RefuseDerivedGates
 from voxplain.attribution.passes import gradient
 from voxplain.attribution.reduce import Channels, over_channels
+from voxplain.attribution.relevance.nodes import before, node_name
 from voxplain.errors import ModelError
-from voxplain.model import Objective
+from voxplain.model import Objective, VideoModel
 from voxplain.model.layers import first_tensor
 
 __all__ = ["DeconvNet", "GuidedBackprop"]
+
+
+# Nodes of autograd's graph that let values through or not, by their size.
+GATES = {
+    *("Relu", "Hardtanh", "Clamp", "ClampMin", "ClampMax", "Silu", "Gelu", "Hardswish", "LeakyRelu", "Elu", "Softplus"),
+    *("Mish", "Threshold", "Where", "Maximum", "Minimum", "Prelu", "PreluKernel", "RreluWithNoise"),
+    *("Hardshrink", "Softshrink"),
+}
 
 
 class _Guided(torch.autograd.Function):
@@ -50,8 +60,9 @@ class _Deconv(torch.autograd.Function):
 
 
 @contextmanager
-def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) -> Iterator[None]:
+def _replaced_relus(model: VideoModel, rule: Callable[[Tensor, Tensor], Tensor]) -> Iterator[None]:
     """Every call of an `nn.ReLU` inside the block passes gradients by ``rule``; the modules are not changed."""
+    net = model.net
     relus = [m for m in net.modules() if isinstance(m, nn.ReLU)]
     if not relus:
         raise ModelError(
@@ -76,27 +87,23 @@ def _replaced_relus(net: nn.Module, rule: Callable[[Tensor, Tensor], Tensor]) ->
     handles += [m.register_forward_hook(after) for m in relus]
     handles.append(net.register_forward_hook(check))
     try:
-        yield
+        with RefuseDerivedGates(model.name):
+            yield
     finally:
         for handle in handles:
             handle.remove()
 
 
 def _check_relus(z: Tensor) -> None:
-    """Raise ModelError where a ReLU on the way to the logits was no module, or none of the modules was on it."""
-    visited: set[Node] = set()
-    names: set[str] = set()
-    queue = [z.grad_fn]
-    while queue:
-        node = queue.pop()
-        if node is None or node in visited:
-            continue
-        visited.add(node)
-        names.add(node.name())
-        queue += [parent for parent, _ in node.next_functions]
+    """Raise ModelError where a gate on the way to the logits was no ReLU module, or none of the modules was on it."""
+    nodes = list(before(z.grad_fn))
+    own = ("_GuidedBackward", "_DeconvBackward")
+    names = {node_name(node): isinstance(node, BackwardCFunction) for node in nodes}
     # All ReLU modules were replaced, so what is left of PyTorch's own was called as a function.
-    if "ReluBackward0" in names or not names & {"_GuidedBackward", "_DeconvBackward"}:
-        got = "a ReLU called as a function" if "ReluBackward0" in names else "no nn.ReLU on the way to the logits"
+    gates = [n for n, custom in names.items() if n not in own and (custom or n.removesuffix("Backward") in GATES)]
+    if gates or not names.keys() & set(own):
+        got = gates[0].removesuffix("Backward") if gates else "no nn.ReLU on the way to the logits"
+        got = "a ReLU called as a function" if got == "Relu" else f"the gate {got}" if gates else got
         raise ModelError(
             f"expected every ReLU to be an nn.ReLU module, got {got}; build the network with a module for each, "
             "or use another method"
@@ -107,7 +114,7 @@ def _check_relus(z: Tensor) -> None:
 class GuidedBackprop:
     """Guided backpropagation: the gradient in which every ReLU passes g·[g>0]·[x>0] in place of g·[x>0].
 
-    For networks whose ReLUs are `nn.ReLU` modules; raises ModelError for others.
+    For networks whose gates are all `nn.ReLU` modules; raises ModelError for others (ReLU6, GELU, Swish, clamp).
 
     Parameters
     ----------
@@ -133,7 +140,7 @@ class GuidedBackprop:
 
     @attribution_call("guided_backprop")
     def __call__(self, batch: Batch) -> Maps:
-        with _replaced_relus(batch.model.net, _Guided.apply):
+        with _replaced_relus(batch.model, _Guided.apply):
             g = gradient(batch.model, batch.x, batch.targets, self.objective)
         return over_channels(g, self.channels)
 
@@ -142,8 +149,8 @@ class GuidedBackprop:
 class DeconvNet:
     """DeconvNet: the gradient in which every ReLU passes g·[g>0] in place of g·[x>0].
 
-    For networks whose ReLUs are `nn.ReLU` modules; raises ModelError for others. Max pools send values back to where
-    the maximum was, as the paper's switches do.
+    For networks whose gates are all `nn.ReLU` modules; raises ModelError for others (ReLU6, GELU, Swish, clamp). Max
+    pools send values back to where the maximum was, as the paper's switches do.
 
     Parameters
     ----------
@@ -168,6 +175,6 @@ class DeconvNet:
 
     @attribution_call("deconvnet")
     def __call__(self, batch: Batch) -> Maps:
-        with _replaced_relus(batch.model.net, _Deconv.apply):
+        with _replaced_relus(batch.model, _Deconv.apply):
             g = gradient(batch.model, batch.x, batch.targets, self.objective)
         return over_channels(g, self.channels)

@@ -10,14 +10,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from voxplain.attribution.call import Batch, Maps, attribution_call
+from voxplain.attribution.gates import RefuseDerivedGates
 from voxplain.attribution.gradients.path import completeness_gaps
 from voxplain.attribution.passes import base_input, forward, recording
 from voxplain.attribution.reduce import Channels, over_channels
+from voxplain.attribution.relevance.differences import Difference, layer_norm_rule, product_rule, softmax_rule
 from voxplain.attribution.relevance.nodes import ROUTING, before, is_live, node_name
 from voxplain.attribution.relevance.operations import ACTIVATIONS, canonical, first_argument, plain_value, put_back
+from voxplain.attribution.relevance.products import ATTENTION, attention_scores, multi_head
 from voxplain.attribution.relevance.relevance_pass import frozen, full_precision
 from voxplain.errors import ModelError
 from voxplain.model import stack
@@ -41,16 +45,23 @@ OTHERS = (
     "expected {} to run the same operations on the clip and on its reference, got others; use a gradient or "
     "perturbation method"
 )
+# Operations with more than one input that depends on the clip, or whose outputs depend on each other.
+PURE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mul": torch.mul, "matmul": torch.matmul, "bmm": torch.bmm}
+OF_SEVERAL = {
+    *(*PURE, "einsum", "softmax", "layer_norm"),
+    *("scaled_dot_product_attention", "multi_head_attention_forward"),
+}
 SMALL = 1e-6  # Δx below this share of x is rounding: the derivative takes the place of Δy/Δx
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedOperation:
-    """One call of a non-linear operation on the reference."""
+    """One call of a non-linear operation on the reference; ``other`` is the second factor of a product."""
 
     name: str
     x: Tensor
     y: Tensor
+    other: Tensor | None = None
 
 
 class _Multiplier(torch.autograd.Function):
@@ -96,6 +107,8 @@ class _Mode(TorchFunctionMode):
         kwargs, name = kwargs or {}, canonical(func)
         if name == "batch_norm" and (args[5] if len(args) > 5 else kwargs.get("training", False)):
             raise ModelError("expected batch norm with stored statistics, got statistics of the batch")
+        if name in OF_SEVERAL and (found := self._of_several(func, name, args, kwargs)) is not None:
+            return found
         if name not in ACTIVATIONS | MAXIMA or not any(map(is_live, (*args, *kwargs.values()))):
             return func(*args, **kwargs)
         x, rest, kwargs = first_argument(args, kwargs)
@@ -103,22 +116,87 @@ class _Mode(TorchFunctionMode):
         if not isinstance(value, Tensor):
             return func(x, *rest, **kwargs)  # with indices: the check of the graph raises an error
         now = RecordedOperation(name, x.detach().clone(), value.clone())
+        base = self._reference_of(now)
+        if base is None:
+            return func(x, *rest, **kwargs)
+        apply: Any = _Multiplier.apply
+        return put_back(x, in_place, lambda v: apply(v, now, base, lambda u: func(u, *rest, **kwargs)))
+
+    def _reference_of(self, now: RecordedOperation) -> RecordedOperation | None:
+        """The same call on the reference; None while the reference is recorded."""
         self.count += 1
         if self.reference is None:
             self.operations.append(now)
-            return func(x, *rest, **kwargs)
+            return None
         base = self.reference[self.count - 1] if self.count <= len(self.reference) else None
-        if base is None or (base.name, base.x.shape, base.y.shape) != (name, now.x.shape, now.y.shape):
+        if base is None or (base.name, base.x.shape, base.y.shape) != (now.name, now.x.shape, now.y.shape):
             raise ModelError(OTHERS.format(self.network))
-        apply: Any = _Multiplier.apply
-        return put_back(x, in_place, lambda v: apply(v, now, base, lambda u: func(u, *rest, **kwargs)))
+        return base
+
+    def _of_several(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """The value of an operation of the module `differences`; None for calls that are none."""
+        if name == "scaled_dot_product_attention":
+            given = dict(zip(ATTENTION, args, strict=False)) | kwargs
+            return self._attend(given["query"], given["key"], given["value"], given)
+        if name == "multi_head_attention_forward":
+            return multi_head(args, kwargs, F.linear, lambda q, k, v: self._attend(q, k, v, {}))
+        if name == "softmax":
+            x, rest, kwargs = first_argument(args, kwargs)
+            dim = kwargs.get("dim", rest[0] if rest else None)
+            return self._softmax(x, dim) if is_live(x) and dim is not None else None
+        if name == "layer_norm":
+            return self._layer_norm(func, args, kwargs)
+        operands = args[1:] if name == "einsum" else (*args, *kwargs.values())
+        if len(operands) != 2 or not all(map(is_live, operands)):
+            return None
+        run = (lambda a, b: func(args[0], a, b)) if name == "einsum" else PURE[name]
+        a, b = operands
+        in_place = getattr(func, "__name__", "") in ("mul_", "__imul__")
+        return put_back(a, in_place, lambda left: self._product(name, run, left, b))
+
+    def _product(self, name: str, run: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+        value = run(a, b)
+        if not (is_live(a) and is_live(b)):
+            return value
+        now = RecordedOperation(name, a.detach().clone(), value.detach(), b.detach().clone())
+        base = self._reference_of(now)
+        if base is None or base.other is None or now.other is None:
+            return value
+        rule = product_rule(run, (now.x, now.other), (base.x, base.other))
+        return Difference.apply(rule, now.y, a, b)
+
+    def _softmax(self, x: Tensor, dim: int) -> Tensor:
+        now = RecordedOperation("softmax", x.detach().clone(), x.detach().softmax(dim))
+        base = self._reference_of(now)
+        if base is None:
+            return x.softmax(dim)
+        return Difference.apply(softmax_rule(now.x, base.x, dim), now.y, x)
+
+    def _layer_norm(self, func: Any, args: Any, kwargs: Any) -> Any:
+        given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), args, strict=False)) | kwargs
+        x, weight, value = given["input"], given.get("weight"), func(*args, **kwargs)
+        if not is_live(x):
+            return value
+        now = RecordedOperation("layer_norm", x.detach().clone(), value.detach())
+        base = self._reference_of(now)
+        if base is None:
+            return value
+        axes = tuple(range(-len(given["normalized_shape"]), 0))
+        return Difference.apply(layer_norm_rule(now.x, base.x, axes, weight, given.get("eps", 1e-5)), now.y, x)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, given: dict[str, Any]) -> Tensor:
+        scale, mask = attention_scores(q, k, given)
+        scores = self._product("matmul", torch.matmul, q, k.transpose(-2, -1)) * scale
+        scores = scores if mask is None else scores + mask
+        weights = self._softmax(scores, -1) if is_live(scores) else scores.softmax(-1)
+        return self._product("matmul", torch.matmul, weights, v)
 
 
 def _check(z: Tensor, network: str) -> None:
     """Raise ModelError where logits depend on the clip through an operation that is neither linear nor a multiplier."""
     if z.grad_fn is None:
         raise ModelError("expected logits that depend on the input, got a constant; let the network run with gradients")
-    own = _Multiplier._backward_cls
+    own = (_Multiplier._backward_cls, Difference._backward_cls)
     for node in before(z.grad_fn):
         name = node_name(node)
         fed = [n is not None for n, _ in node.next_functions]
@@ -126,25 +204,26 @@ def _check(z: Tensor, network: str) -> None:
         if product or not (isinstance(node, own) or name in ALLOWED):
             what = "a product of two activations" if product else name.removesuffix("Backward")
             raise ModelError(
-                "expected linear operations, elementwise activations and max pools of tensors, got "
+                "expected linear operations, elementwise activations, products, softmax, layer norm and max pools of "
+                "tensors, got "
                 f"{what} in {network}; use a gradient or perturbation method"
             )
 
 
 def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Multipliers m [N,3,T,H,W] of inputs and references, and the logits' differences [N]."""
-    model = batch.model
+    model, network = batch.model, batch.model.name
     with recording(model.net), frozen(model.net), full_precision():
         rows = torch.arange(len(batch.x))
-        with _Mode(None, model.name) as first:
+        with RefuseDerivedGates(network), _Mode(None, network) as first:
             # Recorded as the second pass is, so that both run the same operations; its graph is freed at once.
             z0 = forward(model, reference.detach().clone().requires_grad_(True).clone())[rows, batch.targets].detach()
         leaf = batch.x.detach().clone().requires_grad_(True)
-        with _Mode(first.operations, model.name) as second:
+        with RefuseDerivedGates(network), _Mode(first.operations, network) as second:
             z = forward(model, leaf.clone())
         if second.count != first.count:
-            raise ModelError(OTHERS.format(model.name))
-        _check(z, model.name)
+            raise ModelError(OTHERS.format(network))
+        _check(z, network)
         z = z[rows, batch.targets]
         (m,) = torch.autograd.grad(z.sum(), leaf)
     return m.float(), (z - z0).detach()
@@ -154,7 +233,8 @@ def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
 class DeepLIFT:
     """DeepLIFT, rescale rule: m·Δx with multipliers m that run from the target's logit to the input.
 
-    The multipliers are Δy/Δx at activations and the weights at linear operations. The signed values add up to the
+    The multipliers are Δy/Δx at activations and the weights at linear operations; products, softmax, layer norm and
+    attention have exact ones, see `differences`. The signed values add up to the
     difference of the logits of clip and reference; ``details["completeness_gap"]`` is how far they are from it,
     relative to it: rounding only. Raises ModelError for operations without a multiplier.
 

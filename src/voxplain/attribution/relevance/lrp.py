@@ -54,9 +54,11 @@ class LRP:
     """Layer-wise relevance propagation (LRP), from R_k = z_k ∂s/∂z_k at the logits to the voxels.
 
     For the objective "logit" that is z_y at the target's logit alone. Sums and averages have a rule too, max pools give
-    all to the maximum, activations pass on what they get. Biases and ε take relevance; ``details``: ``start`` Σ_k R_k,
-    and ``conservation_gap``, the share of it that did not reach the voxels. For ReLU networks without ε, LRP-ε is input
-    × gradient. Raises ModelError for operations without a rule.
+    all to the maximum, activations pass on what they get, norms are linear with a constant divisor, and products and
+    attention share as in AttnLRP. Biases and ε take relevance; ``details``: ``start`` Σ_k R_k, ``conservation_gap``,
+    the share of it that did not reach the voxels, and ``softmax_constants``, the relevance that the constant terms of
+    attention weights took. For ReLU networks without ε, LRP-ε is input × gradient. Raises ModelError for operations
+    without a rule.
 
     ====================================  ==================  ================  =================  ===========
     rule                                  convolutions        linear, recurrent  sums and averages  first layer
@@ -94,6 +96,9 @@ class LRP:
         sign; "same": the rule of linear layers.
     batch_norm : {"fold", "pass"}
         "fold" it into the layer before it, where there is one, or "pass" relevance through unchanged.
+    attention : {"shared", "constant"}
+        "shared": attention weights and values each get half of a product's relevance, as in AttnLRP; "constant": the
+        values get all of it, as in CP-LRP.
     objective : str
         Class score to explain: an entry of `OBJECTIVES`.
     channels : str
@@ -105,6 +110,8 @@ class LRP:
     Montavon et al. 2019, Layer-wise relevance propagation: an overview, doi 10.1007/978-3-030-28954-6_10
     Kohlbrenner et al. 2020, Towards best practice in explaining neural network decisions with LRP, arXiv 1910.09840
     Guillemot et al. 2020, Breaking batch normalization for better explainability, arXiv 2009.13080
+    Achtibat et al. 2024, AttnLRP: attention-aware layer-wise relevance propagation, arXiv 2402.05602
+    Ali et al. 2022, XAI for transformers: better explanations through conservative propagation, arXiv 2202.07304
     Srinivasan et al. 2017, Interpretable human action recognition, doi 10.1109/ICASSP.2017.7952445 (video)
 
     Examples
@@ -122,6 +129,7 @@ class LRP:
     input_rule: InputRule | None = None
     head: Literal["epsilon", "same"] = "epsilon"
     batch_norm: Literal["fold", "pass"] = "fold"
+    attention: Literal["shared", "constant"] = "shared"
     objective: Objective = "logit"
     channels: Channels = "signed"
 
@@ -132,6 +140,7 @@ class LRP:
             ("input_rule", self.input_rule, ("same", *INPUT_RULES, None)),
             ("head", self.head, ("epsilon", "same")),
             ("batch_norm", self.batch_norm, ("fold", "pass")),
+            ("attention", self.attention, ("shared", "constant")),
         ):
             if value not in known:
                 advice = "composite is now epsilon_plus_flat" if value == "composite" else "choose one"
@@ -169,7 +178,8 @@ class LRP:
 
     @attribution_call(_name)
     def __call__(self, batch: Batch) -> Maps:
-        with record_pass(batch.model, batch.x, self._rules(), fold=self.batch_norm == "fold") as trace:
+        fold, shared = self.batch_norm == "fold", self.attention == "shared"
+        with record_pass(batch.model, batch.x, self._rules(), fold=fold, attention=shared) as trace:
             z = trace.logits.detach().requires_grad_(True)
             (g,) = torch.autograd.grad(score(z, batch.targets, self.objective).sum(), z)
             start = z.detach() * g
@@ -179,4 +189,6 @@ class LRP:
             {"start": float(a), "conservation_gap": float((a - b) / a) if a else float(b != 0)}
             for a, b in zip(begun, reached, strict=True)
         ]
+        if trace.settings.constants:  # of one clip
+            details[0]["softmax_constants"] = trace.settings.constants
         return over_channels(values, self.channels), details

@@ -43,6 +43,8 @@ ConstantPadNd ReplicationPad1D ReplicationPad2D ReplicationPad3D ReflectionPad1D
 PixelShuffle PixelUnshuffle NativeChannelShuffle Unfold
 """
 ROUTING = frozenset(f"{n}Backward" for n in ROUTES.split()) | {"CopyBackwards", "CopySlices", "AccumulateGrad"}
+# Those of the module `products`, by the names of their classes.
+PRODUCT_NODES = frozenset({"_ProductBackward", "_SoftmaxBackward", "_LinearBackward"})
 
 # Which rule a layer call takes; "fixed": no weights; "head": the last layer with weights; "above": sums that follow it.
 KINDS = ("conv", "dense", "fixed", "first", "head", "above")
@@ -57,7 +59,10 @@ class PassSettings:
     bounds: tuple[Tensor, Tensor]  # least and greatest value of each of its voxels
     fold: bool = True  # batch norm into the layer before it; False: passed over
     evidence: bool = False  # relevance that enters a recurrent layer is rescaled to a sum of T for each clip
+    # Whether attention weights take relevance or are constants; None: products and attention have no rule.
+    attention: bool | None = None
     recurrent: int = 0  # recurrent layers so far
+    constants: float = 0.0  # relevance that the constant terms of softmaxes have taken
 
 
 @dataclass(eq=False)
@@ -158,6 +163,8 @@ def made_by(x: Tensor, names: frozenset[str]) -> bool:
     """Whether a tensor is the output of one of the named activations, at most viewed otherwise since."""
     node: Any = x.grad_fn
     while node is not None and not isinstance(node, OWN):
+        if node_name(node) == "_SoftmaxBackward":
+            return "softmax" in names
         inputs = [n for n, _ in node.next_functions if n is not None]
         node = inputs[0] if node_name(node) in ROUTING and len(inputs) == 1 else None
     return node is not None and getattr(node, "of", None) in names
@@ -212,9 +219,10 @@ def check_graph(z: Tensor, network: str) -> None:
         if isinstance(node, OWN[0]):
             node.call.kind = "above" if node.call.kind == "fixed" else "head"
     for node in before(z.grad_fn):
-        if not isinstance(node, OWN) and node_name(node) not in ROUTING:
+        if not isinstance(node, OWN) and node_name(node) not in ROUTING | PRODUCT_NODES:
             operation = node_name(node).removesuffix("Backward")
             raise ModelError(
-                f"expected operations with a relevance rule (convolutions, linear and recurrent layers, batch norm, "
-                f"pools, sums, activations, views), got {operation} in {network}; use a gradient or perturbation method"
+                f"expected operations with a relevance rule (convolutions, linear and recurrent layers, norms, pools, "
+                f"sums, products, attention, activations, views), got {operation} in {network}; use a gradient or "
+                "perturbation method"
             )

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, layer_call, made_by, passed, weighted
+from voxplain.attribution.relevance.products import attention, layer_norm, multi_head, product, softmax
 from voxplain.attribution.relevance.recurrent import RECURRENT
 from voxplain.attribution.relevance.rules import Affine
 from voxplain.errors import ModelError
@@ -26,6 +27,8 @@ tanhshrink threshold logsigmoid log_sigmoid sigmoid tanh clamp clamp_min clamp_m
 ACTIVATIONS = frozenset(ELEMENTWISE.split())
 # A product with one of these is a gate: the signal takes all relevance (Arras et al. 2017, arXiv 1706.07206).
 GATES = frozenset({"sigmoid", "hardsigmoid"})
+# Norms that are written out, x · rsqrt(…) and x / sqrt(…): the normaliser is a constant.
+NORMALISERS = frozenset({"rsqrt", "sqrt"})
 AVERAGES = ("mean", "sum", *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)))
 ALIASES = {
     "iadd": "add",
@@ -117,8 +120,14 @@ def _with_weights(
 
 def _matmul(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
-    if not is_live(a) or is_live(b) or b.ndim != 2:
+    if is_live(a) and is_live(b) and settings.attention is not None:
+        return product(settings, a, b, func)
+    if is_live(a) and is_live(b):
         return func(*args, **kwargs)  # not linear: the check of the graph raises an error that names it
+    if not is_live(a) or b.ndim != 2:
+        live = a if is_live(a) else b
+        layer = Affine((lambda v, _: func(v, b)) if live is a else (lambda v, _: func(a, v)))
+        return weighted(settings, live, layer, "fixed", lambda v: func(v, b) if live is a else func(a, v))
     return weighted(settings, a, Affine(func, b, None, (-1,)), "dense", lambda v: func(v, b))
 
 
@@ -186,20 +195,57 @@ def _sum(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[
     return put_back(a, in_place, make)
 
 
-def _product(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _product(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     a, b = _pair(args, kwargs)
-    both = is_live(a) and is_live(b)
-    if canonical(func) == "div" and (is_live(b) or kwargs.get("rounding_mode")):
+    both, division = is_live(a) and is_live(b), canonical(func) == "div"
+    gates = GATES | NORMALISERS
+    if division and (kwargs.get("rounding_mode") or (is_live(b) and not (both and made_by(b, NORMALISERS)))):
         return func(*args, **kwargs)  # not linear: the check of the graph raises an error that names it
-    if both and made_by(a, GATES) == made_by(b, GATES):
-        raise ModelError(
-            "expected products with a constant or with one sigmoid gate, got a product of two activations; "
-            "use a gradient or perturbation method"
-        )
-    first = is_live(a) and not (both and made_by(a, GATES))
+    if both and not division and made_by(a, gates) == made_by(b, gates):
+        if settings.attention is None:
+            raise ModelError(
+                "expected products with a constant or with one sigmoid gate, got a product of two activations; "
+                "use LRP, or a gradient or perturbation method"
+            )
+        value, in_place = plain_value(func, a, (b,), {})
+        return put_back(a, in_place, lambda left: product(settings, left, b.expand(value.shape), torch.mul))
+    first = is_live(a) and not (both and not division and made_by(a, gates))
     value, in_place = plain_value(func, a, (b,), {})
     return put_back(
         a, in_place, lambda left: passed((left if first else b).expand(value.shape), lambda _: value, "mul")
+    )
+
+
+def _softmax(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x, rest, kwargs = first_argument(args, kwargs)
+    dim = kwargs.get("dim", rest[0] if rest else None)
+    if dim is None or kwargs.get("dtype") not in (None, x.dtype):
+        return func(x, *rest, **kwargs)  # the check of the graph raises an error that names it
+    return softmax(settings, x, int(dim))
+
+
+def _einsum(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Of two tensors, or of one that depends on the clip."""
+    equation, *tensors = args
+    tensors = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    live = [i for i, t in enumerate(tensors) if is_live(t)]
+    if len(tensors) == 2 and len(live) == 2:
+        return product(settings, tensors[0], tensors[1], lambda a, b: func(equation, a, b))
+    if len(live) != 1:
+        return func(*args, **kwargs)
+
+    def run(v: Tensor) -> Tensor:
+        return func(equation, *(v if i == live[0] else t for i, t in enumerate(tensors)))
+
+    return weighted(settings, tensors[live[0]], Affine(lambda v, _: run(v)), "fixed", run)
+
+
+def _multi_head(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return multi_head(
+        args,
+        kwargs,
+        lambda x, w, b: _linear(settings, F.linear, (x, w, b), {}),
+        lambda q, k, v: attention(settings, F.scaled_dot_product_attention, (q, k, v), {}),
     )
 
 
@@ -208,17 +254,36 @@ def _negative(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[st
     return put_back(args[0], in_place, lambda v: passed(v, lambda _: value, "neg"))
 
 
+def _any_live(value: object) -> bool:
+    """Whether a value, or one in a list of them, depends on the clip."""
+    return any(map(is_live, value)) if isinstance(value, list | tuple) else is_live(value)
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(ACTIVATIONS, _activation),
     **dict.fromkeys(AVERAGES, _average),
     **{f"conv{n}d": _convolution for n in (1, 2, 3)},
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
     **dict.fromkeys(("mul", "div"), _product),
+    # The normaliser is a constant, so that each output passes all of its relevance to its input.
+    **dict.fromkeys(("rms_norm", *NORMALISERS), _activation),
+    "layer_norm": layer_norm,
+    **dict.fromkeys(("matmul", "bmm"), _matmul),
+    "softmax": _softmax,
+    "einsum": _einsum,
+    "scaled_dot_product_attention": attention,
+    "multi_head_attention_forward": _multi_head,
     **RECURRENT,
     "linear": _linear,
-    "matmul": _matmul,
     "batch_norm": _batch_norm,
     "neg": _negative,
+}
+
+
+# Without rules in excitation backprop.
+OF_TRANSFORMERS = {
+    *("layer_norm", "rms_norm", "rsqrt", "sqrt", "softmax", "einsum", "scaled_dot_product_attention"),
+    "multi_head_attention_forward",
 }
 
 
@@ -233,7 +298,10 @@ class RelevanceMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation."""
         kwargs = kwargs or {}
-        handler = HANDLERS.get(canonical(func)) if torch.is_grad_enabled() else None
-        if handler is None or not any(map(is_live, (*args, *kwargs.values()))):
+        name = canonical(func)
+        handler = HANDLERS.get(name) if torch.is_grad_enabled() else None
+        if self.settings.attention is None and name in OF_TRANSFORMERS:
+            handler = None
+        if handler is None or not any(map(_any_live, (*args, *kwargs.values()))):
             return func(*args, **kwargs)
         return handler(self.settings, func, args, kwargs)

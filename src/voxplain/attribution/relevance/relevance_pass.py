@@ -54,15 +54,16 @@ def record_pass(
     layer: str | None = None,
     fold: bool = True,
     evidence: bool = False,
+    attention: bool | None = None,
 ) -> Iterator[RecordedPass]:
     """A pass of inputs [N,3,T,H,W], no more than ``batch_size``; its sources are the inputs, or the calls of a layer.
 
-    ``rules`` by kind of layer call; ``fold`` batch norm into the layer before it; ``evidence``: see `PassSettings`.
-    Raises ModelError where an operation of the network has no relevance rule.
+    ``rules`` by kind of layer call; ``fold`` batch norm into the layer before it; ``evidence`` and
+    ``attention``: see `PassSettings`. Raises ModelError where an operation of the network has no relevance rule.
     """
     with recording(model.net), frozen(model.net), full_precision():
         leaf = x.detach().clone().requires_grad_(True)
-        settings = PassSettings(rules, leaf, bounds(model, leaf), fold, evidence)
+        settings = PassSettings(rules, leaf, bounds(model, leaf), fold, evidence, attention)
         calls: list[Tensor] = []
 
         def keep(a: Tensor) -> Tensor:
