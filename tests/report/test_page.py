@@ -15,6 +15,7 @@ from PIL import Image
 
 from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
 from voxplain import files
+from voxplain.concepts.wholes import Whole
 from voxplain.errors import DataError, VoxplainError
 from voxplain.report.cards import short_name
 from voxplain.report.draw import choose_examples, stacked
@@ -201,6 +202,20 @@ def test_words_of_the_reader_s_own_stand_for_concepts(tmp_path):
     names = {TARGET: {1: "bending <trunk>"}}
     found = read(write_report(make_run(), tmp_path / "page.html", names=names))
     assert "relies mostly on the bending <trunk> (concept 1)" in found.said()
+
+
+def test_wholes_come_before_their_parts(tmp_path):
+    whole = Whole((1, 0), 2.5, 2.0, 3.0, 0.5, 0.25, 0.75, 12)
+    page = write_report(
+        replace(make_run(), wholes=(whole,)), tmp_path / "page.html", names={TARGET: {1: "<arms>"}}
+    ).read_text()
+    start = page.index('<article class="whole">')
+    assert start < page.index('<article class="card"')
+    card = page[start : page.index("</article>", start)]
+    assert "Whole: &lt;arms&gt; and concept 0" in card
+    assert "lowers the log-odds by 2.5 (2.0 to 3.0), 0.5 (0.2 to 0.8) more than hiding &lt;arms&gt; alone" in card
+    assert "<video" in card
+    assert card.count("<a href") == 2
 
 
 def test_a_limit_leaves_out_examples_on_demand_first(tmp_path):

@@ -14,6 +14,7 @@ import voxplain as vx
 from report_runs import CLASSES, NASTY, make_evaluated_run, make_run
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.wholes import Whole
 from voxplain.errors import DataError
 from voxplain.store import find_runs, load_run, save_run
 from voxplain.store.archive import RECORDS, pack, unpack
@@ -58,6 +59,8 @@ def full_run() -> ConceptRun:
         "bits": np.array([True, False]),
     }
     evaluation = dataclasses.replace(run.evaluation, explored=(explored, explored))
+    wholes = (Whole((1, 0), 2.5, 2.0, 3.0, 0.5, 0.25, 0.75, 12),)
+    run = replace(run, wholes=wholes)
     return replace(run, evaluation=evaluation, provenance={**run.provenance, "odd": odd}, alignment=float("nan"))
 
 

@@ -32,6 +32,7 @@ from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.warnings import RunWarning
+from voxplain.concepts.wholes import Whole
 from voxplain.lazy import Lazy
 from voxplain.segment import Supervoxels
 from voxplain.store.keys import content_hash
@@ -56,6 +57,7 @@ RECORDS: dict[str, type[Any]] = {
         Recognition,
         RunWarning,
         Supervoxels,
+        Whole,
     )
 }
 # Of deflate. 200 noisy clips of 16×112×112: frames 104 MB at any level; labels 14 MB in 1.7 s at 1, 9 MB in 2.4 s at 4,
