@@ -30,7 +30,7 @@ class OneVoxel(nn.Module):
 
 
 def test_by_hand_each_rule_keeps_its_own_paths():
-    m = VideoModel(net=OneVoxel(), layer="units", grid=(1, 2, 2))
+    m = VideoModel(net=OneVoxel(), layer="units", grid=(1, 2, 2), task="regression")
     c = clip(0, (1, 2, 2))
     share = 1 / 4  # of one voxel: three colours of the twelve values, summed
     for method, truth in (

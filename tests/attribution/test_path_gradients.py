@@ -195,7 +195,7 @@ def test_guided_ig_takes_another_path_that_is_complete_too():
 
 def test_the_first_step_is_taken_by_the_smallest_gradients():
     net, seen = LinearNet(), []
-    m, c = model(net), clip(1)
+    m, c = model(net).settled(), clip(1)
     net.register_forward_hook(lambda _, args, __: seen.append(args[0].detach().clone()))
     GuidedIG(steps=8, max_distance=1.0, baseline="black")(m, c, 1)
     moved, w = (seen[1] != seen[0])[0], slope(net, 1).abs()

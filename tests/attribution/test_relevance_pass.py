@@ -89,6 +89,7 @@ def test_refuses_logits_without_a_graph(method: LRP) -> None:
         method(model_of(Wrapped(ConvNet(), lambda z: z.detach()), "net.head"), clips_of(1)[0], 0)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_refuses_packed_and_projected_sequences() -> None:
     net = FramesRNN()
     net.rnn = nn.LSTM(24, 9, batch_first=True, proj_size=7)

@@ -23,7 +23,7 @@ from voxplain.runtime import cores
 def test_counts_every_clip_by_the_step_that_showed_it():
     torch.manual_seed(0)
     net = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 4))
-    model = VideoModel(net=net, layer="1", grid=(4, 8, 8), batch_size=2)
+    model = VideoModel(net=net, layer="1", grid=(4, 8, 8), batch_size=2).settled()
     frames = np.random.default_rng(0).integers(0, 256, (5, 4, 8, 8, 3), np.uint8)
     count, seconds = Forwards(), {}
     show = timed(count.named, seconds)

@@ -30,7 +30,7 @@ def test_folding_and_number_type_do_not_change_the_count():
 
 @pytest.mark.parametrize(("net", "layer"), [(ConvNet(), "pool"), (TokenNet(False), "blocks.1")])
 def test_count_is_that_of_torch(net, layer):
-    m = VideoModel(net=net.eval(), layer=layer, grid=GRID, layout="BTCHW" if layer == "blocks.1" else "BCTHW")
+    m = VideoModel(net=net.eval(), layer=layer, grid=GRID, layout="BTCHW" if layer == "blocks.1" else "BCTHW").settled()
     with FlopCounterMode(display=False) as counter:
         m.logits(clips(1))
     assert flops(m) == counter.get_total_flops() > 0

@@ -96,7 +96,8 @@ def test_batches_are_bounded_and_do_not_matter():
     found = []
     for size in (1, 3, 100):
         sizes.clear()
-        model = VideoModel(net=net, layer="conv1", grid=(4, 8, 8), batch_size=size)
+        model = VideoModel(net=net, layer="conv1", grid=(4, 8, 8), batch_size=size).settled()
+        sizes.clear()
         with torch.inference_mode(size == 3):
             found.append(Insertion(steps=20)(model, clip, values).details["curve"].score)
         assert max(sizes) == min(size, 21)

@@ -123,8 +123,7 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
             model = model if model.classes or not classes else replace(model, classes=tuple(classes))
-            # A network that cannot run fails before any work; what it gives for noise says nothing of the videos.
-            model.logits(probe_clip(model.grid), finite=False)
+            model.logits(probe_clip(model.grid))  # a network that cannot run fails before any work
         return model
     assert network.net is not None
     if network.net != "planted" and ":" not in network.net and network.weights is None:

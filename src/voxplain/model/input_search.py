@@ -104,7 +104,7 @@ def find_input(
     --------
     >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2))
     >>> find_input(net)
-    FoundInput(layout='BCTHW', grid=(16, 112, 112), layer='1')
+    FoundInput(layout='BCTHW', grid=(16, 112, 112), layer='1', frames_in_batch=False)
     """
     failed: list[str] = []
     for grid, axes, folded in _candidates(grids, layout, frames_in_batch):

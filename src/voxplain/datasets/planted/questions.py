@@ -105,7 +105,7 @@ def planted_answers(
     --------
     >>> one = planted_answers("count", 1, seed=3)[0]
     >>> one.clip.frames.shape, one.answer.tolist()
-    ((8, 32, 32, 3), [2.0])
+    ((8, 32, 32, 3), [4.0])
     """
     _check(question)
     found = []
