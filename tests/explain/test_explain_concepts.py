@@ -341,3 +341,12 @@ def test_features_in_context_bring_the_gradient_of_the_same_forward(model: vx.Vi
     np.testing.assert_allclose(found["values"][:, : alone["values"].shape[1]], alone["values"], atol=1e-5)
     np.testing.assert_allclose(found["layer_values"], alone["layer_values"], atol=1e-5)
     assert np.abs(gradient).max() > 0
+
+
+def test_a_layer_behind_the_mean_of_a_map_can_be_explained_at(model: vx.VideoModel, videos: Videos) -> None:
+    behind = replace(model, layer="head")
+    options = {"random": videos.unrelated, "target": "cross", "settings": TINY}
+    run, usual = (vx.explain_concepts(m, videos.train["cross"], **options) for m in (behind, model))
+    assert run.layer == "head"
+    np.testing.assert_allclose(run.scores["effect"].value, usual.scores["effect"].value, atol=1e-4)
+    assert run.cavs.vectors.shape == usual.cavs.vectors.shape

@@ -103,7 +103,7 @@ class ContextFeatures:
         Returns
         -------
         Embedding
-            With layer values where the model's feature is the mean of a map, and with gradient and logits where the
+            With layer values, and with gradient and logits where the
             central window is one of those embedded, as in every clip of the network's length.
 
         Raises
@@ -132,10 +132,10 @@ class ContextFeatures:
         parts = [_part([w.sums[name] for w in seen]) for name in seen[0].sums]
         if self.contribution and gradient_of:
             parts.append(self._contribution(model, clip, supervoxels, spans, gradient_of[0]))
-        own = None if any(w.feature is None for w in seen) else _rows_of([w.feature for w in seen if w.feature])
+        own = _rows_of([w.feature for w in seen])
         rows = np.concatenate(parts, axis=1)
         if ids is not None:
-            rows, own = rows[ids], None if own is None else own[ids]
+            rows, own = rows[ids], own[ids]
         return Embedding(rows, own, gradient, logits)
 
     def without_class(self) -> "ContextFeatures":
@@ -176,10 +176,10 @@ class _Sums:
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """One forward's sums by layer, and those of the map whose mean is the model's feature, where there is one."""
+    """One forward's sums by layer, and those of the map that CAVs are learnt from."""
 
     sums: dict[str, _Sums]
-    feature: _Sums | None
+    feature: _Sums
 
 
 def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, int]) -> _Window:
@@ -204,7 +204,7 @@ def _window_sums(found: FeatureMaps, supervoxels: Supervoxels, span: tuple[int, 
         parts = (weights @ flat.T, weights.sum(1, keepdim=True), flat.mean(1))
         return _Sums(*(x.cpu().numpy() for x in parts))
 
-    return _Window({n: sums(v) for n, v in found.maps.items()}, None if found.feature is None else sums(found.feature))
+    return _Window({n: sums(v) for n, v in found.maps.items()}, sums(found.feature))
 
 
 def _joined(weights: torch.Tensor, finer: Grid, grid: Grid) -> torch.Tensor:

@@ -33,15 +33,17 @@ class FeatureMaps:
     logits : float32 [N,K]
     maps : dict of str to float32 [N,C,t,h,w]
         By layer.
-    feature : float32 [N,C,t,h,w], optional
-        The map whose mean over all positions is the model's feature; None where that is no mean of a map.
+    feature : float32 [N,C,t,h,w]
+        The last map. Its mean over all positions is the model's feature in most networks; in others, such as those with
+        a layer norm behind the mean, CAVs are learnt from it instead.
     gradient : float32 [N,D], optional
-        Gradient at the model's layer, as `VideoModel.gradient` gives it.
+        Gradient in the space of that mean, as `VideoModel.gradient` gives it where it is the model's feature; None
+        where none was asked for.
     """
 
     logits: Tensor
     maps: dict[str, Tensor]
-    feature: Tensor | None
+    feature: Tensor
     gradient: Tensor | None
 
 
@@ -82,29 +84,39 @@ def feature_maps(
 
     with evaluation_mode(model.net), torch.inference_mode(False), ExitStack() as hooks:
         leaf: list[Tensor] = []
-        if gradient_of is not None:  # autograd starts at the model's layer
-            hooks.enter_context(record_output(find_layer(model.net, model.layer), leaf, start_gradient))
+        after: list[Tensor] = []
+        if gradient_of is not None:  # autograd starts at the last map
+            hooks.enter_context(record_output(find_layer(model.net, last.layer), leaf, start_gradient))
+            if model.layer != last.layer:
+                hooks.enter_context(record_output(find_layer(model.net, model.layer), after))
         for name in {*(p.layer for p in places), last.layer, model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
         logits = model.checked_logits(model.prepare(frames)).float()
-        gradient = None
+        down: list[Tensor | None] = []
         if gradient_of is not None:
             y, objective = gradient_of
             score = OBJECTIVES[objective](logits, y).sum()
-            (down,) = torch.autograd.grad(score, [leaf[0]], allow_unused=True) if score.requires_grad else (None,)
-            if down is None:
+            ends = [leaf[0], *after]
+            down = list(torch.autograd.grad(score, ends, allow_unused=True)) if score.requires_grad else [None]
+            if any(g is None for g in down):
                 raise ModelError(
-                    f"expected logits that depend on layer {model.layer!r}, got some that do not; name another layer"
+                    f"expected logits that depend on layer {last.layer!r} and after it on {model.layer!r}, got some "
+                    "that do not; name another layer"
                 )
-            gradient = model.gradient_of_feature(down.float(), len(logits))
     missing = [p.layer for p in places if p.layer not in outputs]
     if missing:
         raise ModelError(f"expected layer {missing[0]!r} to run, got no call of it; name one that the forward uses")
     maps = {p.layer: p.map_of(outputs[p.layer].detach()).float() for p in places}
     end = last.map_of(outputs[last.layer].detach()).float()
     feature = model.feature_of(outputs[model.layer].detach(), len(logits))
-    return FeatureMaps(logits.detach(), maps, end if _is_mean(feature, end) else None, gradient)
+    gradient = None
+    if down and down[0] is not None and down[-1] is not None:
+        if _is_mean(feature, end):
+            gradient = model.gradient_of_feature(down[-1].float(), len(logits))
+        else:  # along a change that is the same at every position, as of the mean
+            gradient = last.map_of(down[0]).float().sum((2, 3, 4))
+    return FeatureMaps(logits.detach(), maps, end, gradient)
 
 
 # By network: layers that were found before; an entry is dropped with its network.
