@@ -61,7 +61,7 @@ class ContextFeatures:
     """
 
     layers: tuple[str, ...] = ()
-    contribution: float = 2.0
+    contribution: float = 1.0
     fill: str = "median"
     steps: int = 2
     window_step: int = 8
