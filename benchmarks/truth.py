@@ -7,7 +7,7 @@ logit) is the network's reliance on it. The networks of the report differ in des
 and one generator (`other_scenes.py`) shares no code with the planted sets; no default was chosen on them. The figures
 of a class are those of `truth_figures.strict_figures`; further
 
-seed_iou         IoU of the concepts on top under three seeds, same clips; this and the next in the first class of a network
+seed_iou         IoU of the concepts on top under three seeds, same clips (with the next: first class of a network)
 bootstrap_iou    IoU of the concepts on top of two runs on halves of the clips, in all clips
 power            share of classes whose relied-on object has a significant concept, by number of classes and clips
 shortcut_found   share of shortcut networks whose trapped class has a concept with the patch on top (IoU of 0.5 or
