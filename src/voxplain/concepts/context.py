@@ -33,8 +33,8 @@ class ContextFeatures:
     """Feature maps averaged under each supervoxel, and its contribution to the score of the class.
 
     One forward pass a window of the network's length, and for the contribution ``steps`` forward and backward passes; a
-    row is the mean over all windows in which the supervoxel is. CAVs, whose gradients are taken at the
-    model's own layer, are learnt from the layer values of `embed`.
+    row is the mean over all windows in which the supervoxel is. CAVs are learnt from the
+    layer values of `embed`, in the space of the last map's mean, where the gradient is taken, too.
 
     Parameters
     ----------
