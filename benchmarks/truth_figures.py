@@ -138,6 +138,8 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
     unexplained                          share of the relied-on objects' voxels that no significant concept holds
     no_concept                           share of all voxels that are of no concept
     significant                          whether a concept of which the object is at least a quarter is significant
+    patch_listed                         whether a significant concept holds half of the patch of a shortcut or more, and
+                                         more of the patch than of any other object; in networks with a shortcut only
     rank_first                           lenient: the top covers at least half as much of the object as the best does
     spearman, spearman_log_odds          rank correlation of the scores with the reliance on what concepts cover
     spearman_logit_drop                  of the drop of the logit with the reliance measured by the logit
@@ -178,6 +180,7 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
         "unexplained": float(1 - held.sum() / found.object[:, relied].sum()),
         "no_concept": float(1 - found.concept.sum() / (len(known.clips) * run.supervoxels[0].labels[0].size)),
         "significant": float((share[sure] >= 0.25).any()) if len(sure) else 0.0,
+        **({"patch_listed": _listed(found, sure, known.names.index("shortcut"))} if "shortcut" in known.names else {}),
         "rank_first": float(covered[top] >= 0.5 * covered.max()),
         "spearman_logit_drop": spearman(
             np.nan_to_num(run.effects.drop(run.target_index, "logit")).mean(0), reliance(known.drop_logit)
@@ -185,6 +188,12 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
         "spearman_clear": spearman(_clear(scores), _clear(reliance(known.drop))),
         **{name: spearman(scores, reliance(drop)) for name, drop in truth.items()},
     }
+
+
+def _listed(found: Overlap, sure: np.ndarray, patch: int) -> float:
+    """Whether one of the concepts ``sure`` has recall 0.5 or more of an object and shows that object most."""
+    recall = [_mean_where(found.recall[:, :, patch], found.object[:, patch])[k] for k in sure]
+    return float(any(r >= 0.5 and found.share[k].argmax() == patch for r, k in zip(recall, sure, strict=True)))
 
 
 def _clear(values: np.ndarray) -> np.ndarray:

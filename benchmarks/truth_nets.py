@@ -185,6 +185,7 @@ TUNING = (
     *(Case("trained", design, 2 + i) for i, design in enumerate(HARDER)),
     Case("shuffled", "standard", 9),
     Case("random", "standard", 9),
+    Case("shortcut", "standard", 10),
 )
 # Wide receptive fields at the networks' own size; layers are chosen on them as on those of TUNING.
 DEEP = tuple(Case("trained", "standard", 1, net, classes=4) for net in ("r3d18", "vit112"))

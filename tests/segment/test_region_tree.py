@@ -6,7 +6,7 @@ from segment_clips import textured
 
 from voxplain.errors import DataError
 from voxplain.segment import SLIC, RegionTree
-from voxplain.segment.region_tree import _cut, _merges, mean_colours
+from voxplain.segment.region_tree import _cut, _merges, appearance
 
 FINE = {"segments": 200, "compactness": 20.0, "sigma": 0.0, "spacing": (2.0, 1.0, 1.0)}
 
@@ -47,7 +47,7 @@ def test_levels_are_nested_and_explain_as_much_as_asked_for():
         assert all(len(np.unique(whole[inner == i])) == 1 for i in np.unique(inner))
     fine = slic()(frames).labels[0]
     assert all(len(np.unique(small[fine == i])) == 1 for i in np.unique(fine))
-    colours = mean_colours(fine, frames)
+    colours = appearance(fine, frames, RegionTree().texture)
     spread = ((colours - colours.mean(0)) ** 2).sum()
     for level, share in zip(found.labels, shares, strict=True):
         of = np.array([level[fine == i][0] for i in range(len(colours))])
@@ -98,13 +98,33 @@ def test_merges_are_wards_among_neighbours():
     assert len({three[0], three[4], three[5]}) == 3
 
 
-def test_mean_colours_are_of_the_supervoxels_voxels():
+def test_appearance_is_of_the_supervoxels_voxels():
     frames, truth = boxes(0)
     from skimage.color import rgb2lab
 
     lab = rgb2lab(frames)
-    for box, colour in enumerate(mean_colours(truth.astype(np.int16), frames)):
+    for box, colour in enumerate(appearance(truth.astype(np.int16), frames, 0.0)):
         np.testing.assert_allclose(colour, lab[truth == box].mean(0), atol=1e-6)
+
+
+def test_chequered_patch_of_the_ground_s_mean_colour_is_a_region():
+    """The mean colour of the patch is that of the ground, so colour alone merges them."""
+    frames = np.full((4, 48, 48, 3), 128, np.uint8)
+    chequer = np.indices((20, 20)).sum(0) % 2  # 0 and 255 have no mean Lab colour of 128: the grey of that lightness
+    frames[:, 14:34, 14:34] = np.where(chequer, 255, 0)[None, ..., None]
+    frames[:, 14:34, 14:34][:, chequer == 0] = 0
+    ground = int(round(119))  # Lab lightness 50, the mean of black's 0 and white's 100
+    frames[:, :14] = frames[:, 34:] = frames[:, :, :14] = frames[:, :, 34:] = ground
+    frames[:, :, :2] = 160  # something else that colour alone can tell
+    patch = np.zeros(frames.shape[:3], bool)
+    patch[:, 14:34, 14:34] = True
+
+    def best(texture: float) -> float:
+        labels = RegionTree(segments=100, most=4, least=3, texture=texture)(frames).labels[0]
+        masks = [labels == i for i in np.unique(labels)]
+        return max(float((m & patch).sum() / (m | patch).sum()) for m in masks)
+
+    assert best(RegionTree().texture) > 0.7 > 0.5 > best(0.0)
 
 
 def test_same_bytes_every_time():

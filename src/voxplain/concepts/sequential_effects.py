@@ -72,7 +72,7 @@ class SequentialEffects:
     fills: tuple[str, ...] = ("blur", "median")
     fill_clips: int = 12
     clips: int = 24
-    passes: int = 800
+    passes: int = 600
     batch: int = 8
     top: int = 3
     detail_clips: int = 12

@@ -66,7 +66,7 @@ class ConceptSettings:
     keep : int
         Supervoxels that represent a concept, nearest its centre; 40 in STCE.
     videos : int
-        Videos of the class searched for concepts; 200 in STCE.
+        Videos of the class searched for concepts, drawn by the seed where there are more; 200 in STCE.
     score_videos, effect_videos : int
         Videos of the class whose gradients are taken, and in which concepts are hidden.
     unrelated_examples : str
@@ -121,11 +121,11 @@ class ConceptSettings:
     cluster_filter: ClusterFilter = CLUSTER_FILTERS["small"]
     reach: float = 2.0
     keep: int = 40
-    videos: int = 200
+    videos: int = 48
     score_videos: int = 200
     effect_videos: int = 200
     unrelated_examples: str = "matched"
-    unrelated_videos: int = 100
+    unrelated_videos: int = 60
     unrelated_crops: int = 30
     random_sets: int = 50
     random_size: int = 40
@@ -169,6 +169,8 @@ PAPER = ConceptSettings(
     embedder=MaskedCrops(),
     clusterer=KMeans(),
     reach=math.inf,
+    videos=200,
+    unrelated_videos=100,
     cluster_filter=CLUSTER_FILTERS["video"],
     unrelated_examples="raw",
     classifier=Hinge(alpha=0.01),

@@ -1,7 +1,9 @@
-"""Regions of a clip that follow its things: fine supervoxels merged by colour into a tree, and cuts of the tree.
+"""Regions of a clip that follow its things: fine supervoxels merged into a tree by colour and texture, and its cuts.
 
 Letters: N fine supervoxels. Merging is Ward's: of the pairs of neighbours in space or time, the pair whose union has
-the least increase of the sum of squared differences in colour from the mean of the region.
+the least increase of the sum of squared differences in colour and texture from the mean of the region. The texture of
+a pixel is the local contrast of its colour; without it, a chequered patch whose mean colour is that of the ground is
+merged with the ground.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from voxplain.segment.supervoxels import Supervoxels
 
 __all__ = ["RegionTree"]
 
+CONTRAST_SIGMA = 1.5  # pixels, of the blur against which local contrast is taken and over which it is averaged
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionTree:
-    """Nested regions: fine SLIC supervoxels merged by mean colour, the tree cut where regions explain enough of it.
+    """Nested regions: fine SLIC supervoxels merged by colour and texture, the tree cut where regions explain enough.
 
     Takes a `Clip` or uint8 frames [T,H,W,3]; returns `Supervoxels` with a level for each entry of ``explained``. A
     region of one level is a union of regions of the next finer one, and all follow the edges of the fine supervoxels.
@@ -30,9 +34,12 @@ class RegionTree:
     Parameters
     ----------
     explained : tuple of float
-        Share of the variance of the fine supervoxels' colours between the regions of each level, coarse first.
+        Share of the variance of the fine supervoxels' colours and textures between the regions of each level, coarse
+        first.
     least, most : int
         Bounds of the number of regions at each level.
+    texture : float
+        Weight of the texture beside the colour; 0: colour alone.
     segments : int
         Fine supervoxels that are merged; as the parameters below, see `SLIC`.
     compactness : float
@@ -62,6 +69,7 @@ class RegionTree:
     explained: tuple[float, ...] = (0.97,)
     least: int = 2
     most: int = 24
+    texture: float = 2.0
     segments: int = 400
     compactness: float = 30.0
     sigma: float = 0.5
@@ -74,37 +82,45 @@ class RegionTree:
             raise DataError(f"expected rising shares of the variance, above 0 and up to 1, got {shares}; correct them")
         if not 1 <= self.least <= self.most:
             raise DataError(f"expected 1 ≤ least ≤ most, got {self.least} and {self.most}; correct them")
+        if self.texture < 0:
+            raise DataError(f"expected a weight of the texture of 0 or more, got {self.texture}; raise it")
         self._fine()
 
     def __call__(self, clip: HasFrames | NDArray[np.uint8]) -> Supervoxels:
         """Segment one clip."""
         fine = self._fine()(clip).labels[0]
-        colours = mean_colours(fine, frames_of(clip))
-        merges = _merges(fine, colours)
-        within = _variance_within(merges, colours)
-        counts = [len(colours) - int(np.searchsorted(within, 1 - share, side="right")) for share in self.explained]
-        cuts = [_cut(merges, len(colours), min(max(count, self.least), self.most)) for count in counts]
+        looks = appearance(fine, frames_of(clip), self.texture)
+        merges = _merges(fine, looks)
+        within = _variance_within(merges, looks)
+        counts = [len(looks) - int(np.searchsorted(within, 1 - share, side="right")) for share in self.explained]
+        cuts = [_cut(merges, len(looks), min(max(count, self.least), self.most)) for count in counts]
         return Supervoxels.from_levels([cut[fine] for cut in cuts])
 
     def _fine(self) -> SLIC:
         return SLIC(segments=(self.segments,), compactness=self.compactness, sigma=self.sigma, spacing=self.spacing)
 
 
-def mean_colours(labels: NDArray[np.int16], frames: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean Lab colour of each supervoxel of a level, float64 [N,3]."""
+def appearance(labels: NDArray[np.int16], frames: NDArray[np.uint8], texture: float) -> NDArray[np.float64]:
+    """Mean Lab colour of each supervoxel of a level, float64 [N,3], and ``texture`` times its contrast, [N,6] in all."""
+    from scipy.ndimage import gaussian_filter
     from skimage.color import rgb2lab
 
     flat, lab = labels.ravel().astype(np.intp), rgb2lab(frames)
-    sums = np.stack([np.bincount(flat, weights=lab[..., i].ravel()) for i in range(3)], axis=1)
+    channels = [lab]
+    if texture:
+        blur = (0.0, CONTRAST_SIGMA, CONTRAST_SIGMA, 0.0)  # within frames
+        channels.append(texture * gaussian_filter(np.abs(lab - gaussian_filter(lab, blur)), blur))
+    values = np.concatenate(channels, axis=-1).reshape(len(flat), -1)
+    sums = np.stack([np.bincount(flat, weights=column) for column in values.T], axis=1)
     return np.asarray(sums / np.bincount(flat)[:, None])
 
 
-def _merges(labels: NDArray[np.int16], colours: NDArray[np.float64]) -> NDArray[np.int64]:
+def _merges(labels: NDArray[np.int16], looks: NDArray[np.float64]) -> NDArray[np.int64]:
     """Pairs of nodes that are merged, int64 [N−1,2], the first merge first; merge i makes node N + i."""
     import sklearn.cluster
     from scipy import sparse
 
-    count = len(colours)
+    count = len(looks)
     if count == 1:
         return np.zeros((0, 2), np.int64)
     ids = labels.astype(np.intp)
@@ -112,12 +128,12 @@ def _merges(labels: NDArray[np.int16], colours: NDArray[np.float64]) -> NDArray[
     a, b = (np.concatenate([side[i].ravel() for side in sides]) for i in (0, 1))
     graph = sparse.coo_array((np.ones(2 * len(a)), (np.append(a, b), np.append(b, a))), shape=(count, count)).tocsr()
     method = sklearn.cluster.AgglomerativeClustering(1, connectivity=graph, linkage="ward", compute_full_tree=True)
-    return np.asarray(method.fit(colours).children_, np.int64)
+    return np.asarray(method.fit(looks).children_, np.int64)
 
 
-def _variance_within(merges: NDArray[np.int64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the variance of the colours that is within regions after each merge, float64 [N−1], rising to 1."""
-    size, mean, lost = [1] * len(colours), list(colours), []
+def _variance_within(merges: NDArray[np.int64], looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the variance of the colours and textures that is within regions after each merge, float64 [N−1], rising to 1."""
+    size, mean, lost = [1] * len(looks), list(looks), []
     for a, b in merges:
         weight = size[a] + size[b]
         lost.append(size[a] * size[b] / weight * float(((mean[a] - mean[b]) ** 2).sum()))
