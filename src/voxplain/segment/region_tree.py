@@ -101,7 +101,7 @@ class RegionTree:
 
 
 def appearance(labels: NDArray[np.int16], frames: NDArray[np.uint8], texture: float) -> NDArray[np.float64]:
-    """Mean Lab colour of each supervoxel of a level, float64 [N,3], and ``texture`` times its contrast, [N,6] in all."""
+    """Mean Lab colour of each supervoxel of a level and ``texture`` times its contrast, float64 [N,6]; [N,3] for 0."""
     from scipy.ndimage import gaussian_filter
     from skimage.color import rgb2lab
 
@@ -132,7 +132,7 @@ def _merges(labels: NDArray[np.int16], looks: NDArray[np.float64]) -> NDArray[np
 
 
 def _variance_within(merges: NDArray[np.int64], looks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the variance of the colours and textures that is within regions after each merge, float64 [N−1], rising to 1."""
+    """Share of the variance of the looks that is within regions after each merge, float64 [N−1], rising to 1."""
     size, mean, lost = [1] * len(looks), list(looks), []
     for a, b in merges:
         weight = size[a] + size[b]
