@@ -208,8 +208,7 @@ def test_networks_of_pytorchvideo(name: str) -> None:
     assert (model.grid, model.mean, model.std) == (grid, (0.45,) * 3, (0.225,) * 3)
     frames = frames_for(model)
     theirs = getattr(hub, name)(pretrained=False, model_num_class=5).eval()
-    inner = model.net.net if name == "slowfast_r50" else model.net
-    theirs.load_state_dict(inner.state_dict())
+    theirs.load_state_dict(model.net.state_dict())
     x = by_hand(model, frames, (0, 4, 1, 2, 3))
     slow = x[:, :, torch.linspace(0, 31, 8).long()] if name == "slowfast_r50" else x
     with torch.no_grad():
