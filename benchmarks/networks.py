@@ -31,17 +31,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import voxplain as vx
 from networks_zoo import CASES, Case, input_by_hand, load, own_call, write_folders
 from voxplain.concepts import feature_maps
 from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.cluster_filter import ClusterFilter
 from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.doctor import examine
 from voxplain.inference import Inference
 from voxplain.model import VideoModel
-from voxplain.segment import SLIC
+from voxplain.model.layers import record_output
+from voxplain.segment import SLIC, Grid
 
 COLUMNS = ("doctor", "gradient", "grad_cam", "lrp", "rise", "occlusion", "concepts")
 TITLES = ("doctor", "gradient", "Grad-CAM", "LRP", "RISE", "supervoxel occlusion", "concepts")
@@ -115,33 +117,25 @@ def grad_cam(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
     check_map(model, heat)
     name, (steps, high, wide) = heat.details["layer"], heat.details["positions"]
     require(high * wide > 1, f"{name} has one position in space")
-    module, outputs = model.net.get_submodule(name), []
+    module, outputs, seen = model.net.get_submodule(name), list[Tensor](), list[Tensor]()
 
-    def cut(_: nn.Module, __: object, output: Any) -> Any:
-        first = output if isinstance(output, Tensor) else output[0]
-        outputs.append(first)
-        return torch.ones_like(first) if isinstance(output, Tensor) else (torch.ones_like(first), *output[1:])
+    def cut(a: Tensor) -> Tensor:
+        outputs.append(a)
+        return torch.ones_like(a)
 
-    handle = module.register_forward_hook(cut)
-    try:
+    with record_output(module, [], cut):
         z = model(frames[:2])
-    finally:
-        handle.remove()
     require(torch.allclose(z[0], z[1], atol=1e-6), f"logits depend on the clip beside {name}")
     require(outputs[0].numel() > 2 * steps * z.shape[1], f"{name} gives the logits")
-    seen: list[Tensor] = []
 
-    def leaf(_: nn.Module, __: object, output: Any) -> Any:
-        first = output if isinstance(output, Tensor) else output[0]
-        seen.append(first.detach().requires_grad_(True))
-        return seen[-1] if isinstance(output, Tensor) else (seen[-1], *output[1:])
+    def leaf(a: Tensor) -> Tensor:
+        seen.append(a.detach().clone().requires_grad_(True))
+        return seen[-1]
 
-    handle = module.register_forward_hook(leaf)
-    try:
+    with record_output(module, [], leaf):
         score = model.forward(model.prepare(frames[:1]))[0].square().sum()
-    finally:
-        handle.remove()
-    used = [float((g != 0).any(-1).any(-1).float().mean()) for g in torch.autograd.grad(score, seen)]
+    grads = [(g != 0).any(-1) for g in torch.autograd.grad(score, seen)]
+    used = [float((g if g.ndim == 2 else g.any(-1)).float().mean()) for g in grads]  # of tokens, or rows of maps
     require(len(seen) > 1 or used[0] > 1 / max(steps, 1.9), f"{used[0]:.2f} of {name} reaches the logits")
     return {"layer": name, "positions": [steps, high, wide]}
 
@@ -161,8 +155,9 @@ def occlusion(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
 
 
 SETTINGS = vx.ConceptSettings(
-    segmenter=SLIC(segments=(5,)),
+    segmenter=Grid(cells=((1, 2, 2),)),
     clusterer=KMeans(clusters=2),
+    cluster_filter=ClusterFilter(clauses=((0.0, 0.0),), min_members=1),
     keep=2,
     unrelated_crops=3,
     random_sets=3,
@@ -176,7 +171,7 @@ def concepts(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
     own = [vx.Clip.from_array(clip) for clip in frames[:2]]
     others = [vx.Clip.from_array(clip) for clip in clips_for(model, 4, seed=1)]
     y = int(model(frames[:1])[0].argmax())
-    places = feature_maps.map_layers(model)
+    places = feature_maps.last_maps(model)
     channels = feature_maps.feature_maps(model, frames[:1]).feature.shape[1]
     require(channels == case.width, f"the last map has {channels} channels, where the network has {case.width}")
     run = vx.explain_concepts(model, own, random=others, target=y, settings=SETTINGS)
@@ -184,7 +179,7 @@ def concepts(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
     require(run.cavs.vectors.shape[2] in (case.width, model.embed(frames[:1]).shape[1]), "CAVs of another width")
     scores = [one.value for one in run.scores.values()]
     require(bool(np.isfinite(scores).all()), "scores that are not finite")
-    return {"layer": places[-1].layer, "channels": channels, "tokens": places[-1].tokens is not None}
+    return {"layers": [p.layer for p in places], "channels": channels, "tokens": places[-1].tokens is not None}
 
 
 CELLS: dict[str, Callable[[Case, VideoModel, np.ndarray], Found]] = {

@@ -18,6 +18,7 @@ from torch import Tensor
 from voxplain.model import VideoModel
 from voxplain.nets import build_net
 from voxplain.zoo import load_model
+from voxplain.zoo.libraries import import_library
 
 __all__ = ["CASES", "CLASSES", "Case", "input_by_hand", "load", "own_call", "write_folders"]
 
@@ -68,14 +69,14 @@ def _own(name: str, width: int, more: str = "", *, heavy: bool = False) -> Case:
     return Case("voxplain", name, f'load_model("{name}", classes=CLASSES{more})', width, heavy)
 
 
-SMALL = ", grid=(8, 64, 64)"
+SMALL = ", grid=(8, 32, 32)"
 CASES = (
     *(Case("hf", kind, f'load_model("hf:{kind}")', 24) for kind in ("videomae", "timesformer", "vivit", "vjepa2")),
     _other("torchvision", "r3d_18", 512, SMALL),
     _other("torchvision", "mc3_18", 512, SMALL),
     _other("torchvision", "r2plus1d_18", 512, SMALL),
     _other("torchvision", "s3d", 1024, ", grid=(16, 224, 224)", heavy=True),
-    _other("torchvision", "swin3d_t", 768, SMALL),
+    _other("torchvision", "swin3d_t", 768, ", grid=(4, 64, 64)"),
     _other("torchvision", "mvit_v2_s", 768, heavy=True),
     _other("pytorchvideo", "x3d_xs", 432),
     _other("pytorchvideo", "x3d_m", 432, heavy=True),
@@ -86,18 +87,18 @@ CASES = (
     _other("pytorchvideo", "mvit_base_16x4", 768, heavy=True),
     _other("pytorchvideo", "r2plus1d_r50", 2048, heavy=True),
     _other("pytorchvideo", "csn_r101", 2048, heavy=True),
-    _other("timm", "resnet18", 512, ", grid=(4, 64, 64)"),
-    _other("timm", "resnet50", 2048, ", grid=(4, 64, 64)"),
-    _other("timm", "resnet18+lstm", 512, ", grid=(4, 64, 64)"),
+    _other("timm", "resnet18", 512, ", grid=(2, 64, 64)"),
+    _other("timm", "resnet50", 2048, ", grid=(2, 64, 64)"),
+    _other("timm", "resnet18+lstm", 512, ", grid=(2, 64, 64)"),
     _other("timm", "vit_tiny_patch16_224", 192, ", grid=(2, 224, 224)"),
-    _other("timm", "convnext_atto", 320, ", grid=(4, 64, 64)"),
-    _other("timm", "efficientnet_b0", 1280, ", grid=(4, 64, 64)"),
+    _other("timm", "convnext_atto", 320, ", grid=(2, 64, 64)"),
+    _other("timm", "efficientnet_b0", 1280, ", grid=(2, 64, 64)"),
     _own("c3d", 512, heavy=True),
     _own("r3d", 512, SMALL),
-    _own("i3d", 1024, SMALL),
+    _own("i3d", 1024, ", grid=(8, 64, 64)"),
     _own("r2plus1d", 512, SMALL),
-    _own("resnet_lstm", 2048, SMALL),
-    _own("tsm", 2048, SMALL),
+    _own("resnet_lstm", 2048, ", grid=(4, 64, 64)"),
+    _own("tsm", 2048, ", grid=(4, 64, 64)"),
     _own("convlstm", 64),
     _own("vit", 96),
     _own("vit_divided", 96),
@@ -130,7 +131,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def write_folders(work: Path) -> None:
     """Folders with tiny random networks of transformers and their processors, as the library saves them."""
-    transformers = importlib.import_module("transformers")
+    transformers = import_library("transformers", "huggingface")  # with a torchvision that does not load by itself
     for kind, (family, config, processor) in FAMILIES.items():
         if not (work / kind / "config.json").exists():
             torch.manual_seed(0)

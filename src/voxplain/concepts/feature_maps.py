@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
@@ -34,8 +35,9 @@ class FeatureMaps:
     maps : dict of str to float32 [N,C,t,h,w]
         By layer.
     feature : float32 [N,C,t,h,w]
-        The last map. Its mean over all positions is the model's feature in most networks; in others, such as those with
-        a layer norm behind the mean, CAVs are learnt from it instead.
+        The last map, or those of parallel streams, one after another on the finest of their grids. Its mean over all
+        positions is the model's feature in most networks; in others, such as those with a layer norm behind the mean,
+        CAVs are learnt from it instead.
     gradient : float32 [N,D], optional
         Gradient in the space of that mean, as `VideoModel.gradient` gives it where it is the model's feature; None
         where none was asked for.
@@ -76,7 +78,8 @@ def feature_maps(
         A layer that is unknown or has no positions in time and space.
     """
     places = map_layers(model.settled(), layers)
-    last = map_layers(model)[-1]
+    streams = last_maps(model)
+    last = streams[-1]
     outputs: dict[str, Tensor] = {}
 
     def note(name: str, output: object) -> None:
@@ -89,7 +92,7 @@ def feature_maps(
             hooks.enter_context(record_output(find_layer(model.net, last.layer), leaf, start_gradient))
             if model.layer != last.layer:
                 hooks.enter_context(record_output(find_layer(model.net, model.layer), after))
-        for name in {*(p.layer for p in places), last.layer, model.layer}:
+        for name in {*(p.layer for p in places), *(p.layer for p in streams), model.layer}:
             handle = find_layer(model.net, name).register_forward_hook(lambda _, __, out, name=name: note(name, out))
             hooks.callback(handle.remove)
         logits = model.checked_logits(model.prepare(frames)).float()
@@ -108,17 +111,78 @@ def feature_maps(
     if missing:
         raise ModelError(f"expected layer {missing[0]!r} to run, got no call of it; name one that the forward uses")
     maps = {p.layer: p.map_of(outputs[p.layer].detach()).float() for p in places}
-    end = last.map_of(outputs[last.layer].detach()).float()
+    end = _side_by_side([p.map_of(outputs[p.layer].detach()).float() for p in streams])
     feature = model.feature_of(outputs[model.layer].detach(), len(logits))
     gradient = None
     if down and down[0] is not None and down[-1] is not None:
         if _is_mean(feature, end):
             gradient = model.gradient_of_feature(down[-1].float(), len(logits))
-        else:  # along a change that is the same at every position, as of the mean
+        else:  # of one map: along a change that is the same at every position, as of the mean
             gradient = last.map_of(down[0]).float().sum((2, 3, 4))
     return FeatureMaps(logits.detach(), maps, end, gradient)
 
 
+def last_maps(model: VideoModel) -> tuple[Positions, ...]:
+    """The last map, or those of parallel streams whose means, one after another, are the model's feature.
+
+    A network of two rates or of colours and flow averages each stream and joins the means: the last of its maps alone
+    would leave the other stream out. One pass is made for a network, and its result is kept.
+    """
+    last = map_layers(model)[-1:]
+    known = _streams.setdefault(model.net, {})
+    if (key := _key(model)) not in known:
+        streams = () if model.layer in ("", last[0].layer) else _find_streams(model)
+        known[key] = streams if len(streams) > 1 else last
+    return known[key]
+
+
+@torch.no_grad()
+def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
+    """Layers whose means make up the feature, for each part the last that has it; none where they do not."""
+    means: list[tuple[Positions, Tensor]] = []
+    noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
+    feature: list[Tensor] = []
+
+    def note(place: Positions, output: object) -> None:
+        means.append((place, place.map_of(first_tensor(output)).float().mean((2, 3, 4))[0]))
+
+    with evaluation_mode(model.net), uncounted(), ExitStack() as hooks:
+        hooks.enter_context(record_output(find_layer(model.net, model.layer), feature))
+        for place in _found[model.net][_key(model)].values():
+            hook = find_layer(model.net, place.layer).register_forward_hook(lambda _, __, out, p=place: note(p, out))
+            hooks.callback(hook.remove)
+        model.raw(model.prepare(noise))
+    whole = model.feature_of(feature[0], 1)[0] if feature else torch.zeros(0)
+    found: list[Positions] = []
+    start = 0
+    while start < len(whole):
+        rest = whole[start:]
+        fits = (
+            (p, len(m))
+            for p, m in reversed(means)
+            if len(m) <= len(rest) and torch.allclose(m, rest[: len(m)], rtol=0.02, atol=1e-4 * float(whole.abs().max()))
+        )
+        place, width = next(fits, (None, 0))
+        if place is None:
+            return ()
+        found.append(place)
+        start += width
+    return tuple(found)
+
+
+def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
+    """Maps [N,C_i,t_i,h_i,w_i] as one [N,ΣC_i,t,h,w] on the finest grid."""
+    size = [max(m.shape[axis] for m in maps) for axis in (2, 3, 4)]
+    return torch.cat([m if list(m.shape[2:]) == size else F.interpolate(m, size) for m in maps], 1)
+
+
+def _key(model: VideoModel) -> tuple[object, ...]:
+    names = tuple(n for n, _ in model.net.named_modules())
+    return (model.layer, model.channel_axis, model.tokens, model.layout, model.grid, names)
+
+
+# By network: streams that were found before; an entry is dropped with its network.
+_streams: WeakKeyDictionary[nn.Module, dict[object, tuple[Positions, ...]]] = WeakKeyDictionary()
 # By network: layers that were found before; an entry is dropped with its network.
 _found: WeakKeyDictionary[nn.Module, dict[object, dict[str, Positions]]] = WeakKeyDictionary()
 
@@ -148,8 +212,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     """
     for name in layers:
         find_layer(model.net, name)
-    names = tuple(n for n, _ in model.net.named_modules())
-    key = (model.layer, model.channel_axis, model.tokens, model.layout, model.grid, names)
+    key = _key(model)
     known = _found.setdefault(model.net, {})
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
