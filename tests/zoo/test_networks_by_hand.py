@@ -1,4 +1,4 @@
-"""Gradients and logits of networks by name equal autograd by hand on the library's own network, written without voxplain.
+"""Gradients and logits of networks by name equal autograd by hand on the own network of the library.
 
 Networks of voxplain always, and one or two small ones of every other library that is installed. Random weights.
 """

@@ -160,7 +160,8 @@ def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
         fits = (
             (p, len(m))
             for p, m in reversed(means)
-            if len(m) <= len(rest) and torch.allclose(m, rest[: len(m)], rtol=0.02, atol=1e-4 * float(whole.abs().max()))
+            if len(m) <= len(rest)
+            and torch.allclose(m, rest[: len(m)], rtol=0.02, atol=1e-4 * float(whole.abs().max()))
         )
         place, width = next(fits, (None, 0))
         if place is None:
