@@ -170,6 +170,8 @@ def own_call(case: Case, model: VideoModel) -> Callable[[Tensor], Tensor]:
         hub = importlib.import_module("pytorchvideo.models.hub")
         head = "head_num_classes" if case.name.startswith("mvit") else "model_num_class"
         net = getattr(hub, case.name)(pretrained=False, **{head: len(CLASSES)})
+        if case.name.startswith(("x3d", "r2plus1d")):
+            net.blocks[-1].activation = None  # a softmax
     else:
         net = build_net(case.name, len(CLASSES))
     net.load_state_dict(weights)

@@ -6,6 +6,7 @@ Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W th
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,8 +18,9 @@ from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output, start_gradient
+from voxplain.model.map_choice import last_map
 from voxplain.model.tokens import Positions, find_positions
-from voxplain.model.trace import Call, trace
+from voxplain.model.trace import Trace, trace
 
 __all__ = ["FeatureMaps", "feature_maps", "map_layers"]
 
@@ -163,11 +165,11 @@ def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
             if len(m) <= len(rest)
             and torch.allclose(m, rest[: len(m)], rtol=0.02, atol=1e-4 * float(whole.abs().max()))
         )
-        place, width = next(fits, (None, 0))
-        if place is None:
+        fit = next(fits, None)
+        if fit is None:
             return ()
-        found.append(place)
-        start += width
+        found.append(fit[0])
+        start += fit[1]
     return tuple(found)
 
 
@@ -218,7 +220,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
         with uncounted():
-            known[key] = _positions(model, trace(model.net, model.prepare(noise), model.raw).calls)
+            known[key] = _positions(model, trace(model.net, model.prepare(noise), model.raw))
     places = known[key]
     if not places:
         raise ModelError(
@@ -235,16 +237,30 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     return tuple(places[name] for name in layers) or _ends(places, model.grid)
 
 
-def _positions(model: VideoModel, calls: Sequence[Call]) -> dict[str, Positions]:
-    """The layers with positions as far as the model's layer, in the order of their calls."""
+def _positions(model: VideoModel, found: Trace) -> dict[str, Positions]:
+    """The layers with positions as far as the model's layer, in the order of their calls.
+
+    Tokens that no longer reach the logits, as behind the last attention with a class token, are left out, and so are
+    layers with steps in time only, such as a recurrent one, where there are maps before them.
+    """
+    calls = found.calls
     until = max((i for i, call in enumerate(calls) if call.name == model.layer), default=len(calls) - 1)
-    found: dict[str, Positions] = {}
+    places: dict[str, Positions] = {}
     for call in calls[: until + 1]:
         place = find_positions(model, call) if call.name else None
         if place is not None:
-            found.pop(call.name, None)
-            found[call.name] = place
-    return found
+            places.pop(call.name, None)
+            places[call.name] = place
+    if any(prod(place.grid[1:]) > 1 for place in places.values()):
+        places = {name: place for name, place in places.items() if prod(place.grid[1:]) > 1}
+    final = next(reversed(places.values()), None)
+    if final is None or final.tokens is None or (model.pool is True and not final.frames):
+        return places
+    whole = last_map(model, found)
+    if whole is None or whole.name not in places:
+        return places
+    names = list(places)
+    return {name: places[name] for name in names[: names.index(whole.name) + 1]}
 
 
 def _ends(places: dict[str, Positions], grid: Grid) -> tuple[Positions, ...]:

@@ -70,7 +70,7 @@ class TwoRates:
 
 
 def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options: Any) -> VideoModel:
-    """A network of pytorchvideo.models.hub.
+    """A network of pytorchvideo.models.hub, up to its logits: a softmax at the end (X3D, R(2+1)D) is left out.
 
     Parameters
     ----------
@@ -97,8 +97,7 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
     head = {"head_num_classes" if name.startswith("mvit") else "model_num_class": count}
 
     def build(pretrained: bool) -> nn.Module:
-        net: nn.Module = getattr(hub, name)(pretrained=pretrained, **head)
-        return net
+        return _without_softmax(getattr(hub, name)(pretrained=pretrained, **head))
 
     net = build_with_weights(build, weights, lambda net: net)
     crop = (own.crop, own.crop)
@@ -114,3 +113,11 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
     if own.alpha:
         found["pathways"] = TwoRates(own.alpha)
     return with_options(net, found, options)
+
+
+def _without_softmax(net: nn.Module) -> nn.Module:
+    """The network up to its logits: the heads of X3D and R(2+1)D end in a softmax, through which there is no LRP."""
+    for module in net.modules():
+        if isinstance(getattr(module, "activation", None), nn.Softmax):
+            module.activation = None  # type: ignore[assignment]
+    return net
