@@ -12,14 +12,19 @@ PLACES = (4, 6)
 
 
 class FrameTransformer(nn.Module):
-    """Patches 4×4 of each frame as tokens behind a class token, two attentions; class tokens are averaged over frames."""
+    """Patches 4×4 of each frame behind a class token, attention; the class tokens are averaged."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.patches, self.token = nn.Conv2d(3, 8, 4, 4), nn.Parameter(torch.randn(1, 1, 8))
         self.first, self.heads, self.values = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8)
-        self.split, self.last, self.average, self.head = nn.LayerNorm(4), nn.LayerNorm(8), nn.Identity(), nn.Linear(8, 3)
+        self.split, self.last, self.average, self.head = (
+            nn.LayerNorm(4),
+            nn.LayerNorm(8),
+            nn.Identity(),
+            nn.Linear(8, 3),
+        )
 
     def forward(self, clips: Tensor) -> Tensor:
         x = self.patches(clips.flatten(0, 1)).flatten(2).transpose(1, 2)

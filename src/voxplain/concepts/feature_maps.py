@@ -4,7 +4,7 @@ Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W th
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from math import prod
 from weakref import WeakKeyDictionary
@@ -146,7 +146,8 @@ def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
     feature: list[Tensor] = []
 
     def note(place: Positions, output: object) -> None:
-        means.append((place, place.map_of(first_tensor(output)).float().mean((2, 3, 4))[0]))
+        with suppress(RuntimeError):  # a module that runs several times has the places in its last call
+            means.append((place, place.map_of(first_tensor(output)).float().mean((2, 3, 4))[0]))
 
     with evaluation_mode(model.net), uncounted(), ExitStack() as hooks:
         hooks.enter_context(record_output(find_layer(model.net, model.layer), feature))
