@@ -1,9 +1,11 @@
-"""The Python of README.md, docs/coming_from.md and docs/targets.md runs as it is written, on planted clips."""
+"""The Python of README.md and of pages of docs runs as it is written, on planted clips."""
 
 import re
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -99,6 +101,51 @@ def test_targets() -> None:
     assert heat.target == "fall of output"
     names["two_rates"] = TwoTensors()
     exec(pathways, names)
+
+
+class Recogniser(nn.Module):
+    """Built and called as `Recognizer3D` and `Recognizer2D` of mmaction2 1.x, of which only the structure is taken."""
+
+    def __init__(self, video: bool) -> None:
+        super().__init__()
+        self.data_preprocessor = nn.Module()
+        self.data_preprocessor.format_shape = "NCTHW" if video else "NCHW"  # type: ignore[assignment]
+        for name, values in (("mean", (123.675, 116.28, 103.53)), ("std", (58.395, 57.12, 57.375))):
+            shape = (-1, 1, 1, 1) if video else (-1, 1, 1)
+            self.data_preprocessor.register_buffer(name, torch.tensor(values).view(shape))
+        self.backbone = nn.Conv3d(3, 6, 3, 4, 1) if video else nn.Conv2d(3, 6, 3, 4, 1)
+        self.act, self.cls_head = nn.ReLU(), nn.Linear(6, 5)
+
+    def extract_feat(self, inputs: torch.Tensor, stage: str = "neck") -> tuple[torch.Tensor, dict[str, object]]:
+        assert inputs.ndim == (6 if self.data_preprocessor.format_shape == "NCTHW" else 5)
+        rows = self.act(self.backbone(inputs.view((-1, *inputs.shape[2:]))))
+        if stage != "head":
+            return rows, {}
+        segments = 1 if rows.ndim == 5 else inputs.shape[1]  # consensus of frames, as in the heads for pictures
+        return self.cls_head(rows.flatten(2).mean(2).unflatten(0, (-1, segments)).mean(1)), {}
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, dict[str, object]]:
+        return self.extract_feat(inputs)  # features, not scores
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_the_recipe_for_mmaction2_with_a_stand_in(video: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    recogniser, apis = Recogniser(video).eval(), ModuleType("mmaction.apis")
+    apis.init_recognizer = lambda config, weights, device: recogniser  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mmaction", ModuleType("mmaction"))
+    monkeypatch.setitem(sys.modules, "mmaction.apis", apis)
+    names: dict[str, object] = {}
+    exec(python_of("docs/networks.md")[1].replace("224, 224", "32, 32"), names)
+    model = names["model"]
+    assert isinstance(model, vx.VideoModel)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+    colours = recogniser.data_preprocessor
+    x = torch.from_numpy(frames).float().permute((0, 4, 1, 2, 3) if video else (0, 1, 4, 2, 3))
+    x = (x - colours.mean) / colours.std  # as ActionDataPreprocessor does, in 0–255
+    with torch.no_grad():
+        truth = recogniser.extract_feat(x[:, None] if video else x, stage="head")[0]
+    torch.testing.assert_close(model(frames), truth, rtol=0, atol=1e-5)
+    assert vx.GradCAM()(model, frames[0], 0).details["positions"] == ((2, 8, 8) if video else (8, 8, 8))
 
 
 def test_what_the_tables_name_exists_and_can_be_made() -> None:

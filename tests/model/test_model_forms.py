@@ -1,6 +1,7 @@
 """VideoModel over every kind of input and output: layouts, number types, tuples, objects, tokens, transformers."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ from small_nets import GRID, ConvNet, LinearNet, TokenNet, Wrapped, clips
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel, log_odds
 from voxplain.model.layers import first_tensor, replace_first
+from voxplain.model.token_pool import find_pool
 from voxplain.video import Geometry, Middle, Uniform
+from voxplain.zoo.libraries import import_library
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +179,8 @@ def test_channel_axis_names_the_channels_of_maps_that_hold_them_last():
 
 
 def transformer(name: str) -> nn.Module:
-    hub = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    hub = import_library("transformers", "huggingface")
     config, build, size = {
         "VideoMAE": (hub.VideoMAEConfig, hub.VideoMAEForVideoClassification, {"patch_size": 8, "tubelet_size": 2}),
         "ViViT": (hub.VivitConfig, hub.VivitForVideoClassification, {"tubelet_size": [2, 8, 8]}),
@@ -198,12 +202,13 @@ def test_video_transformers(name, layers):
     net, frames = transformer(name), clips(3, grid=(4, 32, 32))
     for layer in layers:
         m = model(net, layer, layout="BTCHW", grid=(4, 32, 32), batch_size=2)
+        m = replace(m, pool=find_pool(m))  # of the last layers only the class token reaches the logits
         with torch.no_grad():
             truth = net(m.prepare(frames)).logits
         torch.testing.assert_close(m.logits(frames), truth, rtol=1e-4, atol=1e-5)
         assert m.embed(frames).shape == m.gradient(frames, 1).shape == (3, 16)
         # Along the gradient's direction the log odds rise by its length.
-        wide = model(net.double(), layer, layout="BTCHW", grid=(4, 32, 32))
+        wide = model(net.double(), layer, layout="BTCHW", grid=(4, 32, 32), pool=m.pool)
         g = wide.gradient(frames, 1)
         up, down = (shifted(wide, frames, sign * 1e-3 * g / g.norm(dim=1, keepdim=True)) for sign in (1, -1))
         torch.testing.assert_close((up - down) / 2e-3, g.norm(dim=1), rtol=0.02, atol=2e-3)
@@ -211,11 +216,14 @@ def test_video_transformers(name, layers):
 
 
 def shifted(m: VideoModel, frames: Tensor, change: Tensor) -> Tensor:
-    """Log odds of class 1 when ``change`` [N,D] is added to the layer's output at every position."""
+    """Log odds of class 1 when ``change`` [N,D] is added to the layer's output at every position of the feature."""
 
     def add(_: nn.Module, __: object, output: object) -> object:
         a = first_tensor(output)
-        return replace_first(output, a + (change if a.ndim == 2 else change[:, None]))
+        if a.ndim == 2:
+            return replace_first(output, a + change)
+        counted = torch.arange(a.shape[1]) >= m._axis_and_prefix(a)[1]  # a mean leaves the class token out
+        return replace_first(output, a + counted[None, :, None] * change[:, None])
 
     handle = m.net.get_submodule(m.layer).register_forward_hook(add)
     try:

@@ -201,3 +201,40 @@ def test_tokens_that_reach_the_logits_are_taken() -> None:
     values = GradCAM()(m, noise()[0], 1)
     assert values.details["positions"] == PLACES
     assert values.values.std() > 0
+
+
+class Block(nn.Module):
+    """Attention and MLP beside shortcuts, a module for each step, as in the ViT of Hugging Face."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.query, self.key, self.value = nn.LayerNorm(8), *(nn.Linear(8, 8) for _ in range(3))
+        self.output, self.norm2, self.up, self.act = nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU()
+        self.down, self.scale, self.end = nn.Linear(16, 8), nn.Softsign(), nn.LayerNorm(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = self.norm1(x)
+        weights = (self.query(n) @ self.key(n).transpose(1, 2)).softmax(2)
+        x = x + self.output(weights @ self.value(n))
+        return self.end(x + self.scale(self.down(self.act(self.up(self.norm2(x))))))
+
+
+class Deep(Patches):
+    """Two such blocks, and a head on the class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(Block(), Block())
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.first(torch.cat([self.prefix.expand(len(x), -1, -1), self.patches(x).flatten(2).mT], 1))
+        return self.head(self.norm(self.blocks(tokens))[:, 0])
+
+
+def test_the_map_lies_before_the_block_after_which_only_the_class_token_counts() -> None:
+    """However many modules that block has: none of them, but the output of the block before it."""
+    m = model(Deep())
+    found = last_map(m, trace(m.net, m.prepare(noise()), m.raw))
+    assert found is not None
+    assert (found.name, found.tokens) == ("blocks.0", Tokens(PLACES, 1))
+    assert GradCAM()(m, noise()[0], 0).details["positions"] == PLACES

@@ -5,8 +5,8 @@ It is what class activation mapping takes by default and what the doctor suggest
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MapLayer", "head_call", "last_map", "map_layer"]
 
 NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they pass on, coarsen or weigh; the map is what came before
-TRIES = 8  # layers whose part in the logits is looked at, from the last
+TRIES = 16  # layers whose part in the logits is looked at, from the last, among those whose positions reach them
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def last_map(model: "VideoModel", found: Trace) -> MapLayer | None:
     MapLayer or None
     """
     head = head_call(found, found.output.shape[1])
-    candidates = islice(_candidates(model, found, found.calls[:head] if head else found.calls), TRIES)
+    candidates = list(_candidates(model, found, found.calls[:head] if head else found.calls))
     with uncounted():
-        return next((layer for layer in candidates if _carries_all(model, layer)), None)
+        return next((layer for layer in _reaching(model, candidates)[:TRIES] if _carries_all(model, layer)), None)
 
 
 def map_layer(model: "VideoModel", found: Trace, name: str) -> MapLayer:
@@ -137,6 +137,33 @@ def _axis(model: "VideoModel", found: Trace, own: Call) -> int:
     return 2 if unfolded else 1
 
 
+def _reaching(model: "VideoModel", layers: list[MapLayer]) -> list[MapLayer]:
+    """The layers without those of tokens of which less than half reach the logits, by one pass.
+
+    In a block after whose attention only the class token counts these are most layers, a dozen or more.
+    """
+    tokens = [layer.name for layer in layers if layer.tokens is not None]
+    if not tokens:
+        return layers
+    seen: dict[str, list[Tensor]] = {name: [] for name in tokens}
+    noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
+    with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
+        for name in tokens:
+            hooks.enter_context(record_output(find_layer(model.net, name), seen[name]))
+        z = model.raw(model.prepare(noise).requires_grad_(True).clone()).float()
+        if not z.requires_grad:
+            return layers
+        ends = {name: outputs[0] for name, outputs in seen.items() if outputs and outputs[0].requires_grad}
+        found = torch.autograd.grad(z.square().sum(), list(ends.values()), allow_unused=True)
+    gone = {name for name, g in zip(ends, found, strict=True) if g is None or _share(g) < 0.5}
+    return [layer for layer in layers if layer.name not in gone]
+
+
+def _share(gradient: Tensor) -> float:
+    """Share of the tokens that have a gradient."""
+    return float((gradient.abs().sum(2) > 0).float().mean())
+
+
 def _carries_all(model: "VideoModel", layer: MapLayer) -> bool:
     """Whether the logits depend on the clip through this layer alone, and through half of its tokens at least."""
     noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
@@ -159,4 +186,4 @@ def _carries_all(model: "VideoModel", layer: MapLayer) -> bool:
     if layer.tokens is None:
         return True
     reached = [g for g in inside if g is not None]
-    return bool(reached) and float((reached[0].abs().sum(2) > 0).float().mean()) >= 0.5
+    return bool(reached) and _share(reached[0]) >= 0.5

@@ -93,7 +93,7 @@ class Positions:
     axis : int
         The channels' axis of maps.
     frames : bool
-        The output is a map for each frame, [N·t,C,h,w].
+        The output is a map for each frame, [N·t,C,h,w], or the tokens of each, [N·t,S,C].
     """
 
     layer: str
@@ -105,7 +105,8 @@ class Positions:
     def map_of(self, output: Tensor) -> Tensor:
         """The layer's output as a map [N,C,t,h,w]; tokens before the positions, such as a class token, are left out."""
         if self.tokens is not None:
-            return self.tokens.map_of(output)
+            found = self.tokens.map_of(output)
+            return found[:, :, 0].unflatten(0, (-1, self.grid[0])).transpose(1, 2) if self.frames else found
         found = output.movedim(self.axis, 1)
         return found.unflatten(0, (-1, self.grid[0])).transpose(1, 2) if self.frames else found
 
@@ -142,11 +143,21 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
     if len(shape) == 4 and shape[0] == model.grid[0] > 1:  # of the frames of the one clip
         axis = channel_axis(call.module, shape) if axis is None else axis % 4
         h, w = (n for i, n in enumerate(shape) if i not in (0, axis))
-        return Positions(call.name, (shape[0], h, w), None, axis, frames=True) if h * w > 1 else None
+        fits = h * w > 1 and _is_picture((h, w), model.grid)
+        return Positions(call.name, (shape[0], h, w), None, axis, frames=True) if fits else None
+    if len(shape) == 3 and shape[0] == model.grid[0] > 1:
+        own = token_layout(model, shape[1], per_frame=True)
+        return None if own is None else Positions(call.name, (shape[0], *own.grid[1:]), own, frames=True)
     if len(shape) == 3 and shape[0] == 1 and shape[1] > 1:
         tokens = token_layout(model, shape[1])
         return None if tokens is None else Positions(call.name, tokens.grid, tokens)
     return None
+
+
+def _is_picture(places: tuple[int, int], grid: Grid) -> bool:
+    """Whether one stride gives a map of h×w of frames of H×W, up to a position; not tokens by features of a head."""
+    least, most = ([full / max(n + step, 0.5) for n, full in zip(places, grid[1:], strict=True)] for step in (1, -1))
+    return max(least) <= min(most)
 
 
 # By network: the grids of its maps and the order of its tokens; an entry is dropped with its network.
@@ -190,7 +201,7 @@ def _layouts(model: "VideoModel") -> dict[tuple[int, bool], Tokens]:
     calls = trace(model.net, model.prepare(noise), model.raw).calls
     grids: dict[int, Grid] = {}
     for call in calls:
-        grid = _grid_of_map(call, model.grid[0])
+        grid = _grid_of_map(call, model.grid)
         if grid is not None and prod(grid) > 1:
             grids[prod(grid)] = grid
     counts: dict[int, Call] = {}
@@ -213,14 +224,14 @@ def _layouts(model: "VideoModel") -> dict[tuple[int, bool], Tokens]:
     return found
 
 
-def _grid_of_map(call: Call, frames: int) -> Grid | None:
-    """Positions of a map [·,C,t,h,w], or of maps [T,C,h,w] of the frames of a clip."""
+def _grid_of_map(call: Call, size: Grid) -> Grid | None:
+    """Positions of a map [·,C,t,h,w], or of maps [T,C,h,w] of the frames of a clip of ``size``."""
     axis = channel_axis(call.module, call.shape)
     inner = tuple(n for i, n in enumerate(call.shape) if i not in (0, axis))
     if len(inner) == 3:
         return inner
-    if len(inner) == 2 and call.shape[0] == frames and len(call.shape) == 4:
-        return (frames, *inner)
+    if len(inner) == 2 and call.shape[0] == size[0] and len(call.shape) == 4 and _is_picture(inner, size):
+        return (size[0], *inner)
     return None
 
 

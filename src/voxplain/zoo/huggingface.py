@@ -6,7 +6,7 @@ from typing import Any
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.video import Geometry
-from voxplain.zoo.libraries import geometry_of, import_library
+from voxplain.zoo.libraries import geometry_of, import_library, with_options
 
 __all__ = ["load_huggingface"]
 
@@ -53,7 +53,7 @@ def load_huggingface(name: str, *, weights: str | Path | None = None, **options:
     found["classes"] = tuple(str(labels[i]) for i in range(len(labels)))
     if not {"mean", "std", "geometry"} <= options.keys():
         found |= _input(transformers, name, side, given=set(options))
-    return VideoModel(**{"net": net, **found, **options})
+    return with_options(net, found, options)
 
 
 def _first(config: Any, *names: str) -> Any:

@@ -16,7 +16,16 @@ from voxplain.model import VideoModel
 from voxplain.nets import load_weights
 from voxplain.video import Geometry
 
-__all__ = ["LIBRARIES", "build_with_weights", "choose_name", "geometry_of", "import_library", "load_from_library"]
+__all__ = [
+    "LIBRARIES",
+    "build_with_weights",
+    "choose_name",
+    "geometry_for",
+    "geometry_of",
+    "import_library",
+    "load_from_library",
+    "with_options",
+]
 
 # Module here and its function, by what stands before the colon of a network's name.
 LIBRARIES = {
@@ -114,3 +123,17 @@ def build_with_weights(
 def geometry_of(side: int, crop: tuple[int, int]) -> Geometry:
     """Resize to a height of ``side`` and a width of 4/3 of it, the shape of most videos, then the centre crop."""
     return Geometry((max(side, crop[0]), max(round(side * 4 / 3), crop[1])), crop)
+
+
+def geometry_for(geometry: Geometry, crop: tuple[int, int]) -> Geometry:
+    """A geometry for another crop: the same part of every frame, resized in proportion."""
+    ratios = [new / old for new, old in zip(crop, geometry.crop, strict=True)]
+    height, width = (max(round(n * r), c) for n, r, c in zip(geometry.resize, ratios, crop, strict=True))
+    return Geometry((height, width), crop)
+
+
+def with_options(net: nn.Module, found: dict[str, Any], options: dict[str, Any]) -> VideoModel:
+    """A model of what is known of a network and what was given in its place; a grid alone changes the geometry, too."""
+    if "grid" in options and "geometry" not in options and "geometry" in found:
+        found = {**found, "geometry": geometry_for(found["geometry"], tuple(options["grid"][1:]))}
+    return VideoModel(**{"net": net.eval(), **found, **options})

@@ -22,7 +22,7 @@ from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
 from voxplain.video import Geometry
-from voxplain.zoo.libraries import load_from_library
+from voxplain.zoo.libraries import geometry_for, load_from_library
 
 __all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function"]
 
@@ -63,7 +63,8 @@ def load_model(
     batch_size : int
         Clips at once.
     grid, mean, std, stride, geometry
-        Fields of `VideoModel`, in place of what is known of the network.
+        Fields of `VideoModel`, in place of what is known of the network; a grid alone changes the geometry in
+        proportion.
 
     Returns
     -------
@@ -101,6 +102,8 @@ def load_model(
     if weights is not None:
         load_weights(net, weights)
     model = _model(name, net.eval(), named, facts, layer, device, batch_size)
+    if grid is not None and geometry is None and model.geometry is not None:
+        options["geometry"] = geometry_for(model.geometry, grid[1:])
     return replace(model, **options) if options else model
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.model import VideoModel
-from voxplain.zoo.libraries import build_with_weights, choose_name, geometry_of, import_library
+from voxplain.zoo.libraries import build_with_weights, choose_name, geometry_of, import_library, with_options
 
-__all__ = ["SlowAndFast", "load_pytorchvideo"]
+__all__ = ["TwoRates", "load_pytorchvideo"]
 
 KINETICS = 400  # classes of the published weights, whose names the library does not have
 
@@ -45,31 +45,32 @@ HUB = {
 }
 
 
-class SlowAndFast(nn.Module):
-    """A SlowFast network that takes clips: every ``alpha``-th frame goes to the slow pathway, all to the fast one.
+@dataclass(frozen=True)
+class TwoRates:
+    """From clips to the two pathways of SlowFast: every ``alpha``-th frame for the slow one, all for the fast one.
 
     Parameters
     ----------
-    net : nn.Module
-        Takes a list of two tensors.
     alpha : int
         Frames of the fast pathway for one of the slow.
+
+    Examples
+    --------
+    >>> [tuple(x.shape) for x in TwoRates(4)(torch.zeros(1, 3, 32, 8, 8))]
+    [(1, 3, 8, 8, 8), (1, 3, 32, 8, 8)]
     """
 
-    def __init__(self, net: nn.Module, alpha: int) -> None:
-        super().__init__()
-        self.net, self.alpha = net, alpha
+    alpha: int
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Logits [B,K] of clips [B,3,T,H,W]."""
+    def __call__(self, clips: Tensor) -> list[Tensor]:
+        """The slow and the fast pathway's frames of clips [B,3,T,H,W]."""
         frames = clips.shape[2]
         slow = torch.linspace(0, frames - 1, frames // self.alpha, device=clips.device).long()  # as in the library
-        logits: Tensor = self.net([clips.index_select(2, slow), clips])
-        return logits
+        return [clips.index_select(2, slow), clips]
 
 
 def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options: Any) -> VideoModel:
-    """A network of pytorchvideo.models.hub.
+    """A network of pytorchvideo.models.hub, up to its logits: a softmax at the end (X3D, R(2+1)D) is left out.
 
     Parameters
     ----------
@@ -96,10 +97,9 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
     head = {"head_num_classes" if name.startswith("mvit") else "model_num_class": count}
 
     def build(pretrained: bool) -> nn.Module:
-        net: nn.Module = getattr(hub, name)(pretrained=pretrained, **head)
-        return SlowAndFast(net, own.alpha) if own.alpha else net
+        return _without_softmax(getattr(hub, name)(pretrained=pretrained, **head))
 
-    net = build_with_weights(build, weights, lambda net: net.net if isinstance(net, SlowAndFast) else net)
+    net = build_with_weights(build, weights, lambda net: net)
     crop = (own.crop, own.crop)
     found: dict[str, Any] = {
         "layout": "BCTHW",
@@ -110,4 +110,14 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
         "stride": own.stride,
         "name": name,
     }
-    return VideoModel(**{"net": net.eval(), **found, **options})
+    if own.alpha:
+        found["pathways"] = TwoRates(own.alpha)
+    return with_options(net, found, options)
+
+
+def _without_softmax(net: nn.Module) -> nn.Module:
+    """The network up to its logits: the heads of X3D and R(2+1)D end in a softmax, through which there is no LRP."""
+    for module in net.modules():
+        if isinstance(getattr(module, "activation", None), nn.Softmax):
+            module.activation = None  # type: ignore[assignment]
+    return net

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library
+from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library, with_options
 
 __all__ = ["FrameAverage", "FrameLSTM", "load_timm"]
 
@@ -129,4 +129,4 @@ def load_timm(name: str, *, weights: str | Path | None = None, **options: Any) -
         "geometry": geometry_of(round(crop[0] / data["crop_pct"]), crop),
         "name": name,
     }
-    return VideoModel(**{"net": net.eval(), **found, **options})
+    return with_options(net, found, options)

@@ -7,7 +7,7 @@ from typing import Any
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.video import Geometry
-from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library
+from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library, with_options
 
 __all__ = ["load_torchvision"]
 
@@ -65,4 +65,4 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         "stride": max(1, round(30 / float(rate[1]))) if rate else 1,  # of videos with 30 frames a second
         "name": name,
     }
-    return VideoModel(**{"net": net.eval(), **found, **options})
+    return with_options(net, found, options)
