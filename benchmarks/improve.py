@@ -54,7 +54,7 @@ from voxplain.train import load_videos
 from voxplain.video import Geometry
 from voxplain.zoo.load import PLANTED
 
-CLASSES, TRAIN, TEST, UNRELATED, EXPLAINED, MARKED = 4, 120, 24, 40, 16, 60
+CLASSES, TRAIN, TEST, UNRELATED, EXPLAINED, MARKED = 4, 120, 24, 40, 16, 40
 SEEDS = 3
 WHOLE = Geometry((64, 64), (64, 64))
 DEFAULT = "concept_swap"
@@ -78,12 +78,15 @@ def train_network(case: Case, home: Path) -> tuple[VideoModel, PlantedSet]:
     """The case's network and videos; trained where that is not done yet, from the weights that come with voxplain."""
     design = design_of(CLASSES, held_out=case.held_out)
     design = replace(design, shortcut=design.appearance[1], shortcut_kind=case.kind)
-    planted = write_planted(
-        home / "videos", design=design, train=TRAIN, test=1, unrelated=UNRELATED, seed=case.seed
-    )
+    planted = write_planted(home / "videos", design=design, train=TRAIN, test=1, unrelated=UNRELATED, seed=case.seed)
     torch.manual_seed(case.seed)
     model = VideoModel(
-        net=tiny(CLASSES), layer="pool", grid=(16, 64, 64), classes=design.classes, geometry=WHOLE, batch_size=32,
+        net=tiny(CLASSES),
+        layer="pool",
+        grid=(16, 64, 64),
+        classes=design.classes,
+        geometry=WHOLE,
+        batch_size=32,
         name=case.name,
     )
     model.net.eval()
@@ -95,7 +98,7 @@ def train_network(case: Case, home: Path) -> tuple[VideoModel, PlantedSet]:
     model.net.load_state_dict(known, strict=False)
     found = scan_folder(planted.root, part="train")
     data = load_videos(found.paths, found.labels, WHOLE)
-    fit(model, data, Architecture(tiny, "pool", (Stage(8, 3e-3),)), case.seed, lambda text: print(case.name, text))
+    fit(model, data, Architecture(tiny, "pool", (Stage(5, 3e-3),)), case.seed, lambda text: print(case.name, text))
     save_weights(model.net, weights, {})
     return model, planted
 
@@ -106,12 +109,8 @@ def explained(case: Case, model: VideoModel, planted: PlantedSet, home: Path) ->
     own = sorted((planted.root / "train" / label).glob("*.mp4"))[:EXPLAINED]
     clips = read_clips(own, model.reader()).clips
     unrelated = read_clips(sorted((planted.root / "unrelated").glob("*.mp4")), model.reader()).clips
-    settings = replace(
-        PRESETS["default"], videos=EXPLAINED, unrelated_videos=UNRELATED, unrelated_crops=15
-    )
-    run = explain_concepts(
-        model, clips, random=unrelated, target=label, settings=settings, store=Store(home / "store")
-    )
+    settings = replace(PRESETS["default"], videos=EXPLAINED, unrelated_videos=UNRELATED, unrelated_crops=15)
+    run = explain_concepts(model, clips, random=unrelated, target=label, settings=settings, store=Store(home / "store"))
     if case.kind not in LOCAL:
         best = run.relied_on()
         return run, int(run.order[0] if best is None else best.concept)
@@ -228,7 +227,10 @@ def _tag(method: Correction) -> str:
 
 
 def summary(nets: dict[str, list[dict]], truth: Truth) -> dict:
-    mean = {kind: {f: float(np.mean([x[f] for x in own])) for f in ("worst", "iid", "reliance")} for kind, own in nets.items()}
+    mean = {
+        kind: {f: float(np.mean([x[f] for x in own])) for f in ("worst", "iid", "reliance")}
+        for kind, own in nets.items()
+    }
     right = {kind: np.array([np.reshape(x["right"], -1) for x in own], bool) for kind, own in nets.items()}
     before, after, against = nets["original"][0], mean["corrected"], truth.against.reshape(-1)
     gap = before["agreeing"] - before["worst"]
@@ -246,7 +248,9 @@ def summary(nets: dict[str, list[dict]], truth: Truth) -> dict:
 
 
 def table(found: dict[str, dict]) -> str:
-    lines = ["case                     method               worst: original further random corrected  gap closed  iid loss  reliance left"]
+    lines = [
+        "case                     method               worst: original further random corrected  gap closed  iid loss  reliance left"
+    ]
     for case, methods in found.items():
         for name, f in methods.items():
             w = f["worst"]
@@ -283,7 +287,9 @@ def main() -> None:
     parser.add_argument("--cases", choices=("report", "tuning"), default="report")
     parser.add_argument("--kinds", nargs="+", choices=DEFECTS, default=list(DEFECTS))
     parser.add_argument("--methods", nargs="+", choices=[n for n in CORRECTIONS if n != "keep_concepts"])
-    parser.add_argument("--quick", action="store_true", help="one network and the default method beside two without training")
+    parser.add_argument(
+        "--quick", action="store_true", help="one network and the default method beside two without training"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     methods = asked.methods or ["p_clarc", "dfr", DEFAULT]

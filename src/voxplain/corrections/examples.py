@@ -71,11 +71,7 @@ class Examples:
         """The chosen clips, by index or by a bool mask."""
         wanted = None if self.wanted is None else self.wanted[chosen]
         return replace(
-            self,
-            frames=self.frames[chosen],
-            labels=self.labels[chosen],
-            unwanted=self.unwanted[chosen],
-            wanted=wanted,
+            self, frames=self.frames[chosen], labels=self.labels[chosen], unwanted=self.unwanted[chosen], wanted=wanted
         )
 
     def random_concept(self, rng: np.random.Generator) -> "Examples":

@@ -155,9 +155,7 @@ def improve(
     return improved if folder is None else replace(improved, weights=improved.save(folder))
 
 
-def _correction(
-    method: str | Correction | None, remove: Sequence[int], keep: Sequence[int]
-) -> tuple[Correction, str]:
+def _correction(method: str | Correction | None, remove: Sequence[int], keep: Sequence[int]) -> tuple[Correction, str]:
     method = method if method is not None else ("concept_swap" if len(remove) else "keep_concepts")
     if not isinstance(method, str):
         return method, type(method).__name__
@@ -223,7 +221,8 @@ def _networks(
     progress: ShowProgress,
 ) -> tuple[list[VideoModel], dict[str, list[Outcome]]]:
     """The corrected networks by seed, and the outcomes of all by kind."""
-    without = removed(held.some(held.present), np.random.default_rng(0), donors=held)
+    donors = train if held.present.all() else held
+    without = removed(held.some(held.present), np.random.default_rng(0), donors=donors)
     original = measure(model, held, without, target)
     outcomes: dict[str, list[Outcome]] = {"original": [original] * seeds, "further": [], "random": [], "corrected": []}
     further, nets = correction.uncorrected, []

@@ -60,9 +60,7 @@ class KeepConcepts:
             raise DataError("expected concepts to keep in the clips, got none; name some with keep=[…]")
         there = wanted.mean((1, 2, 3)) >= examples.smallest
 
-        def change(
-            frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random.Generator
-        ) -> NDArray[np.uint8]:
+        def change(frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.uint8]:
             changed = there[index] & (rng.random(len(index)) < self.share)
             donors = rng.integers(0, len(examples), len(index))
             return swap(frames, ~wanted[index] & changed[:, None, None, None], examples.frames[donors])

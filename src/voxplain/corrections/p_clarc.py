@@ -39,7 +39,7 @@ class ProjectConcept:
     (SpRAy's clusters against the rest); here it is of the same clips with and without the concept.
     """
 
-    directions: int = 3
+    directions: int = 1
 
     def __post_init__(self) -> None:
         """Check the count."""

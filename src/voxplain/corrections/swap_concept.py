@@ -67,9 +67,7 @@ class ConceptSwap:
                 "of several classes, or another concept"
             )
 
-        def change(
-            frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random.Generator
-        ) -> NDArray[np.uint8]:
+        def change(frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.uint8]:
             there, lucky = present[index], rng.random(len(index))
             donors = np.where(there, rng.choice(free, len(index)), rng.choice(having, len(index)))
             masks = np.where(there[:, None, None, None], examples.unwanted[index], examples.unwanted[donors])
