@@ -249,7 +249,8 @@ def summary(nets: dict[str, list[dict]], truth: Truth) -> dict:
 
 def table(found: dict[str, dict]) -> str:
     lines = [
-        "case                     method               worst: original further random corrected  gap closed  iid loss  reliance left"
+        "case                     method               worst: original further random corrected  gap closed  "
+        "iid loss  reliance left"
     ]
     for case, methods in found.items():
         for name, f in methods.items():

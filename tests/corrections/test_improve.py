@@ -118,6 +118,8 @@ def test_the_command_writes_weights(explained, small_set, tmp_path, capsys, monk
     words = ["improve", str(tmp_path / "run"), str(small_set), "--net", "planted", "--remove", str(concept)]
     words += ["--method", "p_clarc", "--seeds", "1", "-o", str(tmp_path / "better")]
     monkeypatch.setattr("sys.argv", ["voxplain", *words])
-    main()
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
     assert "corrected" in capsys.readouterr().out
     assert (tmp_path / "better" / "weights.safetensors").exists()

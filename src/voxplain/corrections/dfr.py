@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.head import head_inputs, head_name, with_head
+from voxplain.corrections.head import head_inputs, head_weights, with_head
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 
@@ -100,7 +100,7 @@ class RefitHead:
         """A corrected copy of the model."""
         from sklearn.linear_model import LogisticRegression
 
-        classes = model.net.get_submodule(head_name(model)).weight.shape[0]
+        classes = len(head_weights(model)[1])
         found = np.unique(examples.labels)
         if len(found) != classes or classes < 2:
             raise DataError(

@@ -16,7 +16,7 @@ from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.model.layers import evaluation_mode
 
-__all__ = ["concept_directions", "directions_of", "head_inputs", "head_name", "with_head"]
+__all__ = ["concept_directions", "directions_of", "head_inputs", "head_name", "head_weights", "with_head"]
 
 
 def head_name(model: VideoModel) -> str:
@@ -70,13 +70,30 @@ def head_inputs(model: VideoModel, frames: NDArray[np.uint8]) -> NDArray[np.floa
                 z = model.forward(model.prepare(frames[start : start + model.batch_size]))
                 if len(seen) != 1 or seen[0].ndim != 2 or seen[0].shape[0] != len(z) or head(seen[0]).shape != z.shape:
                     raise ModelError(
-                        f"expected a head that gives the logits of a clip from one vector, got another in {model.name}; "
+                        f"expected a head that gives a clip's logits from one vector, got another in {model.name}; "
                         "use a correction that trains the network"
                     )
                 rows.append(seen[0].double().cpu())
     finally:
         handle.remove()
     return torch.cat(rows).numpy()
+
+
+def head_weights(model: VideoModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight [C,D] and bias [C] of the head; zeros where it has no bias.
+
+    Parameters
+    ----------
+    model : VideoModel
+
+    Returns
+    -------
+    tuple of ndarray
+    """
+    head = model.net.get_submodule(head_name(model))
+    assert isinstance(head, nn.Linear)
+    weight = head.weight.detach().double().cpu().numpy()
+    return weight, np.zeros(len(weight)) if head.bias is None else head.bias.detach().double().cpu().numpy()
 
 
 def with_head(model: VideoModel, weight: NDArray, bias: NDArray) -> VideoModel:

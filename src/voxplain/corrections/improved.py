@@ -1,6 +1,7 @@
 """`Improved`: a corrected network and what was measured of it."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,13 +94,13 @@ class Improved:
         return "\n".join([head, *lines, "", *tests])
 
     def record(self) -> dict[str, Any]:
-        """Everything but the network as plain values."""
+        """Everything but the network as plain values; None for what was not measured."""
         return {
             "method": self.method,
             "parameters": self.parameters,
             "provenance": self.provenance,
-            "networks": [asdict(row) for row in self.rows],
-            "gains": [asdict(gain) for gain in self.gains],
+            "networks": [_plain(asdict(row)) for row in self.rows],
+            "gains": [_plain(asdict(gain)) for gain in self.gains],
         }
 
     def save(self, folder: Path | str) -> Path:
@@ -125,3 +126,8 @@ class Improved:
         text = json.dumps(self.record(), indent=1, ensure_ascii=False)
         write_whole(Path(folder) / "improved.json", text.encode("utf-8", "backslashreplace") + b"\n")
         return weights
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """None in place of NaN, which JSON does not have."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}

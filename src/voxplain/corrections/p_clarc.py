@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.head import concept_directions, head_name, with_head
+from voxplain.corrections.head import concept_directions, head_weights, with_head
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 
@@ -56,8 +56,6 @@ class ProjectConcept:
     ) -> VideoModel:
         """A corrected copy of the model."""
         v, absent = concept_directions(model, examples, self.directions, np.random.default_rng(seed))
-        head = model.net.get_submodule(head_name(model))
-        w = head.weight.detach().double().cpu().numpy()
-        b = np.zeros(len(w)) if head.bias is None else head.bias.detach().double().cpu().numpy()
+        w, b = head_weights(model)
         along = w @ v.T @ v
         return with_head(model, w - along, b + along @ absent.mean(0))
