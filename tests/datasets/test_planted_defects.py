@@ -46,7 +46,8 @@ def test_a_scene_differs_from_its_counterpart_by_the_defect_alone(kind):
         names = {"patch": "shortcut", "caption": "caption", "colour": "distractor0"}[kind]
         own = np.any([m for name, m in masks(dirty).items() if name.startswith(names)], 0)
         near = np.any([np.roll(own, (y, x), (1, 2)) for y in range(-2, 3) for x in range(-2, 3)], 0)
-        assert not (changed & ~near).any()
+        # Soft edges of an object that another one covers are changed, too, but belong to no mask.
+        assert (changed & ~near).sum() <= 0.02 * changed.sum()
     if kind == "ground":
         things = np.any(list(masks(dirty).values()), 0)
         assert changed[~things].mean() > 0.9

@@ -79,7 +79,7 @@ def locate(
 
 def _union(found: np.ndarray, concepts: Sequence[int]) -> np.ndarray:
     """Voxels of any of the concepts; ``found`` bool [K,T,H,W]."""
-    union: np.ndarray = found[list(concepts)].any(0)
+    union: np.ndarray = np.any(found[list(concepts)], axis=0)
     return union
 
 
