@@ -40,14 +40,14 @@ def test_a_scene_differs_from_its_counterpart_by_the_defect_alone(kind):
     assert not has_defect(design, clean)
     assert without_defect(design, without_defect(design, dirty)) == without_defect(design, dirty)
     assert with_defect(design, dirty) == dirty
-    changed = np.abs(render(dirty, codec=False).astype(int) - render(clean, codec=False)).max(-1) > 0
+    # More than what shines through soft edges of an object that another one covers.
+    changed = np.abs(render(dirty, codec=False).astype(int) - render(clean, codec=False)).max(-1) > 12
     assert changed.any()
     if kind in ("patch", "caption", "colour"):
         names = {"patch": "shortcut", "caption": "caption", "colour": "distractor0"}[kind]
         own = np.any([m for name, m in masks(dirty).items() if name.startswith(names)], 0)
         near = np.any([np.roll(own, (y, x), (1, 2)) for y in range(-2, 3) for x in range(-2, 3)], 0)
-        # Soft edges of an object that another one covers are changed, too, but belong to no mask.
-        assert (changed & ~near).sum() <= 0.02 * changed.sum()
+        assert not (changed & ~near).any()
     if kind == "ground":
         things = np.any(list(masks(dirty).values()), 0)
         assert changed[~things].mean() > 0.9
