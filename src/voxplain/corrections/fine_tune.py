@@ -23,7 +23,7 @@ from voxplain.train.recipe import EpochLog, Recipe
 
 __all__ = ["RECIPE", "BatchLoss", "Change", "cross_entropy", "fine_tune", "unchanged"]
 
-RECIPE = Recipe(epochs=3, batch=32, lr=0.01, lr_step=2, flip=0.0)
+RECIPE = Recipe(epochs=8, batch=16, lr=0.03, lr_step=6, flip=0.0)
 
 # (frames uint8 [B,…], their places in the examples, Generator) → frames
 Change = Callable[[NDArray[np.uint8], NDArray[np.intp], np.random.Generator], NDArray[np.uint8]]
