@@ -29,6 +29,7 @@ COMMANDS = (
     "demo",
     "doctor",
     "figure",
+    "improve",
     "merge",
     "methods",
     "own-concepts",

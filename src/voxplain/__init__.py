@@ -34,6 +34,18 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.concepts.settings import PRESETS as PRESETS
     from voxplain.concepts.settings import ConceptSettings as ConceptSettings
     from voxplain.concepts.settings import override as override
+    from voxplain.corrections import CORRECTIONS as CORRECTIONS
+    from voxplain.corrections import AddConcept as AddConcept
+    from voxplain.corrections import AttributionPenalty as AttributionPenalty
+    from voxplain.corrections import ConceptSwap as ConceptSwap
+    from voxplain.corrections import Examples as Examples
+    from voxplain.corrections import FurtherTraining as FurtherTraining
+    from voxplain.corrections import GradientPenalty as GradientPenalty
+    from voxplain.corrections import Improved as Improved
+    from voxplain.corrections import KeepConcepts as KeepConcepts
+    from voxplain.corrections import ProjectConcept as ProjectConcept
+    from voxplain.corrections import RefitHead as RefitHead
+    from voxplain.corrections import improve as improve
     from voxplain.datasets import DATASETS as DATASETS
     from voxplain.datasets import ClipSet as ClipSet
     from voxplain.datasets import VideoSet as VideoSet
@@ -107,6 +119,9 @@ PUBLIC = {
     "concepts.features": "Features MaskedCrops",
     "concepts.profile": "concept_profile profile_similarity",
     "concepts.settings": "ConceptSettings PRESETS override",
+    "corrections": """
+        AddConcept AttributionPenalty CORRECTIONS ConceptSwap Examples FurtherTraining GradientPenalty Improved
+        KeepConcepts ProjectConcept RefitHead improve""",
     "datasets": "ClipSet DATASETS VideoSet load_named read_clips scan_folder",
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",

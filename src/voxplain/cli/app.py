@@ -9,6 +9,7 @@ from voxplain.cli.data import data_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.doctor import doctor_command
 from voxplain.cli.figure import figure_command
+from voxplain.cli.improve import improve_command
 from voxplain.cli.merge import merge_command
 from voxplain.cli.methods import methods_command
 from voxplain.cli.own_concepts import own_concepts_command
@@ -39,6 +40,7 @@ for command in (
     demo_command,
     doctor_command,
     figure_command,
+    improve_command,
     merge_command,
     methods_command,
     own_concepts_command,

@@ -6,7 +6,9 @@ from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
 from voxplain.datasets.planted.textures import TEXTURES
 from voxplain.errors import DataError
 
-__all__ = ["PlantedDesign"]
+__all__ = ["DEFECTS", "PlantedDesign"]
+
+DEFECTS = ("patch", "caption", "ground", "colour", "camera")  # drawn in `defects`
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,12 @@ class PlantedDesign:
     shake : float
         Camera shake in pixels.
     shortcut : str, optional
-        A class whose clips carry a checkerboard patch at ``shortcut_rate``; other clips carry it at 1 − that rate.
+        A class whose clips carry a defect at ``shortcut_rate``; other clips carry it at 1 − that rate.
     shortcut_rate : float
         Share of clips.
+    shortcut_kind : str
+        The defect, a key of `DEFECTS`: "patch", a checkerboard; "caption", small white glyphs in a corner; "ground",
+        stripes in the background; "colour", one colour of the first distractor; "camera", a steady pan.
     pairs : tuple of (str, str)
         Classes decided by two shapes shown together, named ``first_second``.
     alone : float
@@ -85,6 +90,7 @@ class PlantedDesign:
     shake: float = 1.0
     shortcut: str | None = None
     shortcut_rate: float = 0.95
+    shortcut_kind: str = "patch"
     pairs: tuple[tuple[str, str], ...] = ()
     alone: float = 0.0
     radius: tuple[float, float] = (0.17, 0.21)
@@ -128,6 +134,10 @@ class PlantedDesign:
             )
         if self.shortcut is not None and self.shortcut not in self.classes:
             raise DataError(f"expected the shortcut to name one of {self.classes}, got {self.shortcut!r}")
+        if self.shortcut_kind not in DEFECTS:
+            raise DataError(f"expected a shortcut_kind of {DEFECTS}, got {self.shortcut_kind!r}; choose one")
+        if self.shortcut_kind == "colour" and not self.distractors:
+            raise DataError("expected distractors for a shortcut_kind of colour, got none; name a shape")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from voxplain.datasets.planted.defects import patch, with_defect
 from voxplain.datasets.planted.design import PlantedDesign
 from voxplain.datasets.planted.scene import Occluder, PlantedObject, Scene
 from voxplain.datasets.planted.shapes import MOTIONS, SHAPES
@@ -34,15 +35,6 @@ def _thing(
     colour = _colour(rng)
     at_x, at_y, size, far, start = (round(float(v), 3) for v in (x, y, radius, reach, phase))
     return PlantedObject(name, role, shape, motion, colour, at_x, at_y, size, far, start)
-
-
-def _patch(rng: np.random.Generator, design: PlantedDesign) -> PlantedObject:
-    """The shortcut: a still checkerboard in the lower left, part of the ground."""
-    x, y = (round(float(v), 3) for v in (rng.uniform(0.14, 0.2), rng.uniform(0.8, 0.86)))
-    radius = 0.15 * design.size
-    return PlantedObject(
-        "shortcut", "shortcut", "square", "still", (240.0, 230.0, 30.0), x * design.size, y * design.size, radius, 0.0
-    )
 
 
 def _deciding(design: PlantedDesign, label: str, rng: np.random.Generator) -> list[tuple[str, str, str]]:
@@ -120,6 +112,14 @@ def _scene(
 
 def draw_scene(design: PlantedDesign, label: str, seed: int) -> Scene:
     """A scene of class ``label``; the same design, label and seed give the same scene."""
+    scene, defective = _drawn(design, label, seed)
+    if design.shortcut is not None and design.shortcut_kind != "patch" and defective:
+        return with_defect(design, scene)
+    return scene
+
+
+def _drawn(design: PlantedDesign, label: str, seed: int) -> tuple[Scene, bool]:
+    """The scene, with its defect where that is a patch, and whether it has the defect."""
     rng, extra = (np.random.default_rng((seed, design.classes.index(label), *more)) for more in ((), (1,)))
     everyday = (*design.motions, *design.free_motions, "still")
     objects = [
@@ -132,11 +132,11 @@ def draw_scene(design: PlantedDesign, label: str, seed: int) -> Scene:
     ]
     objects += _apart(extra, design, deciding)
     lucky = rng.random()
-    if design.shortcut is not None:
-        rate = design.shortcut_rate if label == design.shortcut else 1 - design.shortcut_rate
-        if lucky < rate:
-            objects.insert(0, _patch(rng, design))
-    return _scene(rng, extra, design, label, objects)
+    rate = design.shortcut_rate if label == design.shortcut else 1 - design.shortcut_rate
+    defective = design.shortcut is not None and lucky < rate
+    if defective and design.shortcut_kind == "patch":
+        objects.insert(0, patch(rng, design))
+    return _scene(rng, extra, design, label, objects), defective
 
 
 def draw_unrelated(design: PlantedDesign, seed: int) -> Scene:

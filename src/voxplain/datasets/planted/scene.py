@@ -78,7 +78,7 @@ class Scene:
     """All parameters of a planted clip; objects are painted in order, the last on top, and the occluder over them.
 
     ``drift`` moves the ground alone, ``pan`` the camera, that is ground, objects and occluder: both (y, x) in pixels a
-    frame.
+    frame. ``stripes``: how far bright and dark stripes in the ground are from it, in grey levels; 0 for none.
     """
 
     label: str
@@ -91,6 +91,7 @@ class Scene:
     drift: tuple[float, float]
     pan: tuple[float, float] = (0.0, 0.0)
     occluder: Occluder | None = None
+    stripes: float = 0.0
 
 
 def scene_record(scene: Scene) -> dict:
@@ -143,6 +144,8 @@ def _texture(scene: Scene, stream: int) -> np.ndarray:
         for s, w in ((1.5, 0.6), (4.0, 1.0))
     )
     ground: np.ndarray = 85 + 20 * rng.uniform(-1, 1, 3) + 20 * texture / texture.std()
+    if scene.stripes and stream == 1:  # whole periods, because the texture is a torus
+        ground = ground + scene.stripes * np.sign(np.sin(2 * np.pi * (np.arange(n) + 0.5) * 8 / n))[:, None, None]
     return ground
 
 

@@ -1,0 +1,95 @@
+"""`voxplain improve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from voxplain.cli.network import Network
+from voxplain.cli.options import Output
+from voxplain.errors import DataError
+
+__all__ = ["improve_command"]
+
+Concepts = Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")]
+
+
+def improve_command(
+    run: Path,
+    data: Path,
+    *,
+    network: Network = Network(),  # noqa: B008 - frozen
+    remove: Concepts = (),
+    keep: Concepts = (),
+    auto: Annotated[bool, Parameter(negative="")] = False,
+    test: Path | None = None,
+    method: str | None = None,
+    seeds: int = 3,
+    clips: int | None = None,
+    output: Output,
+) -> None:
+    """Correct a network with the concepts of a run, and measure whether it is better.
+
+    The corrected network is compared with the original, with the same training without correction, and with the
+    correction of a random concept of the same volume. The original weights are never changed; the corrected ones load
+    like any others. The same command continues a killed run.
+
+    Examples:
+
+        voxplain improve runs/bend data --net r3d --weights w.safetensors --remove 3 -o runs/better
+        voxplain improve runs/bend data --net r3d --weights w.safetensors --auto --method dfr -o runs/better
+
+    Parameters
+    ----------
+    run
+        Folder of a run of `voxplain concepts`, of the same network.
+    data
+        Labelled videos of all classes: a folder of class folders, or one with train/ and test/.
+    remove
+        Concepts that the network shall not rely on.
+    keep
+        Concepts that it shall rely on.
+    auto
+        Remove the significant concepts that are still and at one place in all clips, as captions and logos are.
+    test
+        Held-out videos; default: test/ of the data, or else every fourth video of each class.
+    method
+        p_clarc, dfr, concept_swap, attribution_penalty, rr_clarc, a_clarc or keep_concepts; default: concept_swap, or
+        keep_concepts where there is nothing to remove.
+    seeds
+        Corrections with other random numbers; the first one's weights are written.
+    clips
+        Training videos a class at most; default: all.
+    output
+        Folder for weights.safetensors, improved.json, and what has been computed.
+    """
+    from rich.console import Console
+
+    from voxplain.cli.network import open_model
+    from voxplain.corrections import improve
+    from voxplain.corrections.improve import suspected
+    from voxplain.progress import progress_bar
+    from voxplain.store import load_run
+
+    if auto and (remove or keep):
+        raise DataError("expected --auto alone, got concepts beside it; leave one out")
+    found, console = load_run(run), Console()
+    model = open_model(network, found.classes, layer=found.layer)
+    if auto:
+        remove = suspected(found)
+        console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
+    better = improve(
+        model,
+        found,
+        data=data,
+        remove=remove,
+        keep=keep,
+        test=test,
+        method=method,
+        seeds=seeds,
+        clips=clips,
+        output=output,
+        progress=progress_bar,
+    )
+    console.print(better.table(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"weights: {better.weights}", markup=False, highlight=False, soft_wrap=True)

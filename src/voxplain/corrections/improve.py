@@ -1,0 +1,299 @@
+"""From a run and its data to a corrected network that is compared with what it must beat."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.description import describe_concepts
+from voxplain.corrections import CORRECTIONS
+from voxplain.corrections.compare import Gain, Outcome, compare, measure, worst_group
+from voxplain.corrections.correction import Correction
+from voxplain.corrections.examples import Examples, removed
+from voxplain.corrections.improved import Improved, NetworkRow
+from voxplain.corrections.locate import locate
+from voxplain.datasets import VideoSet, read_clips, scan_folder
+from voxplain.errors import DataError, ModelError
+from voxplain.model import VideoModel
+from voxplain.nets import load_weights, save_weights, weights_digest
+from voxplain.progress import ShowProgress, quiet
+from voxplain.statistics import SIGNIFICANT
+from voxplain.store import Store
+from voxplain.store.keys import content_hash, key
+from voxplain.version import __version__
+
+__all__ = ["improve", "suspected"]
+
+
+def suspected(run: ConceptRun) -> tuple[int, ...]:
+    """Concepts that look like a shortcut: significant, and still at one place of the picture as a caption or a logo is.
+
+    Parameters
+    ----------
+    run : ConceptRun
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    DataError
+        Where there is none.
+    """
+    found, q = describe_concepts(run), run.scores[run.ranking].q_value
+    fixed = tuple(int(k) for k in run.order if found[k].fixed and q[k] < SIGNIFICANT)
+    if not fixed:
+        raise DataError(
+            "expected a significant concept that is still and at one place in all clips, got none; look at the report "
+            "and name the concepts to remove"
+        )
+    return fixed
+
+
+def improve(
+    model: VideoModel,
+    run: ConceptRun,
+    *,
+    data: Path | str | VideoSet,
+    remove: Sequence[int] = (),
+    keep: Sequence[int] = (),
+    test: Path | str | VideoSet | None = None,
+    method: str | Correction | None = None,
+    seeds: int = 3,
+    clips: int | None = None,
+    output: Path | str | None = None,
+    progress: ShowProgress = quiet,
+) -> Improved:
+    """Correct a copy of a network with the concepts of a run, and measure whether it is better.
+
+    In the same run the corrected network is compared with the original, with the same training without correction, and
+    with the correction of a random concept of the same volume, which must bring nothing. The original is never changed.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The network that the run explains.
+    run : ConceptRun
+        Result of `explain_concepts` or `load_run`.
+    data : path or VideoSet
+        Labelled training videos of all classes: a folder of class folders, or one with train/ and test/.
+    remove, keep : sequence of int
+        Concepts that the network shall not rely on, and those that it shall.
+    test : path or VideoSet, optional
+        Held-out videos. By default test/ of the folder, or else every fourth video of each class.
+    method : str or Correction, optional
+        An entry of `CORRECTIONS`; by default concept_swap where concepts are to be removed, else keep_concepts.
+    seeds : int
+        Corrections with other random numbers; the first is returned.
+    clips : int, optional
+        Training videos a class at most; default: all.
+    output : path, optional
+        Folder for the weights, the record and what has been computed, from which a killed run goes on.
+    progress : callable, optional
+        As `voxplain.progress.progress_bar`.
+
+    Returns
+    -------
+    Improved
+
+    Raises
+    ------
+    DataError
+        For unknown concepts or methods, fewer than 1 seed, and data without the classes of the network.
+    ModelError
+        For another network than the run's.
+    """
+    correction, name = _correction(method, remove, keep)
+    if seeds < 1:
+        raise DataError(f"expected 1 seed or more, got {seeds}; choose 3 or more")
+    record = run.provenance.get("weights")
+    if record is not None and record != weights_digest(model.net):
+        raise ModelError(f"expected the weights that the run explains, got others in {model.name}; load the run's")
+    folder = None if output is None else Path(output)
+    store = None if folder is None else Store(folder / "store")
+    train_set, test_set = _sets(data, test)
+    train, hashes = _examples(model, run, train_set, remove, keep, clips, store, progress, "training clips")
+    held, held_hashes = _examples(model, run, test_set, remove, keep, None, store, progress, "test clips")
+    if test_set is train_set:
+        last = _last_quarter(train.labels)
+        train, held = train.some(~last), train.some(last)
+    facts = {"run": record or run.network, "remove": list(remove), "keep": list(keep), "videos": hashes}
+    target = run.target_index
+    found = _networks(model, correction, name, train, held, target, seeds, folder, facts, progress)
+    nets, outcomes = found
+    parameters: dict[str, Any] = {
+        "correction": _plain(correction),
+        "remove": [int(k) for k in remove],
+        "keep": [int(k) for k in keep],
+        "class": run.target,
+        "layer": run.layer,
+        "seeds": seeds,
+        "training_clips": len(train),
+        "training_clips_with_concept": int(train.present.sum()),
+        "test_clips": len(held),
+        "test_clips_with_concept": int(held.present.sum()),
+    }
+    provenance = {
+        "voxplain": __version__,
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in ("torch", "numpy", "scikit-learn")},
+        "device": str(model.device),
+        "weights_before": weights_digest(model.net),
+        "weights_after": weights_digest(nets[0].net),
+        "training_videos": hashes,
+        "test_videos": held_hashes,
+    }
+    rows, gains = _measured(outcomes, held, target)
+    improved = Improved(nets[0], name, parameters, provenance, rows, gains)
+    return improved if folder is None else replace(improved, weights=improved.save(folder))
+
+
+def _correction(method: str | Correction | None, remove: Sequence[int], keep: Sequence[int]) -> tuple[Correction, str]:
+    method = method if method is not None else ("concept_swap" if len(remove) else "keep_concepts")
+    if not isinstance(method, str):
+        return method, type(method).__name__
+    if method not in CORRECTIONS:
+        raise DataError(f"expected a correction of {sorted(CORRECTIONS)}, got {method!r}; choose one")
+    return CORRECTIONS[method], method
+
+
+def _plain(correction: Correction) -> dict[str, Any]:
+    return {"class": type(correction).__name__, **asdict(correction)}  # type: ignore[call-overload]
+
+
+def _sets(data: Path | str | VideoSet, test: Path | str | VideoSet | None) -> tuple[VideoSet, VideoSet]:
+    """Training and test videos; the same set where the caller has to divide it."""
+    train = data if isinstance(data, VideoSet) else scan_folder(data, part="train")
+    if test is not None:
+        return train, test if isinstance(test, VideoSet) else scan_folder(test, part="test")
+    if not isinstance(data, VideoSet) and (Path(data) / "test").is_dir():
+        return train, scan_folder(data, part="test")
+    return train, train
+
+
+def _examples(
+    model: VideoModel,
+    run: ConceptRun,
+    videos: VideoSet,
+    remove: Sequence[int],
+    keep: Sequence[int],
+    limit: int | None,
+    store: Store | None,
+    progress: ShowProgress,
+    what: str,
+) -> tuple[Examples, dict[str, str]]:
+    """The videos with their concepts, and the hash of each by its path."""
+    clips, labels = [], []
+    for label in videos.classes:
+        own = read_clips(videos.of_class(label), model.reader(), limit=limit, seed=0).clips
+        clips += list(own)
+        labels += [model.class_index(label)] * len(own)
+    with progress(f"concepts in {what}", len(clips)) as advance:
+        found = locate(model, run, clips, labels, remove=remove, keep=keep, store=store, advance=advance)
+    return found, {str(c.source): content_hash(np.ascontiguousarray(c.frames)) for c in clips}
+
+
+def _last_quarter(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Every fourth clip of each class, bool [N]."""
+    place = np.zeros(len(labels), np.int64)
+    for k in np.unique(labels):
+        place[labels == k] = np.arange((labels == k).sum())
+    return place % 4 == 3
+
+
+def _networks(
+    model: VideoModel,
+    correction: Correction,
+    name: str,
+    train: Examples,
+    held: Examples,
+    target: int,
+    seeds: int,
+    folder: Path | None,
+    facts: dict[str, Any],
+    progress: ShowProgress,
+) -> tuple[list[VideoModel], dict[str, list[Outcome]]]:
+    """The corrected networks by seed, and the outcomes of all by kind."""
+    donors = train if held.present.all() else held
+    without = removed(held.some(held.present), np.random.default_rng(0), donors=donors)
+    original = measure(model, held, without, target)
+    outcomes: dict[str, list[Outcome]] = {"original": [original] * seeds, "further": [], "random": [], "corrected": []}
+    further, nets = correction.uncorrected, []
+    with progress(f"correcting by {name}", 3 * seeds) as advance:
+        for seed in range(seeds):
+            plans: list[tuple[str, Correction | None, Examples]] = [
+                ("further", further, train),
+                ("random", correction, train.random_concept(np.random.default_rng(seed))),
+                ("corrected", correction, train),
+            ]
+            for kind, method, examples in plans:
+                net = model if method is None else _made(model, method, kind, examples, seed, folder, facts)
+                outcomes[kind].append(measure(net, held, without, target))
+                if kind == "corrected":
+                    nets.append(net)
+                advance()
+    return nets, outcomes
+
+
+def _made(
+    model: VideoModel,
+    method: Correction,
+    kind: str,
+    examples: Examples,
+    seed: int,
+    folder: Path | None,
+    facts: dict[str, Any],
+) -> VideoModel:
+    """The network that a correction makes, read back where it was made before."""
+    if folder is None:
+        return method(model, examples, seed=seed)
+    import copy
+
+    weights = weights_digest(model.net)
+    name = key("correction", 1, method=_plain(method), kind=kind, seed=seed, weights=weights, facts=facts)
+    done, partial = folder / "networks" / f"{name}.safetensors", folder / "networks" / f"{name}-part.safetensors"
+    if done.exists():
+        net = copy.deepcopy(model.net)
+        load_weights(net, done)
+        return replace(model, net=net)
+    done.parent.mkdir(parents=True, exist_ok=True)
+    made = method(model, examples, seed=seed, checkpoint=partial)
+    save_weights(made.net, done, {"kind": kind})
+    partial.unlink(missing_ok=True)
+    return made
+
+
+def _measured(
+    outcomes: dict[str, list[Outcome]], held: Examples, target: int
+) -> tuple[tuple[NetworkRow, ...], tuple[Gain, ...]]:
+    """A row for each network, and the tests of the corrected one and of the random concept's."""
+    present = held.present
+    conflicting = (held.labels == target) != present
+    right = {kind: np.stack([o.right for o in found]) for kind, found in outcomes.items()}
+    mean: Callable[[list[float]], float] = lambda values: float(np.mean(values))  # noqa: E731
+    rows = tuple(
+        NetworkRow(
+            kind,
+            float(r.mean()),
+            mean([worst_group(one, held.labels, present) for one in r]),
+            float(r[:, conflicting].mean()) if conflicting.any() else float("nan"),
+            mean([o.reliance for o in outcomes[kind]]),
+        )
+        for kind, r in right.items()
+    )
+    pairs = [("corrected", other) for other in ("original", "further", "random")] + [("random", "further")]
+    chosen = {"all": np.ones(len(held), np.bool_), "conflicting": conflicting}
+    gains = tuple(
+        compare((a, b), clips, right[a], right[b], which)
+        for a, b in pairs
+        for clips, which in chosen.items()
+        if which.any()
+    )
+    return rows, gains

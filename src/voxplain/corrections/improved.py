@@ -1,0 +1,133 @@
+"""`Improved`: a corrected network and what was measured of it."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voxplain.corrections.compare import Gain
+from voxplain.files import write_whole
+from voxplain.model import VideoModel
+from voxplain.nets import save_weights
+
+__all__ = ["Improved", "NetworkRow"]
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """One network of the comparison.
+
+    Parameters
+    ----------
+    network : str
+        original, further (the same training without correction), random (the correction of a random concept) or
+        corrected.
+    accuracy, worst_group, conflicting : float
+        Means over seeds, 0–1: of all test clips; of the worst group of a class with or without the concept; of the
+        clips of the run's class without the concept and of other classes with it.
+    reliance : float
+        Mean change of the log-odds of the run's class when the concept's voxels are replaced.
+    """
+
+    network: str
+    accuracy: float
+    worst_group: float
+    conflicting: float
+    reliance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Improved:
+    """A corrected network, compared with the original, with further training, and with a random concept's correction.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The corrected network of the first seed.
+    method : str
+        Name of the correction.
+    parameters : dict
+        Of the correction and of the comparison, as plain values.
+    provenance : dict
+        Versions, device, and hashes of weights and videos.
+    rows : tuple of NetworkRow
+    gains : tuple of Gain
+        The corrected network, and that of the random concept, against the others.
+    weights : Path, optional
+        The file of the corrected weights, which `load_model` reads.
+    """
+
+    model: VideoModel
+    method: str
+    parameters: dict[str, Any]
+    provenance: dict[str, Any]
+    rows: tuple[NetworkRow, ...]
+    gains: tuple[Gain, ...]
+    weights: Path | None = None
+
+    def __repr__(self) -> str:
+        """The method and what it changed."""
+        before, after = self.row("original"), self.row("corrected")
+        return (
+            f"Improved({self.method!r}, worst group {100 * before.worst_group:.1f} → {100 * after.worst_group:.1f} %, "
+            f"accuracy {100 * before.accuracy:.1f} → {100 * after.accuracy:.1f} %)"
+        )
+
+    def row(self, network: str) -> NetworkRow:
+        """The row of a network; KeyError where it was not measured."""
+        return {row.network: row for row in self.rows}[network]
+
+    def table(self) -> str:
+        """The networks and the tests as plain text."""
+        head = "network    accuracy  worst group  conflicting  reliance"
+        lines = [
+            f"{r.network:10s} {100 * r.accuracy:6.1f} % {100 * r.worst_group:10.1f} % {100 * r.conflicting:10.1f} % "
+            f"{r.reliance:9.2f}"
+            for r in self.rows
+        ]
+        tests = [
+            f"{g.corrected} − {g.against}, {g.clips} clips ({g.count}): {g.gain:+.1f} points "
+            f"[{g.low:+.1f}, {g.high:+.1f}], p = {g.p_value:.3g}"
+            for g in self.gains
+        ]
+        return "\n".join([head, *lines, "", *tests])
+
+    def record(self) -> dict[str, Any]:
+        """Everything but the network as plain values; None for what was not measured."""
+        return {
+            "method": self.method,
+            "parameters": self.parameters,
+            "provenance": self.provenance,
+            "networks": [_plain(asdict(row)) for row in self.rows],
+            "gains": [_plain(asdict(gain)) for gain in self.gains],
+        }
+
+    def save(self, folder: Path | str) -> Path:
+        """Write ``weights.safetensors`` and ``improved.json``; returns the file of the weights.
+
+        Parameters
+        ----------
+        folder : Path or str
+
+        Returns
+        -------
+        Path
+        """
+        weights = Path(folder) / "weights.safetensors"
+        geometry = self.model.reader().geometry
+        metadata = {
+            "net": self.model.name,
+            "classes": json.dumps(list(self.model.classes)),
+            "resize": json.dumps(geometry.resize),
+            "correction": json.dumps({"method": self.method, **self.parameters}),
+        }
+        save_weights(self.model.net, weights, metadata)
+        text = json.dumps(self.record(), indent=1, ensure_ascii=False)
+        write_whole(Path(folder) / "improved.json", text.encode("utf-8", "backslashreplace") + b"\n")
+        return weights
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """None in place of NaN, which JSON does not have."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
