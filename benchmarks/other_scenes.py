@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from truth_architectures import Architecture, fit
+from truth_architectures import Architecture, Stage, fit
 from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.nets import load_weights, save_weights
 from voxplain.train import TrainingVideos
@@ -201,7 +201,7 @@ def other_model(work: Path, *, per_class: int = 150, tell: bool = False) -> tupl
         return model, float(json.loads(figures.read_text()))
     frames = [c.frames for label in CLASSES for c in other_clips(label, per_class, seed=0)]
     videos = TrainingVideos(frames, np.repeat(np.arange(len(CLASSES)), per_class))
-    how = Architecture(FrameNet, "pool", 14, 5e-3)
+    how = Architecture(FrameNet, "pool", (Stage(14, 5e-3),))
     fit(model, videos, how, 0, lambda text: print("other", text, flush=True) if tell else None)
     hits = [
         (model.logits(other_clips(label, 40, seed=5000)).argmax(1) == y).float().mean().item()

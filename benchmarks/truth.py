@@ -12,8 +12,9 @@ bootstrap_iou    IoU of the concepts on top of two runs on halves of the clips, 
 power            share of classes whose relied-on object has a significant concept, by number of classes and clips
 shortcut_found   share of shortcut networks whose trapped class has a concept with the patch on top (IoU of 0.5 or
                  more), among those that rely most on the patch
-shortcut_listed  share of shortcut networks in which a significant concept, on top or not, shows the patch (`patch_listed`
-                 of `truth_figures.strict_figures`), among those that rely on it at least half as much as on anything
+shortcut_listed  share of shortcut networks in which a significant concept, on top or not, shows the patch
+                 (`patch_listed` of `truth_figures.strict_figures`), among those that rely on it at least half as much
+                 as on anything
 false_discovery  share of concepts called significant in networks with random weights or shuffled labels
 
 rank_first, spearman and spearman_log_odds are the figures published before; rank_first is lenient: it is 1 where every

@@ -138,8 +138,8 @@ def strict_figures(run: ConceptRun, known: Known) -> dict[str, float]:
     unexplained                          share of the relied-on objects' voxels that no significant concept holds
     no_concept                           share of all voxels that are of no concept
     significant                          whether a concept of which the object is at least a quarter is significant
-    patch_listed                         whether a significant concept holds half of the patch of a shortcut or more, and
-                                         more of the patch than of any other object; in networks with a shortcut only
+    patch_listed                         whether a significant concept has a recall of half or more of the patch of a
+                                         shortcut, and shows more of it than of any object; with a shortcut only
     rank_first                           lenient: the top covers at least half as much of the object as the best does
     spearman, spearman_log_odds          rank correlation of the scores with the reliance on what concepts cover
     spearman_logit_drop                  of the drop of the logit with the reliance measured by the logit
