@@ -21,6 +21,7 @@ from voxplain.segment.supervoxels import Supervoxels
 __all__ = ["RegionTree"]
 
 CONTRAST_SIGMA = 1.5  # pixels, of the blur against which local contrast is taken and over which it is averaged
+CONTRAST_STEP = 2  # pixels along both axes to the four places of which the least contrast counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +103,27 @@ class RegionTree:
 
 def appearance(labels: NDArray[np.int16], frames: NDArray[np.uint8], texture: float) -> NDArray[np.float64]:
     """Mean Lab colour of each supervoxel of a level and ``texture`` times its contrast, float64 [N,6]; [N,3] for 0."""
-    from scipy.ndimage import gaussian_filter
     from skimage.color import rgb2lab
 
     flat, lab = labels.ravel().astype(np.intp), rgb2lab(frames)
-    channels = [lab]
-    if texture:
-        blur = (0.0, CONTRAST_SIGMA, CONTRAST_SIGMA, 0.0)  # within frames
-        channels.append(texture * gaussian_filter(np.abs(lab - gaussian_filter(lab, blur)), blur))
+    channels = [lab, texture * local_contrast(lab)] if texture else [lab]
     values = np.concatenate(channels, axis=-1).reshape(len(flat), -1)
     sums = np.stack([np.bincount(flat, weights=column) for column in values.T], axis=1)
     return np.asarray(sums / np.bincount(flat)[:, None])
+
+
+def local_contrast(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Contrast around each pixel, float64 [T,H,W,3]: the least of those at four places diagonally beside it.
+
+    The least, as the border between two plain areas is no texture: on one side of it there is no contrast.
+    """
+    from scipy.ndimage import gaussian_filter, minimum_filter
+
+    blur = (0.0, CONTRAST_SIGMA, CONTRAST_SIGMA, 0.0)  # within frames
+    contrast = gaussian_filter(np.abs(lab - gaussian_filter(lab, blur)), blur)
+    around = np.zeros((1, 2 * CONTRAST_STEP + 1, 2 * CONTRAST_STEP + 1, 1), bool)
+    around[:, :: 2 * CONTRAST_STEP, :: 2 * CONTRAST_STEP] = True
+    return np.asarray(minimum_filter(contrast, footprint=around, mode="nearest"))
 
 
 def _merges(labels: NDArray[np.int16], looks: NDArray[np.float64]) -> NDArray[np.int64]:
