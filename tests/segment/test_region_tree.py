@@ -124,6 +124,15 @@ def test_chequered_patch_of_the_ground_s_mean_colour_is_a_region():
     assert best(RegionTree().texture) > 0.65 > 0.3 > best(0.0)
 
 
+@pytest.mark.parametrize("side", [16, 32, 48])
+def test_border_of_a_plain_square_is_no_texture(side):
+    frames = np.zeros((4, side, side, 3), np.uint8)
+    inner = slice(side // 4, 3 * side // 4)
+    frames[:, inner, inner] = 200
+    found = RegionTree(segments=60, sigma=0.0)(frames)
+    assert sorted(found.volumes.tolist()) == [side * side, 3 * side * side]
+
+
 def test_same_bytes_every_time():
     frames = textured(5, (8, 32, 40))
     assert RegionTree()(frames).labels.tobytes() == RegionTree()(frames.copy()).labels.tobytes()
