@@ -125,7 +125,7 @@ def clustered(session: Session, base: ConceptRun, rows: list[Rows], name: str, s
     seconds = time.perf_counter() - start
     assigned = np.split(bank.encode(values), np.cumsum([len(r) for r in rows])[:-1])
     hidden = EngineClips(session, base.clips, base.supervoxels, assigned, len(bank), base.target_index)
-    effects = hidden.effects(base.target_index)
+    effects = hidden.effects()
     assert base.recognition is not None
     effect = rank_by_effect(effects, base.target_index, recognised=base.recognition.holds, kind=s.effect_kind)
     scores = {**base.scores, "effect": effect}
