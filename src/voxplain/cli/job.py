@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from voxplain.cli.file_list import FileList
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
@@ -119,6 +120,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         "split": job.held.split and str(job.held.split.resolve()),
         "dataset": job.held.dataset,
         "fold": job.held.fold,
+        **_files_record(job.held.files),
         "random": str(job.random.resolve()),
         "classes": list(job.classes),
         "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
@@ -152,7 +154,11 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     network = Network(**{**options, "layer": tuple(options["layer"]), "weights": weights})
     split = record.get("split")
     held = HeldOut(
-        split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1)
+        split and Path(split),
+        tuple(record.get("hold_out", ())),
+        record.get("dataset"),
+        record.get("fold", 1),
+        _files(record.get("list", {})),
     )
     return Job(
         Path(record["data"]),
@@ -167,3 +173,18 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         budget=record.get("budget"),
         target=record.get("target"),
     )
+
+
+def _files_record(files: FileList) -> dict[str, Any]:
+    """The lists, where there are any, so that the record of folders stays as it was."""
+    if files.list_ is None:
+        return {}
+    test = files.test_list and str(files.test_list.resolve())
+    return {"list": {"train": str(files.list_.resolve()), "test": test, "first_label": files.first_label}}
+
+
+def _files(record: dict[str, Any]) -> FileList:
+    if not record:
+        return FileList()
+    test = record["test"] and Path(record["test"])
+    return FileList(Path(record["train"]), test, first_label=record["first_label"])

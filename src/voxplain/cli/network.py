@@ -122,7 +122,7 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             model = model_from_function(network.model, layer=layer, batch_size=network.batch_size, **chosen)
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
-            model = model if model.classes or not classes else replace(model, classes=tuple(classes))
+            model = model if model.classes or not classes else _with_classes(model, classes)
             model.logits(probe_clip(model.grid))  # a network that cannot run fails before any work
         return model
     assert network.net is not None
@@ -140,3 +140,13 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         batch_size=network.batch_size,
     )
     return replace(loaded, **chosen) if chosen else loaded
+
+
+def _with_classes(model: "VideoModel", classes: Sequence[str]) -> "VideoModel":
+    """The model with names of its classes; numbers, of a list without names, go on to the network's last output."""
+    from voxplain.datasets.list_file import are_numbers
+    from voxplain.model.fingerprint import probe_clip
+
+    if are_numbers(classes):
+        classes = tuple(map(str, range(model.logits(probe_clip(model.grid)).shape[1])))
+    return replace(model, classes=tuple(classes))

@@ -33,8 +33,10 @@ class VideoSet:
         N video files or frame folders.
     labels : ndarray, int64 [N]
         Index into ``classes``.
-    spans : tuple of N (int, int), optional
-        Parts of the videos: the first frame, and one past the last. Default: whole videos.
+    spans : tuple of N (int, int) or None, optional
+        Parts of the videos: the first frame, and one past the last; None for a whole video. Default: whole videos.
+    skipped : tuple of Skipped
+        Lines of a list that name no video; see `read_list`.
 
     Raises
     ------
@@ -51,7 +53,8 @@ class VideoSet:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: NDArray[np.int64]
-    spans: tuple[Span, ...] | None = None
+    spans: tuple[Span | None, ...] | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     def __post_init__(self) -> None:
         """Check lengths and label range."""
