@@ -146,7 +146,7 @@ PUBLIC = {
     "store": "Store load_attribution load_run save_run",
     "video": """
         Clip ClipReader Dense Geometry LongSide Middle OwnGeometry RandomFrames ShortSide Uniform Windows read_video""",
-    "zoo": "load_model model_from_function",
+    "zoo": "load_model model_from_function read_classes",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}
 

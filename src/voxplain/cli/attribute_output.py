@@ -19,7 +19,7 @@ from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
-from voxplain.video import Clip
+from voxplain.video import Clip, OwnGeometry
 from voxplain.video.encode import encode_video
 
 __all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
@@ -67,8 +67,10 @@ def write_attribution(
     place: Path, run: AttributionRun, model: VideoModel, video: Clip, formats: Sequence[Format]
 ) -> None:
     """Write maps.npz at the original time and size, overlays, and the run itself for `voxplain report`."""
-    t, h, w = video.frames.shape[:3]
     geometry = model.reader().geometry
+    if isinstance(geometry, OwnGeometry):  # whose inverse is not known: shown on the network's own frames
+        video = run.clip
+    t, h, w = video.frames.shape[:3]
     maps = {name: to_original(values, geometry, h, w) for name, values in run.maps.items()}
     out = io.BytesIO()
     members: dict[str, Any] = {"seconds": video.seconds, **maps}

@@ -112,8 +112,8 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The job as plain JSON, with its settings as the preset and ``changes``, pairs of a name and a value."""
     plain = asdict(Network())
     # Options that came later are named where they are set, so that the record of other jobs stays as it was.
-    later = ("task", "net_output", "layout", "frames_in_batch", "units")
-    network = {k: v for k, v in asdict(job.network).items() if k not in later or v != plain[k]}
+    first = ("net", "weights", "model", "layer", "device", "batch_size")
+    network = {k: v for k, v in asdict(job.network).items() if k in first or v != plain[k]}
     return {
         "data": str(job.data.resolve()),
         "hold_out": list(job.held.hold_out),
@@ -123,7 +123,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         **_files_record(job.held.files),
         "random": str(job.random.resolve()),
         "classes": list(job.classes),
-        "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
+        "network": {k: str(Path(v).resolve()) if k in ("weights", "classes") and v else v for k, v in network.items()},
         "preset": job.preset,
         "seed": job.settings.seed,
         "whole": job.whole,
@@ -149,9 +149,9 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)
-    options = record["network"]
-    weights = options["weights"] and Path(options["weights"])
-    network = Network(**{**options, "layer": tuple(options["layer"]), "weights": weights})
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in record["network"].items()}
+    paths = {k: Path(options[k]) for k in ("weights", "classes") if options.get(k)}
+    network = Network(**{**options, **paths})
     split = record.get("split")
     held = HeldOut(
         split and Path(split),

@@ -52,12 +52,7 @@ class ShortSide:
         """Height and width before the crop, rounded down as in torchvision."""
         short = min(height, width)
         scale = max(self.side / short, self.crop[0] / height, self.crop[1] / width)
-        # Not scale · side, which may round below the side itself.
-        sides = (
-            self.side if n == short and scale == self.side / short else int(n * scale + 1e-9) for n in (height, width)
-        )
-        found = tuple(max(n, least) for n, least in zip(sides, self.crop, strict=True))
-        return found[0], found[1]
+        return max(int(height * scale + 1e-6), self.crop[0]), max(int(width * scale + 1e-6), self.crop[1])
 
     def crop_frames(
         self, frames: NDArray[np.uint8], *, corner: tuple[int, int] | None = None, flip: bool = False

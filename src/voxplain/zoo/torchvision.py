@@ -6,8 +6,8 @@ from typing import Any
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.video import Geometry
-from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library, with_options
+from voxplain.video import Geometry, ShortSide
+from voxplain.zoo.libraries import build_with_weights, import_library, with_options
 
 __all__ = ["load_torchvision"]
 
@@ -60,7 +60,7 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         "grid": (int(clip_length[1]) if clip_length else 16, *crop),
         "mean": tuple(transform.mean),
         "std": tuple(transform.std),
-        "geometry": Geometry((resize[0], resize[1]), crop) if len(resize) == 2 else geometry_of(resize[0], crop),
+        "geometry": Geometry((resize[0], resize[1]), crop) if len(resize) == 2 else ShortSide(resize[0], crop),
         "classes": classes,
         "stride": max(1, round(30 / float(rate[1]))) if rate else 1,  # of videos with 30 frames a second
         "name": name,
