@@ -118,7 +118,7 @@ class _JobRunner:
     def explain_layer(self, model: VideoModel, more: int) -> tuple[list[ConceptRun], list[MissingShards]]:
         """Runs of every class at one layer, with ``more`` layers to follow, and what other shards lack."""
         job = self.job
-        unrelated = folder_or_list(job.random, job.data, job.held.files)
+        unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
         random = _read(model, unrelated, job, job.settings.unrelated_videos, "unrelated videos", self.console)
         own: list[ConceptRun] = []
         missing: list[MissingShards] = []
@@ -225,7 +225,7 @@ class _Whole:
 
 def _test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:
     if job.test is not None:
-        return folder_or_list(job.test, job.data, job.held.files)
+        return folder_or_list(job.test, job.data, job.held.files, images=job.held.images)
     if held_out is None:
         raise DataError(
             f"expected test videos beside those explained, got none in {job.data}; give some with --test DIR, or hold "

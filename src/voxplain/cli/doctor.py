@@ -42,6 +42,7 @@ def doctor_command(
         subject = with_reading(replace(subject, **options), network)
     elif options.keys() - {"probabilities"} or network.layer:  # more than the doctor finds out by itself
         layer = {"layer": network.layer[0]} if network.layer else {}
-        subject = with_reading(VideoModel(subject, **{**asked, **options, **layer}), network)
+        fields: dict[str, Any] = {**asked, **options, **layer}
+        subject = with_reading(VideoModel(subject, **fields), network)
     found = examine(subject, **asked)
     Console().print(found.text(), markup=False, highlight=False, soft_wrap=True)

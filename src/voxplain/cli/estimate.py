@@ -97,7 +97,7 @@ def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> 
 def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
     """Print the passes of the network that a run needs, and estimates of their time here and of the disk it fills."""
     console, workers = Console(highlight=False), workers or cores()
-    others = folder_or_list(job.random, job.data, job.held.files)
+    others = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
     unrelated = min(job.settings.unrelated_videos, len(others))
     total, disk = 0.0, 0
     for place, name in enumerate(job.classes):

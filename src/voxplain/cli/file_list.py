@@ -135,7 +135,9 @@ def listed_videos(model: "VideoModel", clips: Sequence[Path], files: FileList) -
     return [*found, *zip(videos.paths, labels, strict=True)]
 
 
-def folder_or_list(path: Path, root: Path, files: FileList, *, part: str = "train") -> "VideoSet":
+def folder_or_list(
+    path: Path, root: Path, files: FileList, *, part: str = "train", images: bool = False
+) -> "VideoSet":
     """The videos of a folder, or of a list, of which the lines that are skipped are printed.
 
     Parameters
@@ -148,6 +150,8 @@ def folder_or_list(path: Path, root: Path, files: FileList, *, part: str = "trai
         The options.
     part : str
         Of a folder with train/ and test/.
+    images : bool
+        A folder of pictures, each a clip.
 
     Returns
     -------
@@ -161,7 +165,7 @@ def folder_or_list(path: Path, root: Path, files: FileList, *, part: str = "trai
     from voxplain.datasets import read_list, scan_folder
 
     if not path.is_file():
-        return scan_folder(path, part=part)
+        return scan_folder(path, part=part, images=images)
     videos = read_list(path, root=root, first_label=files.first_label)
     print_list(videos)
     return videos

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -30,6 +30,8 @@ class HeldOut:
     "A published data set, read in its own layout and with its official split; `voxplain data` lists them."
     fold: int = 1
     "Which of the data set's official splits."
+    images: Annotated[bool, Parameter(negative="")] = False
+    "The data are pictures in folders of classes, each a clip of one frame: for networks of pictures."
     files: FileList = FileList()  # noqa: RUF009 - frozen
     "A list in place of folders."
 
@@ -75,14 +77,14 @@ def split_videos(data: Path | None, held: HeldOut) -> "tuple[VideoSet, VideoSet 
     if held.fold != 1:
         raise DataError(f"expected --dataset with --fold {held.fold}, got none; name the data set")
     if held.split is not None:
-        parts = [scan_folder(folder, split=held.split, part=part) for part in ("train", "test")]
+        parts = [scan_folder(folder, split=held.split, part=part, images=held.images) for part in ("train", "test")]
         return parts[0], parts[1]
     if files.list_ is not None:
         videos, test = listed_parts(data, files)
         if not held.hold_out:
             return videos, test
     else:
-        videos = scan_folder(folder, part="train")
+        videos = scan_folder(folder, part="train", images=held.images)
     if held.hold_out:
         is_test = [any(word in path.name for word in held.hold_out) for path in videos.paths]
         if all(is_test) or not any(is_test):
@@ -92,7 +94,7 @@ def split_videos(data: Path | None, held: HeldOut) -> "tuple[VideoSet, VideoSet 
             )
         rows = range(len(is_test))
         return videos.select([i for i in rows if not is_test[i]]), videos.select([i for i in rows if is_test[i]])
-    return videos, scan_folder(folder, part="test") if (folder / "test").is_dir() else None
+    return videos, scan_folder(folder, part="test", images=held.images) if (folder / "test").is_dir() else None
 
 
 def named_videos(model: "VideoModel", videos: "VideoSet", held: HeldOut) -> "VideoSet":

@@ -82,7 +82,7 @@ def improve_command(
     train, tests = split_videos(data, held)
     print_list(train, tests)
     if test is not None:
-        tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test")
+        tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test", images=held.images)
     model = open_model(network, found.classes, layer=found.layer)
     if auto:
         remove = suspected(found)

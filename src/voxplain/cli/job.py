@@ -120,6 +120,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         "split": job.held.split and str(job.held.split.resolve()),
         "dataset": job.held.dataset,
         "fold": job.held.fold,
+        **({"images": True} if job.held.images else {}),
         **_files_record(job.held.files),
         "random": str(job.random.resolve()),
         "classes": list(job.classes),
@@ -149,7 +150,7 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in record["network"].items()}
+    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["network"].items()}
     paths = {k: Path(options[k]) for k in ("weights", "classes") if options.get(k)}
     network = Network(**{**options, **paths})
     split = record.get("split")
@@ -158,6 +159,7 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         tuple(record.get("hold_out", ())),
         record.get("dataset"),
         record.get("fold", 1),
+        record.get("images", False),
         _files(record.get("list", {})),
     )
     return Job(

@@ -42,7 +42,7 @@ class Network:
     net_output: str | None = None
     "Name or index of the tensor with the scores, where a network gives several."
     layout: Literal["BCTHW", "BTCHW", "TBCHW", "BTHWC"] | None = None
-    "Axes of the input of a network of yours; default: the model's own, else BCTHW."
+    "Axes of the input of a network of yours; default: the model's own, else the first in which it runs."
     frames_in_batch: bool = False
     "A network of yours takes frames as the rows of its batch, as TSM and networks for pictures do."
     units: str = ""

@@ -70,10 +70,10 @@ def own_concepts_command(
     model = open_model(network, videos.classes, layer=network.layer[0] if network.layer else None)
     videos = named_videos(model, videos, held)
     reader, settings = model.reader(), ConceptSettings(seed=seed)
-    folders = scan_folder(concepts)
+    folders = scan_folder(concepts, images=held.images)
     examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
     clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
-    others = folder_or_list(random, data, held.files)
+    others = folder_or_list(random, data, held.files, images=held.images)
     unrelated = read_clips(others, reader, limit=settings.unrelated_videos, seed=seed).clips
     given = masks and {
         name: [grid_mask(file_mask(masks / name, Path(clip.source)), reader) for clip in own]

@@ -40,6 +40,7 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     words += ["--hold-out", *held.hold_out] if held.hold_out else []
     words += ["--dataset", held.dataset] if held.dataset else []
     words += ["--fold", held.fold] if held.fold != 1 else []
+    words += ["--images"] if held.images else []
     words += ["--list", held.files.list_] if held.files.list_ else []
     words += ["--test-list", held.files.test_list] if held.files.test_list else []
     words += ["--first-label", held.files.first_label] if held.files.first_label else []

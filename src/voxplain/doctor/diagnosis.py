@@ -97,8 +97,8 @@ class Diagnosis:
         lines.insert(1, "  ".join("-" * w for w in widths))
         lines += [""]
         if self.grid is not None:
-            rows = ", frames in the batch" if self.frames_in_batch else ""
-            lines += [f"input of the network:  {'×'.join(map(str, self.grid))}, {self.layout}{rows}"]
+            folded = ", frames in the batch" if self.frames_in_batch else ""
+            lines += [f"input of the network:  {'×'.join(map(str, self.grid))}, {self.layout}{folded}"]
         lines += [f"output of the network: {'×'.join(map(str, self.logits))}"]
         kind = " (the outputs are probabilities, and are used as such)" if self.probabilities else ""
         lines += [f"task:                  {self.task or 'not known: set it'}{kind}"]

@@ -20,7 +20,7 @@ from voxplain.doctor.checks import (
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.errors import ModelError
 from voxplain.model import ClipsLike, Task, VideoModel, as_frames
-from voxplain.model.input_search import find_input
+from voxplain.model.input_search import GRIDS, find_input
 from voxplain.model.layer_choice import suggest_feature_layer
 from voxplain.model.layouts import LAYOUTS, Layout
 from voxplain.model.map_choice import last_map
@@ -50,7 +50,7 @@ def examine(
     grid : (T, H, W), optional
         By default the model's; for a bare network 16×112×112, or the first of `input_search.GRIDS` that it runs on.
     layout : {"BCTHW", "BTCHW", "TBCHW", "BTHWC"}, optional
-        By default the model's; for a bare network BCTHW, or the first in which it runs.
+        By default the model's; for a bare network the first in which it runs.
     sample : Clip or uint8 frames [T,H,W,3] or [N,T,H,W,3], optional
         Real video; by default coloured noise.
     task : {"classification", "multilabel", "binary", "regression"}, optional
@@ -144,11 +144,13 @@ def _as_model(
     layer = next((name for name, _ in given.named_modules() if name), None)
     if layer is None:
         raise ModelError("expected a network with named layers, got one module without any; put it in another")
-    folded = False
-    if grid is None:
-        given = plain_network(given)
-        found = find_input(given, layer=layer, layout=layout, output=output)
+    folded, given = False, plain_network(given)
+    try:
+        found = find_input(given, layer=layer, layout=layout, output=output, grids=GRIDS if grid is None else (grid,))
         grid, layout, folded = found.grid, found.layout, found.frames_in_batch
+    except ModelError:
+        if grid is None:
+            raise
     return VideoModel(
         net=given, layer=layer, grid=grid, layout=layout or "BCTHW", task=task, output=output, frames_in_batch=folded
     )

@@ -26,7 +26,7 @@ def read_video(
     geometry: FrameGeometry | None = None,
     span: Span | None = None,
 ) -> Clip:
-    """Read every frame of a video file, a folder of pictures (25 fps) or a `.npy` array.
+    """Read every frame of a video file, a picture, a folder of pictures (25 fps) or a `.npy` array.
 
     Frames come in presentation order with their times. The rotation in a phone's metadata is applied, the pixel
     aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size than the

@@ -18,6 +18,7 @@ from torch import nn
 from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
+from voxplain.model.input_search import find_input
 from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
@@ -217,6 +218,10 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
         found = examine(made, **given).feature_layer
         hint = f"layer={found!r} looks right, " if found else ""
         raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
+    if layer and "grid" in options and not options.keys() & {"layout", "frames_in_batch"}:
+        given = {k: options[k] for k in ("output", "pathways") if k in options}
+        found_input = find_input(made, layer=layer, grids=[options["grid"]], **given)
+        options |= {"layout": found_input.layout, "frames_in_batch": found_input.frames_in_batch}
     return VideoModel(**{"net": made, "layer": layer, "name": where, **options})
 
 
@@ -275,7 +280,7 @@ def _function(module_name: str, name: str) -> Callable[..., Any]:
         raise ModelError(f"{module_name} has no {name!r}; {hint}")
     found = getattr(module, name)
     if isinstance(found, nn.Module | VideoModel):
-        return found  # type: ignore[return-value]
+        return found
     if not callable(found):
         raise ModelError(f"expected {module_name}:{name} to be a function, got {type(found).__name__}; name one")
     return found
