@@ -49,8 +49,10 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.datasets import DATASETS as DATASETS
     from voxplain.datasets import ClipSet as ClipSet
     from voxplain.datasets import VideoSet as VideoSet
+    from voxplain.datasets import list_parts as list_parts
     from voxplain.datasets import load_named as load_named
     from voxplain.datasets import read_clips as read_clips
+    from voxplain.datasets import read_list as read_list
     from voxplain.datasets import scan_folder as scan_folder
     from voxplain.datasets.planted import PlantedDesign as PlantedDesign
     from voxplain.datasets.planted import read_planted as read_planted
@@ -89,9 +91,13 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.store import save_run as save_run
     from voxplain.video import Clip as Clip
     from voxplain.video import ClipReader as ClipReader
+    from voxplain.video import Dense as Dense
     from voxplain.video import Geometry as Geometry
+    from voxplain.video import LongSide as LongSide
     from voxplain.video import Middle as Middle
+    from voxplain.video import OwnGeometry as OwnGeometry
     from voxplain.video import RandomFrames as RandomFrames
+    from voxplain.video import ShortSide as ShortSide
     from voxplain.video import Uniform as Uniform
     from voxplain.video import Windows as Windows
     from voxplain.video import read_video as read_video
@@ -122,7 +128,7 @@ PUBLIC = {
     "corrections": """
         AddConcept AttributionPenalty CORRECTIONS ConceptSwap Examples FurtherTraining GradientPenalty Improved
         KeepConcepts ProjectConcept RefitHead improve""",
-    "datasets": "ClipSet DATASETS VideoSet load_named read_clips scan_folder",
+    "datasets": "ClipSet DATASETS VideoSet list_parts load_named read_clips read_list scan_folder",
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",
     "errors": "DataError MissingExtra ModelError VideoError VoxplainError",
@@ -138,8 +144,9 @@ PUBLIC = {
     "report": "table_csv table_json table_text write_attribution_report write_report",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",
     "store": "Store load_attribution load_run save_run",
-    "video": "Clip ClipReader Geometry Middle RandomFrames Uniform Windows read_video",
-    "zoo": "load_model model_from_function",
+    "video": """
+        Clip ClipReader Dense Geometry LongSide Middle OwnGeometry RandomFrames ShortSide Uniform Windows read_video""",
+    "zoo": "load_model model_from_function read_classes",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}
 

@@ -174,7 +174,7 @@ def test_wrong_words_are_one_sentence_and_write_nothing(videos, tmp_path):
         ((videos[0], "--overlap", "1.0", *QUICK), "expected an overlap"),
         ((videos[0], "--format", "webm"), "webm"),
         ((videos[0], "--method", "excitation_backprop_rnn"), "none that can: expected a network with an RNN"),
-        ((), "clips"),
+        ((), "expected at least one video, got none"),
     ):
         outcome = attribute(out, *words)
         assert outcome.code == 2, words

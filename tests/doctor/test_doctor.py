@@ -236,7 +236,7 @@ def test_sample_may_be_a_clip_or_arrays():
 
 def test_input_the_network_does_not_take():
     with pytest.raises(ModelError, match="it does run with layout BTCHW"):
-        examine(TokenNet().eval(), grid=GRID)
+        examine(TokenNet().eval(), grid=GRID, layout="BCTHW")
     with pytest.raises(ModelError, match="check grid and layout"):
         examine(LinearNet(), grid=(4, 8, 9))
     with pytest.raises(ModelError, match="named layers"):

@@ -67,7 +67,8 @@ def test_what_is_given_is_kept_and_nothing_is_searched_again():
 
 
 def test_one_sentence_where_nothing_is_found():
-    with pytest.raises(ModelError, match=r"layout BCTHW or BTCHW of 16×112×112, .*'not my input'.*grid=\(T, H, W\)"):
+    tried = "layout BCTHW, BTCHW, TBCHW, BTHWC of 16×112×112"
+    with pytest.raises(ModelError, match=rf"{tried}, .*'not my input'.*grid=\(T, H, W\)"):
         vx.VideoModel(Takes("BCTHW", (5, 6, 7)))
     with pytest.raises(ModelError, match=r"layout BTCHW of 5×6×7, got"):
         vx.VideoModel(Takes("BCTHW", (5, 6, 7)), grid=(5, 6, 7), layout="BTCHW")

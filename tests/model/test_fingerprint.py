@@ -18,7 +18,7 @@ from voxplain.model.target import Narrowed
 from voxplain.model.tokens import Tokens
 from voxplain.runtime import identify
 from voxplain.store import Store
-from voxplain.video import Geometry
+from voxplain.video import Geometry, Uniform
 
 GRID = (4, 16, 16)
 
@@ -141,6 +141,7 @@ CANNOT_MATTER: dict[str, object] = {
     "classes": ("c", "a", "b"),
     "stride": 2,
     "geometry": Geometry((20, 20), (16, 16)),
+    "sampler": Uniform(4),
     "channels_last": True,
     "batch_size": 3,
     "name": "other",

@@ -25,7 +25,7 @@ from voxplain.runtime import Progress, Task, identify, inline_engine
 from voxplain.runtime.task import Form
 from voxplain.store import Store
 from voxplain.train import EpochLog, Recipe
-from voxplain.video import Clip
+from voxplain.video import Clip, Geometry
 
 __all__ = ["CompareMaps", "LabelPair", "compare_label_pair", "train_label_pair"]
 
@@ -87,7 +87,7 @@ def _trained(
     learner = train_on_frames(model, net, videos, recipe, checkpoint=folder / f"{name}.safetensors", record=record)
     right = sum(int(learner.logits(c.frames[None]).argmax()) == c.label for c in clips)
     facts = {"net": model.name, "classes": json.dumps(list(model.classes))}
-    if model.geometry is not None:
+    if isinstance(model.geometry, Geometry):
         facts["resize"] = json.dumps(model.geometry.resize)
     save_weights(learner.net, folder / f"{name}-weights.safetensors", facts)
     return learner, right / len(clips)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from voxplain.cli.file_list import FileList
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.errors import DataError, ModelError, VideoError
@@ -19,10 +20,11 @@ Format = Literal["mp4", "gif", "png"]
 
 
 def attribute_command(
-    clips: tuple[Path, ...],
+    clips: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     *,
     method: str = "grad_cam,integrated_gradients,occlusion",
     target: str = "top1",
+    files: FileList = FileList(),  # noqa: B008 - frozen
     network: Network = Network(),  # noqa: B008 - frozen
     metric: str = "insertion",
     output: Output,
@@ -46,12 +48,13 @@ def attribute_command(
     Parameters
     ----------
     clips
-        Video files or folders of frames.
+        Video files or folders of frames; --list names more.
     method
         Attribution methods joined by commas, or all; `voxplain methods` lists them.
     target
         A class by name or index; top1, top3 …: the classes with the highest logits; truth: the name of the folder that
-        holds the video. Also "X vs Y", "not X" of a label, "rise of X" or "fall of X" of a quantity.
+        holds the video, or its label in the list. Also "X vs Y", "not X" of a label, "rise of X" or "fall of X" of a
+        quantity.
     metric
         Faithfulness metrics joined by commas, measured on the middle window; none: no metric.
     output
@@ -70,6 +73,7 @@ def attribute_command(
         target_classes,
         write_attribution,
     )
+    from voxplain.cli.file_list import listed_videos
     from voxplain.cli.network import open_model
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.progress import progress_bar
@@ -78,15 +82,16 @@ def attribute_command(
     from voxplain.video import read_video
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
-    if not clips:
-        raise DataError("expected at least one video, got none; name files or folders of frames")
+    if not clips and files.list_ is None:
+        raise DataError("expected at least one video, got none; name files or folders of frames, or give --list FILE")
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
+    videos = listed_videos(model, clips, files)
     console, skipped = Console(), 0
     runs, used, failed = [], set[str](), list[ModelError]()
-    for path in clips:
+    for path, label in videos:
         try:
             video = read_video(path)
-            targets = target_classes(model, path, target)
+            targets = target_classes(model, path, target, label)
         except VideoError as error:
             skipped += 1
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -108,11 +113,11 @@ def attribute_command(
     if not runs and failed:
         raise failed[0]
     if not runs:
-        raise VideoError(f"expected a video that can be read, got none among {len(clips)}; see what was skipped above")
+        raise VideoError(f"expected a video that can be read, got none among {len(videos)}; see what was skipped above")
     origin = Origin(shlex.join(["voxplain", *sys.argv[1:]]))
     write_whole(output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
     write_whole(output / "report.html", attribution_page(runs, origin=origin))
     skipped += len(failed)
     if skipped:
-        console.print(f"{skipped} of {len(clips)} videos skipped", highlight=False)
+        console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)
     console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
-from voxplain.video import Clip
+from voxplain.video import Clip, OwnGeometry
 from voxplain.video.encode import encode_video
 
 __all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
@@ -30,14 +30,16 @@ def map_metrics(names: str) -> dict[str, MapMetric]:
     return {} if names == "none" else map_metrics_by_name(names)
 
 
-def target_classes(model: VideoModel, path: Path, target: str) -> list[Target | None]:
-    """Targets: by name or index, the k highest logits of the middle clip ("top3"), or the folder ("truth").
+def target_classes(model: VideoModel, path: Path, target: str, label: str) -> list[Target | None]:
+    """Targets: by name or index, the k highest logits of the middle clip ("top3"), or the true ``label`` ("truth").
 
     None, the model's own choice, for the highest score where that is no class.
     """
+    named: Target
     if target == "truth":
-        narrow(model, path.absolute().parent.name)  # its error lists the classes
-        return [path.absolute().parent.name]
+        named = label if label in model.classes or not label.isdigit() else int(label)
+        narrow(model, named)  # its error lists the classes
+        return [named]
     if top := re.fullmatch(r"top(\d+)", target):
         if target in model.classes:
             return [target]
@@ -45,7 +47,7 @@ def target_classes(model: VideoModel, path: Path, target: str) -> list[Target | 
             return [None]
         logits = model.logits(model.reader()(path).frames[None], finite=False)[0]
         return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
-    named: Target = target if target in model.classes or not target.isdigit() else int(target)
+    named = target if target in model.classes or not target.isdigit() else int(target)
     narrow(model, named)
     return [named]
 
@@ -65,8 +67,10 @@ def write_attribution(
     place: Path, run: AttributionRun, model: VideoModel, video: Clip, formats: Sequence[Format]
 ) -> None:
     """Write maps.npz at the original time and size, overlays, and the run itself for `voxplain report`."""
-    t, h, w = video.frames.shape[:3]
     geometry = model.reader().geometry
+    if isinstance(geometry, OwnGeometry):  # whose inverse is not known: shown on the network's own frames
+        video = run.clip
+    t, h, w = video.frames.shape[:3]
     maps = {name: to_original(values, geometry, h, w) for name, values in run.maps.items()}
     out = io.BytesIO()
     members: dict[str, Any] = {"seconds": video.seconds, **maps}

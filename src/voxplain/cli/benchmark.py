@@ -10,7 +10,7 @@ __all__ = ["benchmark_command"]
 
 
 def benchmark_command(
-    data: Path,
+    data: Path | None = None,
     *,
     methods: str = "all",
     metrics: str = "all",
@@ -43,7 +43,8 @@ def benchmark_command(
     Parameters
     ----------
     data
-        Folder of class folders, or one with train/ and test/; the test videos are used where there are some.
+        Folder of class folders, or one with train/ and test/; with --list the folder of its paths. The test videos are
+        used where there are some.
     methods
         Attribution methods joined by commas, or all.
     metrics
@@ -75,7 +76,8 @@ def benchmark_command(
     from voxplain.benchmark.run import run_benchmark
     from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
     from voxplain.cli.benchmark_output import write_benchmark
-    from voxplain.cli.held_out import split_videos
+    from voxplain.cli.file_list import data_folder, print_list
+    from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.explain import methods_by_name
     from voxplain.progress import progress_bar
@@ -93,8 +95,10 @@ def benchmark_command(
     references = reference_methods(against, chosen)
     train, test = split_videos(data, held)
     videos = test if test is not None else train
-    model = open_model(network, videos.classes)
-    cases = repeat_on(sanity, benchmark_clips(model, videos, class_, truth, data, limit, console))
+    print_list(videos)
+    model, folder = open_model(network, videos.classes), data_folder(data, held.files)
+    videos = named_videos(model, videos, held)
+    cases = repeat_on(sanity, benchmark_clips(model, videos, class_, truth, folder, limit, console))
     results = run_benchmark(
         model, cases, chosen, by_clip, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
     )

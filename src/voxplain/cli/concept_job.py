@@ -11,7 +11,8 @@ import numpy as np
 from rich.console import Console
 
 from voxplain.cli.execution import Execution
-from voxplain.cli.held_out import split_videos
+from voxplain.cli.file_list import folder_or_list, print_list
+from voxplain.cli.held_out import named_videos, split_videos
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
 from voxplain.cli.profile import print_profile
@@ -19,7 +20,7 @@ from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
-from voxplain.datasets import ClipSet, VideoSet, read_clips, scan_folder
+from voxplain.datasets import ClipSet, VideoSet, read_clips
 from voxplain.errors import DataError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within_budget
 from voxplain.inference import metered
@@ -66,6 +67,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     """
     console, seconds = Console(), dict[str, float]()
     videos, held_out = split_videos(job.data, job.held)
+    print_list(videos)
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
     runner = _JobRunner(
@@ -81,6 +83,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     layers = job.network.layer or (None,)
     for place, layer in enumerate(layers):
         model = open_model(job.network, videos.classes, layer=layer)
+        runner = runner.with_names_of(model)
         with metered(model.net) if execution.profile else nullcontext() as meter:
             own, own_missing = runner.explain_layer(model, len(layers) - place - 1)
         runs, missing = [*runs, *own], [*missing, *own_missing]
@@ -107,12 +110,16 @@ class _JobRunner:
     tools: dict[str, Any]  # store, progress and executor of `explain_concepts`
     end: float | None  # of the budget, by time.monotonic
 
+    def with_names_of(self, model: VideoModel) -> "_JobRunner":
+        """The runner with the model's names of the classes of a list."""
+        held_out = self.held_out and named_videos(model, self.held_out, self.job.held)
+        return replace(self, videos=named_videos(model, self.videos, self.job.held), held_out=held_out)
+
     def explain_layer(self, model: VideoModel, more: int) -> tuple[list[ConceptRun], list[MissingShards]]:
         """Runs of every class at one layer, with ``more`` layers to follow, and what other shards lack."""
         job = self.job
-        random = _read(
-            model, scan_folder(job.random), job, job.settings.unrelated_videos, "unrelated videos", self.console
-        )
+        unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
+        random = _read(model, unrelated, job, job.settings.unrelated_videos, "unrelated videos", self.console)
         own: list[ConceptRun] = []
         missing: list[MissingShards] = []
         for place, name in enumerate(job.classes):
@@ -218,7 +225,7 @@ class _Whole:
 
 def _test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:
     if job.test is not None:
-        return scan_folder(job.test)
+        return folder_or_list(job.test, job.data, job.held.files, images=job.held.images)
     if held_out is None:
         raise DataError(
             f"expected test videos beside those explained, got none in {job.data}; give some with --test DIR, or hold "

@@ -20,7 +20,7 @@ __all__ = ["concepts_command", "evaluate_command"]
 
 
 def concepts_command(
-    data: Path,
+    data: Path | None = None,
     *,
     class_: Classes = (),
     target: str | None = None,
@@ -56,14 +56,15 @@ def concepts_command(
     Parameters
     ----------
     data
-        Folder of class folders, or one with train/ and test/. Concepts come from the videos that are not held out.
+        Folder of class folders, or one with train/ and test/; with --list the folder of its paths. Concepts come from
+        the videos that are not held out.
     class_
         The classes to explain; default: all.
     target
         What is explained in the clips of the one class, where that is not the class itself: "not X" of a label, "rise
         of X" or "fall of X" of a quantity, "X vs Y".
     random
-        Folder of unrelated videos for the random sets; default: DATA/unrelated.
+        Folder, or list, of unrelated videos for the random sets; default: DATA/unrelated.
     output
         Folder for results; also keeps what has been computed.
     preset
@@ -83,7 +84,8 @@ def concepts_command(
         Print the work of the run and an estimate of its time, and write nothing.
     """
     from voxplain.cli.estimate import print_estimate
-    from voxplain.cli.held_out import split_videos
+    from voxplain.cli.file_list import data_folder, print_list
+    from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import PRESETS, override
@@ -95,30 +97,36 @@ def concepts_command(
     seconds = None if budget is None else read_duration(budget)
     if seconds is not None and execution.shard is not None:
         raise DataError("expected either --budget or --shard, got both; shards have to explain the same videos")
-    unrelated = random or data / "unrelated"
-    if not unrelated.is_dir():
+    folder = data_folder(data, held.files)
+    unrelated = random or folder / "unrelated"
+    if not unrelated.exists():
         raise DataError(
-            f"expected a folder of unrelated videos, got {unrelated}, which is none; give one with --random DIR"
+            f"expected a folder of unrelated videos, got {unrelated}, which does not exist; give one with --random DIR"
         )
     videos, _ = split_videos(data, held)
-    classes = tuple(class_) or videos.classes
     # Unknown classes, wrong layers and classes that the network lacks are errors before any work.
-    for name in classes:
+    for name in () if held.files.list_ else class_ or videos.classes:
         videos.of_class(name)
     for layer in reversed(network.layer or (None,)):
         model = open_model(network, videos.classes, layer=layer)
+    videos = named_videos(model, videos, held)
+    classes = tuple(class_) or videos.classes
+    for name in classes:
+        videos.of_class(name)
     if target is not None and len(classes) != 1:
         raise DataError(f"expected one --class with --target {target!r}, got {len(classes)}; name the one to explain")
     for name in (target,) if target is not None else classes:
         narrow(model, name)
+    held = replace(held, files=replace(held.files, root=None))  # DATA of the job
     settings = replace(PRESETS[preset], seed=seed)
     changes = read_assignments(config, set_)
     for name, value in changes:
         settings = override(settings, name, value)
     job = Job(
-        data, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds, target=target
+        folder, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds, target=target
     )
     if dry_run:
+        print_list(videos)
         print_estimate(job, model, videos, execution.workers)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
@@ -145,7 +153,7 @@ def evaluate_command(
     run
         The output folder of `voxplain concepts`.
     test
-        Folder of class folders of test videos; default: what the run held out, or DATA/test.
+        Folder of class folders of test videos, or a list; default: what the run held out, or DATA/test.
     """
     from voxplain.cli.job import read_job
 

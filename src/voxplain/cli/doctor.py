@@ -1,5 +1,6 @@
 """`voxplain doctor`."""
 
+from dataclasses import replace
 from typing import Any
 
 from voxplain.cli.network import Network
@@ -9,8 +10,6 @@ __all__ = ["doctor_command"]
 
 def doctor_command(
     network: Network = Network(),  # noqa: B008 - frozen
-    *,
-    grid: tuple[int, int, int] | None = None,
 ) -> None:
     """List a network's layers, suggest where to explain it, and warn of properties that spoil explanations.
 
@@ -18,29 +17,32 @@ def doctor_command(
 
         voxplain doctor --net planted
         voxplain doctor --model mypkg.nets:build --grid 16 112 112 --layout BTCHW
-
-    Parameters
-    ----------
-    grid
-        Frames, height and width of the network's input.
     """
     from rich.console import Console
 
-    from voxplain.cli.network import user_code_errors
+    from voxplain.cli.network import network_options, user_code_errors, with_reading
     from voxplain.doctor import examine
+    from voxplain.model import VideoModel
     from voxplain.nets import NETS, build_net
     from voxplain.zoo.load import built_by_function, load_model
 
+    options = network_options(network)
+    asked = {name: options.pop(name) for name in ("grid", "layout", "task", "output") if name in options}
     if network.model is not None:
         with user_code_errors(f"{network.model} to build a network"):
             subject: Any = built_by_function(network.model)
-        size = grid or getattr(subject, "grid", (16, 112, 112))
     elif network.net in NETS and network.weights is None:
         spec = NETS[network.net]
-        subject, size = build_net(network.net, 10).eval(), grid or (spec.frames, *spec.crop)
+        subject = build_net(network.net, 10).eval()
+        asked.setdefault("grid", (spec.frames, *spec.crop))
     else:
         subject = load_model(network.net or "planted", weights=network.weights)
-        size = grid or subject.grid
-    output = network.net_output
-    found = examine(subject, grid=size, layout=network.layout, task=network.task, output=output)
+    if isinstance(subject, VideoModel):
+        options.pop("probabilities", None)
+        subject = with_reading(replace(subject, **options), network)
+    elif options.keys() - {"probabilities"} or network.layer:  # more than the doctor finds out by itself
+        layer = {"layer": network.layer[0]} if network.layer else {}
+        fields: dict[str, Any] = {**asked, **options, **layer}
+        subject = with_reading(VideoModel(subject, **fields), network)
+    found = examine(subject, **asked)
     Console().print(found.text(), markup=False, highlight=False, soft_wrap=True)

@@ -8,10 +8,11 @@ from typing import TypeVar
 import numpy as np
 from rich.console import Console
 
+from voxplain.cli.file_list import folder_or_list
 from voxplain.cli.job import Job
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
-from voxplain.datasets import VideoSet, read_clips, scan_folder
+from voxplain.datasets import VideoSet, read_clips
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
 from voxplain.progress import duration
@@ -96,7 +97,8 @@ def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> 
 def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
     """Print the passes of the network that a run needs, and estimates of their time here and of the disk it fills."""
     console, workers = Console(highlight=False), workers or cores()
-    unrelated = min(job.settings.unrelated_videos, len(scan_folder(job.random)))
+    others = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
+    unrelated = min(job.settings.unrelated_videos, len(others))
     total, disk = 0.0, 0
     for place, name in enumerate(job.classes):
         own = videos.of_class(name)

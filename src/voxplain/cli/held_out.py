@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from voxplain.cli.file_list import FileList, data_folder, listed_parts, print_list
 from voxplain.cli.options import Words
 from voxplain.errors import DataError
 
 if TYPE_CHECKING:
     from voxplain.datasets import VideoSet
+    from voxplain.model import VideoModel
 
-__all__ = ["HeldOut", "split_videos"]
+__all__ = ["HeldOut", "named_videos", "split_videos"]
 
 
 @Parameter(name="*")
@@ -28,15 +30,20 @@ class HeldOut:
     "A published data set, read in its own layout and with its official split; `voxplain data` lists them."
     fold: int = 1
     "Which of the data set's official splits."
+    images: Annotated[bool, Parameter(negative="")] = False
+    "The data are pictures in folders of classes, each a clip of one frame: for networks of pictures."
+    files: FileList = FileList()  # noqa: RUF009 - frozen
+    "A list in place of folders."
 
 
-def split_videos(data: Path, held: HeldOut) -> "tuple[VideoSet, VideoSet | None]":
-    """List the training and the test videos of a folder.
+def split_videos(data: Path | None, held: HeldOut) -> "tuple[VideoSet, VideoSet | None]":
+    """List the training and the test videos of a folder or of a list.
 
     Parameters
     ----------
-    data : Path
-        Folder of class folders, or one with train/ and test/, or a published data set as downloaded.
+    data : Path or None
+        Folder of class folders, or one with train/ and test/, or a published data set as downloaded; with a list the
+        folder that its paths are relative to.
     held : HeldOut
         How the folder is divided; by default by its folders train/ and test/.
 
@@ -53,17 +60,31 @@ def split_videos(data: Path, held: HeldOut) -> "tuple[VideoSet, VideoSet | None]
     """
     from voxplain.datasets import load_named, scan_folder
 
-    given = {"--dataset": held.dataset, "--split": held.split, "--hold-out": held.hold_out}
+    files = held.files
+    given = {
+        "--dataset": held.dataset,
+        "--split": held.split,
+        "--list": files.list_ if held.dataset or held.split else None,
+        "--test-list": files.test_list,
+        "--hold-out": held.hold_out,
+    }
     used = [option for option, value in given.items() if value]
     if len(used) > 1:
         raise DataError(f"expected {used[0]} or {used[1]}, got both; leave one out")
+    folder = data_folder(data, files)
     if held.dataset is not None:
-        return load_named(held.dataset, data, fold=held.fold)
+        return load_named(held.dataset, folder, fold=held.fold)
     if held.fold != 1:
         raise DataError(f"expected --dataset with --fold {held.fold}, got none; name the data set")
     if held.split is not None:
-        return scan_folder(data, split=held.split, part="train"), scan_folder(data, split=held.split, part="test")
-    videos = scan_folder(data, part="train")
+        parts = [scan_folder(folder, split=held.split, part=part, images=held.images) for part in ("train", "test")]
+        return parts[0], parts[1]
+    if files.list_ is not None:
+        videos, test = listed_parts(data, files)
+        if not held.hold_out:
+            return videos, test
+    else:
+        videos = scan_folder(folder, part="train", images=held.images)
     if held.hold_out:
         is_test = [any(word in path.name for word in held.hold_out) for path in videos.paths]
         if all(is_test) or not any(is_test):
@@ -73,4 +94,34 @@ def split_videos(data: Path, held: HeldOut) -> "tuple[VideoSet, VideoSet | None]
             )
         rows = range(len(is_test))
         return videos.select([i for i in rows if not is_test[i]]), videos.select([i for i in rows if is_test[i]])
-    return videos, scan_folder(data, part="test") if (data / "test").is_dir() else None
+    return videos, scan_folder(folder, part="test", images=held.images) if (folder / "test").is_dir() else None
+
+
+def named_videos(model: "VideoModel", videos: "VideoSet", held: HeldOut) -> "VideoSet":
+    """The videos of a list with the names of the model's classes; prints labels it lacks. Others as they are.
+
+    Parameters
+    ----------
+    model : VideoModel
+        The network.
+    videos : VideoSet
+        What `split_videos` gives.
+    held : HeldOut
+        The options.
+
+    Returns
+    -------
+    VideoSet
+
+    Raises
+    ------
+    DataError
+        A label that the network does not have.
+    """
+    from voxplain.datasets.list_file import with_class_names
+
+    if held.files.list_ is None:
+        return videos
+    named = with_class_names(videos, model.classes)
+    print_list(named)
+    return named

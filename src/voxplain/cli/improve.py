@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.errors import DataError
@@ -16,9 +17,10 @@ Concepts = Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=
 
 def improve_command(
     run: Path,
-    data: Path,
+    data: Path | None = None,
     *,
     network: Network = Network(),  # noqa: B008 - frozen
+    held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     remove: Concepts = (),
     keep: Concepts = (),
     auto: Annotated[bool, Parameter(negative="")] = False,
@@ -44,7 +46,8 @@ def improve_command(
     run
         Folder of a run of `voxplain concepts`, of the same network.
     data
-        Labelled videos of all classes: a folder of class folders, or one with train/ and test/.
+        Labelled videos of all classes: a folder of class folders, or one with train/ and test/; with --list the folder
+        of its paths.
     remove
         Concepts that the network shall not rely on.
     keep
@@ -52,7 +55,7 @@ def improve_command(
     auto
         Remove the significant concepts that are still and at one place in all clips, as captions and logos are.
     test
-        Held-out videos; default: test/ of the data, or else every fourth video of each class.
+        Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
         p_clarc, dfr, concept_swap, attribution_penalty, rr_clarc, a_clarc or keep_concepts; default: concept_swap, or
         keep_concepts where there is nothing to remove.
@@ -65,6 +68,8 @@ def improve_command(
     """
     from rich.console import Console
 
+    from voxplain.cli.file_list import data_folder, folder_or_list, print_list
+    from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
@@ -74,6 +79,10 @@ def improve_command(
     if auto and (remove or keep):
         raise DataError("expected --auto alone, got concepts beside it; leave one out")
     found, console = load_run(run), Console()
+    train, tests = split_videos(data, held)
+    print_list(train, tests)
+    if test is not None:
+        tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test", images=held.images)
     model = open_model(network, found.classes, layer=found.layer)
     if auto:
         remove = suspected(found)
@@ -81,10 +90,10 @@ def improve_command(
     better = improve(
         model,
         found,
-        data=data,
+        data=named_videos(model, train, held),
         remove=remove,
         keep=keep,
-        test=test,
+        test=tests and named_videos(model, tests, held),
         method=method,
         seeds=seeds,
         clips=clips,

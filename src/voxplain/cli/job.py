@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from voxplain.cli.file_list import FileList
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
@@ -111,17 +112,19 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The job as plain JSON, with its settings as the preset and ``changes``, pairs of a name and a value."""
     plain = asdict(Network())
     # Options that came later are named where they are set, so that the record of other jobs stays as it was.
-    later = ("task", "net_output", "layout", "frames_in_batch", "units")
-    network = {k: v for k, v in asdict(job.network).items() if k not in later or v != plain[k]}
+    first = ("net", "weights", "model", "layer", "device", "batch_size")
+    network = {k: v for k, v in asdict(job.network).items() if k in first or v != plain[k]}
     return {
         "data": str(job.data.resolve()),
         "hold_out": list(job.held.hold_out),
         "split": job.held.split and str(job.held.split.resolve()),
         "dataset": job.held.dataset,
         "fold": job.held.fold,
+        **({"images": True} if job.held.images else {}),
+        **_files_record(job.held.files),
         "random": str(job.random.resolve()),
         "classes": list(job.classes),
-        "network": {k: str(Path(v).resolve()) if k == "weights" and v else v for k, v in network.items()},
+        "network": {k: str(Path(v).resolve()) if k in ("weights", "classes") and v else v for k, v in network.items()},
         "preset": job.preset,
         "seed": job.settings.seed,
         "whole": job.whole,
@@ -147,12 +150,17 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)
-    options = record["network"]
-    weights = options["weights"] and Path(options["weights"])
-    network = Network(**{**options, "layer": tuple(options["layer"]), "weights": weights})
+    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["network"].items()}
+    paths = {k: Path(options[k]) for k in ("weights", "classes") if options.get(k)}
+    network = Network(**{**options, **paths})
     split = record.get("split")
     held = HeldOut(
-        split and Path(split), tuple(record.get("hold_out", ())), record.get("dataset"), record.get("fold", 1)
+        split and Path(split),
+        tuple(record.get("hold_out", ())),
+        record.get("dataset"),
+        record.get("fold", 1),
+        record.get("images", False),
+        _files(record.get("list", {})),
     )
     return Job(
         Path(record["data"]),
@@ -167,3 +175,18 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         budget=record.get("budget"),
         target=record.get("target"),
     )
+
+
+def _files_record(files: FileList) -> dict[str, Any]:
+    """The lists, where there are any, so that the record of folders stays as it was."""
+    if files.list_ is None:
+        return {}
+    test = files.test_list and str(files.test_list.resolve())
+    return {"list": {"train": str(files.list_.resolve()), "test": test, "first_label": files.first_label}}
+
+
+def _files(record: dict[str, Any]) -> FileList:
+    if not record:
+        return FileList()
+    test = record["test"] and Path(record["test"])
+    return FileList(Path(record["train"]), test, first_label=record["first_label"])

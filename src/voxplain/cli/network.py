@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from voxplain.cli.options import Words
-from voxplain.errors import ModelError, VoxplainError
+from voxplain.errors import DataError, ModelError, VoxplainError
 
 if TYPE_CHECKING:
     from voxplain.model import VideoModel
 
-__all__ = ["Network", "open_model", "user_code_errors"]
+__all__ = ["Network", "network_options", "open_model", "user_code_errors", "with_reading"]
 
 
 @Parameter(name="*")
@@ -42,11 +42,31 @@ class Network:
     net_output: str | None = None
     "Name or index of the tensor with the scores, where a network gives several."
     layout: Literal["BCTHW", "BTCHW", "TBCHW", "BTHWC"] | None = None
-    "Axes of the input of a network of yours; default: the model's own, else BCTHW."
+    "Axes of the input of a network of yours; default: the model's own, else the first in which it runs."
     frames_in_batch: bool = False
     "A network of yours takes frames as the rows of its batch, as TSM and networks for pictures do."
     units: str = ""
     "Unit of the output of a regression, for texts."
+    classes: Path | None = None
+    "Names of the outputs in their order: a text file with one a line, JSON, or a config.json with id2label."
+    grid: tuple[int, int, int] | None = None
+    "Frames, height and width of the network's input."
+    stride: int | None = None
+    "Frames of a video from one frame of the input to the next."
+    sampler: Literal["middle", "uniform", "dense"] | None = None
+    """Frames that the network is given: those in the middle, one of each of T equal parts of the video, or several
+    clips (--dense-clips) whose scores are averaged. Default: the middle ones; maps: windows over the whole video."""
+    dense_clips: int = 10
+    "Clips of a video with --sampler dense."
+    mean: tuple[float, float, float] | None = None
+    "Mean of RGB in 0 to 1 that the network was trained with."
+    std: tuple[float, float, float] | None = None
+    "Standard deviation of RGB in 0 to 1 that the network was trained with."
+    geometry: str | None = None
+    """How a frame gets the size of the grid: squash (all of it, without its aspect ratio), short-side (resized, then
+    the centre cut out), long-side (resized to fit, then padded), or package.module:function of uint8 frames T×H×W×3."""
+    resize: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")] = ()
+    "Pixels before the crop: height and width, or one number for the short side."
 
 
 @contextmanager
@@ -107,22 +127,15 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             "or --model package.module:function"
         )
     device = network.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    given = {
-        "task": network.task,
-        "output": network.net_output,
-        "layout": network.layout,
-        "frames_in_batch": network.frames_in_batch or None,
-        "units": network.units or None,
-    }
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if "task" in chosen:
-        chosen["probabilities"] = None  # found out again
+    chosen = network_options(network)
+    classes = chosen.get("classes", classes)
     if network.model is not None:
         with user_code_errors(f"{network.model} to build a network"):
-            model = model_from_function(network.model, layer=layer, batch_size=network.batch_size, **chosen)
+            made = model_from_function(network.model, layer=layer, batch_size=network.batch_size, **chosen)
+            model = with_reading(made, network)
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
-            model = model if model.classes or not classes else replace(model, classes=tuple(classes))
+            model = model if model.classes or not classes else _with_classes(model, classes)
             model.logits(probe_clip(model.grid))  # a network that cannot run fails before any work
         return model
     assert network.net is not None
@@ -131,12 +144,124 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
             f"expected --weights for {network.net}, got none; train some with `voxplain train DATA --net {network.net}`"
         )
     named = network.weights in (None, Path("random")) or "classes" in read_checkpoint(network.weights)[1]
+    own = {name: chosen.pop(name) for name in ("grid", "mean", "std", "stride") if name in chosen}
     loaded = load_model(
         network.net,
         weights=network.weights,
-        classes=None if named else classes,
+        classes=None if named and network.classes is None else classes,
         layer=layer,
         device=device,
         batch_size=network.batch_size,
+        **own,
     )
-    return replace(loaded, **chosen) if chosen else loaded
+    return with_reading(replace(loaded, **chosen) if chosen else loaded, network)
+
+
+def network_options(network: Network) -> dict[str, Any]:
+    """The fields of `VideoModel` that the options give, but for how videos are read.
+
+    Parameters
+    ----------
+    network : Network
+        The options.
+
+    Returns
+    -------
+    dict
+        Values by the name of the field.
+
+    Raises
+    ------
+    DataError
+        A file of classes that cannot be read.
+    """
+    from voxplain.zoo.class_names import read_classes
+
+    given = {
+        "task": network.task,
+        "output": network.net_output,
+        "layout": network.layout,
+        "frames_in_batch": network.frames_in_batch or None,
+        "units": network.units or None,
+        "classes": network.classes and read_classes(network.classes),
+        "grid": network.grid,
+        "stride": network.stride,
+        "mean": network.mean,
+        "std": network.std,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if "task" in chosen:
+        chosen["probabilities"] = None  # found out again
+    return chosen
+
+
+def with_reading(model: "VideoModel", network: Network) -> "VideoModel":
+    """The model with the geometry and the sampler of the options.
+
+    Parameters
+    ----------
+    model : VideoModel
+        Has the size of the input.
+    network : Network
+        The options.
+
+    Returns
+    -------
+    VideoModel
+
+    Raises
+    ------
+    DataError
+        Sizes that do not fit to the geometry.
+    ModelError
+        A function that is missing or gives frames of another size.
+    """
+    from voxplain.video import Dense, Middle, Uniform
+
+    changed: dict[str, Any] = {}
+    if network.geometry is not None or network.resize:
+        changed["geometry"] = _geometry(network, model.grid[1:])
+    frames = model.grid[0]
+    if network.sampler == "uniform":
+        changed["sampler"] = Uniform(frames)
+    elif network.sampler is not None:
+        dense = network.sampler == "dense"
+        changed["sampler"] = Dense(frames, model.stride, network.dense_clips) if dense else Middle(frames, model.stride)
+    return replace(model, **changed) if changed else model
+
+
+def _geometry(network: Network, crop: tuple[int, int]) -> Any:
+    """The geometry that the options name, for a network that gets frames of the size ``crop``."""
+    from voxplain.video import Geometry, LongSide, ShortSide
+    from voxplain.zoo.load import named_function
+
+    kind, resize = network.geometry, network.resize
+    if len(resize) > 2:
+        raise DataError(f"expected --resize HEIGHT WIDTH or SHORT_SIDE, got {len(resize)} numbers; give one or two")
+    if kind is None:
+        kind = "short-side" if len(resize) == 1 else "squash"
+    if kind == "squash":
+        if len(resize) == 1:
+            raise DataError(f"expected --resize HEIGHT WIDTH with --geometry squash, got {resize[0]}; give both")
+        return Geometry((resize[0], resize[1]) if resize else crop, crop)
+    if len(resize) > (kind == "short-side"):
+        raise DataError(f"expected no --resize of {len(resize)} numbers with --geometry {kind}; leave it out")
+    if kind == "short-side":
+        return ShortSide(resize[0] if resize else round(min(crop) * 8 / 7), crop)
+    if kind == "long-side":
+        return LongSide(crop)
+    if ":" not in kind:
+        raise DataError(
+            f"expected --geometry squash, short-side, long-side or package.module:function, got {kind!r}; choose one"
+        )
+    return named_function(kind)
+
+
+def _with_classes(model: "VideoModel", classes: Sequence[str]) -> "VideoModel":
+    """The model with names of its classes; numbers, of a list without names, go on to the network's last output."""
+    from voxplain.datasets.list_file import are_numbers
+    from voxplain.model.fingerprint import probe_clip
+
+    if are_numbers(classes):
+        classes = tuple(map(str, range(model.logits(probe_clip(model.grid)).shape[1])))
+    return replace(model, classes=tuple(classes))

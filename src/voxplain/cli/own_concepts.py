@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.cli.options import OutputFile
 
@@ -17,6 +18,7 @@ def own_concepts_command(
     *,
     class_: Annotated[str, Parameter(name="--class")],
     network: Network = Network(),  # noqa: B008 - frozen
+    held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     random: Path,
     masks: Path | None = None,
     output: OutputFile = None,
@@ -35,13 +37,13 @@ def own_concepts_command(
     Parameters
     ----------
     data
-        Folder of class folders.
+        Folder of class folders, or one with train/ and test/; with --list the folder of its paths.
     concepts
         Folder with one sub-folder of example videos per concept (at least 3 each).
     class_
         The class to explain.
     random
-        Folder of unrelated videos.
+        Folder, or list, of unrelated videos.
     masks
         Folder with one sub-folder per concept, in it a mask for each of its videos: for clip.mp4 the array clip.npy or
         clip.npz of shape frames×height×width, above 0 where the concept is, or a folder clip of pictures that are white
@@ -53,6 +55,8 @@ def own_concepts_command(
     """
     from rich.console import Console
 
+    from voxplain.cli.file_list import folder_or_list, print_list
+    from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import ConceptSettings
     from voxplain.datasets import read_clips, scan_folder
@@ -61,13 +65,16 @@ def own_concepts_command(
     from voxplain.progress import progress_bar
     from voxplain.store import write_csv
 
-    videos = scan_folder(data, part="train")
+    videos, _ = split_videos(data, held)
+    print_list(videos)
     model = open_model(network, videos.classes, layer=network.layer[0] if network.layer else None)
+    videos = named_videos(model, videos, held)
     reader, settings = model.reader(), ConceptSettings(seed=seed)
-    folders = scan_folder(concepts)
+    folders = scan_folder(concepts, images=held.images)
     examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
     clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
-    unrelated = read_clips(random, reader, limit=settings.unrelated_videos, seed=seed).clips
+    others = folder_or_list(random, data, held.files, images=held.images)
+    unrelated = read_clips(others, reader, limit=settings.unrelated_videos, seed=seed).clips
     given = masks and {
         name: [grid_mask(file_mask(masks / name, Path(clip.source)), reader) for clip in own]
         for name, own in examples.items()

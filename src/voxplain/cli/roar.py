@@ -16,7 +16,7 @@ __all__ = ["roar_command"]
 
 
 def roar_command(
-    data: Path,
+    data: Path | None = None,
     *,
     methods: str,
     metrics: str = "all",
@@ -50,7 +50,8 @@ def roar_command(
     Parameters
     ----------
     data
-        Folder of class folders with train/ and test/, or divided by one of the options below.
+        Folder of class folders with train/ and test/, or divided by one of the options below; with --list the folder of
+        its paths.
     methods
         Attribution methods joined by commas, or all. With random among them the others are tested against it.
     metrics
@@ -76,7 +77,8 @@ def roar_command(
     from voxplain.benchmark.label_randomisation import compare_label_pair, train_label_pair
     from voxplain.benchmark.retraining import retrain_all
     from voxplain.cli.benchmark_options import choose_metrics, configured, spread_clips
-    from voxplain.cli.held_out import split_videos
+    from voxplain.cli.file_list import print_list
+    from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.roar_output import RetrainingResults, evenly, fixed_targets, new_networks
     from voxplain.explain import methods_by_name
@@ -94,8 +96,10 @@ def roar_command(
     videos = split_videos(data, held)
     if videos[1] is None:
         raise DataError("expected training and test videos, got no test videos; give --hold-out, --split or --dataset")
+    print_list(*videos)
     model = replace(open_model(network, videos[0].classes), channels_last=network.model is None)
-    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)] for v in videos if v)
+    named = [named_videos(model, v, held) for v in videos if v is not None]
+    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)] for v in named)
     results = RetrainingResults(model, chosen, training_metrics, recipe, target)
     store, networks = Store(output / "store"), new_networks(network, model)
     retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}

@@ -13,7 +13,7 @@ __all__ = ["train_command"]
 
 
 def train_command(
-    data: Path,
+    data: Path | None = None,
     *,
     net: str = "tiny",
     output: Output,
@@ -41,7 +41,7 @@ def train_command(
     Parameters
     ----------
     data
-        Folder of class folders, or one with train/ and test/.
+        Folder of class folders, or one with train/ and test/; with --list the folder of its paths.
     net
         tiny, compact, c3d, r3d, i3d, r2plus1d, resnet_lstm, tsm, r2plus1d_compact, resnet_lstm_compact, tsm_compact,
         convlstm, vit or vit_divided.
@@ -61,6 +61,7 @@ def train_command(
     import torch
     from rich.console import Console
 
+    from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training
     from voxplain.model import VideoModel
@@ -73,6 +74,8 @@ def train_command(
     sets = split_videos(data, held)
     processes = launched(device)
     console = Console(quiet=not processes.first)
+    if processes.first:
+        print_list(*sets)
     output.mkdir(parents=True, exist_ok=True)
     loaded = [
         read_training_videos(v, geometry, cache or output / "clips", processes, console) for v in sets if v is not None

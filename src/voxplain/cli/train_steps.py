@@ -68,7 +68,7 @@ def train_network(
     processes: Processes,
 ) -> list[EpochLog]:
     """Train the network, printing a line for each epoch; returns the log of every epoch."""
-    assert model.geometry is not None
+    assert isinstance(model.geometry, Geometry)
     with (progress_bar if processes.first else quiet)(f"training {model.name}", recipe.epochs) as advance:
 
         def show_epoch(log: EpochLog) -> None:
@@ -96,7 +96,7 @@ def write_training(
     model: VideoModel, logs: list[EpochLog], matrix: np.ndarray | None, recipe: Recipe, output: Path
 ) -> None:
     """Write the weights, the log, the curves, and for test videos the confusion matrix and the accuracy by class."""
-    assert model.geometry is not None
+    assert isinstance(model.geometry, Geometry)
     metadata = {
         "net": model.name,
         "classes": json.dumps(list(model.classes)),

@@ -10,6 +10,7 @@ from voxplain.corrections.compare import Gain
 from voxplain.files import write_whole
 from voxplain.model import VideoModel
 from voxplain.nets import save_weights
+from voxplain.video import Geometry
 
 __all__ = ["Improved", "NetworkRow"]
 
@@ -119,7 +120,8 @@ class Improved:
         metadata = {
             "net": self.model.name,
             "classes": json.dumps(list(self.model.classes)),
-            "resize": json.dumps(geometry.resize),
+            # Weights of voxplain bring a resize to a fixed size; other geometries are given with the network again.
+            **({"resize": json.dumps(geometry.resize)} if isinstance(geometry, Geometry) else {}),
             "correction": json.dumps({"method": self.method, **self.parameters}),
         }
         save_weights(self.model.net, weights, metadata)

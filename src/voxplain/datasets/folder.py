@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxplain.datasets.layout import PARTS, find_classes, is_frame_folder
+from voxplain.datasets.layout import PARTS, find_classes, is_frame_folder, list_folders, list_pictures, list_videos
 from voxplain.datasets.splits import in_part, read_split
 from voxplain.errors import DataError, VideoError
 from voxplain.lazy import Lazy, bounded
@@ -33,8 +33,10 @@ class VideoSet:
         N video files or frame folders.
     labels : ndarray, int64 [N]
         Index into ``classes``.
-    spans : tuple of N (int, int), optional
-        Parts of the videos: the first frame, and one past the last. Default: whole videos.
+    spans : tuple of N (int, int) or None, optional
+        Parts of the videos: the first frame, and one past the last; None for a whole video. Default: whole videos.
+    skipped : tuple of Skipped
+        Lines of a list that name no video; see `read_list`.
 
     Raises
     ------
@@ -51,7 +53,8 @@ class VideoSet:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: NDArray[np.int64]
-    spans: tuple[Span, ...] | None = None
+    spans: tuple[Span | None, ...] | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     def __post_init__(self) -> None:
         """Check lengths and label range."""
@@ -156,6 +159,7 @@ def scan_folder(
     split: Path | Sequence[Path] | None = None,
     part: str = "train",
     classes: Sequence[str] | None = None,
+    images: bool = False,
 ) -> VideoSet:
     """List the videos of a folder with their classes, in a fixed order.
 
@@ -173,6 +177,8 @@ def scan_folder(
         "train" or "test"; used with a split or a train/test layout only.
     classes : sequence of str, optional
         Only these, labelled in this order. Default: all, sorted by name.
+    images : bool
+        List pictures, each a clip of one frame, in place of videos.
 
     Returns
     -------
@@ -198,7 +204,7 @@ def scan_folder(
         )
     if part not in PARTS:
         raise DataError(f"part must be 'train' or 'test', got {part!r}.")
-    found = find_classes(root, part)
+    found = find_classes(root, part, list_pictures if images else list_videos)
     if classes is not None:
         _check_names(classes, found)
     names = sorted(found) if classes is None else list(classes)
@@ -231,7 +237,8 @@ def read_clips(
     Parameters
     ----------
     videos : VideoSet, str, Path or sequence of Path
-        A set of videos, a folder for `scan_folder`, one video, or paths (without labels).
+        A set of videos, a folder for `scan_folder`, one video, or paths (without labels). For a reader of one frame the
+        pictures of a folder are clips of their own, not the frames of a video.
     reader : ClipReader, optional
         How to choose frames and resize. Default: the papers' test clip.
     limit : int, optional
@@ -259,7 +266,7 @@ def read_clips(
     ClipSet(2 clips, 0 skipped)
     """
     reader = ClipReader() if reader is None else reader
-    paths, labels, spans = _listed(videos)
+    paths, labels, spans = _listed(videos, images=reader.sampler(100).shape[1] == 1)
     chosen = _draw(len(paths), limit, seed)
 
     def read(i: int) -> Clip:
@@ -295,19 +302,25 @@ def read_clips(
 
 
 def _listed(
-    videos: VideoSet | Sequence[Path] | str | os.PathLike[str],
+    videos: VideoSet | Sequence[Path] | str | os.PathLike[str], *, images: bool
 ) -> tuple[list[Path], list[int | None], Sequence[Span | None]]:
     """Paths, labels and spans of the user's input."""
     if isinstance(videos, str | os.PathLike):
         path = Path(videos)
-        if path.is_dir() and not is_frame_folder(path):
-            videos = scan_folder(path)
+        if path.is_dir() and (images or not is_frame_folder(path)):
+            videos = scan_folder(path, images=images and _holds_pictures(path))
         else:
             videos = [path]
     if isinstance(videos, VideoSet):
         whole: list[Span | None] = [None] * len(videos)
         return list(videos.paths), [int(label) for label in videos.labels], videos.spans or whole
     return [Path(path) for path in videos], [None] * len(videos), [None] * len(videos)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    """Whether a folder holds pictures, alone or in folders of classes, also under train/ and test/."""
+    below = [folder, *list_folders(folder), *(d for part in PARTS if (folder / part).is_dir() for d in list_folders(folder / part))]
+    return any(list_pictures(each) for each in below)
 
 
 def _draw(count: int, limit: int | None, seed: int) -> list[int]:

@@ -4,6 +4,7 @@ Letters: F frames of the video, H×W its size, T×h×w the network's grid.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from zipfile import BadZipFile
@@ -13,7 +14,9 @@ import numpy as np
 from voxplain.datasets.jhmdb import puppet_mask
 from voxplain.datasets.planted import PlantedSet, read_planted
 from voxplain.errors import DataError
-from voxplain.video import ClipReader, Geometry, read_video
+from voxplain.video import ClipReader, LongSide, read_video
+from voxplain.video.geometry import resize_frame
+from voxplain.video.sample import middle_window
 
 __all__ = ["TRUTHS", "file_mask", "grid_mask", "truth_mask"]
 
@@ -107,7 +110,9 @@ def truth_mask(truth: str, root: Path, video: Path, label: str, reader: ClipRead
 
 def grid_mask(mask: np.ndarray, reader: ClipReader) -> np.ndarray:
     """A mask bool [F,H,W] of a video on the grid of the reader's clip, bool [T,h,w]; true from half a pixel on."""
-    index = reader.sampler(len(mask), None)[0]
+    index = middle_window(reader.sampler(len(mask), None))[0]
     levels = np.repeat((255 * mask[index].astype(np.uint8))[..., None], 3, axis=-1)
-    geometry: Geometry = reader.geometry
-    return np.asarray(geometry(levels)[..., 0] > 127)
+    geometry = replace(reader.geometry, fill=0) if isinstance(reader.geometry, LongSide) else reader.geometry
+    size = geometry.resized(*mask.shape[1:])
+    resized = np.stack([resize_frame(frame, size) for frame in levels])
+    return np.asarray(geometry.crop_frames(resized)[..., 0] > 127)

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from voxplain.errors import DataError
 from voxplain.video.stream import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural
 
 PARTS = ("train", "test")
+Items = Callable[[Path], list[Path]]  # `list_videos` or `list_pictures`
 
 
-def find_classes(root: Path, part: str) -> dict[str, list[Path]]:
-    """Class name to its videos, for each of the three layouts."""
-    if all((root / name).is_dir() for name in PARTS) and not any(list_videos(root / name) for name in PARTS):
-        names = {name for each in PARTS for name in _classes(root / each)}
-        of_part = _classes(root / part)
+def find_classes(root: Path, part: str, items: Items) -> dict[str, list[Path]]:
+    """Class name to its videos, or to what else ``items`` lists, for each of the three layouts."""
+    if all((root / name).is_dir() for name in PARTS) and not any(items(root / name) for name in PARTS):
+        names = {name for each in PARTS for name in _classes(root / each, items)}
+        of_part = _classes(root / part, items)
         found = {name: of_part.get(name, []) for name in names}
     else:
-        found = _classes(root)
-    if not found and (direct := list_videos(root)):
+        found = _classes(root, items)
+    if not found and (direct := items(root)):
         found = {root.resolve().name: direct}
     if not any(found.values()):
-        inner = [d.name for d in list_folders(root) if any(_classes(d).values())]
-        hint = f"; did you mean {str(root / inner[0])!r}?" if inner else "; expected root/<class>/<video>."
-        raise DataError(f"{root}: no video found{hint}")
+        what = "picture" if items is list_pictures else "video"
+        inner = [d.name for d in list_folders(root) if any(_classes(d, items).values())]
+        hint = f"; did you mean {str(root / inner[0])!r}?" if inner else f"; expected root/<class>/<{what}>."
+        raise DataError(f"{root}: no {what} found{hint}")
     return found
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """Sub-folders that hold videos; a frame folder is itself a video, not a class."""
-    inner = {d.name: list_videos(d) for d in list_folders(folder) if not is_frame_folder(d)}
-    return {name: videos for name, videos in inner.items() if videos}
+def _classes(folder: Path, items: Items) -> dict[str, list[Path]]:
+    """Sub-folders that hold items; a frame folder is itself a video, not a class of videos."""
+    inner = {d.name: items(d) for d in list_folders(folder) if items is list_pictures or not is_frame_folder(d)}
+    return {name: found for name, found in inner.items() if found}
 
 
 def list_folders(folder: Path) -> list[Path]:
@@ -49,6 +52,12 @@ def list_videos(folder: Path) -> list[Path]:
         ),
         key=natural,
     )
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Picture files directly in `folder`, in natural order: each an item of a set of pictures."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted((path for path in files if not path.name.startswith(".") and path.is_file()), key=natural)
 
 
 def is_frame_folder(folder: Path) -> bool:

@@ -54,6 +54,12 @@ class Diagnosis:
         The outputs are probabilities already.
     pool : bool or {"class_token", "last"}
         How the suggested feature layer is pooled, see `VideoModel`.
+    grid : (T, H, W), optional
+        Size of the input that the network was run on.
+    layout : str
+        Its axes.
+    frames_in_batch : bool
+        The network takes frames as the rows of its batch.
     """
 
     layers: tuple[LayerRow, ...]
@@ -64,6 +70,9 @@ class Diagnosis:
     task: str | None = None
     probabilities: bool = False
     pool: Pool = True
+    grid: tuple[int, int, int] | None = None
+    layout: str = ""
+    frames_in_batch: bool = False
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""
@@ -86,7 +95,11 @@ class Diagnosis:
             for row in rows
         ]
         lines.insert(1, "  ".join("-" * w for w in widths))
-        lines += ["", f"output of the network: {'×'.join(map(str, self.logits))}"]
+        lines += [""]
+        if self.grid is not None:
+            folded = ", frames in the batch" if self.frames_in_batch else ""
+            lines += [f"input of the network:  {'×'.join(map(str, self.grid))}, {self.layout}{folded}"]
+        lines += [f"output of the network: {'×'.join(map(str, self.logits))}"]
         kind = " (the outputs are probabilities, and are used as such)" if self.probabilities else ""
         lines += [f"task:                  {self.task or 'not known: set it'}{kind}"]
         pooled = "" if self.pool is True else f", pool={self.pool!r}"

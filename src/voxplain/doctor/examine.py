@@ -20,10 +20,12 @@ from voxplain.doctor.checks import (
 from voxplain.doctor.diagnosis import Diagnosis, LayerRow
 from voxplain.errors import ModelError
 from voxplain.model import ClipsLike, Task, VideoModel, as_frames
+from voxplain.model.input_search import GRIDS, find_input
 from voxplain.model.layer_choice import suggest_feature_layer
 from voxplain.model.layouts import LAYOUTS, Layout
 from voxplain.model.map_choice import last_map
 from voxplain.model.outputs import Output
+from voxplain.model.plain_network import plain_network
 from voxplain.model.token_pool import find_pool
 from voxplain.model.trace import Trace, trace
 
@@ -46,9 +48,9 @@ def examine(
     model_or_net : VideoModel or nn.Module
         Left as it was found.
     grid : (T, H, W), optional
-        By default the model's, or 16×112×112 for a bare network.
+        By default the model's; for a bare network 16×112×112, or the first of `input_search.GRIDS` that it runs on.
     layout : {"BCTHW", "BTCHW", "TBCHW", "BTHWC"}, optional
-        By default the model's, or BCTHW.
+        By default the model's; for a bare network the first in which it runs.
     sample : Clip or uint8 frames [T,H,W,3] or [N,T,H,W,3], optional
         Real video; by default coloured noise.
     task : {"classification", "multilabel", "binary", "regression"}, optional
@@ -63,7 +65,7 @@ def examine(
     Raises
     ------
     ModelError
-        A network that does not run on such input.
+        A network that does not run on such input; the message names one that it runs on, if one was found.
 
     Examples
     --------
@@ -78,7 +80,7 @@ def examine(
     found = _run(model, frames)
     z = class_rows(found.output)
     feature = suggest_feature_layer(found, z.shape[-1], model.grid[0])
-    given = model.layer if isinstance(model_or_net, VideoModel) else feature
+    given = (model.layer or None) if isinstance(model_or_net, VideoModel) else feature
     if feature is not None and feature != model.layer:
         pool = find_pool(replace(model, layer=feature, pool=True))
     else:
@@ -101,7 +103,19 @@ def examine(
     logits = tuple(found.output.shape)
     task = None if any("one number a clip" in w for w in warnings) else model.task
     rows = _rows(model.net, found)
-    return Diagnosis(rows, feature, cam, tuple(warnings), logits, task, bool(model.probabilities), pool)
+    return Diagnosis(
+        rows,
+        feature,
+        cam,
+        tuple(warnings),
+        logits,
+        task,
+        bool(model.probabilities),
+        pool,
+        grid=model.grid,
+        layout=model.layout,
+        frames_in_batch=bool(model.frames_in_batch),
+    )
 
 
 def _with_task(model: VideoModel) -> VideoModel:
@@ -120,15 +134,26 @@ def _as_model(
     output: Output | None,
 ) -> VideoModel:
     if isinstance(given, VideoModel):
-        geometry = given.geometry if grid in (None, given.grid) else None
-        changed = replace(given, grid=grid or given.grid, layout=layout or given.layout, geometry=geometry)
+        kept = grid in (None, given.grid)
+        geometry, sampler = (given.geometry, given.sampler) if kept else (None, None)
+        changed = replace(
+            given, grid=grid or given.grid, layout=layout or given.layout, geometry=geometry, sampler=sampler
+        )
         changed = replace(changed, task=task, probabilities=None) if task else changed
         return changed if output is None else replace(changed, output=output)
     layer = next((name for name, _ in given.named_modules() if name), None)
     if layer is None:
         raise ModelError("expected a network with named layers, got one module without any; put it in another")
-    size = grid or (16, 112, 112)
-    return VideoModel(net=given, layer=layer, grid=size, layout=layout or "BCTHW", task=task, output=output)
+    folded, given = False, plain_network(given)
+    try:
+        found = find_input(given, layer=layer, layout=layout, output=output, grids=GRIDS if grid is None else (grid,))
+        grid, layout, folded = found.grid, found.layout, found.frames_in_batch
+    except ModelError:
+        if grid is None:
+            raise
+    return VideoModel(
+        net=given, layer=layer, grid=grid, layout=layout or "BCTHW", task=task, output=output, frames_in_batch=folded
+    )
 
 
 def _frames(model: VideoModel, sample: ClipsLike | None) -> np.ndarray:
@@ -149,7 +174,7 @@ def _run(model: VideoModel, frames: np.ndarray) -> Trace:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         other = next((name for name in LAYOUTS if name != model.layout and _runs(model, name, frames)), None)
-        advice = f"it does run with layout {other}: set that" if other else "check grid and layout"
+        advice = f"it does run with layout {other}: set that" if other else _proposed(model)
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"expected the network to take clips of {model.grid} in layout {model.layout}, got: {first}; {advice}"
@@ -163,6 +188,16 @@ def _runs(model: VideoModel, layout: Layout, frames: np.ndarray) -> bool:
         return len(trace(model.net, other.prepare(frames), other.raw).output) == len(frames)
     except Exception:
         return False
+
+
+def _proposed(model: VideoModel) -> str:
+    """Advice: an input that the network does run on, where one is found."""
+    try:
+        found = find_input(model.net, layer=model.layer, output=model.output, pathways=model.pathways)
+    except ModelError:
+        return "check grid and layout"
+    rows = ", frames in the batch" if found.frames_in_batch else ""
+    return f"it does run with grid {found.grid} and layout {found.layout}{rows}: set these"
 
 
 def _rows(net: nn.Module, found: Trace) -> tuple[LayerRow, ...]:

@@ -20,7 +20,7 @@ from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, read_video
+from voxplain.video import Clip, Geometry, read_video
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
@@ -37,7 +37,8 @@ def explain_clip(
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
 
-    A video longer than the network's clip is cut into overlapping windows; each is explained, and the maps are merged.
+    A video longer than the network's clip is cut into overlapping windows, or into the clips of the model's sampler;
+    each is explained, and the maps are merged.
 
     Parameters
     ----------
@@ -88,6 +89,9 @@ def explain_clip(
     sliding = _windows(model, video, overlap)
     windows = list(sliding)
     shown = windows[sliding.middle]
+    averaged = model.sampler is not None and len(windows) > 1  # the scores of a video are means over its clips
+    if averaged and target is None and model.settled().task not in ("binary", "regression"):
+        target = int(_mean_logits(model, windows).argmax())
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, skipped, notes = {}, {}, {}, [], {}
@@ -115,7 +119,7 @@ def explain_clip(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,
         classes=model.classes,
-        logits=model.logits(shown.frames[None])[0].cpu().numpy(),
+        logits=_mean_logits(model, windows if averaged else [shown]),
         windows=len(windows),
         maps=maps,
         parameters={n: _parameters(m) for n, m in methods.items() if n in maps},
@@ -191,7 +195,7 @@ def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float) ->
             f"expected frames of {size[0]}×{size[1]}, got {height}×{width} of {clip.source}; "
             "read it with the model's reader, or give the path"
         )
-    return slide(model, clip, type(reader.geometry).squash(*size), overlap=overlap)
+    return slide(model, clip, Geometry.squash(*size), overlap=overlap)
 
 
 def _measured(
@@ -208,6 +212,10 @@ def _measured(
         except (ModelError, DataError) as error:
             failed.append(f"{name} was not computed: {error}")
     return found, failed
+
+
+def _mean_logits(model: VideoModel, windows: list[Clip]) -> np.ndarray:
+    return np.stack([model.logits(clip)[0].cpu().numpy() for clip in windows]).mean(0)
 
 
 def _plain(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
-from voxplain.video import Clip, Geometry, Windows
+from voxplain.video import Clip, FrameGeometry, Windows
 
 __all__ = ["Sliding", "merge", "slide", "to_original"]
 
@@ -41,19 +41,19 @@ class Sliding:
         return int(np.abs(self.index.mean(1) - (len(self.clip) - 1) / 2).argmin())
 
 
-def slide(model: VideoModel, resized: Clip, geometry: Geometry, *, overlap: float = 0.5) -> Sliding:
-    """Overlapping windows of a video; the last one ends with the video.
+def slide(model: VideoModel, resized: Clip, geometry: FrameGeometry, *, overlap: float = 0.5) -> Sliding:
+    """The clips of the model's sampler; without one overlapping windows of a video, the last of which ends with it.
 
     Parameters
     ----------
     model : VideoModel
         Gives the length of a window and the stride of its frames.
     resized : Clip
-        Frames of the size of ``geometry.resize``.
-    geometry : Geometry
+        Frames of the size of ``geometry.resized``.
+    geometry : FrameGeometry
         Its crop is applied.
     overlap : float
-        Share of a window that the next one repeats, 0 up to below 1.
+        Share of a window that the next one repeats, 0 up to below 1; without a sampler.
 
     Returns
     -------
@@ -66,9 +66,12 @@ def slide(model: VideoModel, resized: Clip, geometry: Geometry, *, overlap: floa
     """
     if not 0 <= overlap < 1:
         raise DataError(f"expected an overlap from 0 up to below 1, got {overlap}")
-    span = (model.grid[0] - 1) * model.stride + 1
-    step = max(1, round(span * (1 - overlap)))
-    index = Windows(model.grid[0], model.stride, step)(len(resized))
+    if model.sampler is not None:
+        index = model.sampler(len(resized))
+    else:
+        span = (model.grid[0] - 1) * model.stride + 1
+        step = max(1, round(span * (1 - overlap)))
+        index = Windows(model.grid[0], model.stride, step)(len(resized))
     return Sliding(replace(resized, frames=geometry.crop_frames(resized.frames)), index)
 
 
@@ -86,7 +89,8 @@ def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndar
     Returns
     -------
     float32 [F,h,w]
-        Frames that a stride leaves out get the value between their neighbours in time.
+        Frames that a stride leaves out get the value between their neighbours in time; those before the first and
+        after the last window 0, unless they are nearer to it than its frames to each other.
 
     Examples
     --------
@@ -107,16 +111,19 @@ def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndar
     left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
     share = np.where(right > left, (missing - left) / np.maximum(right - left, 1), 0.0)[:, None, None]
     total[missing] = (1 - share) * total[left] + share * total[right]
+    gap = int(np.diff(known).max(initial=1))
+    outside = np.maximum(known[0] - np.arange(frames), np.arange(frames) - known[-1])
+    total[outside >= gap] = 0
     return total.astype(np.float32)
 
 
-def to_original(values: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
+def to_original(values: np.ndarray, geometry: FrameGeometry, height: int, width: int) -> np.ndarray:
     """Maps of the cropped frames on the frames of the video.
 
     Parameters
     ----------
     values : float32 [F,h,w]
-    geometry : Geometry
+    geometry : FrameGeometry
         What cropped and resized the frames.
     height, width : int
         Of the video's frames.
@@ -124,15 +131,7 @@ def to_original(values: np.ndarray, geometry: Geometry, height: int, width: int)
     Returns
     -------
     float32 [F,H,W]
-        0 outside the crop, which the network does not get.
+        0 outside the crop, which the network does not get. Of an `OwnGeometry`, whose inverse is not known, the maps as
+        they are.
     """
-    from PIL import Image
-
-    top, left = geometry.centre
-    h, w = geometry.crop
-    full = np.zeros((len(values), *geometry.resize), np.float32)
-    full[:, top : top + h, left : left + w] = values
-    out = np.empty((len(values), height, width), np.float32)
-    for i, frame in enumerate(full):
-        out[i] = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
-    return out
+    return geometry.to_original(values, height, width)

@@ -125,7 +125,7 @@ def find_input(
         return FoundInput(axes, grid, layer or suggest_feature_layer(found, shape[1], grid[0]) or "", folded)
     tried = ", ".join("×".join(map(str, grid)) for grid in grids)
     raise ModelError(
-        f"expected a network that classifies clips in layout {layout or 'BCTHW or BTCHW'} of {tried}, got, for the "
+        f"expected a network that classifies clips in layout {layout or ', '.join(LAYOUTS)} of {tried}, got, for the "
         f"first of them, {failed[0]!r}; give the network's own grid=(T, H, W) and layout, and check that it takes "
         "one float tensor (or give pathways=)"
     )

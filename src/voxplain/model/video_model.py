@@ -37,7 +37,7 @@ from voxplain.model.target import Narrowed, Target, narrow
 from voxplain.model.tasks import ONE_OUTPUT, TASKS, Task, as_logits, find_task
 from voxplain.model.token_pool import find_pool
 from voxplain.model.tokens import Tokens, channel_axis, token_layout
-from voxplain.video import Clip, ClipReader, Geometry, Middle, Sampler
+from voxplain.video import Clip, ClipReader, FrameGeometry, Geometry, Middle, OwnGeometry, Sampler
 
 __all__ = ["ModelOutput", "VideoModel", "as_model", "move"]
 
@@ -93,8 +93,13 @@ class VideoModel:
         Positions of a transformer's tokens; by default inferred from the network and its input.
     stride : int
         Frames of a video from one frame of the input to the next.
-    geometry : Geometry, optional
-        Resize and crop of videos; by default to 128/112·H × 171/112·W, then the centre H×W.
+    geometry : Geometry, ShortSide, LongSide or callable, optional
+        Resize and crop of videos; by default to 128/112·H × 171/112·W, then the centre H×W. A callable takes the frames
+        of a video, uint8 [T,H,W,3], and returns them in the size of the grid.
+    sampler : Sampler, optional
+        Frames of a video that the network is given: `Middle`, `Uniform`, `Dense` (several clips, whose scores are
+        averaged) or a callable, T frames each. By default the middle T frames, ``stride`` apart, and for attribution
+        windows over the whole video.
     channels_last : bool
         Memory order of the input: faster, but a network that uses ``.view`` raises an error.
     batch_size : int
@@ -148,7 +153,8 @@ class VideoModel:
     channel_axis: int | None = None
     tokens: Tokens | None = None
     stride: int = 1
-    geometry: Geometry | None = None
+    geometry: FrameGeometry | Callable[[np.ndarray], np.ndarray] | None = None
+    sampler: Sampler | None = None
     channels_last: bool = False
     batch_size: int = 16
     name: str = "net"
@@ -192,18 +198,24 @@ class VideoModel:
                 f"expected mean and std of the three colours, std above 0, got {self.mean} and {self.std}; "
                 "give them for RGB in 0–1"
             )
-        if self.geometry is not None and tuple(self.geometry.crop) != tuple(self.grid[1:]):
+        if self.geometry is not None and not hasattr(self.geometry, "crop"):
+            self._set(geometry=OwnGeometry(self.geometry, (self.grid[1], self.grid[2])))
+        crop = getattr(self.geometry, "crop", self.grid[1:])
+        if tuple(crop) != tuple(self.grid[1:]):
             raise ModelError(
-                f"expected a geometry that crops to the grid's {self.grid[1:]}, got {self.geometry.crop}; "
-                "set one to the other"
+                f"expected a geometry that gives the grid's {self.grid[1:]}, got {crop}; set one to the other"
+            )
+        if self.sampler is not None and (frames := self.sampler(10_000).shape[1]) != self.grid[0]:
+            raise ModelError(
+                f"expected a sampler of the grid's {self.grid[0]} frames, got one of {frames}; set one to the other"
             )
 
     def _find(self) -> None:
         """Set layer, layout and grid where they were not given."""
         if self.grid is not FIND:
             grids: tuple[tuple[int, int, int], ...] = (self.grid,)
-        elif self.geometry is not None:
-            height, width = self.geometry.crop
+        elif (crop := getattr(self.geometry, "crop", None)) is not None:
+            height, width = crop
             grids = tuple((frames, height, width) for frames in dict.fromkeys(t for t, _, _ in GRIDS))
         else:
             grids = GRIDS
@@ -318,12 +330,13 @@ class VideoModel:
         """
         return self.logits(clips)
 
-    def predict(self, clip: ClipLike) -> Prediction:
-        """Classes of one clip and their probabilities, best first.
+    def predict(self, clip: ClipLike | str | os.PathLike[str]) -> Prediction:
+        """Classes of one clip, or of a video, and their probabilities, best first.
 
         Parameters
         ----------
-        clip : Clip or uint8 frames [T,H,W,3]
+        clip : Clip, uint8 frames [T,H,W,3], or path of a video
+            Of a video the logits are the mean over the clips of the model's sampler.
 
         Returns
         -------
@@ -342,12 +355,17 @@ class VideoModel:
         >>> len(model.predict(np.zeros((*model.grid, 3), np.uint8)))
         7
         """
-        frames = as_frames(clip, grid=self.grid)
-        if len(frames) != 1:
-            raise ModelError(f"expected one clip, got {len(frames)}; call predict for each, or the model for logits")
+        if isinstance(clip, str | os.PathLike):
+            frames: Frames = as_frames(self.reader().windows(clip), grid=self.grid)
+        else:
+            frames = as_frames(clip, grid=self.grid)
+            if len(frames) != 1:
+                raise ModelError(
+                    f"expected one clip, got {len(frames)}; call predict for each, or the model for logits"
+                )
         settled = self.settled()
         task = "classification" if self.narrowed and settled.task != "regression" else settled.task
-        return Prediction.from_logits(self.logits(frames)[0], self.classes, task=task, units=self.units)
+        return Prediction.from_logits(self.logits(frames).mean(0), self.classes, task=task, units=self.units)
 
     def read(self, path: str | os.PathLike[str], *, sampler: Sampler | None = None) -> Clip:
         """The clip of a video that the model classifies: its reader's frames, resized and cropped to the grid.
@@ -357,7 +375,7 @@ class VideoModel:
         path : str or path
             Video file, folder of pictures or `.npy` array.
         sampler : Sampler, optional
-            Which frames; by default the middle ones.
+            Which frames; by default the model's.
 
         Returns
         -------
@@ -403,10 +421,10 @@ class VideoModel:
         return next((p.dtype for p in self.net.parameters() if p.is_floating_point()), torch.float32)
 
     def reader(self, sampler: Sampler | None = None) -> ClipReader:
-        """The reader of videos for this model: the middle T frames, or those of ``sampler``, resized and cropped."""
+        """The reader of videos for this model: frames of ``sampler`` or of the model's, resized and cropped."""
         t, h, w = self.grid
-        geometry = self.geometry or Geometry((round(h * 128 / 112), round(w * 171 / 112)), (h, w))
-        return ClipReader(Middle(t, self.stride) if sampler is None else sampler, geometry)
+        geometry: Any = self.geometry or Geometry((round(h * 128 / 112), round(w * 171 / 112)), (h, w))
+        return ClipReader(sampler or self.sampler or Middle(t, self.stride), geometry)
 
     def class_index(self, target: str | int) -> int:
         """The logit index of a class.

@@ -48,7 +48,7 @@ def load_videos(
     labels: Sequence[int] | np.ndarray,
     geometry: Geometry,
     *,
-    spans: Sequence[Span] | None = None,
+    spans: Sequence[Span | None] | None = None,
     cache: Path | None = None,
     first: int = 0,
     workers: int = 2,
@@ -64,7 +64,7 @@ def load_videos(
         Class index of each.
     geometry : Geometry
         The size.
-    spans : sequence of Span, optional
+    spans : sequence of (Span or None), optional
         The frames to keep of each video; default: all.
     cache : Path, optional
         A folder for the resized frames, one file a video: later runs decode nothing, and memory does not grow with the

@@ -1,19 +1,25 @@
 """Videos into clips: reading, choosing frames, resizing. Every later array of a clip shares its T×H×W."""
 
+from voxplain.video.aspect import LongSide, OwnGeometry, ShortSide
 from voxplain.video.clip import Clip
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
-from voxplain.video.geometry import Geometry
+from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.reader import ClipReader
-from voxplain.video.sample import Middle, RandomFrames, Sampler, Uniform, Windows
+from voxplain.video.sample import Dense, Middle, RandomFrames, Sampler, Uniform, Windows
 
 __all__ = [
     "MAX_PIXELS",
     "Clip",
     "ClipReader",
+    "Dense",
+    "FrameGeometry",
     "Geometry",
+    "LongSide",
     "Middle",
+    "OwnGeometry",
     "RandomFrames",
     "Sampler",
+    "ShortSide",
     "Span",
     "Uniform",
     "Windows",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from voxplain.errors import VideoError
 from voxplain.video.clip import Clip
-from voxplain.video.geometry import Geometry, resize_frame
+from voxplain.video.geometry import FrameGeometry, resize_frame
 from voxplain.video.stream import Source
 
 Span = tuple[int, int]  # part of a video: its first frame counted from 0, and one past its last
@@ -23,10 +23,10 @@ def read_video(
     path: str | os.PathLike[str],
     *,
     max_pixels: int = MAX_PIXELS,
-    geometry: Geometry | None = None,
+    geometry: FrameGeometry | None = None,
     span: Span | None = None,
 ) -> Clip:
-    """Read every frame of a video file, a folder of pictures (25 fps) or a `.npy` array.
+    """Read every frame of a video file, a picture, a folder of pictures (25 fps) or a `.npy` array.
 
     Frames come in presentation order with their times. The rotation in a phone's metadata is applied, the pixel
     aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size than the
@@ -37,8 +37,8 @@ def read_video(
     path : str or path
     max_pixels : int
         Limit on T·H·W of the frames kept, so that a wrong file cannot fill the memory.
-    geometry : Geometry, optional
-        Resize each frame while decoding (no crop); equals `Geometry.resize_frames` afterwards.
+    geometry : FrameGeometry, optional
+        Resize each frame while decoding (no crop).
     span : (first, stop), optional
         Read only these frames; where the video ends before, those that are there.
 
@@ -57,7 +57,7 @@ def read_video(
     if span is not None:
         choose = in_span(lambda count: np.arange(count, dtype=np.int64)[None], span)
         return read_windows(path, choose, max_pixels=max_pixels, geometry=geometry)[0]
-    kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
+    kept = _Kept(path, max_pixels, geometry)
     count, seconds, damaged = _gather(open_source(path), kept, path, None)
     return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=damaged)
 
@@ -67,7 +67,7 @@ def read_windows(
     choose: Callable[[int], NDArray[np.int64]],
     *,
     max_pixels: int = MAX_PIXELS,
-    geometry: Geometry | None = None,
+    geometry: FrameGeometry | None = None,
 ) -> list[Clip]:
     """Read only the frames of given windows: the same as choosing from `read_video`, in less time and memory.
 
@@ -99,7 +99,7 @@ def read_windows(
     assumed, sure = source.claimed, False
     while True:
         index = _chosen(choose, assumed, path, sure)
-        kept = _Kept(path, max_pixels, geometry.resize if geometry else None)
+        kept = _Kept(path, max_pixels, geometry)
         wanted = set() if index is None else set(index.ravel().tolist())
         count, seconds, damaged = _gather(source, kept, path, wanted)
         if index is not None and count == assumed:
@@ -147,7 +147,7 @@ class _Kept:
 
     path: Path
     max_pixels: int
-    resize: tuple[int, int] | None
+    geometry: FrameGeometry | None
     frames: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     size: tuple[int, int] | None = None  # of the first frame
 
@@ -155,7 +155,7 @@ class _Kept:
         height, width = picture.shape[:2]
         self.size = self.size or (height, width)
         picture = resize_frame(picture, self.size)
-        picture = resize_frame(picture, self.resize) if self.resize else picture
+        picture = resize_frame(picture, self.geometry.resized(*self.size)) if self.geometry else picture
         self.frames[index] = picture
         height, width = picture.shape[:2]
         if len(self.frames) * height * width > self.max_pixels:

@@ -1,13 +1,37 @@
-"""`Geometry`: the one resize and crop that training, masking and prediction share."""
+"""`Geometry`: the one resize and crop that training, masking and prediction share, and the protocol of others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import DataError
+
+
+class FrameGeometry(Protocol):
+    """From the frames of a video to those of the network's size, and back for maps."""
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width that the network gets."""
+        ...
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that frames of a video are resized to while it is read."""
+        ...
+
+    def crop_frames(
+        self, frames: NDArray[np.uint8], *, corner: tuple[int, int] | None = None, flip: bool = False
+    ) -> NDArray[np.uint8]:
+        """Frames uint8 [T,*crop,3] of resized ones; ``corner`` is that of a crop, by default the centre."""
+        ...
+
+    def to_original(self, values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Maps [T,*crop] on the frames of the video, [T,height,width]; 0 where the network does not get them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -99,6 +123,14 @@ class Geometry:
         part = frames[:, top : top + height, left : left + width]
         return np.ascontiguousarray(part[:, :, ::-1] if flip else part)
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """The size before the crop, whatever the size of the video."""
+        return self.resize
+
+    def to_original(self, values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Maps float32 [T,*crop] of the centre crop on frames of height × width; 0 outside the crop."""
+        return place_back(values, self.resize, self.centre, (height, width))
+
     @property
     def centre(self) -> tuple[int, int]:
         """Corner (top, left) of the centre crop, rounded down."""
@@ -119,3 +151,18 @@ def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
         return frame
     picture = Image.fromarray(np.ascontiguousarray(frame))
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def place_back(
+    values: NDArray[np.float32], resized: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Maps float32 [T,h,w] of a crop, with its ``corner`` in the resized frame, on frames of ``size``; 0 outside."""
+    from PIL import Image
+
+    (top, left), (h, w) = corner, values.shape[1:]
+    full = np.zeros((len(values), *resized), np.float32)
+    full[:, top : top + h, left : left + w] = values
+    out = np.empty((len(values), *size), np.float32)
+    for i, frame in enumerate(full):
+        out[i] = np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    return out

@@ -10,8 +10,8 @@ import numpy as np
 from voxplain.errors import DataError
 from voxplain.video.clip import Clip
 from voxplain.video.decode import MAX_PIXELS, Span, in_span, read_windows
-from voxplain.video.geometry import Geometry
-from voxplain.video.sample import Middle, Sampler
+from voxplain.video.geometry import FrameGeometry, Geometry
+from voxplain.video.sample import Middle, Sampler, middle_window
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ClipReader:
     ----------
     sampler : Sampler
         Which frames.
-    geometry : Geometry
-        Resize and crop.
+    geometry : FrameGeometry
+        Resize and crop: `Geometry`, `ShortSide`, `LongSide` or `OwnGeometry`.
     random_crop : bool
         Draw the crop's corner instead of taking the centre.
     flip : float
@@ -42,7 +42,7 @@ class ClipReader:
     """
 
     sampler: Sampler = field(default_factory=Middle)
-    geometry: Geometry = field(default_factory=Geometry)
+    geometry: FrameGeometry = field(default_factory=Geometry)
     random_crop: bool = False
     flip: float = 0.0
     max_pixels: int = MAX_PIXELS
@@ -51,6 +51,10 @@ class ClipReader:
         """Check the fields."""
         if not 0 <= self.flip <= 1:
             raise DataError(f"flip is a probability from 0 to 1, got {self.flip}.")
+        if self.random_crop and not isinstance(self.geometry, Geometry):
+            raise DataError(
+                f"expected a Geometry, of a fixed size before the crop, for random crops, got {self.geometry}; give one"
+            )
 
     def __call__(
         self,
@@ -60,7 +64,7 @@ class ClipReader:
         rng: np.random.Generator | None = None,
         span: Span | None = None,
     ) -> Clip:
-        """The sampler's first window of a video.
+        """The sampler's window of a video; of several the middle one.
 
         Parameters
         ----------
@@ -82,7 +86,7 @@ class ClipReader:
         VideoError
             A video that cannot be read.
         """
-        return self._read(path, label, rng, span, first=True)[0]
+        return self._read(path, label, rng, span, one=True)[0]
 
     def windows(
         self,
@@ -100,7 +104,7 @@ class ClipReader:
         -------
         list of Clip
         """
-        return self._read(path, label, rng, span, first=False)
+        return self._read(path, label, rng, span, one=False)
 
     def _read(
         self,
@@ -109,16 +113,16 @@ class ClipReader:
         rng: np.random.Generator | None,
         span: Span | None,
         *,
-        first: bool,
+        one: bool,
     ) -> list[Clip]:
         rng = np.random.default_rng(0) if rng is None else rng
         seed = int(rng.integers(2**62))  # the sampler may be called twice and must return the same
-        corner = self.geometry.random_corner(rng) if self.random_crop else None
+        corner = self.geometry.random_corner(rng) if self.random_crop and isinstance(self.geometry, Geometry) else None
         mirror = bool(rng.random() < self.flip)
 
         def choose(count: int) -> np.ndarray:
             index = self.sampler(count, np.random.default_rng(seed))
-            return index[:1] if first else index
+            return middle_window(index) if one else index
 
         clips = read_windows(path, in_span(choose, span), max_pixels=self.max_pixels, geometry=self.geometry)
         # Parts of one video are different clips and must not share a name.

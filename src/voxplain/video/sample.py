@@ -162,6 +162,60 @@ class Windows:
         return starts[:, None] + _steps(self.frames, self.stride)
 
 
+@dataclass(frozen=True)
+class Dense:
+    """Clips spread evenly over the whole video, as networks are tested with several clips a video.
+
+    Attribution explains each clip and merges the maps; the scores are the mean over clips. Where one clip a video is
+    needed, as for concepts, it is the middle one.
+
+    Parameters
+    ----------
+    frames, stride, short
+        As for `Middle`.
+    clips : int
+        Clips of a video; fewer where it is too short for so many different ones.
+
+    Examples
+    --------
+    >>> Dense(4, clips=3)(12)
+    array([[ 0,  1,  2,  3],
+           [ 4,  5,  6,  7],
+           [ 8,  9, 10, 11]])
+    """
+
+    frames: int = 16
+    stride: int = 1
+    clips: int = 10
+    short: Short = "loop"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check(self.short, frames=self.frames, stride=self.stride, clips=self.clips)
+
+    def __call__(self, count: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Frame indices int64 [W,T]; the first clip begins with the video, the last one ends with it."""
+        free = count - _span(self.frames, self.stride)
+        if free < 0:
+            return _too_short(count, self.frames, self.stride, self.short)
+        if self.clips == 1:
+            return free // 2 + _steps(self.frames, self.stride)
+        starts = np.unique(np.linspace(0, free, self.clips).round().astype(np.int64))
+        return starts[:, None] + _steps(self.frames, self.stride)
+
+
+def middle_window(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The middle one of windows int64 [W,T], as [1,T].
+
+    Examples
+    --------
+    >>> middle_window(Windows(2, step=2)(6))
+    array([[2, 3]])
+    """
+    place = len(index) // 2
+    return index[place : place + 1]
+
+
 def _check(short: str, **numbers: int) -> None:
     for name, number in numbers.items():
         if int(number) != number or number < 1:

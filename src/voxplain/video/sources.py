@@ -1,4 +1,4 @@
-"""A path as a stream of frames: a video file (PyAV), a folder of pictures or an array."""
+"""A path as a stream of frames: a video file (PyAV), a picture, a folder of pictures or an array."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from voxplain.errors import VideoError
-from voxplain.video.stills import array_source, folder_source
-from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, Item, Source
+from voxplain.video.stills import array_source, folder_source, picture_source
+from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, PICTURE_SUFFIXES, Item, Source
 
 # PyAV 19 replaces undecodable metadata by itself and has no option for it; before, it raised UnicodeDecodeError.
 _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -31,6 +31,8 @@ def open_source(path: Path) -> Source:
             raise VideoError(f"{path}: expected a video file or a folder of pictures, got a special file.")
         if path.stat().st_size == 0:
             raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again.")
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return picture_source(path)
         return array_source(path) if path.suffix.lower() == ".npy" else _file(path)
     except PermissionError as error:
         raise VideoError(f"{path}: no permission to read it; change its permissions or owner.") from error

@@ -1,4 +1,4 @@
-"""Frame folders and `.npy` arrays as streams of frames."""
+"""Pictures, folders of frames and `.npy` arrays as streams of frames."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def folder_source(path: Path) -> Source:
                 yield (lambda picture=picture: picture), i / DEFAULT_FPS  # type: ignore[misc]
 
     return Source(len(files), DEFAULT_FPS, stream)
+
+
+def picture_source(path: Path) -> Source:
+    """One picture file as a video of one frame. VideoError when it cannot be read."""
+
+    def stream() -> Iterator[Item]:
+        try:
+            picture = _load_picture(path)
+        except UNREADABLE:
+            yield None
+        else:
+            yield (lambda: picture), 0.0
+
+    return Source(1, DEFAULT_FPS, stream)
 
 
 def _load_picture(file: Path) -> NDArray[np.uint8]:

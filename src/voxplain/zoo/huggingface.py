@@ -5,8 +5,8 @@ from typing import Any
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.video import Geometry
-from voxplain.zoo.libraries import geometry_of, import_library, with_options
+from voxplain.video import Geometry, ShortSide
+from voxplain.zoo.libraries import import_library, with_options
 
 __all__ = ["load_huggingface"]
 
@@ -94,7 +94,7 @@ def _input(transformers: Any, name: str, side: tuple[int, int], given: set[str])
     if processor.get("do_resize", True) and isinstance(processor.get("size"), dict):
         size = processor["size"]
         found["geometry"] = (
-            geometry_of(int(size["shortest_edge"]), side)
+            ShortSide(int(size["shortest_edge"]), side)
             if "shortest_edge" in size
             else Geometry((max(_pair(size)[0], side[0]), max(_pair(size)[1], side[1])), side)
         )

@@ -14,14 +14,13 @@ from torch import nn
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights
-from voxplain.video import Geometry
+from voxplain.video import FrameGeometry, Geometry, LongSide, ShortSide
 
 __all__ = [
     "LIBRARIES",
     "build_with_weights",
     "choose_name",
     "geometry_for",
-    "geometry_of",
     "import_library",
     "load_from_library",
     "with_options",
@@ -120,13 +119,14 @@ def build_with_weights(
     return net
 
 
-def geometry_of(side: int, crop: tuple[int, int]) -> Geometry:
-    """Resize to a height of ``side`` and a width of 4/3 of it, the shape of most videos, then the centre crop."""
-    return Geometry((max(side, crop[0]), max(round(side * 4 / 3), crop[1])), crop)
-
-
-def geometry_for(geometry: Geometry, crop: tuple[int, int]) -> Geometry:
-    """A geometry for another crop: the same part of every frame, resized in proportion."""
+def geometry_for(geometry: FrameGeometry, crop: tuple[int, int]) -> FrameGeometry | None:
+    """A geometry for another crop: the same part of every frame, resized in proportion; None for a user's function."""
+    if isinstance(geometry, ShortSide):
+        return ShortSide(max(1, round(geometry.side * max(crop) / max(geometry.crop))), crop)
+    if isinstance(geometry, LongSide):
+        return LongSide(crop, geometry.fill)
+    if not isinstance(geometry, Geometry):
+        return None
     ratios = [new / old for new, old in zip(crop, geometry.crop, strict=True)]
     height, width = (max(round(n * r), c) for n, r, c in zip(geometry.resize, ratios, crop, strict=True))
     return Geometry((height, width), crop)

@@ -18,13 +18,14 @@ from torch import nn
 from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
+from voxplain.model.input_search import find_input
 from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
-from voxplain.video import Geometry
+from voxplain.video import FrameGeometry, Geometry
 from voxplain.zoo.libraries import geometry_for, load_from_library
 
-__all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function"]
+__all__ = ["PLANTED", "built_by_function", "load_model", "model_from_function", "named_function"]
 
 PLANTED = Path(__file__).parents[1] / "nets" / "planted.safetensors"  # a tiny net trained on planted videos
 
@@ -41,7 +42,7 @@ def load_model(
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     stride: int | None = None,
-    geometry: Geometry | None = None,
+    geometry: FrameGeometry | None = None,
 ) -> VideoModel:
     """A network of voxplain or of another library by name, in evaluation mode, with its own input and layer.
 
@@ -103,7 +104,7 @@ def load_model(
         load_weights(net, weights)
     model = _model(name, net.eval(), named, facts, layer, device, batch_size)
     if grid is not None and geometry is None and model.geometry is not None:
-        options["geometry"] = geometry_for(model.geometry, grid[1:])
+        options["geometry"] = geometry_for(model.geometry, grid[1:])  # type: ignore[arg-type]
     return replace(model, **options) if options else model
 
 
@@ -207,22 +208,38 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
             raise ModelError(f"expected a field of VideoModel, got {option!r}; did you mean {', '.join(near)}?")
     made = built_by_function(where)
     if isinstance(made, VideoModel):
+        if "grid" in options and "geometry" not in options and made.geometry is not None:
+            options["geometry"] = geometry_for(made.geometry, options["grid"][1:])  # type: ignore[arg-type]
+        if "grid" in options and options["grid"][0] != made.grid[0]:
+            options.setdefault("sampler", None)
         return replace(made, **({**options, "layer": layer} if layer else options))
     if layer is None:
         given = {k: options[k] for k in ("grid", "layout", "task", "output") if k in options}
         found = examine(made, **given).feature_layer
         hint = f"layer={found!r} looks right, " if found else ""
         raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
+    if layer and "grid" in options and not options.keys() & {"layout", "frames_in_batch"}:
+        given = {k: options[k] for k in ("output", "pathways") if k in options}
+        found_input = find_input(made, layer=layer, grids=[options["grid"]], **given)
+        options |= {"layout": found_input.layout, "frames_in_batch": found_input.frames_in_batch}
     return VideoModel(**{"net": made, "layer": layer, "name": where, **options})
 
 
 def built_by_function(where: str) -> nn.Module | VideoModel:
     """The network or ready model that ``package.module:function`` returns; see `model_from_function`."""
-    module_name, colon, name = where.partition(":")
-    if not colon or not name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise ModelError(f"expected package.module:function, got {where!r}; name a module as in `import`, no path")
+    module_name, name = _place(where)
     with _current_folder_importable():
         made = _function(module_name, name)
+        if not isinstance(made, nn.Module | VideoModel):
+            try:
+                inspect.signature(made).bind()
+            except TypeError as error:
+                raise ModelError(
+                    f"expected {where} to take no arguments ({error}); write a function without "
+                    "any that builds the network and loads its weights"
+                ) from error
+            except ValueError:
+                pass  # built in, without a signature to check
         if not isinstance(made, nn.Module | VideoModel):
             made = made()
     if not isinstance(made, nn.Module | VideoModel):
@@ -233,8 +250,21 @@ def built_by_function(where: str) -> nn.Module | VideoModel:
     return made
 
 
-def _function(module_name: str, name: str) -> Callable[[], Any]:
-    """Import a function that can be called without arguments (or a network or model that needs no call)."""
+def named_function(where: str) -> Callable[..., Any]:
+    """The function ``package.module:function``, also of the current folder. ModelError where it is missing."""
+    with _current_folder_importable():
+        return _function(*_place(where))
+
+
+def _place(where: str) -> tuple[str, str]:
+    module_name, colon, name = where.partition(":")
+    if not colon or not name or not all(part.isidentifier() for part in module_name.split(".")):
+        raise ModelError(f"expected package.module:function, got {where!r}; name a module as in `import`, no path")
+    return module_name, name
+
+
+def _function(module_name: str, name: str) -> Callable[..., Any]:
+    """Import a function (or a network or model that needs no call)."""
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -250,18 +280,9 @@ def _function(module_name: str, name: str) -> Callable[[], Any]:
         raise ModelError(f"{module_name} has no {name!r}; {hint}")
     found = getattr(module, name)
     if isinstance(found, nn.Module | VideoModel):
-        return found  # type: ignore[return-value]
+        return found
     if not callable(found):
         raise ModelError(f"expected {module_name}:{name} to be a function, got {type(found).__name__}; name one")
-    try:
-        inspect.signature(found).bind()
-    except TypeError as error:
-        raise ModelError(
-            f"expected {module_name}:{name} to take no arguments ({error}); write a function without "
-            "any that builds the network and loads its weights"
-        ) from error
-    except ValueError:
-        pass  # built in, without a signature to check
     return found
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.model import VideoModel
-from voxplain.zoo.libraries import build_with_weights, choose_name, geometry_of, import_library, with_options
+from voxplain.video import ShortSide
+from voxplain.zoo.libraries import build_with_weights, choose_name, import_library, with_options
 
 __all__ = ["TwoRates", "load_pytorchvideo"]
 
@@ -106,7 +107,7 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
         "grid": (own.frames, *crop),
         "mean": (0.45, 0.45, 0.45),
         "std": (0.225, 0.225, 0.225),
-        "geometry": geometry_of(own.side, crop),
+        "geometry": ShortSide(own.side, crop),
         "stride": own.stride,
         "name": name,
     }

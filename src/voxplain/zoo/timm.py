@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library, with_options
+from voxplain.video import ShortSide
+from voxplain.zoo.libraries import build_with_weights, import_library, with_options
 
 __all__ = ["FrameAverage", "FrameLSTM", "load_timm"]
 
@@ -126,7 +127,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, **options: Any) -
         "layer": "average",
         "mean": tuple(data["mean"]),
         "std": tuple(data["std"]),
-        "geometry": geometry_of(round(crop[0] / data["crop_pct"]), crop),
+        "geometry": ShortSide(round(crop[0] / data["crop_pct"]), crop),
         "name": name,
     }
     return with_options(net, found, options)

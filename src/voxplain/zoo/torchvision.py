@@ -1,4 +1,4 @@
-"""Video classifiers of torchvision, with the input and the categories of their published weights."""
+"""Classifiers of torchvision for videos and for pictures, with the input and categories of their published weights."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,21 @@ from typing import Any
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
-from voxplain.video import Geometry
-from voxplain.zoo.libraries import build_with_weights, geometry_of, import_library, with_options
+from voxplain.video import Geometry, ShortSide
+from voxplain.zoo.libraries import build_with_weights, import_library, with_options
 
 __all__ = ["load_torchvision"]
 
 
 def load_torchvision(name: str, *, weights: str | Path | None = None, **options: Any) -> VideoModel:
-    """A network of torchvision.models.video.
+    """A network of torchvision.models.video, or one of torchvision.models for pictures, with a grid of one frame.
+
+    Of several frames, ``grid=(T, H, W)``, the logits of a network for pictures are averaged.
 
     Parameters
     ----------
     name : str
-        As in ``torchvision.models.list_models(module=torchvision.models.video)``.
+        As in ``torchvision.models.list_models(module=torchvision.models.video)``, or ``module=torchvision.models``.
     weights : str or path, optional
         A file of weights, or "random"; by default the published ones, which torchvision downloads once.
     **options
@@ -35,8 +37,12 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
     """
     models = import_library("torchvision", "torchvision").models
     names = models.list_models(module=models.video)
-    if name not in names:
-        raise ModelError(f"expected a video network of torchvision, got {name!r}; known are {', '.join(names)}")
+    pictures = name in models.list_models(module=models)
+    if name not in names and not pictures:
+        raise ModelError(
+            f"expected a network of torchvision for videos or pictures, got {name!r}; known are {', '.join(names)} and "
+            "those of torchvision.models.list_models(module=torchvision.models)"
+        )
     published = models.get_model_weights(name).DEFAULT
     categories = tuple(published.meta["categories"])
     classes = tuple(options.get("classes", categories))
@@ -50,6 +56,8 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         weights,
         lambda net: net,
     )
+    if pictures:
+        return with_options(net, {**_pictures(published.transforms()), "classes": classes, "name": name}, options)
     clip_length = re.search(r"clip_len=(\d+)", published.meta["_docs"])
     rate = re.search(r"frame_rate=([\d.]+)", published.meta["_docs"])
     transform = published.transforms()
@@ -60,9 +68,22 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         "grid": (int(clip_length[1]) if clip_length else 16, *crop),
         "mean": tuple(transform.mean),
         "std": tuple(transform.std),
-        "geometry": Geometry((resize[0], resize[1]), crop) if len(resize) == 2 else geometry_of(resize[0], crop),
+        "geometry": Geometry((resize[0], resize[1]), crop) if len(resize) == 2 else ShortSide(resize[0], crop),
         "classes": classes,
         "stride": max(1, round(30 / float(rate[1]))) if rate else 1,  # of videos with 30 frames a second
         "name": name,
     }
     return with_options(net, found, options)
+
+
+def _pictures(transform: Any) -> dict[str, Any]:
+    """Fields of `VideoModel` of a network for pictures, by the transform of its weights."""
+    side = int(transform.crop_size[0])
+    return {
+        "layout": "BTCHW",
+        "frames_in_batch": True,
+        "grid": (1, side, side),
+        "mean": tuple(transform.mean),
+        "std": tuple(transform.std),
+        "geometry": ShortSide(int(transform.resize_size[0]), (side, side)),
+    }
