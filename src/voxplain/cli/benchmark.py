@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
 
@@ -24,8 +25,9 @@ def benchmark_command(
     set_: Assignments = (),
     against: Words = (),
     shard: str | None = None,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
-) -> None:
+) -> int:
     """Compare attribution methods on many videos: faithfulness, localisation, sanity checks and cost.
 
     Writes tables with intervals over clips (Markdown, CSV), tests against a random map, what each method costs, a
@@ -94,14 +96,15 @@ def benchmark_command(
     train, test = split_videos(data, held)
     videos = test if test is not None else train
     model = open_model(network, videos.classes)
-    cases = repeat_on(sanity, benchmark_clips(model, videos, class_, truth, data, limit, console))
+    read, lost = benchmark_clips(model, videos, class_, truth, data, limit, console, losses.damaged)
+    cases = repeat_on(sanity, read)
     results = run_benchmark(
         model, cases, chosen, by_clip, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
     )
     if part is not None:
         own = sum(part.owns(case.clip.frames) for case in cases)
         console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
-        return
+        return losses.exit_code(lost)
     comparison = compare(results, by_clip)
     pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
     write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
@@ -110,3 +113,4 @@ def benchmark_command(
     text += f"\n{pairs_markdown(pairs)}" if pairs else ""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
+    return losses.exit_code(lost)

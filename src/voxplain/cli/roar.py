@@ -95,7 +95,7 @@ def roar_command(
     if videos[1] is None:
         raise DataError("expected training and test videos, got no test videos; give --hold-out, --split or --dataset")
     model = replace(open_model(network, videos[0].classes), channels_last=network.model is None)
-    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)] for v in videos if v)
+    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)[0]] for v in videos if v)
     results = RetrainingResults(model, chosen, training_metrics, recipe, target)
     store, networks = Store(output / "store"), new_networks(network, model)
     retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}

@@ -109,7 +109,7 @@ class ClipSet:
     skipped : tuple of Skipped
         Videos that could not be read, with the reason.
     damaged : int
-        Clips with damaged packets.
+        Clips of videos of which frames are lost.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class ClipSet:
     def summary(self, *, most: int = 5) -> str:
         """Plain text: how many were read, and for at most `most` skipped videos why."""
         text = f"read {len(self.clips)} of {len(self.clips) + len(self.skipped)} videos"
-        text += f"; {self.damaged} with damaged packets" if self.damaged else ""
+        text += f"; {self.damaged} damaged" if self.damaged else ""
         if not self.skipped:
             return text
         # Only what is wrong, not the advice behind the semicolon: that is in Skipped.reason.

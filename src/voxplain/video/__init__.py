@@ -1,6 +1,7 @@
 """Videos into clips: reading, choosing frames, resizing. Every later array of a clip shares its T×H×W."""
 
 from voxplain.video.clip import Clip
+from voxplain.video.damage import Damaged, damage_sentence
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
 from voxplain.video.geometry import Geometry
 from voxplain.video.reader import ClipReader
@@ -10,6 +11,7 @@ __all__ = [
     "MAX_PIXELS",
     "Clip",
     "ClipReader",
+    "Damaged",
     "Geometry",
     "Middle",
     "RandomFrames",
@@ -17,6 +19,7 @@ __all__ = [
     "Span",
     "Uniform",
     "Windows",
+    "damage_sentence",
     "read_video",
     "read_windows",
 ]
