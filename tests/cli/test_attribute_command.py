@@ -124,7 +124,7 @@ def test_a_corrupt_video_is_skipped_and_told(videos, tmp_path):
     bad.write_bytes(videos[0].read_bytes()[:300])
     missing = tmp_path / "missing.mp4"
     outcome = attribute(tmp_path / "out", bad, videos[0], missing, videos[3], *QUICK, "--target", "truth")
-    assert outcome.code == 0, outcome.err
+    assert outcome.code == 3, outcome.err
     assert outcome.out.count("skipped: ") == 2
     assert str(bad) in outcome.out
     assert str(missing) in outcome.out
@@ -134,6 +134,44 @@ def test_a_corrupt_video_is_skipped_and_told(videos, tmp_path):
     assert alone.code == 2
     assert "got none among 1" in alone.sentence
     assert not (tmp_path / "none").exists()
+
+
+@pytest.fixture
+def cut(videos, tmp_path) -> Path:
+    """A video of which the tail is missing: more than half of its frames are left."""
+    vx.read_video(videos[0]).save(tmp_path / "whole.gif")
+    data = (tmp_path / "whole.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(data[: int(0.9 * len(data))])
+    clip = vx.read_video(tmp_path / "cut.gif")
+    assert 0 < clip.damaged < len(clip)
+    return tmp_path / "cut.gif"
+
+
+def test_a_damaged_video_is_told_everywhere(cut, tmp_path):
+    lost = vx.read_video(cut).damaged
+    outcome = attribute(tmp_path / "out", cut, *QUICK, "--target", "cross", "--format", "png")
+    assert outcome.code == 3, outcome.err
+    assert f"1 of 1 videos is damaged, and what is left of it is used: {cut} ({lost} frames lost)" in outcome.out
+    (record,) = (tmp_path / "out").glob("*/*/run.json")
+    assert f'"damaged": {lost}' in record.read_text()
+    assert f"the video is damaged: {lost} of" in (tmp_path / "out" / "report.html").read_text()
+    strict = attribute(tmp_path / "strict", cut, *QUICK, "--target", "cross", "--format", "png", "--strict")
+    assert strict.code == 1
+    failed = attribute(tmp_path / "failed", cut, *QUICK, "--target", "cross", "--damaged", "fail")
+    assert failed.code == 2
+    assert "frames are lost" in failed.sentence
+
+
+def test_a_method_that_fails_on_a_video_does_not_end_the_others(videos, tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(type(ATTRIBUTIONS["gradient"]()), "__call__", fails)
+    outcome = attribute(tmp_path / "out", videos[0], *QUICK, "--target", "cross", "--format", "png")
+    assert outcome.code == 3, outcome.err
+    assert "note: gradient: failed on this video: RuntimeError: no such operation" in outcome.out
+    (run,) = [load_attribution(p.parent) for p in (tmp_path / "out").glob("*/*/run.json")]
+    assert (run.failed, list(run.maps)) == (("gradient",), ["grad_cam"])
 
 
 def test_brackets_in_names_are_only_text(videos, tmp_path):

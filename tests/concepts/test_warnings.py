@@ -94,6 +94,11 @@ CASES = [
         lambda: warnings.like_unrelated(COPIED, ALIKE, "a"),
         lambda: warnings.like_unrelated(COPIED, DISTINCT, "a"),
     ),
+    (
+        "damaged",
+        lambda: warnings.damaged(replace(DISTINCT, damaged=(("a.mp4", 3),)), "test videos"),
+        lambda: warnings.damaged(DISTINCT, "test videos"),
+    ),
     ("near_leaked", lambda: warnings.near_leaked(["a.mp4"], 3), lambda: warnings.near_leaked([], 3)),
     (
         "fill_not_recognised",

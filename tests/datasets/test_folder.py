@@ -241,7 +241,7 @@ def test_summary_names_damage() -> None:
     frames = np.zeros((1, 2, 2, 3), np.uint8)
     hurt = Clip(frames, np.zeros(1), "x.mp4", damaged=2)
     clips = ClipSet((hurt, Clip.from_array(frames)), (Skipped(Path("a.mp4"), "a.mp4: no frame."),), damaged=1)
-    assert clips.summary() == "read 2 of 3 videos; 1 with damaged packets; 1 skipped: a.mp4: no frame"
+    assert clips.summary() == "read 2 of 3 videos; 1 damaged; 1 skipped: a.mp4: no frame"
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:

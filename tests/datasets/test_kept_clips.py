@@ -39,4 +39,4 @@ def test_damaged_clips_are_counted_once(tmp_path: Path, monkeypatch: pytest.Monk
         np.save(tmp_path / f"{i}.npy", np.zeros((4, 8, 8, 3), np.uint8))
     found = read_clips([tmp_path / f"{i}.npy" for i in range(5)], Damaged())
     assert found.damaged == 2
-    assert found.summary() == "read 5 of 5 videos; 2 with damaged packets"
+    assert found.summary() == "read 5 of 5 videos; 2 damaged"

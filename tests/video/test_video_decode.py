@@ -228,7 +228,7 @@ def test_frame_folder_of_grey_palette_and_16_bit_pictures(tmp_path: Path) -> Non
     Image.fromarray(frames[0][..., 0]).save(tmp_path / "0.png")
     Image.fromarray(frames[1]).convert("P").save(tmp_path / "1.png")
     Image.fromarray(frames[2][..., 0].astype(np.uint16) * 256).save(tmp_path / "2.png")
-    Image.fromarray(np.dstack([frames[3], np.zeros((48, 64), np.uint8)])).save(tmp_path / "3.png")
+    Image.fromarray(np.dstack([frames[3], np.full((48, 64), 255, np.uint8)])).save(tmp_path / "3.png")
     assert indices(read_video(tmp_path).frames) == [0, 1, 2, 3]
 
 

@@ -48,6 +48,8 @@ class AttributionRun:
         Version, device, digests of weights and video.
     notes : mapping of str to tuple of str
         What a reader must know, by method: of its map, and of metrics that could not be computed.
+    failed : tuple of str
+        Methods that failed on this video; ``notes`` has the reason.
     units : str
         Unit of a quantity that is explained instead of a class.
 
@@ -72,6 +74,7 @@ class AttributionRun:
     skipped: tuple[tuple[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, metadata={"later": True})
+    failed: tuple[str, ...] = field(default=(), metadata={"later": True})
     units: str = field(default="", metadata={"later": True})
 
     def __post_init__(self) -> None:

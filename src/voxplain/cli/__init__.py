@@ -68,8 +68,8 @@ def settings_as_options(words: Sequence[str]) -> list[str]:
 def main() -> None:
     """Run a command.
 
-    An error of the input is one sentence on stderr and exit code 2, without a traceback; an interrupted command ends
-    with exit code 130.
+    An error of the input is one sentence on stderr and exit code 2, without a traceback; a command that is done but
+    for parts that it reports ends with exit code 3, or 1 with --strict; an interrupted one with exit code 130.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that no encoding can print

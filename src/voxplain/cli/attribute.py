@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from voxplain.cli.file_list import FileList
+from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.errors import DataError, ModelError, VideoError
@@ -33,7 +34,8 @@ def attribute_command(
         "png",
     ),
     overlap: float = 0.5,
-) -> None:
+    losses: Losses = Losses(),  # noqa: B008 - frozen
+) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
     Writes for each video its maps at the original size (maps.npz), overlays, and one report page for all. Long videos
@@ -79,7 +81,7 @@ def attribute_command(
     from voxplain.progress import progress_bar
     from voxplain.report import Origin, attribution_page
     from voxplain.store import write_whole
-    from voxplain.video import read_video
+    from voxplain.video import damage_sentence, read_video
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips and files.list_ is None:
@@ -87,19 +89,27 @@ def attribute_command(
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     videos = listed_videos(model, clips, files)
     console, skipped = Console(), 0
-    runs, used, failed = [], set[str](), list[ModelError]()
+    runs, used, failed, damaged = [], set[str](), list[ModelError](), list[tuple[str, int]]()
     for path, label in videos:
         try:
-            video = read_video(path)
+            video = read_video(path, damaged=losses.damaged)
             targets = target_classes(model, path, target, label)
         except VideoError as error:
             skipped += 1
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
+        damaged += [(str(path), video.damaged)] if video.damaged else []
         for y in targets:
             try:
                 run = explain_clip(
-                    model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar
+                    model,
+                    path,
+                    methods,
+                    target=y,
+                    metrics=metrics,
+                    overlap=overlap,
+                    damaged=losses.damaged,
+                    progress=progress_bar,
                 )
             except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
                 failed.append(error)
@@ -120,4 +130,8 @@ def attribute_command(
     skipped += len(failed)
     if skipped:
         console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)
+    if sentence := damage_sentence(damaged, len(videos)):
+        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    unmeasured = any("was not computed" in note for run in runs for own in run.notes.values() for note in own)
+    return losses.exit_code(bool(skipped or damaged or unmeasured or any(run.failed for run in runs)))

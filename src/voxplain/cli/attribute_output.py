@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def target_classes(model: VideoModel, path: Path, target: str, label: str) -> li
             return [target]
         if model.settled().task in ("binary", "regression"):
             return [None]
-        logits = model.logits(model.reader()(path).frames[None], finite=False)[0]
+        reader = replace(model.reader(), damaged="use")  # the caller has decided whether the video is used
+        logits = model.logits(reader(path).frames[None], finite=False)[0]
         return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
     named = target if target in model.classes or not target.isdigit() else int(target)
     narrow(model, named)

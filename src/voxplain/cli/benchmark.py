@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
 
@@ -24,8 +25,9 @@ def benchmark_command(
     set_: Assignments = (),
     against: Words = (),
     shard: str | None = None,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
-) -> None:
+) -> int:
     """Compare attribution methods on many videos: faithfulness, localisation, sanity checks and cost.
 
     Writes tables with intervals over clips (Markdown, CSV), tests against a random map, what each method costs, a
@@ -98,14 +100,15 @@ def benchmark_command(
     print_list(videos)
     model, folder = open_model(network, videos.classes), data_folder(data, held.files)
     videos = named_videos(model, videos, held)
-    cases = repeat_on(sanity, benchmark_clips(model, videos, class_, truth, folder, limit, console))
+    read, lost = benchmark_clips(model, videos, class_, truth, folder, limit, console, losses.damaged)
+    cases = repeat_on(sanity, read)
     results = run_benchmark(
         model, cases, chosen, by_clip, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
     )
     if part is not None:
         own = sum(part.owns(case.clip.frames) for case in cases)
         console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
-        return
+        return losses.exit_code(lost)
     comparison = compare(results, by_clip)
     pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
     write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
@@ -114,3 +117,4 @@ def benchmark_command(
     text += f"\n{pairs_markdown(pairs)}" if pairs else ""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
+    return losses.exit_code(lost)

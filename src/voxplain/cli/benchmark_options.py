@@ -18,7 +18,7 @@ from voxplain.errors import DataError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
-from voxplain.video import Clip
+from voxplain.video import Clip, Damaged, damage_sentence
 
 __all__ = [
     "benchmark_clips",
@@ -114,7 +114,8 @@ def benchmark_clips(
     root: Path,
     limit: int,
     console: Console,
-) -> list[BenchmarkClip]:
+    damaged: Damaged = "skip",
+) -> tuple[list[BenchmarkClip], bool]:
     """Read clips spread over the classes, with true masks, each with the next clip of another class beside it.
 
     Parameters
@@ -133,10 +134,13 @@ def benchmark_clips(
         Videos, spread evenly over the classes.
     console : Console
         Prints videos that cannot be read or have no mask, which are left out.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
 
     Returns
     -------
-    list of BenchmarkClip
+    list of BenchmarkClip, bool
+        The clips, and whether any video was left out or is damaged.
 
     Raises
     ------
@@ -145,7 +149,8 @@ def benchmark_clips(
     """
     if truth is not None and truth not in TRUTHS:
         raise DataError(f"expected --truth {', '.join(TRUTHS)}, got {truth!r}; choose one, or leave it out")
-    reader, read = model.reader(), spread_clips(model, videos, only, limit, console)
+    reader = model.reader()
+    read, lost = spread_clips(model, videos, only, limit, console, damaged)
     cases = []
     for i, (name, clip) in enumerate(read):
         mask = None
@@ -154,13 +159,14 @@ def benchmark_clips(
                 mask = truth_mask(truth, root, Path(clip.source), name, reader)
             except DataError as error:
                 print_skipped(console, str(error))
+                lost = True
                 continue
             mask = mask if mask.any() else None
         others = [c for n, c in read[i + 1 :] + read[:i] if n != name]
         cases.append(BenchmarkClip(clip, model.class_index(name), mask, others[0] if others else None))
     if not cases:
         raise DataError(f"expected videos with a truth in {root}, got none; name another --truth or leave it out")
-    return cases
+    return cases, lost
 
 
 def repeat_on(count: int, cases: Sequence[BenchmarkClip]) -> list[BenchmarkClip]:
@@ -170,8 +176,13 @@ def repeat_on(count: int, cases: Sequence[BenchmarkClip]) -> list[BenchmarkClip]
 
 
 def spread_clips(
-    model: VideoModel, videos: VideoSet, only: Sequence[str], limit: int | None, console: Console
-) -> list[tuple[str, Clip]]:
+    model: VideoModel,
+    videos: VideoSet,
+    only: Sequence[str],
+    limit: int | None,
+    console: Console,
+    damaged: Damaged = "skip",
+) -> tuple[list[tuple[str, Clip]], bool]:
     """Read clips spread evenly over the classes.
 
     Parameters
@@ -185,12 +196,14 @@ def spread_clips(
     limit : int or None
         The most clips; None: all.
     console : Console
-        Prints videos that cannot be read, which are left out.
+        Prints videos that cannot be read, which are left out, and those that are damaged.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
 
     Returns
     -------
-    list of (str, Clip)
-        The class and the clip.
+    list of (str, Clip), bool
+        The class and the clip of each video, and whether any video was left out or is damaged.
 
     Raises
     ------
@@ -205,17 +218,22 @@ def spread_clips(
             f"expected classes of the network with videos, and a limit of 1 or more, got {classes}, {limit}"
         )
     each, rest = (None, 0) if limit is None else divmod(limit, len(classes))
-    reader = model.reader()
+    reader = replace(model.reader(), damaged=damaged)
     read: list[tuple[str, Clip]] = []
+    lost = False
     with progress_bar("reading videos", len(classes)) as advance:
         for i, name in enumerate(classes):
             count = None if each is None else each + (i < rest)
             clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
-            for lost in clips.skipped:
-                print_skipped(console, lost.reason)
+            for skipped in clips.skipped:
+                print_skipped(console, skipped.reason)
+            lost = lost or bool(clips.skipped)
             read += [(name, replace(clip, label=model.class_index(name))) for clip in clips]
             advance()
-    return read
+    hurt = [(clip.source, clip.damaged) for _, clip in read if clip.damaged]
+    if sentence := damage_sentence(hurt, len(read)):
+        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return read, lost or bool(hurt)
 
 
 def print_skipped(console: Console, reason: str) -> None:

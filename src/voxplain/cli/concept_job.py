@@ -201,13 +201,13 @@ def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
 
 def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console) -> ClipSet:
     """Clips of the network's length, or whole videos; prints what was skipped."""
-    reader = model.reader()
+    reader = replace(model.reader(), damaged=job.damaged)
     if job.whole:
         reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
     total = len(videos) if limit is None else min(limit, len(videos))
     with progress_bar(f"reading {what}", total) as advance:
         clips = read_clips(videos, reader, limit=limit, seed=job.settings.seed, progress=lambda done, all_: advance())
-    if clips.skipped:
+    if clips.skipped or clips.damaged:
         console.print(clips.summary(), markup=False, highlight=False)
     return clips
 

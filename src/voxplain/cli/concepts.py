@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from voxplain.cli.execution import Execution, read_duration
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Classes, Output
 from voxplain.errors import DataError
@@ -35,8 +36,9 @@ def concepts_command(
     seed: int = 0,
     whole: bool = False,
     dry_run: bool = False,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     execution: Execution = Execution(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Find the concepts that a network relies on for a class, and test how much.
 
     Writes a report page, a table (CSV, JSON) and a picture of each concept. The same command continues an interrupted
@@ -123,22 +125,34 @@ def concepts_command(
     for name, value in changes:
         settings = override(settings, name, value)
     job = Job(
-        folder, unrelated, output, classes, network, settings, preset, held, whole=whole, budget=seconds, target=target
+        folder,
+        unrelated,
+        output,
+        classes,
+        network,
+        settings,
+        preset,
+        held,
+        whole=whole,
+        budget=seconds,
+        target=target,
+        damaged=losses.damaged,
     )
     if dry_run:
         print_list(videos)
         print_estimate(job, model, videos, execution.workers)
-        return
+        return 0
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    _run(job, evaluate=False, execution=execution)
+    return _run(job, losses, evaluate=False, execution=execution)
 
 
 def evaluate_command(
     run: Path,
     *,
     test: Path | None = None,
+    strict: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Evaluate a run's ranking: add and remove its concepts in held-out test videos.
 
     Uses the run's own settings and stored results, and writes the report again with the curves.
@@ -154,21 +168,26 @@ def evaluate_command(
         The output folder of `voxplain concepts`.
     test
         Folder of class folders of test videos, or a list; default: what the run held out, or DATA/test.
+    strict
+        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from voxplain.cli.job import read_job
 
     job = read_job(run)
-    _run(replace(job, test=test or job.test), evaluate=True, execution=execution)
+    losses = Losses(job.damaged, strict)
+    return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution)
 
 
-def _run(job: "Job", *, evaluate: bool, execution: Execution) -> None:
-    """Run a job; for one shard, print what is missing instead of raising an error."""
+def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution) -> int:
+    """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
     from rich.console import Console
 
     from voxplain.cli.concept_job import run_job
     from voxplain.runtime import MissingShards
 
     try:
-        run_job(job, evaluate=evaluate, execution=execution)
+        runs = run_job(job, evaluate=evaluate, execution=execution)
     except MissingShards as missing:
         Console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    return losses.exit_code(any(run.skipped or "damaged" in {w.code for w in run.warnings} for run in runs))

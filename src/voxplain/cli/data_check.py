@@ -101,7 +101,7 @@ def _unreadable(listing: Listing) -> Iterator[str]:
             damaged = read_windows(path, lambda count: np.zeros((1, 1), np.int64))[0].damaged
         except VideoError as error:
             return str(error).partition(";")[0]
-        return f"{path} ({damaged} damaged packets)" if damaged else None
+        return f"{path} ({damaged} frames lost)" if damaged else None
 
     with progress_bar("reading videos", len(paths)) as advance, ThreadPoolExecutor(2) as pool:
         for text in pool.map(fault, paths):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -13,10 +13,12 @@ from voxplain.cli.job import Job
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.datasets import VideoSet, read_clips
+from voxplain.errors import DataError
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
 from voxplain.progress import duration
 from voxplain.runtime import cores
+from voxplain.video import Clip
 
 __all__ = ["Calibration", "calibrate", "forwards_of", "print_estimate"]
 
@@ -57,7 +59,7 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     """Segment one clip and embed some of its supervoxels, on one core and with the fast copy of the network."""
     s = job.settings
     wanted = (0, s.objective) if s.embedder.one_pass else None
-    clip = read_clips(videos, model.reader(), limit=1, seed=s.seed).clips[0]
+    clip = _readable_clip(job, model, videos)
     with one_thread():
         s.segmenter(clip)  # compiles on its first call
         supervoxels, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
@@ -72,6 +74,19 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     features = found.values.shape[1]
     disk = labels + supervoxels.count * features * 4
     return Calibration(segment, forward / len(crops), each, supervoxels.count, features, disk)
+
+
+def _readable_clip(job: Job, model: VideoModel, videos: VideoSet) -> Clip:
+    """The first clip, in a seeded order, of the videos that can be read. DataError where there is none."""
+    reader = replace(model.reader(), damaged=job.damaged)
+    order = np.random.default_rng(job.settings.seed).permutation(len(videos))
+    for i in order[:-1]:
+        try:
+            return read_clips(videos.select([i]), reader).clips[0]
+        except DataError:
+            if job.damaged == "fail":
+                raise
+    return read_clips(videos.select([order[-1]]), reader).clips[0]
 
 
 def forwards_of(job: Job, measured: Calibration, clips: int, unrelated: int) -> dict[str, tuple[float, float]]:

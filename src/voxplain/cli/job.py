@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -45,6 +45,8 @@ class Job:
         Seconds for all classes together; default: no limit.
     target : str, optional
         What is explained in the clips of the one class; default: the class.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
     """
 
     data: Path
@@ -60,6 +62,7 @@ class Job:
     store: Path | None = None
     budget: float | None = None
     target: str | None = None
+    damaged: Literal["skip", "use", "fail"] = "skip"
 
 
 def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -131,6 +134,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         "budget": job.budget,
         "settings": [[name, value] for name, value in changes],
         **({"target": job.target} if job.target else {}),
+        **({"damaged": job.damaged} if job.damaged != "skip" else {}),
     }
 
 
@@ -174,6 +178,7 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
         whole=record["whole"],
         budget=record.get("budget"),
         target=record.get("target"),
+        damaged=record.get("damaged", "skip"),
     )
 
 

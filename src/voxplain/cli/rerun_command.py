@@ -48,6 +48,7 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     words += ["--preset", preset] if preset != "default" else []
     words += ["--seed", job.settings.seed] if job.settings.seed else []
     words += ["--whole"] if job.whole else []
+    words += ["--damaged", job.damaged] if job.damaged != "skip" else []
     words += ["--budget", f"{job.budget:g}s"] if job.budget else []
     words += list(_changes(PRESETS[preset], job.settings))
     line = shlex.join(map(str, [*words, "-o", job.output.name]))

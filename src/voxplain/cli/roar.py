@@ -99,7 +99,7 @@ def roar_command(
     print_list(*videos)
     model = replace(open_model(network, videos[0].classes), channels_last=network.model is None)
     named = [named_videos(model, v, held) for v in videos if v is not None]
-    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)] for v in named)
+    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)[0]] for v in named)
     results = RetrainingResults(model, chosen, training_metrics, recipe, target)
     store, networks = Store(output / "store"), new_networks(network, model)
     retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}

@@ -17,6 +17,7 @@ from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
 from voxplain.statistics import SIGNIFICANT
+from voxplain.video import damage_sentence
 
 if TYPE_CHECKING:  # records that hold warnings, or are made from records that do
     from voxplain.concepts.concept_run import ConceptRun
@@ -34,6 +35,7 @@ __all__ = [
     "class_not_recognised",
     "clip_dependence",
     "collect",
+    "damaged",
     "duplicates",
     "few_videos",
     "fill_not_recognised",
@@ -68,6 +70,7 @@ WarningCode = Literal[
     "class_not_predicted",
     "class_not_recognised",
     "clip_dependence",
+    "damaged",
     "duplicates",
     "few_videos",
     "fill_not_recognised",
@@ -245,6 +248,12 @@ def duplicates(found: DistinctClips, name: str) -> RunWarning | None:
         f"{len(found.dropped)} {name} have the same frames as others and were dropped (for instance {copy}, a copy of "
         f"{first}): each counts once",
     )
+
+
+def damaged(found: DistinctClips, name: str) -> RunWarning | None:
+    """Videos of which frames are lost and the rest is used."""
+    sentence = damage_sentence(found.damaged, len(found.clips), name)
+    return RunWarning("damaged", sentence) if sentence else None
 
 
 def near_duplicates(found: DistinctClips, name: str) -> RunWarning | None:

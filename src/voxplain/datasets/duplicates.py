@@ -34,6 +34,8 @@ class DistinctClips:
         Source of each clip.
     dropped : tuple of (str, str)
         Sources of the clips that were dropped, each with the source of the clip that is kept.
+    damaged : tuple of (str, int)
+        Sources of the clips of damaged videos among ``clips``, each with the number of lost frames.
     """
 
     clips: Sequence[Clip]
@@ -41,6 +43,7 @@ class DistinctClips:
     signatures: np.ndarray
     sources: tuple[str, ...]
     dropped: tuple[tuple[str, str], ...]
+    damaged: tuple[tuple[str, int], ...] = ()
 
 
 def distinct_clips(clips: Sequence[Clip]) -> DistinctClips:
@@ -58,17 +61,20 @@ def distinct_clips(clips: Sequence[Clip]) -> DistinctClips:
     first: dict[str, tuple[int, str]] = {}
     signatures: list[np.ndarray] = []
     dropped: list[tuple[str, str]] = []
+    damaged: list[tuple[str, int]] = []
     for i, clip in enumerate(clips):
         content = content_hash(clip.frames)
         if content in first:
             dropped.append((clip.source, first[content][1]))
             continue
         first[content] = i, clip.source
+        damaged += [(clip.source, clip.damaged)] if clip.damaged else []
         signatures.append(_signature(clip.frames))
     kept = [i for i, _ in first.values()]
     own = clips if len(kept) == len(clips) else pick(clips, kept)
     stacked = np.stack(signatures) if signatures else np.zeros((0, 3 * int(np.prod(CELLS))), np.float32)
-    return DistinctClips(own, tuple(first), stacked, tuple(source for _, source in first.values()), tuple(dropped))
+    sources = tuple(source for _, source in first.values())
+    return DistinctClips(own, tuple(first), stacked, sources, tuple(dropped), tuple(damaged))
 
 
 def near_duplicates(

@@ -112,7 +112,7 @@ class ClipSet:
     skipped : tuple of Skipped
         Videos that could not be read, with the reason.
     damaged : int
-        Clips with damaged packets.
+        Clips of videos of which frames are lost.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class ClipSet:
     def summary(self, *, most: int = 5) -> str:
         """Plain text: how many were read, and for at most `most` skipped videos why."""
         text = f"read {len(self.clips)} of {len(self.clips) + len(self.skipped)} videos"
-        text += f"; {self.damaged} with damaged packets" if self.damaged else ""
+        text += f"; {self.damaged} damaged" if self.damaged else ""
         if not self.skipped:
             return text
         # Only what is wrong, not the advice behind the semicolon: that is in Skipped.reason.
@@ -319,7 +319,11 @@ def _listed(
 
 def _holds_pictures(folder: Path) -> bool:
     """Whether a folder holds pictures, alone or in folders of classes, also under train/ and test/."""
-    below = [folder, *list_folders(folder), *(d for part in PARTS if (folder / part).is_dir() for d in list_folders(folder / part))]
+    below = [
+        folder,
+        *list_folders(folder),
+        *(d for part in PARTS if (folder / part).is_dir() for d in list_folders(folder / part)),
+    ]
     return any(list_pictures(each) for each in below)
 
 

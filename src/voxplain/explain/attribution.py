@@ -11,7 +11,7 @@ from torch import nn
 
 from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
-from voxplain.errors import DataError, ModelError
+from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import Sliding, merge, slide
 from voxplain.metrics import METRICS, MapMetric
@@ -20,7 +20,7 @@ from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, Geometry, read_video
+from voxplain.video import Clip, Damaged, Geometry, read_video
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
@@ -33,6 +33,7 @@ def explain_clip(
     target: Target | None = None,
     metrics: str | Iterable[str] | Mapping[str, MapMetric] | None = None,
     overlap: float = 0.5,
+    damaged: Damaged = "skip",
     progress: Progress = quiet,
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
@@ -54,14 +55,17 @@ def explain_clip(
         Metrics of a single map, which evaluate each map on the middle window: names in `METRICS`, or metrics by name.
     overlap : float
         Share of a window that the next one repeats, 0 up to below 1.
+    damaged : {"skip", "use", "fail"}
+        For a file of which frames are lost, see `ClipReader`.
     progress : callable
         Called with a description and the number of methods, as `voxplain.progress.progress_bar`.
 
     Returns
     -------
     AttributionRun
-        A method that cannot explain the network is listed in ``skipped`` with the reason; a metric that cannot be
-        computed is named in ``notes``, as are maps that are zero or constant.
+        A method that cannot explain the network is listed in ``skipped`` with the reason, one that failed on this video
+        in ``failed``; ``notes`` has why, and names metrics that could not be computed and maps that are zero or
+        constant.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def explain_clip(
     metrics = dict(metrics) if isinstance(metrics, Mapping) else map_metrics_by_name(() if metrics is None else metrics)
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
-    sliding = _windows(model, video, overlap)
+    sliding = _windows(model, video, overlap, damaged)
     windows = list(sliding)
     shown = windows[sliding.middle]
     averaged = model.sampler is not None and len(windows) > 1  # the scores of a video are means over its clips
@@ -94,7 +98,9 @@ def explain_clip(
         target = int(_mean_logits(model, windows).argmax())
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
-    details, measured, seconds, skipped, notes = {}, {}, {}, [], {}
+    details, measured, seconds, skipped = {}, {}, {}, []
+    failed: list[str] = []
+    notes: dict[str, tuple[str, ...]] = {}
     with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
         for name, method in methods.items():
             start = time.perf_counter()
@@ -104,15 +110,21 @@ def explain_clip(
                 skipped.append((name, str(error)))
                 advance()
                 continue
+            except Exception as error:  # of one method on one video: the others do not need it
+                failed.append(name)
+                notes[name] = (f"failed on this video: {_sentence(error)}",)
+                advance()
+                continue
             seconds[name] = (time.perf_counter() - start) / len(windows)
             maps[name] = merge([a.values for a in found], sliding.index, len(sliding.clip))
             details[name] = _plain(found[sliding.middle].details)
-            measured[name], failed = _measured(model, shown, found[sliding.middle], metrics)
-            said = (*dict.fromkeys(note for a in found for note in a.notes), *failed)
+            measured[name], unmeasured = _measured(model, shown, found[sliding.middle], metrics)
+            said = (*dict.fromkeys(note for a in found for note in a.notes), *unmeasured)
             notes.update({name: said} if said else {})
             advance()
     if not maps:
-        raise ModelError(f"expected a method that can explain {model.name}, got none that can: {skipped[0][1]}")
+        reason = skipped[0][1] if skipped else f"{failed[0]} {notes[failed[0]][0]}"
+        raise ModelError(f"expected a method that can explain {model.name}, got none that can: {reason}")
     return AttributionRun(
         clip=sliding.clip,
         network=model.name,
@@ -129,6 +141,7 @@ def explain_clip(
         skipped=tuple(skipped),
         provenance=_provenance(model, sliding.clip),
         notes=notes,
+        failed=tuple(failed),
         units=model.units,
     )
 
@@ -181,10 +194,11 @@ def _split(names: str | Iterable[str]) -> list[str]:
     return [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
 
 
-def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float) -> Sliding:
+def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged) -> Sliding:
     reader = model.reader()
     if isinstance(video, Path | str):
-        return slide(model, read_video(video, geometry=reader.geometry), reader.geometry, overlap=overlap)
+        read = read_video(video, geometry=reader.geometry, damaged=damaged)
+        return slide(model, read, reader.geometry, overlap=overlap)
     given = as_clips(video)
     if len(given) != 1:
         raise ModelError(f"expected one video, got {len(given)} clips; call explain_clip for each")
@@ -209,13 +223,19 @@ def _measured(
         try:
             m = metric(model, clip, attribution)
             found[name] = (m.value, m.chance, metric.higher_is_better)
-        except (ModelError, DataError) as error:
-            failed.append(f"{name} was not computed: {error}")
+        except Exception as error:  # of one metric: the map and the other metrics do not need it
+            failed.append(f"{name} was not computed: {_sentence(error)}")
     return found, failed
 
 
 def _mean_logits(model: VideoModel, windows: list[Clip]) -> np.ndarray:
     return np.stack([model.logits(clip)[0].cpu().numpy() for clip in windows]).mean(0)
+
+
+def _sentence(error: Exception) -> str:
+    """One line of an error; with its type where it is not one of voxplain's."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, VoxplainError) else f"{type(error).__name__}: {text[:300]}"
 
 
 def _plain(details: Mapping[str, Any]) -> dict[str, Any]:

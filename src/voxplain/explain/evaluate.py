@@ -100,6 +100,7 @@ def evaluate_concepts(
     held = _windows(model, given.clips)
     said = warnings.collect(
         *_leaks(model, run, held),
+        warnings.damaged(given, "test videos"),
         warnings.duplicates(given, "test clips"),
         warnings.near_duplicates(given, "test clips"),
     )

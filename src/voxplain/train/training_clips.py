@@ -90,7 +90,7 @@ def load_videos(
         raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
 
     def frames(path: Path, span: Span | None) -> np.ndarray:
-        return geometry.resize_frames(read_video(path, geometry=geometry, span=span).frames)
+        return geometry.resize_frames(read_video(path, geometry=geometry, span=span, damaged="skip").frames)
 
     def load(i: int) -> np.ndarray | Path | VideoError:
         span = None if spans is None else spans[i]

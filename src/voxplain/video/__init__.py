@@ -2,6 +2,7 @@
 
 from voxplain.video.aspect import LongSide, OwnGeometry, ShortSide
 from voxplain.video.clip import Clip
+from voxplain.video.damage import Damaged, damage_sentence
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
 from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.reader import ClipReader
@@ -11,6 +12,7 @@ __all__ = [
     "MAX_PIXELS",
     "Clip",
     "ClipReader",
+    "Damaged",
     "Dense",
     "FrameGeometry",
     "Geometry",
@@ -23,6 +25,7 @@ __all__ = [
     "Span",
     "Uniform",
     "Windows",
+    "damage_sentence",
     "read_video",
     "read_windows",
 ]

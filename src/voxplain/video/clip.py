@@ -39,7 +39,8 @@ class Clip:
     label : int, optional
         Index of the class.
     damaged : int
-        Packets, or pictures of a frame folder, that could not be decoded and were skipped.
+        Frames that are lost: packets, or pictures of a frame folder, that could not be decoded, and frames that the
+        container announces and that did not come.
 
     Raises
     ------

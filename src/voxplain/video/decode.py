@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from voxplain.errors import VideoError
 from voxplain.video.clip import Clip
+from voxplain.video.damage import Damaged, check_damage
 from voxplain.video.geometry import FrameGeometry, resize_frame
 from voxplain.video.stream import Source
 
@@ -25,12 +26,14 @@ def read_video(
     max_pixels: int = MAX_PIXELS,
     geometry: FrameGeometry | None = None,
     span: Span | None = None,
+    damaged: Damaged = "use",
 ) -> Clip:
     """Read every frame of a video file, a picture, a folder of pictures (25 fps) or a `.npy` array.
 
     Frames come in presentation order with their times. The rotation in a phone's metadata is applied, the pixel
-    aspect ratio is not. Damaged packets are skipped and counted in `Clip.damaged`. Frames of another size than the
-    first are resized to the first.
+    aspect ratio is not. Transparent pixels are drawn over white. Damaged packets are skipped; they, and frames that the
+    container announces and that do not come, are counted in `Clip.damaged`. Frames of another size than the first are
+    resized to the first.
 
     Parameters
     ----------
@@ -41,6 +44,9 @@ def read_video(
         Resize each frame while decoding (no crop).
     span : (first, stop), optional
         Read only these frames; where the video ends before, those that are there.
+    damaged : {"skip", "use", "fail"}
+        For a video of which frames are lost: raise VideoError where less than half of them are left, use what is left,
+        or raise DataError.
 
     Returns
     -------
@@ -49,17 +55,21 @@ def read_video(
     Raises
     ------
     VideoError
-        Missing, empty, unreadable, not a video, without a frame, or larger than ``max_pixels``.
+        Missing, empty, unreadable, not a video, without a frame, or larger than ``max_pixels``; damaged, as ``damaged``
+        says.
+    DataError
+        A damaged video, where ``damaged`` is "fail".
     """
     from voxplain.video.sources import open_source
 
     path = Path(path)
     if span is not None:
         choose = in_span(lambda count: np.arange(count, dtype=np.int64)[None], span)
-        return read_windows(path, choose, max_pixels=max_pixels, geometry=geometry)[0]
+        return read_windows(path, choose, max_pixels=max_pixels, geometry=geometry, damaged=damaged)[0]
     kept = _Kept(path, max_pixels, geometry)
-    count, seconds, damaged = _gather(open_source(path), kept, path, None)
-    return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=damaged)
+    count, seconds, lost = _gather(open_source(path), kept, path, None)
+    check_damage(path, count, lost, damaged)
+    return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=lost)
 
 
 def read_windows(
@@ -68,6 +78,7 @@ def read_windows(
     *,
     max_pixels: int = MAX_PIXELS,
     geometry: FrameGeometry | None = None,
+    damaged: Damaged = "use",
 ) -> list[Clip]:
     """Read only the frames of given windows: the same as choosing from `read_video`, in less time and memory.
 
@@ -79,7 +90,7 @@ def read_windows(
     path : str or path
     choose : callable
         Called with the number of frames; returns the frames of W windows, int64 [W,T].
-    max_pixels, geometry
+    max_pixels, geometry, damaged
         As for `read_video`.
 
     Returns
@@ -89,7 +100,7 @@ def read_windows(
 
     Raises
     ------
-    VideoError
+    VideoError, DataError
         As `read_video`, and what ``choose`` raises.
     """
     from voxplain.video.sources import open_source
@@ -101,14 +112,15 @@ def read_windows(
         index = _chosen(choose, assumed, path, sure)
         kept = _Kept(path, max_pixels, geometry)
         wanted = set() if index is None else set(index.ravel().tolist())
-        count, seconds, damaged = _gather(source, kept, path, wanted)
+        count, seconds, lost = _gather(source, kept, path, wanted)
         if index is not None and count == assumed:
             break
         if sure:
             raise VideoError(f"{path}: two readings gave {assumed} and {count} frames; is it being written?")
         assumed, sure = count, True
+    check_damage(path, count, lost, damaged)
     return [
-        Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=damaged)
+        Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=lost)
         for row in index.tolist()
     ]
 
@@ -167,12 +179,12 @@ class _Kept:
 
 
 def _gather(source: Source, kept: _Kept, path: Path, wanted: set[int] | None) -> tuple[int, NDArray[np.float64], int]:
-    """Run through the stream once: true count, times [count], damaged packets. Fills `kept`."""
+    """Run through the stream once: true count, times [count], lost frames. Fills `kept`."""
     stamps: list[float | None] = []
-    damaged = 0
+    lost = 0
     for item in source.stream():
-        if item is None:
-            damaged += 1
+        if isinstance(item, int):
+            lost += item
             continue
         picture, stamp = item
         # The first frame sets the size even when it is not kept.
@@ -184,10 +196,10 @@ def _gather(source: Source, kept: _Kept, path: Path, wanted: set[int] | None) ->
         stamps.append(stamp)
     if not stamps:
         raise VideoError(
-            f"{path}: no frame could be decoded ({damaged} damaged packets); the video is empty or broken: "
+            f"{path}: no frame could be decoded ({lost} damaged packets); the video is empty or broken: "
             "download it again or leave it out."
         )
-    return len(stamps), _times(stamps, source.fps), damaged
+    return len(stamps), _times(stamps, source.fps), lost
 
 
 def _times(stamps: list[float | None], fps: float) -> NDArray[np.float64]:

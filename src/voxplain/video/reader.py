@@ -9,6 +9,7 @@ import numpy as np
 
 from voxplain.errors import DataError
 from voxplain.video.clip import Clip
+from voxplain.video.damage import Damaged
 from voxplain.video.decode import MAX_PIXELS, Span, in_span, read_windows
 from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.sample import Middle, Sampler, middle_window
@@ -34,6 +35,9 @@ class ClipReader:
         Probability of mirroring left and right.
     max_pixels : int
         Limit on T·H·W read from one video.
+    damaged : {"skip", "use", "fail"}
+        For a video of which frames are lost: raise VideoError where less than half of them are left, use what is left,
+        or raise DataError.
 
     Raises
     ------
@@ -46,6 +50,7 @@ class ClipReader:
     random_crop: bool = False
     flip: float = 0.0
     max_pixels: int = MAX_PIXELS
+    damaged: Damaged = "skip"
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -84,7 +89,9 @@ class ClipReader:
         Raises
         ------
         VideoError
-            A video that cannot be read.
+            A video that cannot be read, or of which too few frames are left.
+        DataError
+            A damaged video, where ``damaged`` is "fail".
         """
         return self._read(path, label, rng, span, one=True)[0]
 
@@ -124,7 +131,9 @@ class ClipReader:
             index = self.sampler(count, np.random.default_rng(seed))
             return middle_window(index) if one else index
 
-        clips = read_windows(path, in_span(choose, span), max_pixels=self.max_pixels, geometry=self.geometry)
+        clips = read_windows(
+            path, in_span(choose, span), max_pixels=self.max_pixels, geometry=self.geometry, damaged=self.damaged
+        )
         # Parts of one video are different clips and must not share a name.
         place = "" if span is None else f", frames {span[0] + 1} to {span[1]}"
         return [

@@ -13,7 +13,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from voxplain.errors import VideoError
-from voxplain.video.stills import array_source, folder_source, picture_source
+from voxplain.video.announced import lost_frames, open_tally
+from voxplain.video.stills import array_source, folder_source, over_white, picture_source
 from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, PICTURE_SUFFIXES, Item, Source
 
 # PyAV 19 replaces undecodable metadata by itself and has no option for it; before, it raised UnicodeDecodeError.
@@ -91,38 +92,51 @@ def _packets(container: Any, stream: Any) -> int:
 
 
 def _decode(path: Path) -> Iterator[Item]:
-    """Decode packet by packet: a damaged packet loses its own frames, not the rest of the file."""
+    """Decode packet by packet: a damaged packet loses its own frames, not the rest of the file.
+
+    What the container announces and did not come follows at the end, as a number.
+    """
     reformatter = VideoReformatter()
     with _opened(path) as container:
         stream = _video_stream(container, path)
-        packets = container.demux(stream)
+        tally = open_tally(path, container, stream)
+        packets = container.demux(stream, *container.streams.audio)
         while True:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, ValueError):
-                yield None
-                return
+                tally.errors += 1
+                break
             if packet is None:
-                return
+                break
+            tally.packet(packet, stream)
+            if packet.stream_index != stream.index:
+                continue
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
-                yield None
+                tally.errors += 1
                 continue
             for frame in frames:
-                yield _picture_of(frame, reformatter, path), _seconds(frame)
+                seconds = _seconds(frame)
+                tally.frame(seconds, float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0)
+                yield _picture_of(frame, reformatter, path), seconds
+    if lost := lost_frames(tally):
+        yield lost
 
 
 def _picture_of(frame: Any, reformatter: VideoReformatter, path: Path) -> Callable[[], NDArray[np.uint8]]:
     def picture() -> NDArray[np.uint8]:
         _check_size(frame.width, frame.height, path)
         try:
-            rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
+            clear = any(component.is_alpha for component in frame.format.components)
+            rgb = reformatter.reformat(frame, format="rgba" if clear else "rgb24").to_ndarray()
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(
                 f"{path}: frames of format {frame.format.name} cannot be turned into RGB; convert it to mp4."
             ) from error
-        return _turned(np.asarray(rgb, np.uint8), frame)
+        picture = np.asarray(rgb, np.uint8)
+        return _turned(over_white(picture) if clear else picture, frame)
 
     return picture
 

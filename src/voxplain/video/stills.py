@@ -37,7 +37,7 @@ def folder_source(path: Path) -> Source:
             try:
                 picture = _load_picture(file)
             except UNREADABLE:
-                yield None
+                yield 1
             else:
                 yield (lambda picture=picture: picture), i / DEFAULT_FPS  # type: ignore[misc]
 
@@ -66,7 +66,18 @@ def _load_picture(file: Path) -> NDArray[np.uint8]:
         if upright.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip, not scale
             grey = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)
+        if upright.has_transparency_data:
+            return over_white(np.asarray(upright.convert("RGBA")))
         return np.asarray(upright.convert("RGB"))
+
+
+def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture with transparency, RGBA uint8 [H,W,4], drawn over white, as a page shows it: uint8 [H,W,3]."""
+    alpha = picture[..., 3:].astype(np.uint32)
+    if (alpha == 255).all():
+        return picture[..., :3]
+    mixed: NDArray[np.uint8] = ((picture[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return mixed
 
 
 def array_source(path: Path) -> Source:

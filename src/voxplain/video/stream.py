@@ -1,8 +1,8 @@
 """A stream of frames that are decoded on demand: the common form of every kind of video.
 
 A stream yields one item a frame: `(picture, seconds)`, where `picture()` gives RGB uint8 [H,W,3], so that
-frames that are not used are not converted; `seconds` is None where the file gives none. A packet or picture
-that cannot be decoded yields None instead.
+frames that are not used are not converted; `seconds` is None where the file gives none. An int counts frames that are
+lost: packets or pictures that cannot be decoded, and frames that the container announces and that do not come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VIDEO_SUFFIXES = frozenset(
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
 MAX_FRAME_PIXELS = 2**26  # one frame; 8K has 2**25
 
-Item = tuple[Callable[[], NDArray[np.uint8]], float | None] | None
+Item = tuple[Callable[[], NDArray[np.uint8]], float | None] | int
 
 
 @dataclass(frozen=True)
