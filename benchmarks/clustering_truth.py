@@ -129,7 +129,7 @@ def clustered(session: Session, base: ConceptRun, rows: list[Rows], name: str, s
     assert base.recognition is not None
     effect = rank_by_effect(effects, base.target_index, recognised=base.recognition.holds, kind=s.effect_kind)
     scores = {**base.scores, "effect": effect}
-    return replace(base, bank=bank, assigned=tuple(assigned), effects=effects, scores=scores), seconds
+    return replace(base, bank=bank, assigned=tuple(assigned), effects=effects, scores=scores, wholes=()), seconds
 
 
 def of_class(session: Session, base: ConceptRun, known: Known) -> dict[str, dict[str, float]]:

@@ -51,7 +51,7 @@ def picture_source(path: Path) -> Source:
         try:
             picture = _load_picture(path)
         except UNREADABLE:
-            yield None
+            yield 1
         else:
             yield (lambda: picture), 0.0
 
