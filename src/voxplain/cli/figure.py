@@ -65,7 +65,7 @@ def figure_command(
     """
     from rich.console import Console
 
-    from voxplain.cli.report import read_runs
+    from voxplain.cli.report import consistent, read_runs
     from voxplain.report.figures import FigureOptions, figure_file
     from voxplain.store import write_whole
 
@@ -73,7 +73,9 @@ def figure_command(
     chosen = _chosen(read_runs(run), class_, layer, together=kind == "curves")
     if output.is_dir():
         raise DataError(f"expected a file to write the figure to, got the folder {output}; name a file in it")
-    write_whole(output, figure_file(chosen, kind, output.suffix, options))
+    with consistent(run):
+        drawn = figure_file(chosen, kind, output.suffix, options)
+    write_whole(output, drawn)
     Console().print(f"figure: {output}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,18 +1,18 @@
 """`Job`: all that a run of `voxplain concepts` depends on, and job.json, which keeps it beside the results."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from voxplain.cli.file_list import FileList
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError, VoxplainError
+from voxplain.reading import MAX_TEXT, Unreadable, parse_yaml, read_json, read_regular
+from voxplain.video import Damaged
 
 __all__ = ["Job", "job_record", "read_assignments", "read_job"]
 
@@ -62,7 +62,7 @@ class Job:
     store: Path | None = None
     budget: float | None = None
     target: str | None = None
-    damaged: Literal["skip", "use", "fail"] = "skip"
+    damaged: Damaged = "skip"
 
 
 def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -93,8 +93,8 @@ def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tu
     settings: list[tuple[str, Any]] = []
     if config is not None:
         try:
-            record = yaml.safe_load(config.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            record = parse_yaml(read_regular(config, MAX_TEXT).decode())
+        except (OSError, UnicodeDecodeError, Unreadable) as error:
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise DataError(f"expected a YAML file of settings, got {config}: {reason}; correct it") from None
         if not isinstance(record, dict) or not all(isinstance(name, str) for name in record):
@@ -105,9 +105,9 @@ def read_assignments(config: Path | None, assignments: Sequence[str]) -> list[tu
         if not equals:
             raise DataError(f"expected --set name=value, got {assignment!r}; for example --set keep=30")
         try:
-            settings.append((name.strip(), yaml.safe_load(value)))
-        except yaml.YAMLError:
-            raise DataError(f"expected {name} to be a value in YAML, got {value!r}; correct it") from None
+            settings.append((name.strip(), parse_yaml(value)))
+        except Unreadable:
+            raise DataError(f"expected {name} to be a value in YAML, got {value[:60]!r}; correct it") from None
     return settings
 
 
@@ -138,19 +138,93 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
+# Fields of job.json: types, and whether they may be missing.
+_SCHEMA: dict[str, tuple[tuple[type, ...], bool]] = {
+    "data": ((str,), False),
+    "random": ((str,), False),
+    "classes": ((list,), False),
+    "network": ((dict,), False),
+    "preset": ((str,), False),
+    "seed": ((int,), False),
+    "whole": ((bool,), False),
+    "settings": ((list,), False),
+    "hold_out": ((list,), True),
+    "split": ((str, NoneType), True),
+    "dataset": ((str, NoneType), True),
+    "fold": ((int,), True),
+    "budget": ((int, float, NoneType), True),
+    "target": ((str, NoneType), True),
+    "damaged": ((str,), True),
+}
+
+
 def read_job(folder: Path) -> Job:
     """Read job.json of a run's folder. Raises DataError where it is missing or damaged."""
     try:
-        return _job(folder, json.loads((folder / "job.json").read_text()))
-    except VoxplainError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _job(folder, read_json(folder / "job.json"))
+    except OSError:
         raise DataError(
             f"expected the folder of a run with its job.json, got {folder}; make one with `voxplain concepts`"
         ) from None
+    except VoxplainError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"expected a whole job.json in {folder}, got a damaged one ({reason}); make the run again with "
+            "`voxplain concepts`"
+        ) from None
 
 
-def _job(folder: Path, record: dict[str, Any]) -> Job:
+def _check_job(record: Any) -> None:
+    """Raise ValueError where a field of job.json is missing, unknown or of another type."""
+    if not isinstance(record, dict):
+        raise ValueError(f"it holds a {type(record).__name__}, not fields")
+    if unknown := sorted(set(record) - set(_SCHEMA)):
+        raise ValueError(f"unknown field {unknown[0][:40]!r}")
+    for name, (kinds, optional) in _SCHEMA.items():
+        if name not in record:
+            if not optional:
+                raise ValueError(f"no field {name!r}")
+        elif type(record[name]) not in kinds:
+            raise ValueError(f"{name} is a {type(record[name]).__name__}")
+    for name in ("classes", "hold_out"):
+        if not all(isinstance(item, str) for item in record.get(name, [])):
+            raise ValueError(f"{name} holds others than texts")
+    if not all(isinstance(x, list) and len(x) == 2 and isinstance(x[0], str) for x in record["settings"]):
+        raise ValueError("settings holds others than pairs of a name and a value")
+    if record["preset"] not in PRESETS:
+        raise ValueError(f"preset {record['preset'][:40]!r} is not known")
+    if record.get("damaged", "skip") not in get_args(Damaged):
+        raise ValueError("damaged is none of skip, use and fail")
+    _check_network(record["network"])
+
+
+def _check_network(options: dict[str, Any]) -> None:
+    hints = get_type_hints(Network)
+    known = {f.name for f in fields(Network)}
+    if wrong := sorted(set(options) - known):
+        raise ValueError(f"unknown field {wrong[0][:40]!r} of network")
+    for name in ("net", "weights", "model", "layer", "device", "batch_size"):
+        if name not in options:
+            raise ValueError(f"no field {name!r} of network")
+    for name, value in options.items():
+        if name == "layer":
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        elif name == "weights":
+            fits = value is None or isinstance(value, str)
+        else:
+            allowed = get_args(hints[name]) or (hints[name],)
+            literal = [word for each in allowed for word in get_args(each)] or get_args(hints[name])
+            fits = type(value) in allowed or value in [word for word in literal if isinstance(word, str)]
+        if not fits:
+            raise ValueError(f"{name} of network is {str(value)[:40]!r}")
+    if options["batch_size"] < 1:
+        raise ValueError(f"batch_size of network is {options['batch_size']}")
+
+
+def _job(folder: Path, record: Any) -> Job:
+    _check_job(record)
     settings = replace(PRESETS[record["preset"]], seed=record["seed"])
     for name, value in record["settings"]:
         settings = override(settings, name, value)

@@ -1,6 +1,5 @@
 """`voxplain merge`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 from voxplain.cli.execution import Execution
 from voxplain.cli.options import Output
 from voxplain.errors import DataError
+from voxplain.reading import read_json
 
 __all__ = ["merge_command"]
 
@@ -49,7 +49,7 @@ def merge_command(
     if not runs:
         raise DataError("expected the output folders of one shard or more, got none; name them before -o")
     first = read_job(runs[0])
-    records = [json.loads((run / "job.json").read_text()) for run in runs if read_job(run)]
+    records = [read_json(run / "job.json") for run in runs if read_job(run)]
     for run, record in zip(runs, records, strict=True):
         if record != records[0]:
             differs = ", ".join(sorted(k for k in {*record, *records[0]} if record.get(k) != records[0].get(k)))

@@ -1,18 +1,19 @@
 """`voxplain report`."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxplain.cli.options import OutputFile, Words
-from voxplain.errors import DataError
+from voxplain.errors import DataError, VoxplainError
+from voxplain.reading import read_json
 
 if TYPE_CHECKING:
     from voxplain.concepts.concept_run import ConceptRun
     from voxplain.report import Origin
 
-__all__ = ["read_runs", "report_command"]
+__all__ = ["consistent", "read_origin", "read_runs", "report_command"]
 
 
 def report_command(run: Path, *, output: OutputFile = None, name: Words = (), limit: float = 15.0) -> None:
@@ -46,12 +47,31 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
     if all(is_attribution(folder) for folder in folders):
-        page = attribution_page([load_attribution(folder) for folder in folders], origin=_origin(run))
+        attributed = [load_attribution(folder) for folder in folders]
+        with consistent(run):
+            page = attribution_page(attributed, origin=read_origin(run))
     else:
         runs = read_runs(run)
-        page = report_page(runs, names=_concept_names(runs, name), limit=int(limit * 1e6), origin=_origin(run))
+        names = _concept_names(runs, name)
+        with consistent(run):
+            page = report_page(runs, names=names, limit=int(limit * 1e6), origin=read_origin(run))
     write_whole(path, page)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def consistent(run: Path) -> Iterator[None]:
+    """Turn what drawing a run raises into one sentence: every field is checked, but not whether they fit together."""
+    try:
+        yield
+    except (VoxplainError, OSError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise DataError(
+            f"expected a run in {run} whose values fit together, got {reason}; make the run again, or tell the "
+            "developers if voxplain wrote it like this"
+        ) from error
 
 
 def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[str, dict[int, str]]:
@@ -72,13 +92,24 @@ def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[s
     return names
 
 
-def _origin(folder: Path) -> "Origin | None":
-    """The command and the seconds in a job's origin.json, in ``folder`` or above the folder of a class."""
+def read_origin(folder: Path) -> "Origin | None":
+    """Read the command and the seconds of a job.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder of a job, or the folder of a class in it.
+
+    Returns
+    -------
+    Origin or None
+        What origin.json holds; None where there is none or it is damaged.
+    """
     from voxplain.report import Origin
 
     for place in (folder, *folder.absolute().parents[:2]):
         try:
-            record = json.loads((place / "origin.json").read_text())
+            record = read_json(place / "origin.json")
             return Origin(str(record["command"]), {str(k): float(v) for k, v in record["seconds"].items()})
         except FileNotFoundError:
             continue

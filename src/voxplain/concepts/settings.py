@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-import yaml
-
 from voxplain.concepts.classifiers import CLASSIFIERS, Classifier, Hinge
 from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster import Clusterer, KMeans
@@ -26,6 +24,7 @@ from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.errors import DataError
 from voxplain.inference import Inference
 from voxplain.model import OBJECTIVES, Objective
+from voxplain.reading import Unreadable, parse_yaml
 from voxplain.segment import SEGMENTERS, SLIC, SMALL, Deduplicate, RegionTree, Segmenter
 
 __all__ = ["CHOICES", "PRESETS", "RANKINGS", "UNRELATED_EXAMPLES", "ConceptSettings", "override"]
@@ -258,6 +257,8 @@ def override(settings: Any, key: str, value: Any) -> Any:
         changed = current
         if "method" in value:
             changed = _choose(head, value["method"])
+        if not is_dataclass(changed) or not all(isinstance(name, str) for name in value):
+            raise DataError(f"expected {head} to be a value like {current!r}, got {str(value)[:60]}; correct it")
         for name, part in value.items():
             changed = changed if name == "method" else override(changed, name, part)
         return replace(settings, **{head: changed})
@@ -277,8 +278,8 @@ def _choose(head: str, name: object) -> Any:
 def _scalar(key: str, text: str) -> Any:
     """Text as YAML reads it, and numbers such as 1e-3, which YAML 1.1 takes for text."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except Unreadable:
         raise DataError(f"expected {key} to be a value in YAML, got {text!r}; correct it") from None
     if isinstance(value, str):
         with contextlib.suppress(ValueError):

@@ -15,10 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from voxplain.concepts.settings import PRESETS, ConceptSettings, override
 from voxplain.errors import DataError
+from voxplain.reading import MAX_TEXT, Unreadable, parse_yaml, read_regular
+from voxplain.store.schema import misfit
 
 __all__ = ["EXPERIMENTS", "Experiment", "NetPlan", "Setting", "read_experiment"]
 
@@ -107,8 +107,8 @@ def read_experiment(name: str | Path) -> Experiment:
     known = str(name) in EXPERIMENTS
     source = _FOLDER.joinpath(f"{name}.yaml") if known else Path(name)
     try:
-        record = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        record = parse_yaml(source.read_text(encoding="utf-8") if known else _own_file(Path(name)))
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(
             f"expected an experiment of {', '.join(EXPERIMENTS)} or a YAML file, got {name}: {reason}; name one"
@@ -116,6 +116,10 @@ def read_experiment(name: str | Path) -> Experiment:
     if not isinstance(record, dict):
         raise DataError(f"expected names and values in {name}, got {type(record).__name__}; see an experiment's file")
     return _experiment(Path(str(name)).stem, record)
+
+
+def _own_file(path: Path) -> str:
+    return read_regular(path, MAX_TEXT).decode()
 
 
 def _experiment(name: str, record: dict[str, Any]) -> Experiment:
@@ -128,13 +132,25 @@ def _experiment(name: str, record: dict[str, Any]) -> Experiment:
             raise DataError(f"expected a list of {key} in {name}, got {entries!r}; write `{key}: [{{…}}]`")
         for entry in entries:
             _check_names(name, entry, kind)
+            for field_name, value in entry.items():
+                _check_value(name, kind, field_name, value)
         try:
             lists[key] = tuple(kind(**entry) for entry in entries)
         except TypeError as error:
             raise DataError(f"expected complete {key} in {name}, got {entries!r}: {error}; complete them") from None
+    for key in ("hold_out", "classes"):
+        if not isinstance(record.get(key, []), list):
+            raise DataError(f"expected a list of {key} in {name}, got {record[key]!r}; write `{key}: […]`")
     tuples: dict[str, Any] = {key: tuple(record[key]) for key in ("hold_out", "classes") if key in record}
     given: dict[str, Any] = {**record, "name": name, "title": record.get("title", name), **lists, **tuples}
+    for key, value in given.items():
+        _check_value(name, Experiment, key, value)
     return Experiment(**given)
+
+
+def _check_value(name: str, kind: type, key: str, value: Any) -> None:
+    if wrong := misfit(kind, key, value):
+        raise DataError(f"{wrong} in the experiment {name}; correct it")
 
 
 def _check_names(name: str, record: Mapping[str, Any], kind: type) -> None:

@@ -12,7 +12,6 @@ import json
 import math
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
@@ -34,8 +33,10 @@ from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.warnings import RunWarning
 from voxplain.concepts.wholes import Whole
 from voxplain.lazy import Lazy
+from voxplain.reading import Unreadable, read_arrays
 from voxplain.segment import Supervoxels
 from voxplain.store.keys import content_hash
+from voxplain.store.schema import misfit
 from voxplain.video import Clip
 
 __all__ = ["RECORDS", "Damaged", "pack", "seal", "unpack"]
@@ -64,6 +65,7 @@ RECORDS: dict[str, type[Any]] = {
 # 6 MB in 3.9 s at 6.
 _LEVEL = 4
 _SPOOLED = 32 << 20  # bytes of an archive that stay in memory
+_CONTENT: dict[str, type] = {"$float": str, "$tuple": list, "$dict": list, "$array": str, "$scalar": str}
 _PLAIN = r"[A-Za-z0-9_-]+"  # names that may be part of an array's name unchanged
 
 
@@ -86,14 +88,28 @@ def pack(value: object) -> Iterator[tuple[Any, BinaryIO]]:
 
 
 def unpack(tree: Any, data: BinaryIO) -> Any:
-    """What `pack` was given. Raises Damaged, or what the records raise, for what it never gave."""
+    """What `pack` was given. Raises Damaged, or what the records raise, for what it never gave.
+
+    Only the arrays that ``tree`` names are read; every field of a record is checked against its type hint.
+    """
     try:
-        with zipfile.ZipFile(data) as archive:
-            members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, zlib.error) as error:
+        return _value(tree, read_arrays(data, _named(tree)))
+    except Unreadable as error:
         raise Damaged(str(error)) from error
-    arrays = {name: np.load(io.BytesIO(member), allow_pickle=False) for name, member in members.items()}
-    return _value(tree, arrays)
+
+
+def _named(tree: Any) -> list[str]:
+    """The arrays that a tree names."""
+    if isinstance(tree, list):
+        return [name for item in tree for name in _named(item)]
+    if not isinstance(tree, dict):
+        return []
+    tag = next(iter(tree), "")
+    if tag in ("$array", "$scalar"):
+        if not isinstance(tree[tag], str):
+            raise Damaged(f"the name of an array is a {type(tree[tag]).__name__}")
+        return [tree[tag]]
+    return [name for item in tree.values() for name in _named(item)]
 
 
 def seal(tree: Any, data: BinaryIO) -> str:
@@ -180,6 +196,8 @@ def _value(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return tree
     tag: str = next(iter(tree), "")
     content: Any = tree.get(tag)
+    if tag.startswith("$") and (len(tree) != 1 or not isinstance(content, _CONTENT.get(tag, dict))):
+        raise Damaged(f"{tag} with a {type(content).__name__}")
     if not tag.startswith("$"):
         return {name: _value(item, arrays) for name, item in tree.items()}
     if tag == "$float":
@@ -192,4 +210,8 @@ def _value(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return arrays[content] if tag == "$array" else arrays[content][()]
     if tag[1:] not in RECORDS:
         raise Damaged(f"no record is called {tag[1:]!r}")
-    return RECORDS[tag[1:]](**{name: _value(item, arrays) for name, item in content.items()})
+    kind, made = RECORDS[tag[1:]], {name: _value(item, arrays) for name, item in content.items()}
+    for name, value in made.items():
+        if wrong := misfit(kind, name, value):
+            raise Damaged(wrong)
+    return kind(**made)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from voxplain.reading import read_arrays
+
 Array = NDArray[Any]
 V = TypeVar("V")
 TENSOR_TYPES = {"bool", "float16", "float32", "float64", "complex64"} | {
@@ -83,10 +85,7 @@ def _encode_labels(labels: Array) -> bytes:
 
 
 def _decode_labels(data: bytes) -> Array:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        member = archive.read("labels.npy")  # whole: its checksum is tested before numpy trusts it
-    labels: Array = np.load(io.BytesIO(member), allow_pickle=False)
-    return labels
+    return read_arrays(io.BytesIO(data), ["labels"])["labels"]
 
 
 def _to_json(value: object, where: str) -> object:

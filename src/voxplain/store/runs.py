@@ -12,6 +12,7 @@ from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.files import write_whole
+from voxplain.reading import Unreadable, read_json
 from voxplain.store.archive import Damaged, pack, seal, unpack
 
 __all__ = ["RUN_FILES", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
@@ -101,7 +102,8 @@ def load_attribution(folder: Path | str) -> AttributionRun:
 
 def is_attribution(folder: Path | str) -> bool:
     """Whether the run in a folder is one of `voxplain attribute`."""
-    return "$AttributionRun" in _record(Path(folder) / "run.json")["run"]
+    record = _record(Path(folder) / "run.json")["run"]
+    return isinstance(record, dict) and "$AttributionRun" in record
 
 
 def _load(folder: Path) -> Any:
@@ -117,6 +119,8 @@ def _load(folder: Path) -> Any:
             f"voxplain; {_AGAIN}"
         )
     try:
+        if not (folder / "run.npz").is_file() and (folder / "run.npz").exists():
+            raise DataError(f"expected the file run.npz in {folder}, got another kind of file; {_AGAIN}")
         arrays = (folder / "run.npz").open("rb")
     except FileNotFoundError:
         raise DataError(f"expected run.npz beside {folder / 'run.json'}, got none; copy both, or {_AGAIN}") from None
@@ -125,8 +129,11 @@ def _load(folder: Path) -> Any:
             if seal(record["run"], arrays) != record["seal"]:
                 raise Damaged("run.json and run.npz do not belong together")
             run = unpack(record["run"], arrays)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"expected a whole run in {folder}, got a damaged one ({error}); {_AGAIN}") from None
+    except DataError:
+        raise
+    except Exception as error:  # what was changed in a file makes the checks of records raise anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"expected a whole run in {folder}, got a damaged one ({reason}); {_AGAIN}") from None
     return run
 
 
@@ -163,23 +170,23 @@ def find_runs(folder: Path | str) -> list[Path]:
 def _order(folder: Path) -> tuple[list[str], list[str]]:
     """Classes and layers as the job names them; none where it left no record."""
     try:
-        record = json.loads((folder / "job.json").read_text())
-        return list(record["classes"]), list(record["network"]["layer"])
+        record = read_json(folder / "job.json")
+        return [str(name) for name in record["classes"]], [str(name) for name in record["network"]["layer"]]
     except (OSError, ValueError, KeyError, TypeError):
         return [], []
 
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        record = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             f"expected a run in {path.parent}, got no {path.name} there; make one with `voxplain concepts`"
         ) from None
-    try:
-        record = json.loads(data)
-    except ValueError:
-        raise DataError(f"expected a whole run in {path.parent}, got a damaged {path.name}; {_AGAIN}") from None
+    except Unreadable as error:
+        raise DataError(
+            f"expected a whole run in {path.parent}, got a damaged {path.name} ({error}); {_AGAIN}"
+        ) from None
     known = isinstance(record, dict) and record.get("format") == "voxplain run"
     if not known or type(record.get("version")) is not int or not {"seal", "run"} <= record.keys():
         raise DataError(f"expected a run's {path.name}, got another file at {path}; {_AGAIN}")

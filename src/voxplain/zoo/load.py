@@ -3,7 +3,6 @@
 import difflib
 import importlib
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from voxplain.model.input_search import find_input
 from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
+from voxplain.reading import Unreadable, parse_json
 from voxplain.video import FrameGeometry, Geometry
 from voxplain.zoo.libraries import geometry_for, load_from_library
 
@@ -117,6 +117,9 @@ class _Facts:
     stride: int = 1
 
 
+_MOST_SIDE, _MOST_STRIDE = 8192, 4096  # of what a weights file may ask for: more would only fill the memory
+
+
 def _facts(name: str, weights: str | Path | None) -> _Facts:
     """Read a weights file's metadata, and check that the file is for the network of that name."""
     if weights is None or (name not in NETS and ":" not in name):
@@ -128,8 +131,8 @@ def _facts(name: str, weights: str | Path | None) -> _Facts:
             f"expected weights for {name!r}, got {weights} made for {made_for!r}; load them as {made_for!r}"
         )
     try:
-        classes = json.loads(metadata.get("classes", "[]"))
-    except json.JSONDecodeError:
+        classes = parse_json(metadata.get("classes", "[]"))
+    except Unreadable:
         classes = None
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ModelError(
@@ -137,12 +140,15 @@ def _facts(name: str, weights: str | Path | None) -> _Facts:
             f"{metadata['classes'][:60]!r}; pass classes=[…] and save the file again"
         )
     try:
-        resize = json.loads(metadata.get("resize", "null"))
-        stride = int(json.loads(metadata.get("recipe", "{}")).get("stride", 1))
+        resize = parse_json(metadata.get("resize", "null"))
+        stride = int(parse_json(metadata.get("recipe", "{}")).get("stride", 1))
+        if not 1 <= stride <= _MOST_STRIDE or (resize and not all(1 <= int(side) <= _MOST_SIDE for side in resize)):
+            raise ValueError
         return _Facts(tuple(classes), resize and (int(resize[0]), int(resize[1])), stride)
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError):
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError):
         raise ModelError(
-            f"expected sizes [H, W] as 'resize' and a recipe in the metadata of {weights}, got "
+            f"expected sizes [H, W] of 1 to {_MOST_SIDE} pixels as 'resize', and a recipe with a stride of 1 to "
+            f"{_MOST_STRIDE}, in the metadata of {weights}, got "
             f"{metadata.get('resize', '')[:40]!r} and {metadata.get('recipe', '')[:40]!r}; save the file again"
         ) from None
 
