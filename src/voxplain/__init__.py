@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain import metrics as metrics
     from voxplain.attribution import *  # noqa: F403
     from voxplain.attribution.attribution_run import *  # noqa: F403
+    from voxplain.audits import AuditRun as AuditRun
+    from voxplain.audits import AuditSettings as AuditSettings
     from voxplain.concepts.cav import *  # noqa: F403
     from voxplain.concepts.cluster import *  # noqa: F403
     from voxplain.concepts.cluster_filter import *  # noqa: F403
@@ -58,6 +60,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.doctor import *  # noqa: F403
     from voxplain.errors import *  # noqa: F403
     from voxplain.explain import OwnConcepts as OwnConcepts
+    from voxplain.explain import audit as audit
     from voxplain.explain import evaluate_concepts as evaluate_concepts
     from voxplain.explain import explain_clip as explain_clip
     from voxplain.explain import explain_concepts as explain_concepts
@@ -108,6 +111,7 @@ PUBLIC = {
         MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
     "attribution.attribution_run": "AttributionRun",
+    "audits": "AuditRun AuditSettings",
     "concepts.cav": "CAVs CLASSIFIERS cav_alignment cav_similarity fit_cavs relative_cavs",
     "concepts.cluster": "Clusterer Clustering KMeans MiniBatchKMeans NMF",
     "concepts.cluster_filter": "CLUSTER_FILTERS ClusterFilter",
@@ -126,7 +130,7 @@ PUBLIC = {
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",
     "errors": "DataError MissingExtra ModelError VideoError VoxplainError",
-    "explain": "OwnConcepts evaluate_concepts explain_clip explain_concepts score_own_concepts",
+    "explain": "OwnConcepts audit evaluate_concepts explain_clip explain_concepts score_own_concepts",
     "metrics": """
         AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FaithfulnessCorrelation FrameChange
         IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric
