@@ -75,10 +75,14 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.nets import NETS as NETS
     from voxplain.nets import build_net as build_net
     from voxplain.nets import load_weights as load_weights
+    from voxplain.report import audit_csv as audit_csv
+    from voxplain.report import audit_json as audit_json
+    from voxplain.report import audit_text as audit_text
     from voxplain.report import table_csv as table_csv
     from voxplain.report import table_json as table_json
     from voxplain.report import table_text as table_text
     from voxplain.report import write_attribution_report as write_attribution_report
+    from voxplain.report import write_audit_report as write_audit_report
     from voxplain.report import write_report as write_report
     from voxplain.segment import SEGMENTERS as SEGMENTERS
     from voxplain.segment import SLIC as SLIC
@@ -88,7 +92,9 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.segment import Supervoxels as Supervoxels
     from voxplain.store import Store as Store
     from voxplain.store import load_attribution as load_attribution
+    from voxplain.store import load_audit as load_audit
     from voxplain.store import load_run as load_run
+    from voxplain.store import save_audit as save_audit
     from voxplain.store import save_run as save_run
     from voxplain.video import Clip as Clip
     from voxplain.video import ClipReader as ClipReader
@@ -139,9 +145,11 @@ PUBLIC = {
         similarity""",
     "model": "Difference ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
-    "report": "table_csv table_json table_text write_attribution_report write_report",
+    "report": """
+        audit_csv audit_json audit_text table_csv table_json table_text write_attribution_report write_audit_report
+        write_report""",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",
-    "store": "Store load_attribution load_run save_run",
+    "store": "Store load_attribution load_audit load_run save_audit save_run",
     "video": "Clip ClipReader Geometry Middle RandomFrames Uniform Windows read_video",
     "zoo": "load_model model_from_function",
 }

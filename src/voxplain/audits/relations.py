@@ -167,7 +167,7 @@ def relations_of(a: np.ndarray, b: np.ndarray) -> tuple[str, ...]:
     both = np.flatnonzero(a.any((1, 2)) & b.any((1, 2)))
     if len(both):
         at, to = _centres(a[both]), _centres(b[both])
-        dy, dx = (to - at).mean(0) / (height, width)
+        dy, dx = ((to - at).mean(0) / (height, width)).tolist()
         found += ["above"] * (dy >= _APART) + ["below"] * (dy <= -_APART)
         found += ["left of"] * (dx >= _APART) + ["right of"] * (dx <= -_APART)
         found += ["inside"] * _inside(a[both], b[both]) + ["around"] * _inside(b[both], a[both])

@@ -124,7 +124,7 @@ def audit(
         )
     if budget is not None and (budget <= 0 or shard is not None):
         raise DataError(
-            "expected a budget above 0 s and no shard beside it, got {budget:g} s and {shard}; leave one out"
+            f"expected a budget above 0 s and no shard beside it, got {budget:g} s and {shard}; leave one out"
         )
     if store is None:
         with TemporaryDirectory(prefix="voxplain-") as folder:

@@ -16,7 +16,7 @@ from voxplain.concepts.description import describe_concepts
 from voxplain.concepts.joint_effects import ratio_interval
 from voxplain.concepts.sequential_effects import BLANK, UNMODIFIED
 from voxplain.concepts.variants import Variant
-from voxplain.explain.central_window import central_window
+from voxplain.explain.central_window import central_window, fit_grid
 from voxplain.explain.effect_steps import EngineClips
 from voxplain.explain.session import Session
 from voxplain.explain.tasks import ClipLogits, VariantsInClip
@@ -99,8 +99,17 @@ def shares_by_kind(session: Session, found: ExplainedClass, most: int, *, seed: 
                 lost[:, m, n] = values[:, :1] - values[:, at : at + 2]
     # The fill with which hiding costs least counts, as for single concepts; one for all kinds, so that shares compare.
     fill = int(np.nan_to_num(lost[..., 0]).sum((1, 2)).argmin())
-    volumes = {kind: float(found.volumes[:, list(own)].sum(1).mean()) for kind, own in concepts.items()}
+    volumes = {kind: _joint_volume(session, found, own, places) for kind, own in concepts.items()}
     return kind_shares(concepts, volumes, lost[fill, ..., 0], lost[fill, ..., 1], everything[fill], seed=seed)
+
+
+def _joint_volume(session: Session, found: ExplainedClass, concepts: Sequence[int], places: Sequence[int]) -> float:
+    """Mean share of the voxels of some clips that any of the concepts covers."""
+    run, shares = found.run, []
+    for i in places:
+        _, own, assigned = fit_grid(session.model, run.clips[i], run.supervoxels[i], run.assigned[i])
+        shares.append(own.masks(np.flatnonzero(np.isin(assigned, concepts))).mean())
+    return float(np.mean(shares))
 
 
 def clip_change(session: Session, found: ExplainedClass, most: int, *, seed: int) -> ClipChange:
@@ -151,6 +160,8 @@ def attracted(
     clips = [o.run.clips[i] for o, i in every]
     session_supervoxels = session.segmented(clips, deduplicate=True)
     run = found.run
+    if not every:
+        return _hidden(session, run, False, (), (), (), found.logits[:0], np.zeros(0, np.int64), seed)
 
     def assigned(n: int) -> np.ndarray:
         supervoxels = session_supervoxels[n]
@@ -158,7 +169,7 @@ def attracted(
         return run.bank.encode(rows)
 
     own = session.engine.map(f"concepts of “{run.target}” in clips taken for it", len(clips), assigned).values()
-    logits = np.stack([o.logits[i] for o, i in every]) if every else found.logits[:0]
+    logits = np.stack([o.logits[i] for o, i in every])
     truth = np.array([o.index for o, _ in every], np.int64)
     return _hidden(session, run, False, clips, session_supervoxels, own, logits, truth, seed)
 
@@ -180,6 +191,8 @@ def _hidden(
     corrected = np.zeros((len(clips), count), bool)
     rows = np.arange(len(clips))
     predicted = logits.argmax(1)
+    if not len(clips):
+        return HiddenInWrong(run.target, own, np.zeros(0), hidden, control, corrected)
     base = (logits[rows, truth] - logits[rows, predicted]).astype(np.float64)
     engine = EngineClips(session, clips, supervoxels, assigned, count, y)
     volumes = engine.volume()
