@@ -50,7 +50,8 @@ def improve_command(
     keep
         Concepts that it shall rely on.
     auto
-        Remove the significant concepts that are still and at one place in all clips, as captions and logos are.
+        Remove what the audit that the run is a part of calls suspected; for a run without an audit, the significant
+        concepts that are still and at one place in all clips, as captions and logos are.
     test
         Held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
@@ -67,7 +68,7 @@ def improve_command(
 
     from voxplain.cli.network import open_model
     from voxplain.corrections import improve
-    from voxplain.corrections.improve import suspected
+    from voxplain.corrections.improve import audited_suspects, suspected
     from voxplain.progress import progress_bar
     from voxplain.store import load_run
 
@@ -76,7 +77,7 @@ def improve_command(
     found, console = load_run(run), Console()
     model = open_model(network, found.classes, layer=found.layer)
     if auto:
-        remove = suspected(found)
+        remove = audited_suspects(run, found) or suspected(found)
         console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
     better = improve(
         model,

@@ -77,10 +77,13 @@ def explained(session: Session, run: ConceptRun) -> ExplainedClass:
 
 
 def shares_by_kind(session: Session, found: ExplainedClass, most: int, *, seed: int) -> tuple[KindShare, ...]:
-    """How much of the class's log-odds each kind of concept holds, with the fill with which hiding costs least."""
+    """How much of the class's log-odds each kind of concept holds, with the fill with which hiding costs least.
+
+    Measured in rightly classified clips, where there are two or more: in the others there is little to lose.
+    """
     concepts = {kind: tuple(k for k, own in enumerate(found.kinds) if own == kind) for kind in KINDS}
     concepts = {kind: own for kind, own in concepts.items() if own}
-    places, fills = _some(len(found.run.clips), most, seed), session.settings.effect.fills
+    places, fills = _right(found, most, seed), session.settings.effect.fills
     asked: dict[int, list[Variant]] = {}
     for i in places:
         present = [own for own in concepts.values() if (found.volumes[i, list(own)] > 0).any()]
@@ -114,7 +117,7 @@ def _joint_volume(session: Session, found: ExplainedClass, concepts: Sequence[in
 
 def clip_change(session: Session, found: ExplainedClass, most: int, *, seed: int) -> ClipChange:
     """Log-odds lost when the whole clip is held still, and when its frames are shuffled."""
-    places, fill = _some(len(found.run.clips), most, seed), session.settings.effect.fills[:1]
+    places, fill = _right(found, most, seed), session.settings.effect.fills[:1]
     changed: tuple[Variant, ...] = (BLANK, ("frozen", (0,)), ("shuffled", (0,)))
     whole = np.zeros((1, *session.model.grid), np.int16)
 
@@ -243,6 +246,13 @@ def space_of(session: Session, found: ExplainedClass) -> ClassSpace:
     values = np.concatenate(rows)
     kept = values.shape[1] - session.settings.embedder.class_dimensions
     return class_space(run.target, values[:, :kept], np.concatenate(run.assigned), len(run.bank))
+
+
+def _right(found: ExplainedClass, most: int, seed: int) -> list[int]:
+    """Some rightly classified clips; some of all clips where fewer than two are."""
+    right = np.flatnonzero(~found.wrong)
+    places = right if len(right) > 1 else np.arange(len(found.wrong))
+    return [int(places[i]) for i in _some(len(places), most, seed)]
 
 
 def _some(count: int, most: int, seed: int) -> list[int]:

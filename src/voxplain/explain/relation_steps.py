@@ -26,8 +26,12 @@ _FREQUENT = 0.5  # share of the clips with both concepts from which on a relatio
 
 
 def main_concepts(found: ExplainedClass, most: int) -> list[int]:
-    """The concepts of largest effect, in order: those of at least a tenth of the largest."""
-    return detailed(found.run.scores["effect"].value)[:most]
+    """The things of largest effect, in order: concepts of at least a tenth of the largest effect, scene left out.
+
+    The place of what surrounds everything is no relation.
+    """
+    ranked = detailed(found.run.scores["effect"].value)
+    return [k for k in ranked if found.kinds[k] not in ("scene", "border")][:most]
 
 
 def relations(

@@ -79,7 +79,8 @@ def _section(found: ClassAudit, run: ConceptRun | None, anchor: str) -> dict[str
                 "text": slice_text(s.present, s.absent),
                 "clips": [(Path(found.sources[i]).name, found.wrong[i]) for i in s.clips[:_SHOWN]],
             }
-            for s in found.slices
+            for place, s in enumerate(found.slices)
+            if not place or s.q_value < SIGNIFICANT
         ],
         "causes": [*found.causes[:_SHOWN], *found.attractions[:_SHOWN]],
         "graph": relation_graph(found),

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -13,6 +13,19 @@ from voxplain.report.tables import number, plain
 from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["audit_csv", "audit_json", "audit_sentences", "audit_text", "class_row", "slice_text"]
+
+Side = Literal["left", "right"]
+_COLUMNS: tuple[tuple[str, Side], ...] = (
+    ("class", "left"),
+    ("accuracy, %", "right"),
+    ("clips", "right"),
+    ("rests on", "left"),
+    ("share", "right"),
+    ("held still", "right"),
+    ("taken for", "left"),
+    ("slices", "right"),
+    ("suspects", "left"),
+)
 
 
 def class_row(found: ClassAudit) -> dict[str, Any]:
@@ -110,19 +123,16 @@ def audit_text(run: AuditRun) -> Table:
     """
     title = Text.assemble((run.network, "bold"), f" · {run.layer} · accuracy {100 * run.accuracy:.1f} %")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    table.add_column("class")
-    for name in ("accuracy, %", "clips", *KINDS, "held still"):
-        table.add_column(name, justify="right")
-    for name in ("taken for", "slices", "suspects"):
-        table.add_column(name)
+    for name, side in _COLUMNS:
+        table.add_column(name, justify=side)
     for found in run.worst():
-        shares = [number(found.share(kind)) for kind in KINDS]
         row = class_row(found)
         table.add_row(
             Text(found.label),
             number(100 * found.accuracy, 1),
             str(found.clips),
-            *shares,
+            found.rests_on or "–",
+            number(found.share(found.rests_on)) if found.rests_on else "–",
             "–" if row["held_still"] is None else number(row["held_still"]),
             Text(row["most_taken_for"] or "–"),
             str(row["slices"]),
