@@ -13,6 +13,7 @@ from voxplain.concepts.sequential_effects import SequentialEffects
 T, SIDE = 8, 32
 GRID = (T, SIDE, SIDE)
 CLASSES = ("green", "red")
+CORNER = (slice(None), slice(1, 6), slice(24, 31))
 SETTINGS = vx.ConceptSettings(
     embedder=ContextFeatures(layers=("colours",), contribution=0.5),
     clusterer=vx.KMeans(clusters=3),
@@ -46,7 +47,16 @@ class ColourNet(nn.Module):
 
 def model() -> vx.VideoModel:
     net = ColourNet().eval()
-    return vx.VideoModel(net, layer="pool", grid=GRID, classes=CLASSES, mean=(0.0,) * 3, std=(1.0,) * 3, name="colours")
+    return vx.VideoModel(
+        net,
+        layer="pool",
+        grid=GRID,
+        classes=CLASSES,
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        geometry=vx.Geometry((SIDE, SIDE), (SIDE, SIDE)),
+        name="colours",
+    )
 
 
 def clip(label: str, seed: int, *, corner: bool = False) -> np.ndarray:
@@ -58,7 +68,7 @@ def clip(label: str, seed: int, *, corner: bool = False) -> np.ndarray:
     for t in range(T):
         frames[t, y : y + 7, x + t : x + t + 7] = (220, 30, 30) if label == "red" else (30, 220, 30)
     if corner:
-        frames[:, 1:6, 24:31] = 250
+        frames[CORNER] = 250
     return frames.clip(0, 255).astype(np.uint8)
 
 
