@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain import metrics as metrics
     from voxplain.attribution import *  # noqa: F403
     from voxplain.attribution.attribution_run import *  # noqa: F403
+    from voxplain.audits import AuditRun as AuditRun
+    from voxplain.audits import AuditSettings as AuditSettings
     from voxplain.concepts.cav import *  # noqa: F403
     from voxplain.concepts.cluster import *  # noqa: F403
     from voxplain.concepts.cluster_filter import *  # noqa: F403
@@ -60,6 +62,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.doctor import *  # noqa: F403
     from voxplain.errors import *  # noqa: F403
     from voxplain.explain import OwnConcepts as OwnConcepts
+    from voxplain.explain import audit as audit
     from voxplain.explain import evaluate_concepts as evaluate_concepts
     from voxplain.explain import explain_clip as explain_clip
     from voxplain.explain import explain_concepts as explain_concepts
@@ -74,10 +77,14 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.nets import NETS as NETS
     from voxplain.nets import build_net as build_net
     from voxplain.nets import load_weights as load_weights
+    from voxplain.report import audit_csv as audit_csv
+    from voxplain.report import audit_json as audit_json
+    from voxplain.report import audit_text as audit_text
     from voxplain.report import table_csv as table_csv
     from voxplain.report import table_json as table_json
     from voxplain.report import table_text as table_text
     from voxplain.report import write_attribution_report as write_attribution_report
+    from voxplain.report import write_audit_report as write_audit_report
     from voxplain.report import write_report as write_report
     from voxplain.segment import SEGMENTERS as SEGMENTERS
     from voxplain.segment import SLIC as SLIC
@@ -87,7 +94,9 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.segment import Supervoxels as Supervoxels
     from voxplain.store import Store as Store
     from voxplain.store import load_attribution as load_attribution
+    from voxplain.store import load_audit as load_audit
     from voxplain.store import load_run as load_run
+    from voxplain.store import save_audit as save_audit
     from voxplain.store import save_run as save_run
     from voxplain.video import Clip as Clip
     from voxplain.video import ClipReader as ClipReader
@@ -114,6 +123,7 @@ PUBLIC = {
         MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
     "attribution.attribution_run": "AttributionRun",
+    "audits": "AuditRun AuditSettings",
     "concepts.cav": "CAVs CLASSIFIERS cav_alignment cav_similarity fit_cavs relative_cavs",
     "concepts.cluster": "Clusterer Clustering KMeans MiniBatchKMeans NMF",
     "concepts.cluster_filter": "CLUSTER_FILTERS ClusterFilter",
@@ -132,7 +142,7 @@ PUBLIC = {
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",
     "errors": "DataError MissingExtra ModelError VideoError VoxplainError",
-    "explain": "OwnConcepts evaluate_concepts explain_clip explain_concepts score_own_concepts",
+    "explain": "OwnConcepts audit evaluate_concepts explain_clip explain_concepts score_own_concepts",
     "metrics": """
         AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FaithfulnessCorrelation FrameChange
         IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric
@@ -141,9 +151,11 @@ PUBLIC = {
         similarity""",
     "model": "Difference ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
-    "report": "table_csv table_json table_text write_attribution_report write_report",
+    "report": """
+        audit_csv audit_json audit_text table_csv table_json table_text write_attribution_report write_audit_report
+        write_report""",
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",
-    "store": "Store load_attribution load_run save_run",
+    "store": "Store load_attribution load_audit load_run save_audit save_run",
     "video": """
         Clip ClipReader Dense Geometry LongSide Middle OwnGeometry RandomFrames ShortSide Uniform Windows read_video""",
     "zoo": "load_model model_from_function read_classes",

@@ -24,6 +24,7 @@ __all__ = [
     "sign_flip_test",
     "sign_flips",
     "spearman",
+    "wilson_interval",
 ]
 
 Side = Literal["two-sided", "greater", "less"]
@@ -275,3 +276,21 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 
     x, y = stats.rankdata(a), stats.rankdata(b)
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
+
+
+def wilson_interval(count: int, total: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Lower and upper end of Wilson's score interval for a share; (0, 1) without any unit.
+
+    Reference: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in wilson_interval(8, 10)]
+    [0.49, 0.943]
+    """
+    if not total:
+        return 0.0, 1.0
+    from scipy import stats
+
+    found = stats.binomtest(int(count), int(total)).proportion_ci(confidence_level=level, method="wilson")
+    return float(found.low), float(found.high)

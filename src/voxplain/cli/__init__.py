@@ -19,7 +19,7 @@ RENAMED = {"retrain": "roar", "tcav": "own-concepts"}  # old name of a command â
 
 
 def settings_as_options(words: Sequence[str]) -> list[str]:
-    """Rewrite ``--keep 30`` of `voxplain concepts` as ``--set keep=30``, and ``--thorough`` as the effect's field.
+    """Rewrite ``--keep 30`` as ``--set keep=30``, and ``--thorough`` as the effect's field, for `concepts` and `audit`.
 
     A name is a setting when its first part is a field of `ConceptSettings` that the command does not have itself.
     cyclopts cannot do this with nested dataclasses, because the class of a setting depends on its value: after
@@ -41,7 +41,7 @@ def settings_as_options(words: Sequence[str]) -> list[str]:
     ['concepts', 'data', '--set', 'segmenter.explained=[0.8, 0.95]', '--class', 'bend']
     """
     rest = list(words)
-    if rest[:1] != ["concepts"] or {"--help", "-h"} & set(rest):
+    if rest[:1] not in (["concepts"], ["audit"]) or {"--help", "-h"} & set(rest):
         return rest
     from voxplain.concepts.settings import ConceptSettings
 

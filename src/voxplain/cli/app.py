@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from voxplain.cli.attribute import attribute_command
+from voxplain.cli.audit import audit_command
 from voxplain.cli.benchmark import benchmark_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.data import data_command
@@ -33,6 +34,7 @@ app = App(
 # by the line that the list of commands shows for it.
 for command in (
     attribute_command,
+    audit_command,
     benchmark_command,
     concepts_command,
     evaluate_command,

@@ -53,7 +53,8 @@ def improve_command(
     keep
         Concepts that it shall rely on.
     auto
-        Remove the significant concepts that are still and at one place in all clips, as captions and logos are.
+        Remove what the audit that the run is a part of calls suspected; for a run without an audit, the significant
+        concepts that are still and at one place in all clips, as captions and logos are.
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
@@ -72,7 +73,7 @@ def improve_command(
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.corrections import improve
-    from voxplain.corrections.improve import suspected
+    from voxplain.corrections.improve import audited_suspects, suspected
     from voxplain.progress import progress_bar
     from voxplain.store import load_run
 
@@ -85,7 +86,7 @@ def improve_command(
         tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test", images=held.images)
     model = open_model(network, found.classes, layer=found.layer)
     if auto:
-        remove = suspected(found)
+        remove = audited_suspects(run, found) or suspected(found)
         console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
     better = improve(
         model,

@@ -138,6 +138,11 @@ class ContextFeatures:
             rows, own = rows[ids], own[ids]
         return Embedding(rows, own, gradient, logits)
 
+    @property
+    def class_dimensions(self) -> int:
+        """The contribution is the last dimension, where there is one."""
+        return int(self.contribution > 0)
+
     def without_class(self) -> "ContextFeatures":
         """The same features without the contribution."""
         return replace(self, contribution=0.0)

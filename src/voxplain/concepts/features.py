@@ -75,6 +75,10 @@ class Embedder(Protocol):
     def one_pass(self) -> bool:
         """Whether one pass embeds all supervoxels of a window; for a class it gives the clip's gradient, too."""
 
+    @property
+    def class_dimensions(self) -> int:
+        """How many of the last dimensions of the features depend on the class; 0 for features of no class."""
+
     def without_class(self) -> "Embedder":
         """An embedder of the same features without those that depend on a class."""
 
@@ -165,6 +169,7 @@ class MaskedCrops:
 
     layer_space: ClassVar[bool] = True
     one_pass: ClassVar[bool] = False
+    class_dimensions: ClassVar[int] = 0
 
     fill: str = "mean"
     crop: str = "box"

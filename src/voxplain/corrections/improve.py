@@ -24,11 +24,11 @@ from voxplain.model import VideoModel
 from voxplain.nets import load_weights, save_weights, weights_digest
 from voxplain.progress import ShowProgress, quiet
 from voxplain.statistics import SIGNIFICANT
-from voxplain.store import Store
+from voxplain.store import AUDIT_FILE, Store, load_audit
 from voxplain.store.keys import content_hash, key
 from voxplain.version import __version__
 
-__all__ = ["improve", "suspected"]
+__all__ = ["audited_suspects", "improve", "suspected"]
 
 
 def suspected(run: ConceptRun) -> tuple[int, ...]:
@@ -55,6 +55,37 @@ def suspected(run: ConceptRun) -> tuple[int, ...]:
             "and name the concepts to remove"
         )
     return fixed
+
+
+def audited_suspects(folder: Path | str, run: ConceptRun) -> tuple[int, ...]:
+    """Concepts that the audit of which a run is a part calls suspected (`voxplain.audits.suspects`).
+
+    Parameters
+    ----------
+    folder : path
+        Of the run; the audit's record is in the folder above it.
+    run : ConceptRun
+
+    Returns
+    -------
+    tuple of int
+        Empty where the run is of no audit.
+
+    Raises
+    ------
+    DataError
+        Where the audit suspects no concept of the class.
+    """
+    above = Path(folder).resolve().parent
+    if not (above / AUDIT_FILE).is_file():
+        return ()
+    found = load_audit(above).suspects(run.target)
+    if not found:
+        raise DataError(
+            f"expected an audit that suspects a concept of {run.target!r}, got none in {above}; look at its page and "
+            "name the concepts to remove"
+        )
+    return found
 
 
 def improve(

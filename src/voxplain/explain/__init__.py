@@ -1,6 +1,7 @@
 """The explanations from videos to results: concepts of a class and their evaluation, own concepts, and one clip."""
 
 from voxplain.explain.attribution import explain_clip, methods_by_name
+from voxplain.explain.audit import audit
 from voxplain.explain.budget import Budget, explain_within_budget
 from voxplain.explain.concepts import explain_concepts
 from voxplain.explain.evaluate import evaluate_concepts
@@ -10,6 +11,7 @@ from voxplain.explain.windows import to_original
 __all__ = [
     "Budget",
     "OwnConcepts",
+    "audit",
     "evaluate_concepts",
     "explain_clip",
     "explain_concepts",

@@ -3,6 +3,8 @@
 from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.report.add_remove import MeanCurves, mean_curves
 from voxplain.report.attribution import attribution_page, write_attribution_report
+from voxplain.report.audit import audit_page, write_audit_report
+from voxplain.report.audit_tables import audit_csv, audit_json, audit_text
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import curves, draw_curves
@@ -23,6 +25,10 @@ __all__ = [
     "Origin",
     "Theme",
     "attribution_page",
+    "audit_csv",
+    "audit_json",
+    "audit_page",
+    "audit_text",
     "choose_examples",
     "curves",
     "dependence_sentence",
@@ -43,5 +49,6 @@ __all__ = [
     "table_text",
     "training_curves",
     "write_attribution_report",
+    "write_audit_report",
     "write_report",
 ]

@@ -328,6 +328,27 @@
     run(state.playing);
   };
 
+  // Tables are sorted by a column, numbers as numbers; a second press reverses the order.
+  const sortable = (table) => {
+    const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+    const value = (row, column) => {
+      const text = row.cells[column].dataset.value ?? row.cells[column].textContent, number = Number(text);
+      return text !== "" && !Number.isNaN(number) ? number : text;
+    };
+    const compare = (a, b) => {
+      if ((typeof a === "number") !== (typeof b === "number")) return typeof a === "number" ? -1 : 1;
+      return typeof a === "number" ? a - b : a.localeCompare(b);
+    };
+    heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].sort((a, b) => compare(value(a, column), value(b, column)) * (down ? -1 : 1));
+      body.append(...rows);
+    }));
+  };
+
+  document.querySelectorAll("table[data-sortable]").forEach(sortable);
   document.querySelectorAll("[data-viewer]").forEach(view);
   document.querySelectorAll("[data-explorer]").forEach(explore);
 })();

@@ -21,6 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.audits import (
+    AddedConcept,
+    AuditRun,
+    Cause,
+    ClassAudit,
+    ClipChange,
+    ConceptAudit,
+    ConfusedPair,
+    Evidence,
+    KindShare,
+    PresenceTest,
+    Relation,
+    RelationEffect,
+    Slice,
+    Suspect,
+)
 from voxplain.concepts.cav import CAVs
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
@@ -44,20 +60,34 @@ __all__ = ["RECORDS", "Damaged", "pack", "seal", "unpack"]
 RECORDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
+        AddedConcept,
         AttributionRun,
+        AuditRun,
         CAVs,
+        Cause,
+        ClassAudit,
         Clip,
+        ClipChange,
+        ConceptAudit,
         ConceptBank,
         ConceptRun,
         ConceptScores,
+        ConfusedPair,
+        Evidence,
+        KindShare,
         OrderTest,
         Effects,
         EvaluationRun,
         ExploredClip,
         AddRemoveCurves,
+        PresenceTest,
         Recognition,
+        Relation,
+        RelationEffect,
         RunWarning,
+        Slice,
         Supervoxels,
+        Suspect,
         Whole,
     )
 }
