@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.corrections import KeepConcepts as KeepConcepts
     from voxplain.corrections import ProjectConcept as ProjectConcept
     from voxplain.corrections import RefitHead as RefitHead
+    from voxplain.corrections import WhitenConcept as WhitenConcept
     from voxplain.corrections import improve as improve
     from voxplain.datasets import DATASETS as DATASETS
     from voxplain.datasets import ClipSet as ClipSet
@@ -121,7 +122,7 @@ PUBLIC = {
     "concepts.settings": "ConceptSettings PRESETS override",
     "corrections": """
         AddConcept AttributionPenalty CORRECTIONS ConceptSwap Examples FurtherTraining GradientPenalty Improved
-        KeepConcepts ProjectConcept RefitHead improve""",
+        KeepConcepts ProjectConcept RefitHead WhitenConcept improve""",
     "datasets": "ClipSet DATASETS VideoSet load_named read_clips scan_folder",
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",
