@@ -123,8 +123,8 @@ class WhitenConcept:
         present = examples.present
         if present.all() or not present.any():
             raise DataError(
-                f"expected clips with and without the concept, got {int(present.sum())} of {len(present)} with it; give "
-                "training clips of several classes, or another concept"
+                f"expected clips with and without the concept, got {int(present.sum())} of {len(present)} with it; "
+                "give training clips of several classes, or another concept"
             )
         norm, conv = self._layer(model)
         changed = replace(model, net=copy.deepcopy(model.net))
@@ -178,7 +178,9 @@ def _start(model: VideoModel, module: WhitenedNorm, examples: Examples) -> None:
                 sums.append(_sums(x, concept_share(masks.to(x.device), x.shape[1:4]).double()))
     finally:
         handle.remove()
-    count, total, squares, having, with_concept, free, without = (torch.stack(s).sum(0) for s in zip(*sums, strict=True))
+    count, total, squares, having, with_concept, free, without = (
+        torch.stack(s).sum(0) for s in zip(*sums, strict=True)
+    )
     mean = total / count
     module.start(mean, squares / count - torch.outer(mean, mean), with_concept / having, without / free.clamp_min(1))
 

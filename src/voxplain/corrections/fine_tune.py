@@ -150,9 +150,7 @@ def _epoch(
     for index in np.array_split(order, max(1, round(len(order) / recipe.batch))):
         mirrored = rng.random(len(index)) < recipe.flip
 
-        def clips(
-            how: Change, index: NDArray[np.intp] = index, mirrored: NDArray[np.bool_] = mirrored
-        ) -> Tensor:
+        def clips(how: Change, index: NDArray[np.intp] = index, mirrored: NDArray[np.bool_] = mirrored) -> Tensor:
             return model.prepare(_mirrored(how(examples.frames[index], index, other), mirrored))
 
         x, counterparts = clips(changes[0]), None if changes[1] is None else clips(changes[1])

@@ -86,11 +86,12 @@ def sentences(improved: Improved) -> list[str]:
         found.append(
             f"Of the test clips that contradict the concept, {_percent(before.conflicting)} were recognised before the "
             f"correction and {_percent(after.conflicting)} are after it; the same training without the correction "
-            f"reaches {_percent(further.conflicting)}, the correction of a random concept {_percent(random.conflicting)}."
+            f"reaches {_percent(further.conflicting)}, and the correction of a random concept "
+            f"{_percent(random.conflicting)}."
         )
         found.append(
-            f"Against further training that is {number(against.gain, 1)} points, 95 % interval {number(against.low, 1)} "
-            f"to {number(against.high, 1)}, p = {against.p_value:.2g}."
+            f"Against further training that is {number(against.gain, 1)} points, 95 % interval "
+            f"{number(against.low, 1)} to {number(against.high, 1)}, p = {against.p_value:.2g}."
         )
     found.append(
         f"Accuracy on all test clips: {_percent(before.accuracy)} before, {_percent(after.accuracy)} after; "
