@@ -5,8 +5,8 @@
 
 Each case is a small network trained on planted clips in which a defect goes with 95 % of one class's clips and 5 % of
 the others' (`improve_planted.py`). The class is explained, the concept that covers the defect best (ground and camera:
-that the network relies on most) is removed by each method, and the result is measured on test scenes that are each
-rendered with the defect and without it. Compared in the same run: the network as it was, the same training without
+the background) is removed by each method, and the result is measured on test scenes that are each rendered with the
+defect and without it. Compared in the same run: the network as it was, the same training without
 correction (further), and the correction of a random concept of the same volume (random).
 
 worst        lowest accuracy of a group: each class with the defect and without it, in %
