@@ -18,7 +18,7 @@ define install
 	fi
 endef
 
-.PHONY: demo test test-slow test-lowest test-machines lint format bench weights clean
+.PHONY: demo demo-improve test test-slow test-lowest test-machines lint format bench weights clean
 
 $(CORE): pyproject.toml constraints.txt
 	$(call install,.)
@@ -30,6 +30,10 @@ $(DEV): pyproject.toml constraints.txt
 
 demo: $(CORE)
 	$(VENV)/bin/voxplain demo
+
+# A network that relies on a planted defect, the concept that shows it, and the correction.
+demo-improve: $(CORE)
+	$(VENV)/bin/voxplain demo-improve
 
 # Files of tests side by side, each on one thread (tests/conftest.py).
 test: $(DEV) lint

@@ -27,6 +27,7 @@ COMMANDS = (
     "data",
     "evaluate",
     "demo",
+    "demo-improve",
     "doctor",
     "figure",
     "improve",

@@ -8,6 +8,7 @@ from voxplain.cli.benchmark import benchmark_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.data import data_command
 from voxplain.cli.demo import demo_command
+from voxplain.cli.demo_improve import demo_improve_command
 from voxplain.cli.doctor import doctor_command
 from voxplain.cli.figure import figure_command
 from voxplain.cli.improve import improve_command
@@ -40,6 +41,7 @@ for command in (
     evaluate_command,
     data_command,
     demo_command,
+    demo_improve_command,
     doctor_command,
     figure_command,
     improve_command,

@@ -1,5 +1,7 @@
 """`voxplain improve`."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -58,23 +60,24 @@ def improve_command(
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
-        p_clarc, dfr, concept_swap, attribution_penalty, rr_clarc, a_clarc or keep_concepts; default: concept_swap, or
-        keep_concepts where there is nothing to remove.
+        p_clarc, dfr, concept_swap, attribution_penalty, rr_clarc, a_clarc, concept_whitening or keep_concepts; default:
+        concept_swap, or keep_concepts where there is nothing to remove.
     seeds
         Corrections with other random numbers; the first one's weights are written.
     clips
         Training videos a class at most; default: all.
     output
-        Folder for weights.safetensors, improved.json, and what has been computed.
+        Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
     from rich.console import Console
 
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
-    from voxplain.corrections import improve
+    from voxplain.corrections import improve, write_improved_report
     from voxplain.corrections.improve import audited_suspects, suspected
     from voxplain.progress import progress_bar
+    from voxplain.report import Origin
     from voxplain.store import load_run
 
     if auto and (remove or keep):
@@ -102,4 +105,8 @@ def improve_command(
         progress=progress_bar,
     )
     console.print(better.table(), markup=False, highlight=False, soft_wrap=True)
+    page = write_improved_report(
+        better, output / "improved.html", run=found, origin=Origin(shlex.join(["voxplain", *sys.argv[1:]]))
+    )
+    console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"weights: {better.weights}", markup=False, highlight=False, soft_wrap=True)

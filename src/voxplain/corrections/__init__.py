@@ -6,6 +6,7 @@ and gives a corrected copy of the model. `improve` runs one and compares it with
 
 from voxplain.corrections.a_clarc import AddConcept
 from voxplain.corrections.attribution_penalty import AttributionPenalty
+from voxplain.corrections.concept_whitening import WhitenConcept
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.dfr import RefitHead
 from voxplain.corrections.examples import Examples
@@ -28,7 +29,9 @@ __all__ = [
     "KeepConcepts",
     "ProjectConcept",
     "RefitHead",
+    "WhitenConcept",
     "improve",
+    "write_improved_report",
 ]
 
 CORRECTIONS: dict[str, Correction] = {
@@ -38,8 +41,10 @@ CORRECTIONS: dict[str, Correction] = {
     "attribution_penalty": AttributionPenalty(),
     "rr_clarc": GradientPenalty(),
     "a_clarc": AddConcept(),
+    "concept_whitening": WhitenConcept(),
     "keep_concepts": KeepConcepts(),
 }
 
 from voxplain.corrections.improve import improve  # noqa: E402 - reads the registry
 from voxplain.corrections.improved import Improved  # noqa: E402
+from voxplain.corrections.page import write_improved_report  # noqa: E402

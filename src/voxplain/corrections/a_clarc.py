@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.fine_tune import RECIPE, fine_tune
+from voxplain.corrections.fine_tune import RECIPE, Batch, fine_tune
 from voxplain.corrections.further import FurtherTraining
 from voxplain.corrections.layer_direction import layer_direction
 from voxplain.errors import ModelError
@@ -68,13 +68,13 @@ class AddConcept:
             shape[0], shape[place] = len(a), -1
             return replace_first(output, a + (missing[:, None] * v).view(shape))
 
-        def loss(tuned: VideoModel, x: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
+        def loss(tuned: VideoModel, batch: Batch) -> Tensor:
             handle = find_layer(tuned.net, tuned.layer).register_forward_hook(add)
             try:
-                z = tuned.forward(x).float()
+                z = tuned.forward(batch.x).float()
             finally:
                 handle.remove()
-            return nn.functional.cross_entropy(z, labels)
+            return nn.functional.cross_entropy(z, batch.labels)
 
         return fine_tune(
             model, examples, recipe=self.recipe, loss=loss, seed=seed, checkpoint=checkpoint, purpose="a-clarc"

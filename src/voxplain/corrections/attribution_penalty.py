@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.fine_tune import RECIPE, fine_tune
+from voxplain.corrections.fine_tune import RECIPE, Batch, fine_tune
 from voxplain.corrections.further import FurtherTraining
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
@@ -81,11 +81,11 @@ class AttributionPenalty:
     ) -> VideoModel:
         """A corrected copy of the model."""
 
-        def loss(tuned: VideoModel, x: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
-            x = x.detach().requires_grad_(True)
+        def loss(tuned: VideoModel, batch: Batch) -> Tensor:
+            x = batch.x.detach().requires_grad_(True)
             z = tuned.forward(x).float()
-            penalty = masked_gradient(x, z, masks, tuned.layout)
-            return nn.functional.cross_entropy(z, labels) + self.strength * penalty
+            penalty = masked_gradient(x, z, batch.masks, tuned.layout)
+            return nn.functional.cross_entropy(z, batch.labels) + self.strength * penalty
 
         purpose = f"attribution {self.strength}"
         return fine_tune(

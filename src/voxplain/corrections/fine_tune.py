@@ -6,7 +6,7 @@ Letters: N clips, B clips of a batch, C classes.
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,36 @@ from voxplain.nets import weights_digest
 from voxplain.train.checkpoint import read_state, write_state
 from voxplain.train.recipe import EpochLog, Recipe
 
-__all__ = ["RECIPE", "BatchLoss", "Change", "cross_entropy", "fine_tune", "unchanged"]
+__all__ = ["RECIPE", "Batch", "BatchLoss", "Change", "cross_entropy", "fine_tune", "unchanged"]
 
 RECIPE = Recipe(epochs=8, batch=16, lr=0.03, lr_step=6, flip=0.0)
 
 # (frames uint8 [B,…], their places in the examples, Generator) → frames
 Change = Callable[[NDArray[np.uint8], NDArray[np.intp], np.random.Generator], NDArray[np.uint8]]
-# (model, prepared clips, labels [B], masks of the unwanted voxels [B,T,H,W]) → loss
-BatchLoss = Callable[[VideoModel, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Clips of a training step, on the model's device.
+
+    Parameters
+    ----------
+    x : tensor, [B,…]
+        Prepared clips.
+    labels : tensor, int64 [B]
+    masks : tensor, bool [B,T,H,W]
+        Unwanted voxels.
+    counterparts : tensor, [B,…], optional
+        The same clips changed, prepared.
+    """
+
+    x: Tensor
+    labels: Tensor
+    masks: Tensor
+    counterparts: Tensor | None = None
+
+
+BatchLoss = Callable[[VideoModel, Batch], Tensor]
 
 
 def unchanged(frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -36,9 +58,9 @@ def unchanged(frames: NDArray[np.uint8], index: NDArray[np.intp], rng: np.random
     return frames
 
 
-def cross_entropy(model: VideoModel, x: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
+def cross_entropy(model: VideoModel, batch: Batch) -> Tensor:
     """Mean cross-entropy of a batch, in nats."""
-    return nn.functional.cross_entropy(model.forward(x).float(), labels)
+    return nn.functional.cross_entropy(model.forward(batch.x).float(), batch.labels)
 
 
 def fine_tune(
@@ -47,6 +69,7 @@ def fine_tune(
     *,
     recipe: Recipe,
     change: Change = unchanged,
+    counterparts: Change | None = None,
     loss: BatchLoss = cross_entropy,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -66,6 +89,8 @@ def fine_tune(
         Epochs, batch, rates.
     change : callable
         Changes the frames of a batch before they are seen.
+    counterparts : callable, optional
+        Gives what the loss sees beside the frames.
     loss : callable
         Loss of a batch.
     seed : int
@@ -99,7 +124,7 @@ def fine_tune(
             net.train()
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate(epoch)
-            mean = _epoch(tuned, examples, recipe, change, loss, optimiser, (recipe.seed, seed, epoch))
+            mean = _epoch(tuned, examples, recipe, (change, counterparts), loss, optimiser, (recipe.seed, seed, epoch))
             logs.append(EpochLog(epoch + 1, mean, float("nan"), None, recipe.rate(epoch)))
             if checkpoint:
                 write_state(checkpoint, net, optimiser, logs, facts)
@@ -112,7 +137,7 @@ def _epoch(
     model: VideoModel,
     examples: Examples,
     recipe: Recipe,
-    change: Change,
+    changes: tuple[Change, Change | None],
     loss: BatchLoss,
     optimiser: torch.optim.SGD,
     seeds: tuple[int, int, int],
@@ -123,16 +148,25 @@ def _epoch(
     torch.manual_seed(sum(s * 10_007**i for i, s in enumerate(seeds)) % 2**31)
     total, order = 0.0, rng.permutation(len(examples))
     for index in np.array_split(order, max(1, round(len(order) / recipe.batch))):
-        frames, masks = change(examples.frames[index], index, other), examples.unwanted[index]
         mirrored = rng.random(len(index)) < recipe.flip
-        frames = np.where(mirrored[:, None, None, None, None], frames[:, :, :, ::-1], frames)
-        masks = np.where(mirrored[:, None, None, None], masks[..., ::-1], masks)
+
+        def clips(how: Change, index: NDArray[np.intp] = index, mirrored: NDArray[np.bool_] = mirrored) -> Tensor:
+            return model.prepare(_mirrored(how(examples.frames[index], index, other), mirrored))
+
+        x, counterparts = clips(changes[0]), None if changes[1] is None else clips(changes[1])
         labels = torch.as_tensor(examples.labels[index], device=model.device)
+        masks = torch.from_numpy(_mirrored(examples.unwanted[index], mirrored)).to(model.device)
         optimiser.zero_grad(set_to_none=True)
-        value = loss(model, model.prepare(frames), labels, torch.from_numpy(masks).to(model.device))
+        value = loss(model, Batch(x, labels, masks, counterparts))
         if not torch.isfinite(value):
             raise ModelError(f"expected a finite loss, got {value.item()}; lower the learning rate or the strength")
         value.backward()
         optimiser.step()
         total += value.item() * len(index)
     return total / len(order)
+
+
+def _mirrored(arrays: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
+    """The chosen of [B,T,H,W,…] with left and right exchanged."""
+    shape = (-1, *(1,) * (arrays.ndim - 1))
+    return np.where(chosen.reshape(shape), arrays[:, :, :, ::-1], arrays)

@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.description import describe_concepts
 from voxplain.corrections import CORRECTIONS
+from voxplain.corrections.clip_change import clip_changes, contradicting
 from voxplain.corrections.compare import Gain, Outcome, compare, measure, worst_group
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.examples import Examples, removed
 from voxplain.corrections.improved import Improved, NetworkRow
-from voxplain.corrections.locate import locate
-from voxplain.datasets import VideoSet, read_clips, scan_folder
+from voxplain.corrections.labelled import labelled_examples
+from voxplain.datasets import VideoSet
 from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights, save_weights, weights_digest
 from voxplain.progress import ShowProgress, quiet
 from voxplain.statistics import SIGNIFICANT
 from voxplain.store import AUDIT_FILE, Store, load_audit
-from voxplain.store.keys import content_hash, key
+from voxplain.store.keys import key
 from voxplain.version import __version__
 
 __all__ = ["audited_suspects", "improve", "suspected"]
@@ -149,15 +149,13 @@ def improve(
         raise ModelError(f"expected the weights that the run explains, got others in {model.name}; load the run's")
     folder = None if output is None else Path(output)
     store = None if folder is None else Store(folder / "store")
-    train_set, test_set = _sets(data, test)
-    train, hashes = _examples(model, run, train_set, remove, keep, clips, store, progress, "training clips")
-    held, held_hashes = _examples(model, run, test_set, remove, keep, None, store, progress, "test clips")
-    if test_set is train_set:
-        last = _last_quarter(train.labels)
-        train, held = train.some(~last), train.some(last)
+    train, held = labelled_examples(
+        model, run, data, test=test, remove=remove, keep=keep, limit=clips, store=store, progress=progress
+    )
+    hashes = train.hashes()
     facts = {"run": record or run.network, "remove": list(remove), "keep": list(keep), "videos": hashes}
     target = run.target_index
-    found = _networks(model, correction, name, train, held, target, seeds, folder, facts, progress)
+    found = _networks(model, correction, name, train.examples, held.examples, target, seeds, folder, facts, progress)
     nets, outcomes = found
     parameters: dict[str, Any] = {
         "correction": _plain(correction),
@@ -166,10 +164,10 @@ def improve(
         "class": run.target,
         "layer": run.layer,
         "seeds": seeds,
-        "training_clips": len(train),
-        "training_clips_with_concept": int(train.present.sum()),
-        "test_clips": len(held),
-        "test_clips_with_concept": int(held.present.sum()),
+        "training_clips": len(train.examples),
+        "training_clips_with_concept": int(train.examples.present.sum()),
+        "test_clips": len(held.examples),
+        "test_clips_with_concept": int(held.examples.present.sum()),
     }
     provenance = {
         "voxplain": __version__,
@@ -179,10 +177,11 @@ def improve(
         "weights_before": weights_digest(model.net),
         "weights_after": weights_digest(nets[0].net),
         "training_videos": hashes,
-        "test_videos": held_hashes,
+        "test_videos": held.hashes(),
     }
-    rows, gains = _measured(outcomes, held, target)
-    improved = Improved(nets[0], name, parameters, provenance, rows, gains)
+    rows, gains = _measured(outcomes, held.examples, target)
+    changes = clip_changes(model, nets[0], held.examples, held.clips, target)
+    improved = Improved(nets[0], name, parameters, provenance, rows, gains, changes)
     return improved if folder is None else replace(improved, weights=improved.save(folder))
 
 
@@ -197,46 +196,6 @@ def _correction(method: str | Correction | None, remove: Sequence[int], keep: Se
 
 def _plain(correction: Correction) -> dict[str, Any]:
     return {"class": type(correction).__name__, **asdict(correction)}  # type: ignore[call-overload]
-
-
-def _sets(data: Path | str | VideoSet, test: Path | str | VideoSet | None) -> tuple[VideoSet, VideoSet]:
-    """Training and test videos; the same set where the caller has to divide it."""
-    train = data if isinstance(data, VideoSet) else scan_folder(data, part="train")
-    if test is not None:
-        return train, test if isinstance(test, VideoSet) else scan_folder(test, part="test")
-    if not isinstance(data, VideoSet) and (Path(data) / "test").is_dir():
-        return train, scan_folder(data, part="test")
-    return train, train
-
-
-def _examples(
-    model: VideoModel,
-    run: ConceptRun,
-    videos: VideoSet,
-    remove: Sequence[int],
-    keep: Sequence[int],
-    limit: int | None,
-    store: Store | None,
-    progress: ShowProgress,
-    what: str,
-) -> tuple[Examples, dict[str, str]]:
-    """The videos with their concepts, and the hash of each by its path."""
-    clips, labels = [], []
-    for label in videos.classes:
-        own = read_clips(videos.of_class(label), model.reader(), limit=limit, seed=0).clips
-        clips += list(own)
-        labels += [model.class_index(label)] * len(own)
-    with progress(f"concepts in {what}", len(clips)) as advance:
-        found = locate(model, run, clips, labels, remove=remove, keep=keep, store=store, advance=advance)
-    return found, {str(c.source): content_hash(np.ascontiguousarray(c.frames)) for c in clips}
-
-
-def _last_quarter(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Every fourth clip of each class, bool [N]."""
-    place = np.zeros(len(labels), np.int64)
-    for k in np.unique(labels):
-        place[labels == k] = np.arange((labels == k).sum())
-    return place % 4 == 3
 
 
 def _networks(
@@ -306,7 +265,7 @@ def _measured(
 ) -> tuple[tuple[NetworkRow, ...], tuple[Gain, ...]]:
     """A row for each network, and the tests of the corrected one and of the random concept's."""
     present = held.present
-    conflicting = (held.labels == target) != present
+    conflicting = contradicting(held, target)
     right = {kind: np.stack([o.right for o in found]) for kind, found in outcomes.items()}
     mean: Callable[[list[float]], float] = lambda values: float(np.mean(values))  # noqa: E731
     rows = tuple(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxplain.corrections.clip_change import ClipChange
 from voxplain.corrections.compare import Gain
 from voxplain.files import write_whole
 from voxplain.model import VideoModel
@@ -55,6 +56,8 @@ class Improved:
     rows : tuple of NetworkRow
     gains : tuple of Gain
         The corrected network, and that of the random concept, against the others.
+    changes : tuple of ClipChange
+        Some test clips before and after, for the page.
     weights : Path, optional
         The file of the corrected weights, which `load_model` reads.
     """
@@ -65,6 +68,7 @@ class Improved:
     provenance: dict[str, Any]
     rows: tuple[NetworkRow, ...]
     gains: tuple[Gain, ...]
+    changes: tuple[ClipChange, ...] = ()
     weights: Path | None = None
 
     def __repr__(self) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.variants import with_rim
 from voxplain.corrections.examples import Examples
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window
@@ -15,6 +17,9 @@ from voxplain.store.keys import key
 from voxplain.video import Clip
 
 __all__ = ["locate"]
+
+LEAST = 0.002  # of a clip's voxels
+USUAL = 1 / 3  # of the usual volume, see docs/improve.md
 
 
 def locate(
@@ -31,7 +36,9 @@ def locate(
     """The clips as `Examples`, with the voxels of the concepts to remove and to keep.
 
     Each clip is segmented and embedded as those of the run were, and each supervoxel belongs to the nearest concept, or
-    to none where it is too far from all.
+    to none where it is too far from all. Masks include the voxels at their rim, as for the direct effects. A concept
+    counts as present from a third of its usual volume on, the median in those clips of the run that have it: most of
+    what is smaller is another thing.
 
     Parameters
     ----------
@@ -69,12 +76,26 @@ def locate(
         clip = central_window(model, given)
         found = _stored(model, run, where, clip, store)
         frames.append(clip.frames)
-        unwanted.append(_union(found, remove))
-        wanted.append(_union(found, keep))
+        unwanted.append(with_rim(_union(found, remove)))
+        wanted.append(with_rim(_union(found, keep)))
         advance()
     return Examples(
-        np.stack(frames), np.asarray(labels, np.int64), np.stack(unwanted), np.stack(wanted) if len(keep) else None
+        np.stack(frames),
+        np.asarray(labels, np.int64),
+        np.stack(unwanted),
+        np.stack(wanted) if len(keep) else None,
+        smallest=_smallest(run, remove if len(remove) else keep),
     )
+
+
+def _smallest(run: ConceptRun, concepts: Sequence[int]) -> float:
+    """Share of a clip's voxels from which on the concepts count as present."""
+    volumes = []
+    for found, assigned in zip(run.supervoxels, run.assigned, strict=True):
+        masks = [concept_mask(found, assigned, k) for k in concepts]
+        volumes.append(float(with_rim(np.any(masks, axis=0)).mean()))
+    having = [v for v in volumes if v >= LEAST]
+    return max(LEAST, USUAL * float(np.median(having))) if having else LEAST
 
 
 def _union(found: np.ndarray, concepts: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.fine_tune import RECIPE, fine_tune
+from voxplain.corrections.fine_tune import RECIPE, Batch, fine_tune
 from voxplain.corrections.further import FurtherTraining
 from voxplain.corrections.layer_direction import layer_direction
 from voxplain.errors import DataError
@@ -66,15 +66,15 @@ class GradientPenalty:
         """A corrected copy of the model."""
         v, _ = layer_direction(model, examples, np.random.default_rng(seed))
 
-        def loss(tuned: VideoModel, x: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
+        def loss(tuned: VideoModel, batch: Batch) -> Tensor:
             seen: list[Tensor] = []
             with record_output(find_layer(tuned.net, tuned.layer), seen, lambda a: a):
-                z = tuned.forward(x).float()
+                z = tuned.forward(batch.x).float()
             signs = torch.randint(0, 2, (z.shape[1],), device=z.device) * 2.0 - 1
             (g,) = torch.autograd.grad((z * signs).sum(), seen[0], create_graph=True)
             prefix = 0 if tuned.tokens is None else tuned.tokens.prefix
             rows = clip_rows(pooled_gradient(g, tuned.pool, tuned.channel_axis, prefix), len(z), total=True)
-            return nn.functional.cross_entropy(z, labels) + self.strength * (rows @ v).pow(2).mean()
+            return nn.functional.cross_entropy(z, batch.labels) + self.strength * (rows @ v).pow(2).mean()
 
         purpose = f"gradient {self.strength}"
         return fine_tune(
