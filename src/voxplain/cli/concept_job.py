@@ -30,8 +30,9 @@ from voxplain.report import (
     dependence_sentence,
     evaluation_sentences,
     order_test_sentence,
-    report_page,
     table_text,
+    write_pages,
+    write_report,
 )
 from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
@@ -91,7 +92,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate), seconds)
     write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
-    write_whole(path, report_page(runs, origin=origin))
+    (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs
 

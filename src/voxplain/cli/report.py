@@ -3,7 +3,9 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from voxplain.cli.options import OutputFile, Words
 from voxplain.errors import DataError
@@ -15,14 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["read_runs", "report_command"]
 
 
-def report_command(run: Path, *, output: OutputFile = None, name: Words = (), limit: float = 15.0) -> None:
+def report_command(
+    run: Path,
+    *,
+    output: OutputFile = None,
+    name: Words = (),
+    limit: float = 15.0,
+    single_file: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Write the report page of a run again from the run's files; needs neither network nor videos.
+
+    Several classes give an index, and beside it a folder with a page for each class.
 
     Examples:
 
         voxplain report runs/bend
         voxplain report runs/bend/bend -o bend.html
         voxplain report runs/bend --name bend:3="bending trunk" bend:0=wall
+        voxplain report runs/all --single-file -o all.html
 
     Parameters
     ----------
@@ -35,10 +47,12 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
         Your own names of concepts, as CLASS:CONCEPT=WORDS.
     limit
         Megabytes of images and clips a class; the first examples of each concept are always shown.
+    single_file
+        Write all classes into one page, which can be sent by mail.
     """
     from rich.console import Console
 
-    from voxplain.report import attribution_page, report_page
+    from voxplain.report import attribution_page, write_pages, write_report
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
     folders = find_runs(run)
@@ -46,11 +60,11 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
     if all(is_attribution(folder) for folder in folders):
-        page = attribution_page([load_attribution(folder) for folder in folders], origin=_origin(run))
+        write_whole(path, attribution_page([load_attribution(folder) for folder in folders], origin=_origin(run)))
     else:
         runs = read_runs(run)
-        page = report_page(runs, names=_concept_names(runs, name), limit=int(limit * 1e6), origin=_origin(run))
-    write_whole(path, page)
+        write = write_pages if len(runs) > 1 and not single_file else write_report
+        write(runs, path, names=_concept_names(runs, name), limit=int(limit * 1e6), origin=_origin(run))
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
