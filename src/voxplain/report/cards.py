@@ -90,7 +90,7 @@ def _still(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
     """An example as one picture, at the moment at which its part is largest."""
     shown, _ = tiles(run, concept, example)
     clip = run.clips[example.clip]
-    return {"still": jpeg(shrink(shown[None])[0]), "name": short_name(clip.source), "source": clip.source}
+    return {"still": jpeg(shrink(shown[None])[0]), "name": short_name(clip.source)}
 
 
 def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tuple[float, float]) -> dict[str, Any]:
@@ -141,7 +141,6 @@ def pair_of_clips(clip: Clip, frames: np.ndarray, still: int, seconds: float) ->
         "width": width,
         "height": height,
         "name": short_name(clip.source),
-        "source": clip.source,
         "seconds": seconds,
     }
 

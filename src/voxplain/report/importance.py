@@ -72,11 +72,12 @@ def _overlap(run: ConceptRun) -> np.ndarray:
         return total
     for i in np.unique(np.linspace(0, len(run.clips) - 1, min(CLIPS, len(run.clips))).round().astype(int)):
         known = [int(k) for k in np.unique(run.assigned[i]) if 0 <= k < count]
-        masks = np.stack([concept_mask(run.supervoxels[i], run.assigned[i], k).ravel() for k in known] or [[False]])
+        if not known:
+            continue
+        masks = np.stack([concept_mask(run.supervoxels[i], run.assigned[i], k).ravel() for k in known])
         both = masks.astype(np.float32) @ masks.T.astype(np.float32)
         size = np.diag(both)
         place = np.ix_(known, known)
-        if known:
-            total[place] += both / np.maximum(size[:, None] + size[None] - both, 1)
-            clips[place] += 1
+        total[place] += both / np.maximum(size[:, None] + size[None] - both, 1)
+        clips[place] += 1
     return total / np.maximum(clips, 1)

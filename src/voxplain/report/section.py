@@ -8,7 +8,7 @@ from markupsafe import Markup
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
 from voxplain.concepts.description import describe_concepts
 from voxplain.report.add_remove import mean_curves
-from voxplain.report.cards import cards
+from voxplain.report.cards import cards, short_name
 from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
 from voxplain.report.comparisons import comparison_rows
@@ -73,7 +73,16 @@ def section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) 
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
         "facts": _flat({"clip_dependence": number(run.clip_dependence), **_briefly(run.provenance)}),
-        "record": {"parameters": run.parameters, "provenance": run.provenance},
+        "record": {"parameters": run.parameters, "provenance": _placed(run.provenance)},
+        "skipped": [(short_name(source), reason.replace(source, short_name(source))) for source, reason in run.skipped],
+    }
+
+
+def _placed(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Provenance with videos by the last two parts of their paths, as everywhere on the page."""
+    return {
+        key: {short_name(name): digest for name, digest in value.items()} if key.endswith("videos") else value
+        for key, value in provenance.items()
     }
 
 
