@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.evaluate import AddRemove
 from voxplain.explain import explain_clip, methods_by_name
 from voxplain.metrics import METRICS
-from voxplain.report import write_attribution_report, write_report
+from voxplain.report import write_attribution_report, write_pages, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Through a canvas of its own: reading the page's canvases often makes the browser warn.
@@ -80,20 +81,20 @@ def browser() -> Iterator:
 def quiet_page(browser, path: Path) -> Iterator:
     """A page, opened from disk; at the end no error and no request may have been seen."""
     seen: list[str] = []
-    opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-    opened.on("console", lambda m: seen.append(m.text) if m.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda error: seen.append(str(error)))
-    opened.on("request", lambda r: None if re.match("file:|data:|blob:", r.url) else seen.append(r.url))
-    opened.goto(path.as_uri())
-    yield opened
-    opened.close()
+    shown = browser.new_page(viewport={"width": 1600, "height": 1000})
+    shown.on("console", lambda m: seen.append(m.text) if m.type in ("error", "warning") else None)
+    shown.on("pageerror", lambda error: seen.append(str(error)))
+    shown.on("request", lambda r: None if re.match("file:|data:|blob:", r.url) else seen.append(r.url))
+    shown.goto(path.as_uri())
+    yield shown
+    shown.close()
     assert seen == []
 
 
 @pytest.fixture
 def page(browser, report: Path) -> Iterator:
-    with quiet_page(browser, report) as opened:
-        yield opened
+    with quiet_page(browser, report) as shown:
+        yield shown
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,53 @@ def test_it_opens_at_once_and_fits_every_screen(page, report, tmp_path):
         assert (tmp_path / f"{width}.png").stat().st_size > 20_000
 
 
+def opened(page, part: str) -> None:
+    """Open one of the parts that are closed at first."""
+    page.locator(f"#r0-{part} > summary").click()
+
+
+def test_the_top_concept_plays_on_the_first_screen(page):
+    for video in page.locator(".top-clips video").all():
+        page.wait_for_function("v => v.currentTime > 0 && !v.paused", arg=video.element_handle(), timeout=60_000)
+
+
+def test_a_link_to_a_concept_opens_its_card(page):
+    card = page.locator(".card").last
+    assert not card.is_visible()
+    page.evaluate("id => { location.hash = id; }", card.get_attribute("id"))
+    card.wait_for(state="visible")
+
+
+FIRST_SCREEN = """() => ['.lead', '.top-clips', '.verdict .headline'].map(s => {
+    const box = document.querySelector(s).getBoundingClientRect();
+    return [s, box.top, box.bottom, box.left, box.right];
+})"""
+CUT = """() => [...document.querySelectorAll('.findings li, .lead, .glance a, .strip-legend span, h1, h2, summary')]
+    .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline')
+    .map(e => e.textContent)"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 900), (1440, 900)])
+def test_the_first_screen_holds_sentence_picture_and_verdict(page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    for name, top, bottom, left, right in page.evaluate(FIRST_SCREEN):
+        assert 0 <= top < bottom <= height, name
+        assert 0 <= left < right <= width, name
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT) == []
+    details = page.locator("details.part").first.bounding_box()["y"]
+    if width == 1440:
+        assert details <= 2 * height, "two screens before the details"
+
+
+def test_print_shows_the_answer_and_no_controls(page):
+    page.emulate_media(media="print")
+    assert page.locator(".verdict").is_visible()
+    assert not page.locator("details.part").first.is_visible()
+
+
 def test_a_clip_plays_only_once_it_is_seen(page):
+    opened(page, "concepts")
     last = page.locator(".card > div > .clips video").last
     assert last.evaluate("v => v.src") == ""
     last.scroll_into_view_if_needed()
@@ -144,6 +191,7 @@ def test_a_clip_plays_only_once_it_is_seen(page):
 
 
 def test_raw_under_the_pointer_and_by_key(page):
+    opened(page, "concepts")
     clip = page.locator(".card .clip").first
     clip.hover()
     assert "raw" in clip.get_attribute("class")
@@ -155,6 +203,7 @@ def test_raw_under_the_pointer_and_by_key(page):
 
 
 def explorer(page):
+    opened(page, "clips")
     root = page.locator(".explorer")
     root.scroll_into_view_if_needed()
     root.locator(".switches li").first.wait_for()
@@ -227,18 +276,33 @@ def test_another_clip_can_be_chosen(page, run):
 
 
 def test_dark_pages_are_dark(browser, report):
-    opened = browser.new_page(color_scheme="dark")
-    opened.goto(report.as_uri())
-    colour = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = browser.new_page(color_scheme="dark")
+    dark.goto(report.as_uri())
+    colour = dark.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(v) for v in re.findall(r"\d+", colour)[:3]) < 60
-    opened.close()
+    dark.close()
+
+
+def test_pages_of_several_classes_share_their_styles_and_lead_to_each_other(browser, run, tmp_path):
+    index = write_pages([run, replace(run, target="other class")], tmp_path / "report.html")
+    with quiet_page(browser, index) as shown:
+        assert shown.locator(".index a").count() == 2
+        paper = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+        shown.locator(".index a").last.click()
+        assert shown.locator("h1").inner_text() == "other class"
+        assert shown.evaluate("getComputedStyle(document.body).backgroundColor") == paper != "rgba(0, 0, 0, 0)"
+        video = shown.locator(".top-clips video").first  # the script runs
+        shown.wait_for_function("v => v.currentTime > 0", arg=video.element_handle(), timeout=60_000)
+        shown.get_by_role("link", name="All classes").click()
+        assert shown.locator("h1").inner_text() == "2 classes"
 
 
 def test_every_control_has_a_name_and_every_picture_a_text(page):
     explorer(page)
     bare = page.evaluate(
         """() => [...document.querySelectorAll('button, select, input, a')].filter(e =>
-        !(e.innerText || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)"""
+        !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label')))
+        .map(e => e.outerHTML)"""
     )
     assert bare == []
     assert page.evaluate("[...document.images].every(i => i.hasAttribute('alt'))")
@@ -323,6 +387,7 @@ def test_the_attribution_page_fits_every_screen_and_names_its_controls(viewer):
         assert len(columns) == (2 if width == 360 else 4 if width == 1600 else len(columns))
     bare = page.evaluate(
         """() => [...document.querySelectorAll('button, select, input, a, canvas')].filter(e =>
-        !(e.innerText || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)"""
+        !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.getAttribute('aria-label')))
+        .map(e => e.outerHTML)"""
     )
     assert bare == []

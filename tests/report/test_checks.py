@@ -10,8 +10,8 @@ from report_runs import make_evaluated_run, make_run
 from voxplain.concepts.description import BINS, CELLS, ConceptDescription
 from voxplain.concepts.warnings import RunWarning, background_share
 from voxplain.report.checks import reader_checks, remaining_warnings
+from voxplain.report.lead import lead, plain_text
 from voxplain.report.page import report_page
-from voxplain.report.sentences import answer_sentences
 
 PLAIN = ConceptDescription(np.ones(BINS), np.ones((CELLS, CELLS)), motion=2.0, edge=0.2, wander=0.2)
 WALL = replace(PLAIN, motion=0.4, edge=1.5)
@@ -98,10 +98,15 @@ def test_warnings_and_checks_are_merged_by_code():
 
 def test_the_answer_claims_no_more_than_its_test():
     run = make_run()
-    assert answer_sentences(run, [PLAIN] * 3, {}).startswith(
-        f"For “{run.target}” the network relies mostly on concept 1: hiding it lowers the log-odds by 2.50"
-    )
+    parts = lead(run, [PLAIN] * 3, {})
+    assert plain_text(parts).startswith(f"For “{run.target}” the network relies mostly on concept 1, a ")
+    assert parts["measured"].startswith("Hiding it lowers the log-odds by 2.50, ")
     weak = replace(run.scores["effect"], q_value=np.array([0.9, 0.3, 0.9]))
-    said = answer_sentences(replace(run, scores={**run.scores, "effect": weak}), [PLAIN] * 3, {})
-    assert "may rely mostly on" in said
-    assert "account for 0 %" in said
+    unsure = replace(run, scores={**run.scores, "effect": weak})
+    assert "may rely mostly on" in plain_text(lead(unsure, [PLAIN] * 3, {}))
+    # 4 clips: 2⁻⁴ is above 0.05.
+    assert "not significant, because 4 clips are too few" in plain_text(lead(unsure, [PLAIN] * 3, {}))
+    none = replace(run.scores["effect"], value=np.array([-1.0, -2.0, -3.0]))
+    assert "none of the concepts" in plain_text(
+        lead(replace(run, scores={**run.scores, "effect": none}), [PLAIN] * 3, {})
+    )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from voxplain.attribution.reduce import display
+from voxplain.errors import DataError
 
 __all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "frame_grid", "overlay", "scaled"]
 
@@ -70,7 +71,7 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) ->
     return np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255).astype(np.uint8)
 
 
-def frame_grid(rows: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
+def frame_grid(rows: Sequence[np.ndarray], count: int = 8, *, names: Sequence[str] = ()) -> np.ndarray:
     """Arrange evenly spaced frames of several clips below one another on white.
 
     Parameters
@@ -79,20 +80,44 @@ def frame_grid(rows: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
         Clips of one grid.
     count : int
         Frames of each, at most T.
+    names : sequence of str
+        Of the rows, written on their left; by default none.
 
     Returns
     -------
     uint8 [H',W',3]
+
+    Raises
+    ------
+    DataError
+        Where the number of names is not that of the rows.
 
     Examples
     --------
     >>> frame_grid([np.zeros((4, 8, 8, 3), np.uint8)], count=2).shape
     (8, 19, 3)
     """
+    if names and len(names) != len(rows):
+        raise DataError(f"expected a name for each of {len(rows)} rows, got {len(names)}; give one a row")
     t, h, w, _ = rows[0].shape
     at = np.unique(np.linspace(0, t - 1, min(count, t)).round().astype(int))
     sheet = np.full((len(rows) * (h + GAP) - GAP, len(at) * (w + GAP) - GAP, 3), 255, np.uint8)
     for i, frames in enumerate(rows):
         for j, frame in enumerate(frames[at]):
             sheet[i * (h + GAP) : i * (h + GAP) + h, j * (w + GAP) : j * (w + GAP) + w] = frame
-    return sheet
+    return np.concatenate([_column(names, h, len(sheet)), sheet], axis=1) if names else sheet
+
+
+def _column(names: Sequence[str], height: int, total: int) -> np.ndarray:
+    """The names of rows as a picture, uint8 [total,W,3], each in the middle of its row."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=max(10, min(18, height // 6)))
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    width = max(int(pen.textlength(name, font=font)) for name in names) + 4 * GAP
+    column = Image.new("RGB", (width, total), "white")
+    pen = ImageDraw.Draw(column)
+    for i, name in enumerate(names):
+        middle = i * (height + GAP) + height / 2
+        pen.text((width - 2 * GAP, middle), name, fill="black", font=font, anchor="rm")
+    return np.asarray(column)

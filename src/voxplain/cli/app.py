@@ -5,15 +5,18 @@ from cyclopts import App
 from voxplain.cli.attribute import attribute_command
 from voxplain.cli.audit import audit_command
 from voxplain.cli.benchmark import benchmark_command
+from voxplain.cli.card import card_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.data import data_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.demo_improve import demo_improve_command
 from voxplain.cli.doctor import doctor_command
+from voxplain.cli.export import export_command
 from voxplain.cli.figure import figure_command
 from voxplain.cli.improve import improve_command
 from voxplain.cli.merge import merge_command
 from voxplain.cli.methods import methods_command
+from voxplain.cli.open import open_command
 from voxplain.cli.own_concepts import own_concepts_command
 from voxplain.cli.planted import planted_command
 from voxplain.cli.report import report_command
@@ -37,16 +40,19 @@ for command in (
     attribute_command,
     audit_command,
     benchmark_command,
+    card_command,
     concepts_command,
     evaluate_command,
     data_command,
     demo_command,
     demo_improve_command,
     doctor_command,
+    export_command,
     figure_command,
     improve_command,
     merge_command,
     methods_command,
+    open_command,
     own_concepts_command,
     planted_command,
     report_command,

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,6 +77,7 @@ def attribute_command(
     )
     from voxplain.cli.file_list import listed_videos
     from voxplain.cli.network import open_model
+    from voxplain.cli.sources import place_in, short_command
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.progress import progress_bar
     from voxplain.report import Origin, attribution_page
@@ -117,14 +118,15 @@ def attribute_command(
                     f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
                 )
                 continue
-            write_attribution(output / result_folder(run, used), run, model, video, format_)
             print_attribution(console, run)
+            run = replace(run, clip=replace(run.clip, source=place_in(run.clip.source, path.absolute().parents[1])))
+            write_attribution(output / result_folder(run, used), run, model, video, format_)
             runs.append(run)
     if not runs and failed:
         raise failed[0]
     if not runs:
         raise VideoError(f"expected a video that can be read, got none among {len(videos)}; see what was skipped above")
-    origin = Origin(shlex.join(["voxplain", *sys.argv[1:]]))
+    origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
     write_whole(output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
     write_whole(output / "report.html", attribution_page(runs, origin=origin))
     skipped += len(failed)

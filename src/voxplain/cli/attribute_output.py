@@ -88,7 +88,8 @@ def write_attribution(
             write_whole(place / f"{name}.gif", _gif(frames, fps))
     if "png" in formats:
         sheet = io.BytesIO()
-        Image.fromarray(frame_grid([video.frames, *overlays.values()])).save(sheet, format="png")
+        grid = frame_grid([video.frames, *overlays.values()], names=("clip", *overlays))
+        Image.fromarray(grid).save(sheet, format="png")
         write_whole(place / "strip.png", sheet.getvalue())
     save_run(place, run)
 

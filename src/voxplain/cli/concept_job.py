@@ -5,6 +5,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from voxplain.cli.network import open_model
 from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
+from voxplain.cli.sources import place_in, with_places
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips
@@ -31,8 +33,9 @@ from voxplain.report import (
     dependence_sentence,
     evaluation_sentences,
     order_test_sentence,
-    report_page,
     table_text,
+    write_pages,
+    write_report,
 )
 from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
@@ -94,7 +97,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate), seconds)
     write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
-    write_whole(path, report_page(runs, origin=origin))
+    (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs
 
@@ -119,7 +122,8 @@ class _JobRunner:
         """Runs of every class at one layer, with ``more`` layers to follow, and what other shards lack."""
         job = self.job
         unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
-        random = _read(model, unrelated, job, job.settings.unrelated_videos, "unrelated videos", self.console)
+        limit = job.settings.unrelated_videos
+        random = _read(model, unrelated, job, limit, "unrelated videos", self.console, job.random)
         own: list[ConceptRun] = []
         missing: list[MissingShards] = []
         for place, name in enumerate(job.classes):
@@ -142,21 +146,29 @@ class _JobRunner:
     def explain_class(self, model: VideoModel, name: str, random: ClipSet, left: int) -> ConceptRun:
         """The run of one class, evaluated if the job is; ``left`` classes share the time that is left."""
         job, s = self.job, self.job.settings
-        clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console)
+        clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console, job.data)
         options = {
             "random": random.clips,
             "target": job.target or name,
             "settings": s,
             "preset": job.preset if job.preset in PRESETS else None,
             **self.tools,
-            "skipped": [(str(x.path), x.reason) for x in (*clips.skipped, *random.skipped)],
+            "skipped": [*_skipped(clips, job.data), *_skipped(random, job.random)],
         }
         run = self.explain_clips(model, clips, left, options, name)
         if job.preset not in PRESETS:  # the setting of an experiment
             run = replace(run, preset=job.preset)
         if self.held_out is None:
             return run
-        test = _read(model, self.held_out.of_class(name), job, None, f"test videos of “{name}”", self.console)
+        test = _read(
+            model,
+            self.held_out.of_class(name),
+            job,
+            None,
+            f"test videos of “{name}”",
+            self.console,
+            job.test or job.data,
+        )
         return evaluate_concepts(run, test.clips, model=model, settings=s, **self.tools)
 
     def explain_clips(
@@ -199,8 +211,15 @@ def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
         console.print(f"  {words}", markup=False, highlight=False)
 
 
-def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console) -> ClipSet:
-    """Clips of the network's length, or whole videos; prints what was skipped."""
+def _skipped(clips: ClipSet, root: Path) -> list[tuple[str, str]]:
+    """Videos that could not be read and why, with their places in the data."""
+    return [(place_in(str(x.path), root), x.reason.replace(str(x.path), x.path.name)) for x in clips.skipped]
+
+
+def _read(
+    model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console, root: Path
+) -> ClipSet:
+    """Clips of the network's length, or whole videos, named by their places below ``root``; prints what was skipped."""
     reader = replace(model.reader(), damaged=job.damaged)
     if job.whole:
         reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
@@ -209,7 +228,7 @@ def _read(model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what
         clips = read_clips(videos, reader, limit=limit, seed=job.settings.seed, progress=lambda done, all_: advance())
     if clips.skipped or clips.damaged:
         console.print(clips.summary(), markup=False, highlight=False)
-    return clips
+    return replace(clips, clips=with_places(clips.clips, root))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from voxplain.cli.options import OutputFile, Words
 from voxplain.errors import DataError, VoxplainError
@@ -16,14 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["consistent", "read_origin", "read_runs", "report_command"]
 
 
-def report_command(run: Path, *, output: OutputFile = None, name: Words = (), limit: float = 15.0) -> None:
+def report_command(
+    run: Path,
+    *,
+    output: OutputFile = None,
+    name: Words = (),
+    limit: float = 15.0,
+    single_file: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Write the report page of a run again from the run's files; needs neither network nor videos.
+
+    Several classes give an index, and beside it a folder with a page for each class.
 
     Examples:
 
         voxplain report runs/bend
         voxplain report runs/bend/bend -o bend.html
         voxplain report runs/bend --name bend:3="bending trunk" bend:0=wall
+        voxplain report runs/all --single-file -o all.html
 
     Parameters
     ----------
@@ -36,10 +48,12 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
         Your own names of concepts, as CLASS:CONCEPT=WORDS.
     limit
         Megabytes of images and clips a class; the first examples of each concept are always shown.
+    single_file
+        Write all classes into one page, which can be sent by mail.
     """
     from rich.console import Console
 
-    from voxplain.report import attribution_page, report_page
+    from voxplain.report import attribution_page, write_pages, write_report
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
     folders = find_runs(run)
@@ -50,12 +64,13 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
         attributed = [load_attribution(folder) for folder in folders]
         with consistent(run):
             page = attribution_page(attributed, origin=read_origin(run))
+        write_whole(path, page)
     else:
         runs = read_runs(run)
         names = _concept_names(runs, name)
+        write = write_pages if len(runs) > 1 and not single_file else write_report
         with consistent(run):
-            page = report_page(runs, names=names, limit=int(limit * 1e6), origin=read_origin(run))
-    write_whole(path, page)
+            write(runs, path, names=names, limit=int(limit * 1e6), origin=read_origin(run))
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 

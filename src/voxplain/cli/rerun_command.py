@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from voxplain.cli.job import Job
+from voxplain.cli.sources import short_command
 from voxplain.concepts.settings import CHOICES, PRESETS
 
 __all__ = ["command_of"]
@@ -25,7 +26,7 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     Returns
     -------
     str
-        One line or two, quoted for a shell.
+        One line or two, quoted for a shell; absolute paths by their names, so that no path of a machine is in it.
     """
     preset = job.preset if job.preset in PRESETS else "default"
     words = ["voxplain", "concepts", job.data, "--class", *job.classes]
@@ -51,11 +52,11 @@ def command_of(job: Job, *, evaluate: bool) -> str:
     words += ["--damaged", job.damaged] if job.damaged != "skip" else []
     words += ["--budget", f"{job.budget:g}s"] if job.budget else []
     words += list(_changes(PRESETS[preset], job.settings))
-    line = shlex.join(map(str, [*words, "-o", job.output.name]))
+    line = shlex.join(short_command([*map(str, words), "-o", job.output.name]))
     if not evaluate:
         return line
     evaluation = ["voxplain", "evaluate", job.output.name, *(["--test", job.test] if job.test else [])]
-    return f"{line}\n{shlex.join(map(str, evaluation))}"
+    return f"{line}\n{shlex.join(short_command([str(word) for word in evaluation]))}"
 
 
 def _changes(old: Any, new: Any, prefix: str = "") -> Iterator[Any]:

@@ -13,6 +13,7 @@ from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves, join
+from voxplain.concepts.held_out_match import HeldOutMatch
 from voxplain.concepts.order_tests import OrderTest, all_order_tests
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.recognition import Recognition
@@ -87,12 +88,15 @@ class EvaluationRun:
         The top concepts against the other orders.
     explored : tuple of ExploredClip
         Test clips for the report's clip explorer, the best recognised first.
+    match : HeldOutMatch, optional
+        How near the test clips' supervoxels are to their concepts.
     """
 
     adding: AddRemoveCurves
     removing: AddRemoveCurves
     order_tests: tuple[OrderTest, ...]
     explored: tuple[ExploredClip, ...] = ()
+    match: HeldOutMatch | None = field(default=None, metadata={"later": True})
 
 
 @dataclass(frozen=True, eq=False)

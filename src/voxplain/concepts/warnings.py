@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
+from voxplain.concepts.held_out_match import HeldOutMatch
 from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
@@ -37,6 +38,7 @@ __all__ = [
     "collect",
     "damaged",
     "duplicates",
+    "far_held_out",
     "few_videos",
     "fill_not_recognised",
     "fixed_concept",
@@ -72,6 +74,7 @@ WarningCode = Literal[
     "clip_dependence",
     "damaged",
     "duplicates",
+    "far_held_out",
     "few_videos",
     "fill_not_recognised",
     "fixed_concept",
@@ -302,6 +305,19 @@ def fill_not_recognised(adding: AddRemoveCurves, evaluation: AddRemove) -> RunWa
         f"adding up to {evaluation.steps} concepts to a clip of fill “{evaluation.fill}” is recognised in no order, "
         "although the whole clip is: the fill may be unlike the training videos; try another with --evaluation.fill, "
         "black for videos on a black background",
+    )
+
+
+def far_held_out(match: HeldOutMatch, first: Sequence[int]) -> RunWarning | None:
+    """Held-out supervoxels of the first concepts are far from what the concepts were found from."""
+    far = [k for k in first if match.far[k]]
+    if not far:
+        return None
+    k = far[0]
+    return RunWarning(
+        "far_held_out",
+        f"held-out supervoxels of {_named(far)} are far from it: {100 * match.near[k]:.0f} % of those of concept {k} "
+        f"are as near its centre as {100 * match.expected[k]:.0f} % of the supervoxels that it was found from",
     )
 
 

@@ -12,6 +12,7 @@ from voxplain.concepts import warnings
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.evaluate import AddRemoveCurves, join, log_odds_of
+from voxplain.concepts.held_out_match import held_out_match
 from voxplain.concepts.order_tests import all_order_tests
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
@@ -111,11 +112,15 @@ def evaluate_concepts(
     supervoxels = session.segmented(held, deduplicate=settings.test_deduplicate)
     adding, removing = _curves(session, held, supervoxels, assigned, run)
     explored = _explored(session, held, supervoxels, assigned, run, adding)
-    evaluation = EvaluationRun(adding, removing, all_order_tests(adding, removing, seed=settings.seed), explored)
+    match = held_out_match(run.bank, rows)
+    evaluation = EvaluationRun(adding, removing, all_order_tests(adding, removing, seed=settings.seed), explored, match)
+    checked = warnings.collect(
+        warnings.fill_not_recognised(adding, settings.evaluation), warnings.far_held_out(match, run.first)
+    )
     return replace(
         run,
         evaluation=evaluation,
-        warnings=(*run.warnings, *said, *warnings.collect(warnings.fill_not_recognised(adding, settings.evaluation))),
+        warnings=(*run.warnings, *said, *checked),
         skipped=(*run.skipped, *lost),
         model=model,
         settings=settings,

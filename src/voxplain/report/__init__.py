@@ -7,6 +7,7 @@ from voxplain.report.audit import audit_page, write_audit_report
 from voxplain.report.audit_tables import audit_csv, audit_json, audit_text
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
+from voxplain.report.pages import write_pages
 from voxplain.report.plots import curves, draw_curves
 from voxplain.report.sentences import (
     dependence_sentence,
@@ -18,12 +19,15 @@ from voxplain.report.sentences import (
 from voxplain.report.tables import evaluation_json, table_csv, table_json, table_text
 from voxplain.report.theme import LIGHT, Theme
 from voxplain.report.training import training_curves
+from voxplain.report.verdict import Finding, Verdict, verdict
 
 __all__ = [
     "LIGHT",
+    "Finding",
     "MeanCurves",
     "Origin",
     "Theme",
+    "Verdict",
     "attribution_page",
     "audit_csv",
     "audit_json",
@@ -48,7 +52,9 @@ __all__ = [
     "table_json",
     "table_text",
     "training_curves",
+    "verdict",
     "write_attribution_report",
     "write_audit_report",
+    "write_pages",
     "write_report",
 ]

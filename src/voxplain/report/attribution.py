@@ -1,7 +1,7 @@
 """The report page of attribution runs: synchronised maps of several methods side by side, with their metrics."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,7 @@ def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
         "id": anchor,
         "run": run,
         "name": short_name(run.clip.source),
+        "wrong": _wrong(run, int(first[0])),
         "likely": [(run.classes[c] if run.classes else str(c), float(likely[c])) for c in first],
         "viewer": _viewer(run),
         "profiles": {
@@ -74,6 +75,13 @@ def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
         "parameters": {name: ", ".join(f"{k} {v}" for k, v in own.items()) for name, own in run.parameters.items()},
         "found": {name: _found(own) for name, own in run.details.items()},
     }
+
+
+def _wrong(run: AttributionRun, predicted: int) -> str:
+    """The class of the folder that holds the video, where it is a class that the network does not predict; else ""."""
+    folder = PurePosixPath(run.clip.source.replace("\\", "/")).parent.name
+    known = not run.quantity and folder in run.classes
+    return folder if known and run.classes[predicted] != folder else ""
 
 
 def _viewer(run: AttributionRun) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from markupsafe import Markup
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun
 from voxplain.concepts.description import ConceptDescription
+from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.words import concept_words
 from voxplain.report.charts import sparkline
-from voxplain.report.draw import Example, choose_examples, heat, stacked
+from voxplain.report.draw import Example, choose_examples, heat, stacked, stacked_mask, tiles
 from voxplain.report.embed import clip_uri, jpeg, png, shrink
 from voxplain.report.tables import interval_text, number, places_for
 from voxplain.statistics import SIGNIFICANT
@@ -18,7 +20,7 @@ from voxplain.video import Clip
 
 __all__ = ["SLOWER", "cards", "clip_speed", "pair_of_clips", "short_name"]
 
-SHOWN, MORE = 4, 8  # examples on a card, and on demand
+SHOWN, MORE, HELD_OUT = 3, 8, 2  # examples on a card, as stills on demand, and of held-out clips
 SLOWER = 2  # clips of half a second are too short to follow at full speed; the page states the speed
 FASTEST = 30  # frames a second on the page
 
@@ -26,30 +28,69 @@ FASTEST = 30  # frames a second on the page
 def cards(
     run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str], anchor: str, limit: int
 ) -> list[dict[str, Any]]:
-    """A card for each concept; examples on demand are left out once the pictures have reached ``limit`` bytes."""
+    """A card for each concept; stills on demand are left out once the pictures have reached ``limit`` bytes."""
     rows = run.rows()
     span = _span(rows)
     chosen = [choose_examples(run, row.concept, SHOWN + MORE) for row in rows]
     shown = [[_clip(run, r.concept, e) for e in c[:SHOWN]] for r, c in zip(rows, chosen, strict=True)]
-    used = sum(len(clip["data"]) + len(clip["poster"]) for own in shown for clip in own)
+    held_out = [_held_out(run, row.concept) for row in rows]
+    used = sum(len(c["data"]) + len(c["poster"]) for own in (*shown, *held_out) for c in own)
     made = []
-    for row, own, examples in zip(rows, shown, chosen, strict=True):
+    for row, own, held, examples in zip(rows, shown, held_out, chosen, strict=True):
         more: list[dict[str, Any]] = []
         for example in examples[SHOWN:]:
             if used > limit:
                 break
-            more.append(_clip(run, row.concept, example))
-            used += len(more[-1]["data"]) + len(more[-1]["poster"])
+            more.append(_still(run, row.concept, example))
+            used += len(more[-1]["still"])
         made.append(
             {
                 **_facts(run, row, found[row.concept], span),
                 "clips": own,
+                "held_out": held,
+                "match": _match(run, row.concept),
                 "more": more,
                 "id": f"{anchor}-c{row.concept}",
                 "name": names.get(row.concept, ""),
+                "words": concept_words(found[row.concept], row.volume),
             }
         )
     return made
+
+
+def _held_out(run: ConceptRun, concept: int) -> list[dict[str, Any]]:
+    """The concept in held-out clips, those in which it covers most first."""
+    explored = () if run.evaluation is None else run.evaluation.explored
+    masks = [(clip, concept_mask(clip.supervoxels, clip.assigned, concept)) for clip in explored]
+    masks = sorted((pair for pair in masks if pair[1].any()), key=lambda pair: -int(pair[1].sum()))
+    made = []
+    for clip, mask in masks[:HELD_OUT]:
+        frame = int(mask.sum((1, 2)).argmax())
+        made.append(
+            pair_of_clips(clip.clip, *stacked_mask(clip.clip.frames, mask, frame), float(clip.clip.seconds[frame]))
+        )
+    return made
+
+
+def _match(run: ConceptRun, concept: int) -> dict[str, Any] | None:
+    """How near held-out supervoxels of a concept are to it; None where that was not measured."""
+    match = None if run.evaluation is None else run.evaluation.match
+    if match is None or run.evaluation is None:
+        return None
+    return {
+        "clips": int(match.clips[concept]),
+        "of": len(run.evaluation.adding.truth),
+        "near": number(100 * float(match.near[concept]), 0),
+        "expected": number(100 * float(match.expected[concept]), 0),
+        "far": bool(match.far[concept]),
+    }
+
+
+def _still(run: ConceptRun, concept: int, example: Example) -> dict[str, Any]:
+    """An example as one picture, at the moment at which its part is largest."""
+    shown, _ = tiles(run, concept, example)
+    clip = run.clips[example.clip]
+    return {"still": jpeg(shrink(shown[None])[0]), "name": short_name(clip.source)}
 
 
 def _facts(run: ConceptRun, row: ConceptRow, found: ConceptDescription, span: tuple[float, float]) -> dict[str, Any]:
@@ -100,7 +141,6 @@ def pair_of_clips(clip: Clip, frames: np.ndarray, still: int, seconds: float) ->
         "width": width,
         "height": height,
         "name": short_name(clip.source),
-        "source": clip.source,
         "seconds": seconds,
     }
 

@@ -48,7 +48,7 @@ def sprite(frames: np.ndarray, quality: int = 90) -> str:
 
 def clip_uri(frames: np.ndarray, fps: int, crf: int = 26) -> str:
     """Frames uint8 [T,H,W,3] as a video: H.264, or VP9 where x264 is missing."""
-    return uri(encode_video(frames, fps=fps, crf=crf), video_type())
+    return uri(encode_video(frames, fps=fps, crf=crf, preset="veryfast"), video_type())
 
 
 def shrink(frames: np.ndarray) -> np.ndarray:

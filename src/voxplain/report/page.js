@@ -4,8 +4,8 @@
 
   // Clips are decoded when they come near the screen and stop when they leave it.
   const play = (video) => {
-    if (!video.src) {
-      video.src = video.dataset.src;
+    if (!video.src) { // a clip that is on the page twice is in it once
+      video.src = video.dataset.src || document.getElementById(video.dataset.same).dataset.src;
       video.currentTime = Number(video.dataset.start); // where what it shows is visible
     }
     video.play().catch(() => {});
@@ -16,7 +16,7 @@
       else if (!calm) play(target);
     }
   }, { rootMargin: "160px" });
-  document.querySelectorAll("video[data-src]").forEach((video) => watcher.observe(video));
+  document.querySelectorAll("video").forEach((video) => watcher.observe(video));
 
   // A clip shows its concept; under the pointer, or once pressed, the clip as it is.
   document.querySelectorAll("button.clip").forEach((button) => {
@@ -34,6 +34,16 @@
       show(pressed);
     });
   });
+
+  // A link to something inside closed details opens them.
+  const reveal = () => {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let around = target.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
 
   document.querySelectorAll("[data-copy]").forEach((button) => {
     button.addEventListener("click", async () => {

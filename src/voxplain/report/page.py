@@ -1,7 +1,7 @@
-"""One HTML file that shows a whole run; it needs no network and no other file.
+"""The report of a run as HTML: one self-contained file, which needs no network and no other file.
 
 Pictures and clips are data URIs, the script and the styles are inline. Text that comes from outside (class and file
-names) is escaped by Jinja.
+names) is escaped by Jinja. `voxplain.report.pages` writes several classes as several files.
 """
 
 import json
@@ -15,30 +15,26 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun, combined_evaluation
-from voxplain.concepts.description import describe_concepts
+from voxplain.concepts.concept_run import ConceptRun, combined_evaluation
 from voxplain.errors import DataError
 from voxplain.files import write_whole
-from voxplain.report.add_remove import mean_curves
-from voxplain.report.cards import SLOWER, cards
-from voxplain.report.charts import curves_svg
-from voxplain.report.checks import reader_checks, remaining_warnings
-from voxplain.report.effect_sentences import effect_sentences
-from voxplain.report.explorer import explorer
-from voxplain.report.frame_rows import frame_rows
-from voxplain.report.sentences import (
-    answer_sentences,
-    evaluation_sentences,
-    meaning,
-    order_test_sentence,
-    significance_sentence,
-)
-from voxplain.report.tables import interval_text, number, places_for
-from voxplain.report.whole_cards import whole_cards
+from voxplain.report.cards import SLOWER
+from voxplain.report.section import evaluation_values, index_card, section
+from voxplain.report.tables import interval_text, number
 from voxplain.statistics import SIGNIFICANT
 from voxplain.version import __version__
 
-__all__ = ["Origin", "render", "report_page", "write_report"]
+__all__ = [
+    "LIMIT",
+    "Origin",
+    "checked_runs",
+    "class_page",
+    "package_file",
+    "render",
+    "report_page",
+    "together",
+    "write_report",
+]
 
 LIMIT = 15_000_000  # bytes of pictures and clips a class
 
@@ -101,119 +97,90 @@ def report_page(
     origin: Origin | None = None,
 ) -> bytes:
     """The page itself, as `write_report` writes it."""
+    runs = checked_runs(run)
+    named = names or {}
+    sections = [section(each, f"r{i}", named.get(each.target, {}), limit) for i, each in enumerate(runs)]
+    return class_page(sections, together(runs), origin)
+
+
+def checked_runs(run: ConceptRun | Sequence[ConceptRun]) -> list[ConceptRun]:
+    """One run or several as a list. Raises DataError for none."""
     runs = [run] if isinstance(run, ConceptRun) else list(run)
     if not runs:
         raise DataError("expected at least one run to report on, got none; explain a class first")
-    named = names or {}
-    sections = [_section(each, f"r{i}", named.get(each.target, {}), limit) for i, each in enumerate(runs)]
+    return runs
+
+
+def class_page(
+    sections: Sequence[Mapping[str, Any]],
+    parts: Sequence[Mapping[str, Any]],
+    origin: Origin | None,
+    *,
+    assets: str = "",
+    back: str = "",
+) -> bytes:
+    """A page of classes.
+
+    Parameters
+    ----------
+    sections : sequence of mapping
+        What `voxplain.report.section.section` gives of each class.
+    parts : sequence of mapping
+        What `together` gives.
+    origin : Origin or None
+    assets : str
+        Prefix of the addresses of ``page.css`` and ``page.js``; both are inside the page where it is empty.
+    back : str
+        Address of the index of classes, where there is one.
+
+    Returns
+    -------
+    bytes
+    """
     return render(
         "page.html",
         sections=sections,
-        together=_together(runs),
+        cards=[index_card(values, f"#{values['id']}") for values in sections],
+        together=parts,
         origin=origin or Origin(),
         slower=SLOWER,
         significant=SIGNIFICANT,
+        assets=assets,
+        back=back,
     )
 
 
 def render(template: str, **values: Any) -> bytes:
-    """A page from one of the templates beside this file, with the styles and the script that all pages share."""
-    style, script = (Markup(_file(name)) for name in ("page.css", "page.js"))
+    """A page from one of the templates beside this file, with the styles and the script that all pages share.
+
+    ``assets`` among the values is the prefix of their addresses; without it they are inside the page.
+    """
+    style, script = (Markup(package_file(name)) for name in ("page.css", "page.js"))
+    values = {"assets": "", **values}
     text = _templates().get_template(template).render(**values, version=__version__, style=style, script=script)
     # A name of undecodable bytes holds lone surrogates, which UTF-8 cannot carry.
     return text.encode("utf-8", "backslashreplace")
 
 
-def _file(name: str) -> str:
+def package_file(name: str) -> str:
+    """Text of a template, of the styles or of the script."""
     return files("voxplain.report").joinpath(name).read_text("utf-8")
 
 
 @cache
 def _templates() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(package_file),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(number=number, interval_text=interval_text, tojson_pretty=_pretty)
     return environment
 
 
-def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) -> dict[str, Any]:
-    """All that the template shows of one run."""
-    found = describe_concepts(run)
-    checks, rows = reader_checks(run, found), run.rows()
-    return {
-        "id": anchor,
-        "run": run,
-        "answer": answer_sentences(run, found, names),
-        "found": significance_sentence(run),
-        "effects": effect_sentences(run, names),
-        "checks": checks,
-        "warnings": remaining_warnings(run, checks),
-        "wholes": whole_cards(run, names, anchor),
-        "cards": cards(run, found, names, anchor, limit),
-        "columns": _columns(run, rows),
-        "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
-        "evaluation": _evaluation(run.evaluation),
-        "frame_rows": _frame_rows(run),
-        "explorer": explorer(run, names),
-        "parameters": _flat(run.parameters),
-        "facts": _flat({"clip_dependence": number(run.clip_dependence), **_briefly(run.provenance)}),
-        "record": {"parameters": run.parameters, "provenance": run.provenance},
-    }
-
-
-def _briefly(provenance: dict[str, Any]) -> dict[str, Any]:
-    return {key: _brief(value) for key, value in provenance.items()}
-
-
-def _names(run: ConceptRun) -> list[str]:
-    """The scores in the order of the table, the one that ranks first."""
-    return [run.ranking, *(name for name in ("effect", "tcav") if name in run.scores and name != run.ranking)]
-
-
-def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
-    """The score columns: name, decimals, and (value, tested, its interval's ends, q) of each row."""
-    columns = []
-    for name in _names(run):
-        score = run.scores[name]
-        parts = (score.value, score.tested, *score.tested_interval.T, score.q_value)
-        cells = [tuple(part[r.concept] for part in parts) for r in rows]
-        columns.append({"name": "TCAV" if name == "tcav" else name, "places": places_for(score.value), "cells": cells})
-    return columns
-
-
-def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
-    """Adding and removing, shown on the explored clip with the highest log-odds."""
-    if run.evaluation is None or not run.evaluation.explored or run.quantity:
-        return []
-    return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
-
-
-def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    if evaluation.adding.quantity:
-        return {
-            "charts": [],
-            "draws": 0,
-            "sentences": evaluation_sentences(evaluation),
-            "steps": evaluation.adding.logits.shape[2] - 2,
-            "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
-        }
-    both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
-    return {
-        "charts": [
-            {"kind": c.kind, "count": Markup(curves_svg(c, "count")), "coverage": Markup(curves_svg(c, "coverage"))}
-            for c in both
-        ],
-        "draws": both[0].draws,
-        "sentences": evaluation_sentences(evaluation),
-        "steps": evaluation.adding.logits.shape[2] - 2,
-        "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
-    }
-
-
-def _together(runs: Sequence[ConceptRun]) -> list[dict[str, Any]]:
+def together(runs: Sequence[ConceptRun]) -> list[dict[str, Any]]:
     """The evaluation over all classes of each layer that has several, with its title."""
     found: list[dict[str, Any]] = []
     for layer in dict.fromkeys(run.layer for run in runs):
@@ -221,26 +188,9 @@ def _together(runs: Sequence[ConceptRun]) -> list[dict[str, Any]]:
         if len(own) > 1 and len({run.classes for run in own}) == 1:  # labels are questions of their own
             title = f"{len(own)} classes together, layer {layer}"
             found.append(
-                {"id": f"all-{len(found)}", "title": title, "evaluation": _evaluation(combined_evaluation(own))}
+                {"id": f"all-{len(found)}", "title": title, "evaluation": evaluation_values(combined_evaluation(own))}
             )
     return found
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested parameters as (dotted name, text), as the command line spells them."""
-    found: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            listed = isinstance(value, list | tuple)
-            found.append((f"{prefix}{key}", ", ".join(map(str, value)) if listed else str(value)))
-    return found
-
-
-def _brief(value: Any) -> Any:
-    """Long lists (a hash for every video) by their number; the whole record is in the details below."""
-    return f"{len(value)} entries" if isinstance(value, dict | list | tuple) and len(value) > 12 else value
 
 
 def _pretty(value: Any) -> str:

@@ -4,20 +4,18 @@ A difference whose interval contains 0, or whose p-value is not below 0.05, is c
 """
 
 import math
-from collections.abc import Mapping, Sequence
 
-from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
-from voxplain.concepts.description import ConceptDescription
+from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
-from voxplain.concepts.warnings import FEW_VIDEOS, background_share
+from voxplain.concepts.warnings import FEW_VIDEOS
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT
 
 __all__ = [
-    "answer_sentences",
     "dependence_sentence",
     "evaluation_sentences",
+    "in_words_of",
     "meaning",
     "order_test_sentence",
     "significance_sentence",
@@ -100,48 +98,6 @@ def unassigned_share(run: ConceptRun) -> float | None:
     if len(run.supervoxels[0].labels) > 1:
         return None
     return float(1 - run.effects.volume.sum(1).mean())
-
-
-def answer_sentences(run: ConceptRun, found: Sequence[ConceptDescription], names: Mapping[int, str]) -> str:
-    """What the network relies on for the class, in one or two sentences; ``names`` are names of concepts."""
-    best = run.relied_on()
-    if best is None:
-        return f"For “{run.target}” the network relies on none of the concepts: hiding none of them lowers the class."
-    called = (
-        f"the {names[best.concept]} (concept {best.concept})" if best.concept in names else f"concept {best.concept}"
-    )
-    digits = places_for([best.score])
-    q = _tested(run, best)
-    others = [names.get(k) or f"concept {k}" for k in run.first if k != best.concept]
-    if best.concept in run.first and others:
-        called = f"one thing of {len(others) + 1} parts, first {called}"
-    relies = "relies mostly on" if best.q_value < SIGNIFICANT else "may rely mostly on"
-    amount = f"score {number(best.score, digits)}"
-    if run.ranking == "effect" and run.scores["effect"].name.startswith("effect (drop)"):
-        amount = in_words_of(f"hiding it lowers the log-odds by {number(best.score, digits)}", run.quantity)
-        amount += f" {run.units}" if run.quantity and run.units else ""
-    found_in = f"found in {best.videos} of {len(run.clips)} videos"
-    sentences = f"For “{run.target}” the network {relies} {called}: {amount}, {q}, {found_in}."
-    share = background_share(run, found)
-    if math.isfinite(share):
-        sentences += (
-            f" Concepts that look like background account for {number(100 * share, 0)} % of the measured effect."
-        )
-    return sentences
-
-
-def _tested(run: ConceptRun, row: ConceptRow) -> str:
-    """How far a concept lies above chance, with the interval that agrees with its q-value."""
-    if run.recognition is not None and not run.recognition.holds:
-        recognise = "respond to the target" if run.quantity else "recognise the class"
-        return f"not tested, because the network does not clearly {recognise}"
-    if not math.isfinite(row.tested):
-        return f"not compared with {run.compared_with}"
-    q = f"q = {number(row.q_value, 3)}" if row.q_value >= 0.001 else "q < 0.001"
-    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
-    digits = places_for([row.tested])
-    above, low, high = (number(v, digits) for v in (row.tested, row.tested_low, row.tested_high))
-    return f"{above} above {run.compared_with} ({low} to {high}, {q})"
 
 
 def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:

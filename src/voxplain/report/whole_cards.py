@@ -13,19 +13,21 @@ from voxplain.report.tables import number
 
 __all__ = ["whole_cards", "whole_sentence"]
 
-SHOWN = 4  # examples on a card
+SHOWN = 3  # examples on a card
 
 
 def whole_cards(run: ConceptRun, names: Mapping[int, str], anchor: str) -> list[dict[str, Any]]:
     """A card for each whole, the largest effect first."""
     return [
         {
+            "id": f"{anchor}-w{i}",
+            "parts": whole.parts,
             "title": "Whole: " + _list([_named(k, names) for k in whole.parts]),
             "sentence": whole_sentence(whole, names),
             "clips": _examples(run, whole),
             "links": [(f"{anchor}-c{k}", _named(k, names)) for k in whole.parts],
         }
-        for whole in run.wholes
+        for i, whole in enumerate(run.wholes)
     ]
 
 

@@ -43,6 +43,7 @@ from voxplain.concepts.concept_run import ConceptRun, EvaluationRun
 from voxplain.concepts.discover import ConceptBank
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.evaluate import AddRemoveCurves
+from voxplain.concepts.held_out_match import HeldOutMatch
 from voxplain.concepts.order_tests import OrderTest
 from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.recognition import Recognition
@@ -80,6 +81,7 @@ RECORDS: dict[str, type[Any]] = {
         EvaluationRun,
         ExploredClip,
         AddRemoveCurves,
+        HeldOutMatch,
         PresenceTest,
         Recognition,
         Relation,

@@ -15,7 +15,7 @@ def video_type() -> str:
     return "video/mp4"
 
 
-def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
+def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12, preset: str = "medium") -> bytes:
     """Encode frames as an MP4 of H.264 (VP9 where x264 is missing); same frames, same bytes.
 
     Parameters
@@ -25,6 +25,8 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
         Frames a second.
     crf : int
         Constant rate factor of the codec, 0 (lossless) to 51 (worst).
+    preset : str
+        Speed of x264, from "ultrafast" to "veryslow"; slower ones give smaller files.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12) -> bytes:
     x264 = "libx264" in av.codecs_available
     # One thread: x264's output depends on the thread count, and same frames must give same bytes.
     # x264 looks ahead in a thread of its own; without mbtree its output does not depend on that thread's timing.
-    exact = {"crf": str(crf), "threads": "1", "x264-params": "no-mbtree=1"}
+    exact = {"crf": str(crf), "threads": "1", "preset": preset, "x264-params": "no-mbtree=1"}
     options = exact if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
