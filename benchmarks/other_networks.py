@@ -13,10 +13,10 @@ __all__ = ["ClassTokenTransformer", "FramesLSTM", "TwoRateNet"]
 
 
 class ClassTokenTransformer(nn.Module):
-    """A vision transformer with a class token, from which the logits [B,K] are; clips [B,3,16,64,64].
+    """A vision transformer with a class token, from which the logits [B,K] are; clips [B,3,8,48,48].
 
     The first two blocks of `tiny` are its stem, as in hybrid vision transformers. A token is a patch of 2×2×2 of their
-    positions, 4×8×8 voxels; 256 tokens and the class token go through four blocks. 0.44 M parameters.
+    positions, 4×8×8 voxels; 72 tokens and the class token go through four blocks. 0.44 M parameters.
     """
 
     def __init__(self, classes: int, width: int = 96, depth: int = 4) -> None:
@@ -25,7 +25,7 @@ class ClassTokenTransformer(nn.Module):
         self.block1, self.block2 = stem.block1, stem.block2
         self.patches = nn.Conv3d(32, width, 2, 2)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.position = nn.Parameter(0.02 * torch.randn(1, 1 + 4 * 8 * 8, width))
+        self.position = nn.Parameter(0.02 * torch.randn(1, 1 + 2 * 6 * 6, width))
         self.blocks = nn.Sequential(*(TransformerBlock(width, 4) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
@@ -44,9 +44,9 @@ def _frame_block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 
 
 class FramesLSTM(nn.Module):
-    """A 2D ConvNet for each frame, an LSTM over the frames; logits [B,K] of frames [B,T,3,64,64].
+    """A 2D ConvNet for each frame, an LSTM over the frames; logits [B,K] of frames [B,T,3,H,W].
 
-    Its maps are 8×8 a frame; 4×4 of their means go to the LSTM, so that it is told where the object is.
+    Its maps are an eighth of a frame's sides; 4×4 of their means go to the LSTM, so that it is told where the object is.
     """
 
     def __init__(self, classes: int) -> None:
@@ -73,8 +73,8 @@ def _block(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int)
 
 
 def _lateral(channels: int) -> nn.Conv3d:
-    """From the fast pathway to the slow one, as in SlowFast: twice the channels at a quarter of the steps."""
-    return nn.Conv3d(channels, 2 * channels, (5, 1, 1), (4, 1, 1), (2, 0, 0), bias=False)
+    """From the fast pathway to the slow one, as in SlowFast: twice the channels at half of the steps."""
+    return nn.Conv3d(channels, 2 * channels, (5, 1, 1), (2, 1, 1), (2, 0, 0), bias=False)
 
 
 class Joined(nn.Module):
@@ -85,7 +85,7 @@ class Joined(nn.Module):
 
 
 class TwoRateNet(nn.Module):
-    """SlowFast at a small size: logits [B,K] of a slow [B,3,T/4,H,W] and a fast pathway [B,3,T,H,W].
+    """SlowFast at a small size: logits [B,K] of a slow [B,3,T/2,H,W] and a fast pathway [B,3,T,H,W].
 
     References
     ----------
