@@ -134,7 +134,7 @@ def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int,
     """Train in place on clips moved by a few pixels and with permuted colours, both of which keep the class."""
     torch.manual_seed(seed)
     frames, labels, rng = np.stack(list(videos.frames)), torch.from_numpy(videos.labels), np.random.default_rng(seed)
-    model.net.to(memory_format=ORDER).train()
+    model.net.to(memory_format=_order(model)).train()
     for number, stage in enumerate(how.stages, 1):
         _fit_stage(model, frames, labels, stage, rng, lambda text, number=number: tell(f"stage {number}, {text}"))
     model.net.to(memory_format=torch.contiguous_format).eval()
@@ -158,8 +158,8 @@ def _fit_stage(
             clips = np.stack(
                 [np.roll(frames[i], rng.integers(-8, 9, 2), (1, 2))[..., rng.permutation(3)] for i in index]
             )
-            x = _smaller(model.prepare(clips), stage).contiguous(memory_format=ORDER)
-            z, y = model.net(x), labels[index]
+            x = _smaller(model.prepare(clips), stage).contiguous(memory_format=_order(model))
+            z, y = model.forward(x), labels[index]
             loss = nn.functional.cross_entropy(z, y, label_smoothing=0.05)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -173,6 +173,11 @@ def _fit_stage(
         )
         if right / count >= stage.enough:
             return
+
+
+def _order(model: VideoModel) -> torch.memory_format:
+    """The faster order of axes of 3D networks; PyTorch's own for those of frames."""
+    return ORDER if model.layout == "BCTHW" else torch.contiguous_format
 
 
 def _smaller(clips: Tensor, stage: Stage) -> Tensor:

@@ -24,6 +24,7 @@ from torch import nn
 from voxplain.attribution import ALIASES, ATTRIBUTIONS
 from voxplain.attribution.gradients.gradient import InputXGradient
 from voxplain.attribution.passes import logits, to_input
+from voxplain.attribution.relevance import rules
 from voxplain.attribution.relevance.lrp import LRP
 from voxplain.errors import DataError, ModelError
 from voxplain.model import stack
@@ -70,6 +71,39 @@ def test_relevance_is_conserved_without_bias(method: LRP, build: Callable[[], nn
             assert found.values.sum(dtype=np.float64) == pytest.approx(float(z), rel=1e-4)
             assert abs(found.details["conservation_gap"]) < 1e-4
             assert np.abs(found.values).max() > 0
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        partial(rules.epsilon, share=0.25),
+        partial(rules.gamma, share=0.25),
+        partial(rules.alpha_beta, alpha=2.0, beta=1.0),
+        rules.z_plus,
+    ],
+    ids=["epsilon", "gamma", "alpha_beta", "z_plus"],
+)
+def test_a_bias_has_the_relevance_of_an_input_that_is_one(rule: rules.Rule) -> None:
+    torch.manual_seed(0)
+    x, w, b, r = torch.randn(3, 5), torch.randn(4, 5), torch.randn(4), torch.randn(3, 4)
+    linear = nn.functional.linear
+    own, biases = rule(rules.Affine(linear, w, b, (-1,)), x, r, None)
+    more = torch.cat([x, torch.ones(3, 1)], 1), torch.cat([w, b[:, None]], 1)
+    whole, none = rule(rules.Affine(linear, more[1], None, (-1,)), more[0], r, None)
+    torch.testing.assert_close(own, whole[:, :5], rtol=1e-4, atol=1e-5)
+    assert biases == pytest.approx(float(whole[:, 5].sum()), rel=1e-4)
+    assert none == 0
+
+
+@pytest.mark.parametrize("method", [m for name, m in RULES.items() if name != "passed"])
+def test_with_biases_what_they_take_is_what_is_missing(method: LRP) -> None:
+    torch.manual_seed(2)
+    net = set_running_statistics(Mixed(bias=True), shift=True)
+    model, clips = model_of(net, "conv1"), clips_of(1)
+    found = method(model, clips[0], 1)
+    missing = found.details["start"] - found.values.sum(dtype=np.float64)
+    assert found.details["constants"] == pytest.approx(missing, rel=1e-3, abs=1e-4 * abs(found.details["start"]))
+    assert abs(missing) > 0.01 * abs(found.details["start"])
 
 
 @pytest.mark.parametrize("name", ["r3d", "i3d"])

@@ -87,8 +87,8 @@ class Encoder(nn.Module):
         return self.head(self.norm(x, 4).mean(1))
 
 
-def explained(net: nn.Module, attention: str) -> tuple[np.ndarray, dict]:
-    found = LRP("epsilon", epsilon=0.0, attention=attention)(model_of(net.eval(), "head"), clips_of(1)[0], 1)
+def explained(net: nn.Module, attention: str, target: int = 1) -> tuple[np.ndarray, dict]:
+    found = LRP("epsilon", epsilon=0.0, attention=attention)(model_of(net.eval(), "head"), clips_of(1)[0], target)
     return found.values, found.details
 
 
@@ -128,6 +128,67 @@ def test_the_transformers_of_voxplain_add_up(divided: bool, attention: str, monk
     assert abs(lost / found.details["start"]) < 0.01
 
 
+class ClassToken(Encoder):
+    """Everything that does not depend on the clip: biases, positions, a class token, from which the logits are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv3d(3, 8, (2, 4, 4), (2, 4, 4))
+        self.mlps = nn.ModuleList(nn.Sequential(nn.Linear(8, 12), nn.GELU(), nn.Linear(12, 8)) for _ in range(2))
+        self.token, self.positions = nn.Parameter(torch.randn(1, 1, 8)), nn.Parameter(0.5 * torch.randn(1, 9, 8))
+        self.head = nn.Linear(8, 3)
+        with torch.no_grad():
+            for norm in self.norms:
+                norm.bias.normal_(std=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.positions
+        for i in range(2):
+            x = x + self.attend(self.norm(x, 2 * i), i)
+            x = x + self.mlp(self.norm(x, 2 * i + 1), i)
+        return self.head(self.norm(x, 4)[:, 0])
+
+
+def unaccounted(values: np.ndarray, details: dict) -> float:
+    """Share of the start that neither the voxels nor constants have."""
+    constants = details.get("constants", 0.0) + details.get("softmax_constants", 0.0)
+    return abs((details["start"] - values.sum(dtype=np.float64) - constants) / details["start"])
+
+
+@pytest.mark.parametrize("attention", ["shared", "constant"])
+def test_with_a_class_token_positions_and_biases_all_relevance_is_accounted_for(attention: str) -> None:
+    found = [explained(ClassToken(), attention, target) for target in range(3)]
+    assert all(unaccounted(values, details) < 0.01 for values, details in found)
+    assert max(abs(d["constants"] / d["start"]) for _, d in found) > 0.2  # so that the count matters
+
+
+def test_a_class_token_takes_the_relevance_that_reaches_it() -> None:
+    """A sum over tokens: each has its own share, that of the class token is a constant."""
+    x, token = noise(2, 3, 4), noise(1, 1, 4, seed=1)
+    (found,), settings = relevance(
+        lambda v: torch.cat([token.expand(2, -1, -1), v], 1).sum(1), x, r=noise(2, 4, seed=2).abs()
+    )
+    r, total = noise(2, 4, seed=2).abs(), x.sum(1) + token[:, 0]
+    torch.testing.assert_close(found, x * (r / total)[:, None], rtol=1e-4, atol=1e-5)
+    assert settings.biases == pytest.approx(float((token[:, 0] * r / total).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("constants", [True, False])
+@pytest.mark.parametrize("divided", [False, True])
+def test_the_transformers_of_voxplain_add_up_as_they_are(divided: bool, constants: bool) -> None:
+    torch.manual_seed(1)
+    net = build_net("vit_divided" if divided else "vit", 3).eval()
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            if name.endswith("bias"):
+                p.normal_(std=0.1)
+        net.fc.weight.normal_()
+    method = LRP("epsilon", epsilon=0.0, attention="constant" if constants else "shared")
+    found = method(model_of(net, "pool", (4, 16, 16)), clips_of(1, (4, 16, 16))[0], 1)
+    assert unaccounted(found.values, found.details) < 0.01
+
+
 def relevance(run, *inputs: Tensor, r: Tensor, attention: bool = True) -> tuple[list[Tensor], PassSettings]:
     """Relevance of tensors, for relevance r of what ``run`` makes of them."""
     leaves = [v.clone().requires_grad_(True) for v in inputs]
@@ -137,6 +198,39 @@ def relevance(run, *inputs: Tensor, r: Tensor, attention: bool = True) -> tuple[
         y = run(*(v.clone() for v in leaves))
     found = torch.autograd.grad(y, leaves, r, allow_unused=True)
     return [torch.zeros_like(v) if g is None else g for g, v in zip(found, leaves, strict=True)], settings
+
+
+def swish(slope: float) -> type[torch.autograd.Function]:
+    """x · sigmoid(x) as PyTorchVideo writes it for a slope of 1, else another function of the same name."""
+
+    class SwishFunction(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x: Tensor) -> Tensor:
+            ctx.save_for_backward(x)
+            return x * torch.sigmoid(slope * x)
+
+        @staticmethod
+        def backward(ctx, g: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            s = torch.sigmoid(slope * x)
+            return g * s * (1 + slope * x * (1 - s))
+
+    return SwishFunction
+
+
+@pytest.mark.parametrize("method", [LRP("epsilon", epsilon=0.0), LRP(), LRP("gamma")])
+def test_a_swish_that_is_an_autograd_function_is_that_of_torch(method: LRP) -> None:
+    nets = [Does(run) for run in (swish(1.0).apply, F.silu)]
+    nets[0].load_state_dict(nets[1].state_dict())
+    own, theirs = (method(model_of(net.eval(), "head"), clips_of(1)[0], 0) for net in nets)
+    np.testing.assert_allclose(own.values, theirs.values, rtol=1e-5, atol=1e-7)
+    assert own.details == pytest.approx(theirs.details)
+    assert np.abs(own.values).max() > 0
+
+
+def test_another_function_of_that_name_has_no_rule() -> None:
+    with pytest.raises(ModelError, match="got SwishFunction in net"):
+        LRP()(model_of(Does(swish(3.0).apply), "head"), clips_of(1)[0], 0)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

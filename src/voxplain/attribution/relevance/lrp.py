@@ -189,6 +189,8 @@ class LRP:
             {"start": float(a), "conservation_gap": float((a - b) / a) if a else float(b != 0)}
             for a, b in zip(begun, reached, strict=True)
         ]
-        if trace.settings.constants:  # of one clip
+        if trace.settings.biases:  # of one clip
+            details[0]["constants"] = trace.settings.biases
+        if trace.settings.constants:
             details[0]["softmax_constants"] = trace.settings.constants
         return over_channels(values, self.channels), details

@@ -25,6 +25,7 @@ __all__ = [
     "before",
     "check_graph",
     "is_live",
+    "joined",
     "layer_call",
     "made_by",
     "node_name",
@@ -43,8 +44,10 @@ ConstantPadNd ReplicationPad1D ReplicationPad2D ReplicationPad3D ReflectionPad1D
 PixelShuffle PixelUnshuffle NativeChannelShuffle Unfold
 """
 ROUTING = frozenset(f"{n}Backward" for n in ROUTES.split()) | {"CopyBackwards", "CopySlices", "AccumulateGrad"}
-# Those of the module `products`, by the names of their classes.
-PRODUCT_NODES = frozenset({"_ProductBackward", "_SoftmaxBackward", "_LinearBackward"})
+# Autograd functions of libraries for x · sigmoid(x): of PyTorchVideo and of timm.
+SWISH = frozenset({"SwishFunctionBackward", "SwishAutoFnBackward"})
+# Those of the module `products` and of joined constants, by the names of their classes.
+PRODUCT_NODES = frozenset({"_ProductBackward", "_SoftmaxBackward", "_LinearBackward", "_JoinedBackward"})
 
 # Which rule a layer call takes; "fixed": no weights; "head": the last layer with weights; "above": sums that follow it.
 KINDS = ("conv", "dense", "fixed", "first", "head", "above")
@@ -63,6 +66,8 @@ class PassSettings:
     attention: bool | None = None
     recurrent: int = 0  # recurrent layers so far
     constants: float = 0.0  # relevance that the constant terms of softmaxes have taken
+    # Relevance that biases have taken, and what else does not depend on the clip: added positions, class tokens.
+    biases: float = 0.0
 
 
 @dataclass(eq=False)
@@ -80,7 +85,9 @@ class LayerCall:
         to, box = torch.promote_types(x.dtype, torch.float32), self.box
         if box is not None:
             box = Box(box.low.to(to), box.high.to(to), box.here.to(to))
-        return self.settings.rules[self.kind](self.layer.to(to), x.to(to), r.to(to), box).to(x.dtype)
+        found, biases = self.settings.rules[self.kind](self.layer.to(to), x.to(to), r.to(to), box)
+        self.settings.biases += biases
+        return found.to(x.dtype)
 
 
 class _Rule(torch.autograd.Function):
@@ -104,6 +111,20 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
         return r[0].to(ctx.dtype), None, None
+
+
+class _Joined(torch.autograd.Function):
+    """Values some of which do not depend on the clip; their relevance is counted."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, settings: PassSettings, constant: Tensor) -> Tensor:
+        ctx.settings, ctx.constant = settings, constant
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
+        ctx.settings.biases += float(r[0].detach()[ctx.constant.expand(r[0].shape)].double().sum())
+        return r[0], None, None
 
 
 class _Rescale(torch.autograd.Function):
@@ -146,6 +167,11 @@ def add_up(settings: PassSettings, terms: list[Tensor], rest: Tensor | None, val
     terms = [t.to(value.dtype).expand(value.shape) for t in terms]
     layer = Affine(lambda v, _: v.sum(-1), bias=rest)
     return weighted(settings, torch.stack(terms, -1), layer, "fixed", lambda _: value)
+
+
+def joined(settings: PassSettings, x: Tensor, constant: Tensor) -> Tensor:
+    """x, in which the places of ``constant``, a bool that broadcasts onto it, do not depend on the clip."""
+    return _Joined.apply(x, settings, constant)
 
 
 def rescaled(x: Tensor) -> Tensor:
@@ -208,8 +234,23 @@ def _box(settings: PassSettings, x: Tensor) -> Box | None:
     return Box(low, high, here)
 
 
+def _is_swish(node: Any) -> bool:
+    """Whether a node is x · sigmoid(x) written as an autograd function, as in X3D of PyTorchVideo.
+
+    By its name, and by its derivative at the x that it saved, because another function may have the same name.
+    """
+    if node_name(node) not in SWISH or len(node.next_functions) != 1 or len(node.saved_tensors) != 1:
+        return False
+    x = node.saved_tensors[0].detach()
+    s = x.sigmoid()
+    found = node.apply(torch.ones_like(x))
+    return isinstance(found, Tensor) and torch.allclose(found.detach(), s * (1 + x * (1 - s)), rtol=1e-2, atol=1e-3)
+
+
 def check_graph(z: Tensor, network: str) -> None:
     """Mark the last layers with weights and the sums above them, and check that every node of the graph has a rule.
+
+    An activation that the network defines as an autograd function gets a hook by which it passes relevance on.
 
     Raises ModelError where logits do not depend on the clip, or depend on it through an operation without a rule.
     """
@@ -219,7 +260,9 @@ def check_graph(z: Tensor, network: str) -> None:
         if isinstance(node, OWN[0]):
             node.call.kind = "above" if node.call.kind == "fixed" else "head"
     for node in before(z.grad_fn):
-        if not isinstance(node, OWN) and node_name(node) not in ROUTING | PRODUCT_NODES:
+        if _is_swish(node):
+            node.register_hook(lambda _, outputs: outputs)
+        elif not isinstance(node, OWN) and node_name(node) not in ROUTING | PRODUCT_NODES:
             operation = node_name(node).removesuffix("Backward")
             raise ModelError(
                 f"expected operations with a relevance rule (convolutions, linear and recurrent layers, norms, pools, "

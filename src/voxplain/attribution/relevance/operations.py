@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, layer_call, made_by, passed, weighted
+from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, joined, layer_call, made_by, passed, weighted
 from voxplain.attribution.relevance.products import attention, layer_norm, multi_head, product, softmax
 from voxplain.attribution.relevance.recurrent import RECURRENT
 from voxplain.attribution.relevance.rules import Affine
@@ -249,6 +249,16 @@ def _multi_head(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs
     )
 
 
+def _concatenation(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Of what depends on the clip and what does not, such as a class token, whose relevance is counted."""
+    value = func(*args, **kwargs)
+    parts, rest, kwargs = first_argument(args, {"input" if k == "tensors" else k: v for k, v in kwargs.items()})
+    if all(map(is_live, parts)) or "out" in kwargs:
+        return value
+    marks = [torch.full_like(p, not is_live(p), dtype=torch.bool) for p in parts]
+    return joined(settings, value, func(marks, *rest, **kwargs))
+
+
 def _negative(_: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value, in_place = plain_value(func, args[0], args[1:], kwargs)
     return put_back(args[0], in_place, lambda v: passed(v, lambda _: value, "neg"))
@@ -277,6 +287,7 @@ HANDLERS: dict[str, Handler] = {
     "linear": _linear,
     "batch_norm": _batch_norm,
     "neg": _negative,
+    **dict.fromkeys(("cat", "concat", "concatenate"), _concatenation),
 }
 
 

@@ -53,18 +53,23 @@ class _Linear(torch.autograd.Function):
     """``value``, the output of ``run`` and a constant, shared by the ε-rule with ε → 0."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, run: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
-        ctx.run = run
+    def forward(
+        ctx: Any, x: Tensor, settings: PassSettings, run: Callable[[Tensor], Tensor], value: Tensor
+    ) -> Tensor:
+        ctx.settings, ctx.run = settings, run
         ctx.save_for_backward(x, value)
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None, None]:
         x, y = ctx.saved_tensors
+        quotient = _quotient(r[0], y).to(y.dtype)
         with torch.enable_grad():
             leaf = x.detach().requires_grad_(True)
-            (g,) = torch.autograd.grad(ctx.run(leaf), leaf, _quotient(r[0], y).to(y.dtype))
-        return x * g, None, None
+            z = ctx.run(leaf)
+            (g,) = torch.autograd.grad(z, leaf, quotient)
+        ctx.settings.biases += float(((y - z.detach()) * quotient).double().sum())
+        return x * g, None, None, None
 
 
 class _Softmax(torch.autograd.Function):
@@ -84,9 +89,9 @@ class _Softmax(torch.autograd.Function):
         return found, None, None
 
 
-def linear(x: Tensor, run: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+def linear(settings: PassSettings, x: Tensor, run: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
     """``value``, an output that is ``run(x)``, linear in x, and a constant; whatever the rule of layers is."""
-    return _Linear.apply(x, run, value)
+    return _Linear.apply(x, settings, run, value)
 
 
 def product(settings: PassSettings, a: Tensor, b: Tensor, run: Product) -> Tensor:
@@ -96,7 +101,7 @@ def product(settings: PassSettings, a: Tensor, b: Tensor, run: Product) -> Tenso
         return _Product.apply(a, b, run)
     fixed = (a if first else b).detach()  # attention weights are constants
     value = run(a.detach(), b.detach())
-    return linear(b, lambda v: run(fixed, v), value) if first else linear(a, lambda v: run(v, fixed), value)
+    return linear(settings, b, lambda v: run(fixed, v), value) if first else linear(settings, a, lambda v: run(v, fixed), value)
 
 
 def layer_norm(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
@@ -109,7 +114,7 @@ def layer_norm(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs:
     scale = scale if weight is None else scale * weight
     bare = [v.detach() if isinstance(v, Tensor) else v for v in args]
     value = func(*bare, **{k: v.detach() if isinstance(v, Tensor) else v for k, v in kwargs.items()})
-    return linear(x, lambda v: (v - v.mean(axes, keepdim=True)) * scale, value)
+    return linear(settings, x, lambda v: (v - v.mean(axes, keepdim=True)) * scale, value)
 
 
 def softmax(settings: PassSettings, x: Tensor, dim: int) -> Tensor:
@@ -136,8 +141,8 @@ def _matmul(settings: PassSettings, a: Tensor, b: Tensor) -> Tensor:
         return product(settings, a, b, torch.matmul)
     value = torch.matmul(a.detach(), b.detach())
     if is_live(a):
-        return linear(a, lambda v: torch.matmul(v, b), value)
-    return linear(b, lambda v: torch.matmul(a, v), value) if is_live(b) else value
+        return linear(settings, a, lambda v: torch.matmul(v, b), value)
+    return linear(settings, b, lambda v: torch.matmul(a, v), value) if is_live(b) else value
 
 
 def multi_head(

@@ -2,7 +2,7 @@
 
 Letters: x the inputs of a layer, w its weights, b its bias, y_i = Σ_j c_ij + b_i its outputs with the contributions
 c_ij = x_j w_ij; r the relevance of the outputs. c⁺ and c⁻ are the positive and negative parts. A rule gives each input
-its relevance, for each clip of a batch by itself.
+its relevance, for each clip of a batch by itself, and the sum of what the biases get as contributions of their own.
 
 Bach et al. 2015 (doi 10.1371/journal.pone.0130140); Montavon et al. 2017 (arXiv 1512.02479) for z⁺, w² and z^B;
 Montavon et al. 2019 (doi 10.1007/978-3-030-28954-6_10) for γ; Zhang et al. 2016 (arXiv 1608.00507) for excitation.
@@ -20,6 +20,7 @@ __all__ = [
     "Affine",
     "Box",
     "Rule",
+    "Shares",
     "alpha_beta",
     "epsilon",
     "excitation",
@@ -59,7 +60,8 @@ class Box:
     here: Tensor
 
 
-Rule = Callable[[Affine, Tensor, Tensor, Box | None], Tensor]
+Shares = tuple[Tensor, float]  # relevance of each input, and of all biases together
+Rule = Callable[[Affine, Tensor, Tensor, Box | None], Shares]
 Back = Callable[[Tensor], Tensor]
 
 
@@ -98,76 +100,87 @@ def _per(layer: Affine, r: Tensor, z: Tensor, share: float = STABLE) -> Tensor:
     return torch.where(z == 0, 0, quotient)
 
 
-def epsilon(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, share: float = STABLE) -> Tensor:
+def _bias(layer: Affine, s: Tensor, sign: int = 0) -> float:
+    """Σ_i b_i s_i, or with b_i^±: the biases' relevance for quotients s of relevance and contributions."""
+    if layer.bias is None:
+        return 0.0
+    b = layer.bias.clamp(min=0) if sign > 0 else layer.bias.clamp(max=0) if sign < 0 else layer.bias
+    return float((b * s).double().sum())
+
+
+def epsilon(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, share: float = STABLE) -> Shares:
     """R_j = Σ_i c_ij / (y_i ± ε) · r_i with ε a ``share`` of the root mean square of y; LRP-0 for a share near 0."""
     z, back = _at(layer, x, layer.weight)
-    return x * back(_per(layer, r, z if layer.bias is None else z + layer.bias, share))
+    s = _per(layer, r, z if layer.bias is None else z + layer.bias, share)
+    return x * back(s), _bias(layer, s)
 
 
-def gamma(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, share: float) -> Tensor:
+def gamma(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, share: float) -> Shares:
     """R_j = Σ_i (c_ij + γ c_ij⁺) / Σ_k (c_ik + γ c_ik⁺) · r_i with γ = ``share``; c⁻ in place of c⁺ where y_i < 0."""
     z, back = _at(layer, x, layer.weight)
     z = z if layer.bias is None else z + layer.bias
     up, back_up = _one_sign(layer, x, +1)
     down, back_down = _one_sign(layer, x, -1)
     s = _per(layer, r, z + share * torch.where(z < 0, down, up))
-    favoured = back_up(torch.where(z < 0, 0, s)) + back_down(torch.where(z < 0, s, 0))
-    return x * back(s) + share * favoured
+    s_up, s_down = torch.where(z < 0, 0, s), torch.where(z < 0, s, 0)
+    biases = _bias(layer, s) + share * (_bias(layer, s_up, +1) + _bias(layer, s_down, -1))
+    return x * back(s) + share * (back_up(s_up) + back_down(s_down)), biases
 
 
-def alpha_beta(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, alpha: float, beta: float) -> Tensor:
+def alpha_beta(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, alpha: float, beta: float) -> Shares:
     """R_j = Σ_i (α c_ij⁺ / Σ_k c_ik⁺ − β c_ij⁻ / Σ_k c_ik⁻) · r_i with α − β = 1.
 
     An output with contributions of one sign only gives them all its relevance: α and β presume both.
     """
     up, back_up = _one_sign(layer, x, +1)
     down, back_down = _one_sign(layer, x, -1)
-    for_up = torch.where(down < 0, alpha, 1.0) * r
-    for_down = torch.where(up > 0, beta, -1.0) * r
-    return back_up(_per(layer, for_up, up)) - back_down(_per(layer, for_down, down))
+    s_up = _per(layer, torch.where(down < 0, alpha, 1.0) * r, up)
+    s_down = _per(layer, torch.where(up > 0, beta, -1.0) * r, down)
+    return back_up(s_up) - back_down(s_down), _bias(layer, s_up, +1) - _bias(layer, s_down, -1)
 
 
-def z_plus(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+def z_plus(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Shares:
     """R_j = Σ_i c_ij⁺ / (Σ_k c_ik⁺ + b_i⁺) · r_i."""
     z, back = _one_sign(layer, x, +1)
-    return back(_per(layer, r, z))
+    s = _per(layer, r, z)
+    return back(s), _bias(layer, s, +1)
 
 
-def flat(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+def flat(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Shares:
     """R_j = Σ_i r_i / n_i, n_i the number of inputs of output i: equal shares."""
     here = torch.ones_like(x) if box is None else box.here
     z, back = _at(layer, here, None if layer.weight is None else torch.ones_like(layer.weight))
-    return here * back(_per(layer, r, z))
+    return here * back(_per(layer, r, z)), 0.0
 
 
-def w_square(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+def w_square(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Shares:
     """R_j = Σ_i w_ij² / Σ_k w_ik² · r_i: whatever the input is."""
     here = torch.ones_like(x) if box is None else box.here
     z, back = _at(layer, here, None if layer.weight is None else layer.weight.square())
-    return here * back(_per(layer, r, z))
+    return here * back(_per(layer, r, z)), 0.0
 
 
-def z_box(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+def z_box(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Shares:
     """R_j = Σ_i (x_j w_ij − l_j w_ij⁺ − h_j w_ij⁻) / Σ_k (x_k w_ik − l_k w_ik⁺ − h_k w_ik⁻) · r_i, l ≤ x ≤ h."""
     w, box = layer.weight, _known(box)
     assert w is not None  # sums and averages have no rule for inputs
     terms = [(x, w), (-box.low, w.clamp(min=0)), (-box.high, w.clamp(max=0))]
     found = [(part, *_at(layer, part, w)) for part, w in terms]
     s = _per(layer, r, torch.stack([z for _, z, _ in found]).sum(0))
-    return torch.stack([part * back(s) for part, _, back in found]).sum(0)
+    return torch.stack([part * back(s) for part, _, back in found]).sum(0), 0.0
 
 
-def excitation(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, sign: int = 1) -> Tensor:
+def excitation(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None, *, sign: int = 1) -> Shares:
     """p_j = x_j Σ_i w_ij⁺ p_i / Σ_k w_ik⁺ x_k, no bias; ``sign`` −1: of the dual output, whose weights are −w.
 
     Negative activations excite nothing.
     """
     x = (x if box is None else x - box.low).clamp(min=0)
     z, back = _at(layer, x, _positive(None if layer.weight is None else sign * layer.weight))
-    return x * back(_per(layer, r, z))
+    return x * back(_per(layer, r, z)), 0.0
 
 
-def excitation_by_colour(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Tensor:
+def excitation_by_colour(layer: Affine, x: Tensor, r: Tensor, box: Box | None = None) -> Shares:
     """Excitation at an input layer, whose colours are measured from black: that makes them positive."""
     return excitation(layer, x, r, _known(box))
 
