@@ -33,11 +33,12 @@ def attribute_command(
         "png",
     ),
     overlap: float = 0.5,
+    streams: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
-    Writes for each video its maps at the original size (maps.npz), overlays, and one report page for all. Long videos
-    are explained in overlapping windows.
+    Writes for each video its maps at the original size (maps.npz; smaller for very large videos), overlays, and one
+    report page for all. Long videos are explained in overlapping windows.
 
     Examples:
 
@@ -63,10 +64,14 @@ def attribute_command(
         Overlays as mp4, gif, or png (a strip of frames of all methods).
     overlap
         Part of a window that the next one repeats, for videos longer than the network's clip.
+    streams
+        Maps of each stream of a network whose pathways give several, such as SlowFast; the map of a method is their
+        sum.
     """
     from rich.console import Console
 
     from voxplain.cli.attribute_output import (
+        drawn_video,
         map_metrics,
         print_attribution,
         result_folder,
@@ -79,7 +84,6 @@ def attribute_command(
     from voxplain.progress import progress_bar
     from voxplain.report import Origin, attribution_page
     from voxplain.store import write_whole
-    from voxplain.video import read_video
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips and files.list_ is None:
@@ -90,7 +94,7 @@ def attribute_command(
     runs, used, failed = [], set[str](), list[ModelError]()
     for path, label in videos:
         try:
-            video = read_video(path)
+            video = drawn_video(path)
             targets = target_classes(model, path, target, label)
         except VideoError as error:
             skipped += 1
@@ -99,7 +103,14 @@ def attribute_command(
         for y in targets:
             try:
                 run = explain_clip(
-                    model, path, methods, target=y, metrics=metrics, overlap=overlap, progress=progress_bar
+                    model,
+                    path,
+                    methods,
+                    target=y,
+                    metrics=metrics,
+                    overlap=overlap,
+                    streams=streams,
+                    progress=progress_bar,
                 )
             except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
                 failed.append(error)

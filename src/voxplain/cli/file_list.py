@@ -135,9 +135,7 @@ def listed_videos(model: "VideoModel", clips: Sequence[Path], files: FileList) -
     return [*found, *zip(videos.paths, labels, strict=True)]
 
 
-def folder_or_list(
-    path: Path, root: Path, files: FileList, *, part: str = "train", images: bool = False
-) -> "VideoSet":
+def folder_or_list(path: Path, root: Path, files: FileList, *, part: str = "train", images: bool = False) -> "VideoSet":
     """The videos of a folder, or of a list, of which the lines that are skipped are printed.
 
     Parameters

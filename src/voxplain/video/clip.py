@@ -39,7 +39,8 @@ class Clip:
     label : int, optional
         Index of the class.
     damaged : int
-        Packets, or pictures of a frame folder, that could not be decoded and were skipped.
+        Packets, or pictures of a frame folder, that could not be decoded and were skipped, and frames that a file that
+        was cut short does not have.
 
     Raises
     ------
