@@ -74,7 +74,7 @@ def test_a_compiled_network_is_unwrapped_and_one_of_inference_mode_copied() -> N
 
 
 def test_layers_are_named_as_in_the_original_or_in_the_compiled_network() -> None:
-    net = torch.compile(fresh(), backend="eager")
+    net = torch.compile(fresh().eval(), backend="eager")
     with torch.no_grad():
         net(torch.zeros(1, 3, *GRID))  # used before, as a trained network was
     named = VideoModel(net, layer="_orig_mod.relu2", grid=GRID)

@@ -33,7 +33,7 @@ def map_metrics(names: str) -> dict[str, MapMetric]:
 
 
 def target_classes(model: VideoModel, path: Path, target: str, label: str) -> list[Target | None]:
-    """Targets: by name or index, the k highest logits of the middle clip ("top3"), or the true ``label`` ("truth").
+    """Targets: by name or index, the k highest logits ("top3"), or the true ``label`` ("truth").
 
     None, the model's own choice, for the highest score where that is no class.
     """
@@ -47,7 +47,8 @@ def target_classes(model: VideoModel, path: Path, target: str, label: str) -> li
             return [target]
         if model.settled().task in ("binary", "regression"):
             return [None]
-        logits = model.logits(model.reader()(path).frames[None], finite=False)[0]
+        clips = model.reader().windows(path)  # one, or those of the model's sampler, over which scores are averaged
+        logits = model.logits(clips, finite=False).mean(0)
         return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
     named = target if target in model.classes or not target.isdigit() else int(target)
     narrow(model, named)

@@ -95,7 +95,7 @@ def _decode(path: Path) -> Iterator[Item]:
     reformatter = VideoReformatter()
     with _opened(path) as container:
         stream = _video_stream(container, path)
-        packets, count, end = container.demux(stream), 0, 0
+        packets, count, end, cut = container.demux(stream), 0, 0, False
         while True:
             try:
                 packet = next(packets, None)
@@ -103,10 +103,10 @@ def _decode(path: Path) -> Iterator[Item]:
                 yield None
                 return
             if packet is None:
-                yield from [None] * _missing(stream, count, end)
+                yield from [None] * _missing(stream, count, end, cut)
                 return
             if packet.pts is not None:
-                count, end = count + 1, max(end, packet.pts + (packet.duration or 0))
+                count, end, cut = count + 1, max(end, packet.pts + (packet.duration or 0)), packet.is_corrupt
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
@@ -116,16 +116,16 @@ def _decode(path: Path) -> Iterator[Item]:
                 yield _picture_of(frame, reformatter, path), _seconds(frame)
 
 
-def _missing(stream: Any, packets: int, end: int) -> int:
+def _missing(stream: Any, packets: int, end: int, cut: bool) -> int:
     """Frames that the header promises behind the last packet of a file that was cut short.
 
-    Headers alone can be wrong: they count frames that an edit leaves out, or that are repeated. Only where packets and
-    their times end early is something missing.
+    Headers alone can be wrong, as where frames are repeated without a packet. Something is missing only where the last
+    packet is not whole, or the packets end before the stream does.
     """
-    if not stream.frames or not stream.duration or not stream.average_rate or stream.time_base is None:
-        return 0
-    late = float((stream.duration + (stream.start_time or 0) - end) * stream.time_base * stream.average_rate)
-    return max(0, min(int(stream.frames) - packets, round(late))) if late > 1.5 else 0
+    if stream.duration and stream.average_rate and stream.time_base is not None:
+        late = float((stream.duration + (stream.start_time or 0) - end) * stream.time_base * stream.average_rate)
+        cut = cut or late > 1.5
+    return max(0, int(stream.frames or 0) - packets) if cut else 0
 
 
 def _picture_of(frame: Any, reformatter: VideoReformatter, path: Path) -> Callable[[], NDArray[np.uint8]]:
