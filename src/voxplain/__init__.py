@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain import metrics as metrics
     from voxplain.attribution import *  # noqa: F403
     from voxplain.attribution.attribution_run import *  # noqa: F403
+    from voxplain.attribution.streams import stream_maps as stream_maps
     from voxplain.audits import AuditRun as AuditRun
     from voxplain.audits import AuditSettings as AuditSettings
     from voxplain.concepts.cav import *  # noqa: F403
@@ -125,6 +126,7 @@ PUBLIC = {
         MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
         SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
     "attribution.attribution_run": "AttributionRun",
+    "attribution.streams": "stream_maps",
     "audits": "AuditRun AuditSettings",
     "concepts.cav": "CAVs CLASSIFIERS cav_alignment cav_similarity fit_cavs relative_cavs",
     "concepts.cluster": "Clusterer Clustering KMeans MiniBatchKMeans NMF",

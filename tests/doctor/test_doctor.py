@@ -234,6 +234,37 @@ def test_sample_may_be_a_clip_or_arrays():
         examine(clean(), grid=GRID, sample=frames[:, :, :, :7])
 
 
+def test_an_input_that_runs_is_found_or_proposed():
+    class Large(nn.Module):
+        """Pools 2×7×7 positions, as S3D of torchvision, which needs 224 pixels; takes channels last."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv3d(3, 4, 1, stride=(8, 32, 32))
+            self.pool, self.head = nn.AvgPool3d((2, 7, 7), 1), nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.pool(self.conv(x.movedim(4, 1))).mean((2, 3, 4)))
+
+    found = examine(Large().eval())
+    assert (found.grid, found.layout) == ((16, 224, 224), "BTHWC")
+    assert "input of the network:  16×224×224, BTHWC" in found.text()
+    with pytest.raises(ModelError, match=r"it does run with grid \(16, 224, 224\) and layout BTHWC: set these"):
+        examine(VideoModel(net=Large(), layer="pool", grid=(16, 112, 112), layout="BTHWC"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "axes"), [("BTCHW", (0, 2, 1, 3, 4)), ("TBCHW", (1, 2, 0, 3, 4)), ("BTHWC", (0, 4, 1, 2, 3))]
+)
+def test_the_layout_is_found(layout: str, axes: tuple[int, ...]):
+    class Ordered(ConvNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.permute(axes))
+
+    found = examine(Ordered().eval(), grid=GRID)
+    assert (found.layout, found.grid, found.frames_in_batch) == (layout, GRID, False)
+
+
 def test_input_the_network_does_not_take():
     with pytest.raises(ModelError, match="it does run with layout BTCHW"):
         examine(TokenNet().eval(), grid=GRID, layout="BCTHW")

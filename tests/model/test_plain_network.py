@@ -34,9 +34,16 @@ def compiled_in_place() -> nn.Module:
     return net
 
 
+def compiled_parts() -> nn.Module:
+    net = fresh()
+    net.conv2, net.relu2 = torch.compile(net.conv2, backend="eager"), torch.compile(net.relu2, backend="eager")
+    return net
+
+
 WAYS = {
     "compiled": lambda: torch.compile(fresh(), backend="eager"),
     "compiled in place": compiled_in_place,
+    "with compiled parts": compiled_parts,
     "inference mode": inference,
     "frozen": lambda: fresh().requires_grad_(False),
     "training": lambda: fresh().train(),
@@ -64,6 +71,15 @@ def test_a_compiled_network_is_unwrapped_and_one_of_inference_mode_copied() -> N
     assert copied is not bound
     assert bound.conv1.weight.is_inference()
     assert not copied.conv1.weight.is_inference()
+
+
+def test_layers_are_named_as_in_the_original_or_in_the_compiled_network() -> None:
+    net = torch.compile(fresh().eval(), backend="eager")
+    with torch.no_grad():
+        net(torch.zeros(1, 3, *GRID))  # used before, as a trained network was
+    named = VideoModel(net, layer="_orig_mod.relu2", grid=GRID)
+    assert named.layer == "relu2"
+    torch.testing.assert_close(named.embed(clip().frames), model(fresh()).embed(clip().frames))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -212,6 +212,16 @@ def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
     assert len(read_windows(path, Middle(16))[0]) == 16
 
 
+def test_an_avi_cut_short_counts_the_frames_that_it_lacks(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "c.avi", _noisy(60), "mpeg4", "yuv420p")
+    assert read_video(path).damaged == 0
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    clip = read_video(path)
+    assert 15 <= len(clip) < 45
+    assert abs(len(clip) + clip.damaged - 60) <= 1  # the packet at the cut is damaged itself
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_frame_folder_is_read_in_natural_order(tmp_path: Path, suffix: str) -> None:
     for i, frame in enumerate(counting(12)):

@@ -176,6 +176,18 @@ def test_networks_of_torchvision(name: str) -> None:
     torch.testing.assert_close(model.logits(frames), truth, rtol=0, atol=1e-5)
 
 
+def test_networks_of_torchvision_for_pictures() -> None:
+    torchvision = library("torchvision", "torchvision")
+    model = load_model("torchvision:resnet18", weights="random", grid=(1, 64, 64))
+    assert (model.frames_in_batch, model.geometry, len(model.classes)) == (True, ShortSide(73, (64, 64)), 1000)
+    net = torchvision.models.resnet18()
+    net.load_state_dict(model.net.state_dict())
+    frames = frames_for(model, 2)
+    with torch.no_grad():
+        truth = net.eval()(by_hand(model, frames, (0, 1, 4, 2, 3))[:, 0])
+    torch.testing.assert_close(model.logits(frames), truth, rtol=0, atol=1e-5)
+
+
 def test_the_input_of_torchvision_is_that_of_its_weights() -> None:
     library("torchvision", "torchvision")
     model = load_model("torchvision:r3d_18", weights="random", layer="avgpool")

@@ -35,7 +35,7 @@ class AttributionRun:
     windows : int
         Windows that were explained.
     maps : mapping of str to float32 [T,h,w]
-        By method.
+        By method; where streams are explained, also by method and stream, such as "gradient_stream_1".
     parameters, details : mapping
         Of each method: its fields, and what it computed besides the map.
     measured : mapping

@@ -34,12 +34,13 @@ def attribute_command(
         "png",
     ),
     overlap: float = 0.5,
+    streams: Annotated[bool, Parameter(negative="")] = False,
     losses: Losses = Losses(),  # noqa: B008 - frozen
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
-    Writes for each video its maps at the original size (maps.npz), overlays, and one report page for all. Long videos
-    are explained in overlapping windows.
+    Writes for each video its maps at the original size (maps.npz; smaller for very large videos), overlays, and one
+    report page for all. Long videos are explained in overlapping windows.
 
     Examples:
 
@@ -65,10 +66,14 @@ def attribute_command(
         Overlays as mp4, gif, or png (a strip of frames of all methods).
     overlap
         Part of a window that the next one repeats, for videos longer than the network's clip.
+    streams
+        Maps of each stream of a network whose pathways give several, such as SlowFast; the map of a method is their
+        sum.
     """
     from rich.console import Console
 
     from voxplain.cli.attribute_output import (
+        drawn_video,
         map_metrics,
         print_attribution,
         result_folder,
@@ -82,7 +87,7 @@ def attribute_command(
     from voxplain.progress import progress_bar
     from voxplain.report import Origin, attribution_page
     from voxplain.store import write_whole
-    from voxplain.video import damage_sentence, read_video
+    from voxplain.video import damage_sentence
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips and files.list_ is None:
@@ -93,7 +98,7 @@ def attribute_command(
     runs, used, failed, damaged = [], set[str](), list[ModelError](), list[tuple[str, int]]()
     for path, label in videos:
         try:
-            video = read_video(path, damaged=losses.damaged)
+            video = drawn_video(path, damaged=losses.damaged)
             targets = target_classes(model, path, target, label)
         except VideoError as error:
             skipped += 1
@@ -110,6 +115,7 @@ def attribute_command(
                     metrics=metrics,
                     overlap=overlap,
                     damaged=losses.damaged,
+                    streams=streams,
                     progress=progress_bar,
                 )
             except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it

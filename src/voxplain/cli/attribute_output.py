@@ -20,10 +20,12 @@ from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
-from voxplain.video import Clip, OwnGeometry
+from voxplain.video import MAX_PIXELS, Clip, Damaged, OwnGeometry, ShortSide, read_video, read_windows
 from voxplain.video.encode import encode_video
 
-__all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
+__all__ = ["drawn_video", "map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
+
+MOST_DRAWN = 2**27  # pixels, all frames together, of a video that is too large to be drawn at its own size
 
 
 def map_metrics(names: str) -> dict[str, MapMetric]:
@@ -32,7 +34,7 @@ def map_metrics(names: str) -> dict[str, MapMetric]:
 
 
 def target_classes(model: VideoModel, path: Path, target: str, label: str) -> list[Target | None]:
-    """Targets: by name or index, the k highest logits of the middle clip ("top3"), or the true ``label`` ("truth").
+    """Targets: by name or index, the k highest logits ("top3"), or the true ``label`` ("truth").
 
     None, the model's own choice, for the highest score where that is no class.
     """
@@ -47,7 +49,8 @@ def target_classes(model: VideoModel, path: Path, target: str, label: str) -> li
         if model.settled().task in ("binary", "regression"):
             return [None]
         reader = replace(model.reader(), damaged="use")  # the caller has decided whether the video is used
-        logits = model.logits(reader(path).frames[None], finite=False)[0]
+        clips = reader.windows(path)  # one, or those of the model's sampler, over which scores are averaged
+        logits = model.logits(clips, finite=False).mean(0)
         return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
     named = target if target in model.classes or not target.isdigit() else int(target)
     narrow(model, named)
@@ -65,6 +68,21 @@ def result_folder(run: AttributionRun, used: set[str]) -> str:
     return place
 
 
+def drawn_video(path: Path, *, most: int = MAX_PIXELS, damaged: Damaged = "use") -> Clip:
+    """A video at its own size; with more pixels than ``most`` in all frames together smaller, so that maps fit."""
+    counted: list[int] = []
+
+    def first(count: int) -> np.ndarray:
+        counted.append(count)
+        return np.zeros((1, 1), np.int64)
+
+    height, width = read_windows(path, first)[0].frames.shape[1:3]
+    share = (min(most, MOST_DRAWN) / (counted[-1] * height * width)) ** 0.5
+    if counted[-1] * height * width <= most:
+        return read_video(path, damaged=damaged)
+    return read_video(path, geometry=ShortSide(max(1, int(min(height, width) * share)), (1, 1)), damaged=damaged)
+
+
 def write_attribution(
     place: Path, run: AttributionRun, model: VideoModel, video: Clip, formats: Sequence[Format]
 ) -> None:
@@ -79,7 +97,8 @@ def write_attribution(
     np.savez_compressed(out, **members)
     write_whole(place / "maps.npz", out.getvalue())
     length = float(video.seconds[-1] - video.seconds[0])
-    fps = int(np.clip(round((t - 1) / length), 1, 60)) if length > 0 else 25
+    fps = float(np.clip((t - 1) / length, 0.01, 60)) if length > 0 else 25.0
+    fps = float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
     overlays = {name: overlay(video.frames, values) for name, values in maps.items()}
     for name, frames in overlays.items():
         if "mp4" in formats:
@@ -94,7 +113,7 @@ def write_attribution(
     save_run(place, run)
 
 
-def _gif(frames: np.ndarray, fps: int) -> bytes:
+def _gif(frames: np.ndarray, fps: float) -> bytes:
     out = io.BytesIO()
     first, *rest = (Image.fromarray(frame) for frame in frames)
     first.save(out, format="gif", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)

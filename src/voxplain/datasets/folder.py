@@ -319,12 +319,8 @@ def _listed(
 
 def _holds_pictures(folder: Path) -> bool:
     """Whether a folder holds pictures, alone or in folders of classes, also under train/ and test/."""
-    below = [
-        folder,
-        *list_folders(folder),
-        *(d for part in PARTS if (folder / part).is_dir() for d in list_folders(folder / part)),
-    ]
-    return any(list_pictures(each) for each in below)
+    parts = [folder / part for part in PARTS if (folder / part).is_dir()]
+    return any(list_pictures(d) for top in (folder, *parts) for d in (top, *list_folders(top)))
 
 
 def _draw(count: int, limit: int | None, seed: int) -> list[int]:

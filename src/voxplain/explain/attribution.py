@@ -1,5 +1,6 @@
 """One video explained by several attribution methods: windows → maps of each → one map over the video → metrics."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass, replace
@@ -11,6 +12,7 @@ from torch import nn
 
 from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.attribution.streams import SUM, stream_maps
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import Sliding, merge, slide
@@ -34,6 +36,7 @@ def explain_clip(
     metrics: str | Iterable[str] | Mapping[str, MapMetric] | None = None,
     overlap: float = 0.5,
     damaged: Damaged = "skip",
+    streams: bool = False,
     progress: Progress = quiet,
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
@@ -57,6 +60,9 @@ def explain_clip(
         Share of a window that the next one repeats, 0 up to below 1.
     damaged : {"skip", "use", "fail"}
         For a file of which frames are lost, see `ClipReader`.
+    streams : bool
+        Explain each stream of a model whose ``pathways`` give several, too: the map of a method is then the sum of
+        those of the streams, which are named after method and stream; see `voxplain.attribution.streams`.
     progress : callable
         Called with a description and the number of methods, as `voxplain.progress.progress_bar`.
 
@@ -98,14 +104,14 @@ def explain_clip(
         target = int(_mean_logits(model, windows).argmax())
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
-    details, measured, seconds, skipped = {}, {}, {}, []
+    details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
     with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
         for name, method in methods.items():
             start = time.perf_counter()
             try:
-                found = method(model, windows, y)
+                by_stream = _stream_maps(method, model, windows, y) if streams else {SUM: method(model, windows, y)}
             except ModelError as error:
                 skipped.append((name, str(error)))
                 advance()
@@ -115,12 +121,16 @@ def explain_clip(
                 notes[name] = (f"failed on this video: {_sentence(error)}",)
                 advance()
                 continue
-            seconds[name] = (time.perf_counter() - start) / len(windows)
-            maps[name] = merge([a.values for a in found], sliding.index, len(sliding.clip))
-            details[name] = _plain(found[sliding.middle].details)
-            measured[name], unmeasured = _measured(model, shown, found[sliding.middle], metrics)
-            said = (*dict.fromkeys(note for a in found for note in a.notes), *unmeasured)
-            notes.update({name: said} if said else {})
+            took = (time.perf_counter() - start) / len(windows)
+            for stream, found in by_stream.items():
+                label = name if stream == SUM else f"{name}_{re.sub(r'[^A-Za-z0-9]+', '_', stream)}"
+                seconds[label], parameters[label] = took, _parameters(method)
+                maps[label] = merge([a.values for a in found], sliding.index, len(sliding.clip))
+                details[label] = _plain(found[sliding.middle].details)
+                wanted = metrics if stream == SUM else {}  # of the whole network, as the map is
+                measured[label], unmeasured = _measured(model, shown, found[sliding.middle], wanted)
+                said = (*dict.fromkeys(note for a in found for note in a.notes), *unmeasured)
+                notes.update({label: said} if said else {})
             advance()
     if not maps:
         reason = skipped[0][1] if skipped else f"{failed[0]} {notes[failed[0]][0]}"
@@ -134,7 +144,7 @@ def explain_clip(
         logits=_mean_logits(model, windows if averaged else [shown]),
         windows=len(windows),
         maps=maps,
-        parameters={n: _parameters(m) for n, m in methods.items() if n in maps},
+        parameters=parameters,
         details=details,
         measured=measured,
         seconds=seconds,
@@ -226,6 +236,14 @@ def _measured(
         except Exception as error:  # of one metric: the map and the other metrics do not need it
             failed.append(f"{name} was not computed: {_sentence(error)}")
     return found, failed
+
+
+def _stream_maps(
+    method: AttributionMethod, model: VideoModel, windows: list[Clip], y: int
+) -> dict[str, list[Attribution]]:
+    """The maps of all windows by stream, the sum first."""
+    each = [stream_maps(method, model, clip, y) for clip in windows]
+    return {stream: [found[stream] for found in each] for stream in (SUM, *(n for n in each[0] if n != SUM))}
 
 
 def _mean_logits(model: VideoModel, windows: list[Clip]) -> np.ndarray:

@@ -140,7 +140,7 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
         axis = channel_axis(call.module, shape) if axis is None else axis % 5
         t, h, w = (n for i, n in enumerate(shape) if i not in (0, axis))
         return Positions(call.name, (t, h, w), None, axis) if t * h * w > 1 else None
-    if len(shape) == 4 and shape[0] == model.grid[0] > 1:  # of the frames of the one clip
+    if len(shape) == 4 and shape[0] == model.grid[0]:  # of the frames of the one clip, or of one picture
         axis = channel_axis(call.module, shape) if axis is None else axis % 4
         h, w = (n for i, n in enumerate(shape) if i not in (0, axis))
         fits = h * w > 1 and _is_picture((h, w), model.grid)

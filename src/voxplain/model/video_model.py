@@ -31,7 +31,7 @@ from voxplain.model.layers import (
 from voxplain.model.layouts import LAYOUTS, Layout, clip_count
 from voxplain.model.objectives import OBJECTIVES, Objective
 from voxplain.model.outputs import Output, Pathways, run_network
-from voxplain.model.plain_network import plain_network
+from voxplain.model.plain_network import plain_name, plain_network
 from voxplain.model.prediction import Prediction
 from voxplain.model.target import Narrowed, Target, narrow
 from voxplain.model.tasks import ONE_OUTPUT, TASKS, Task, as_logits, find_task
@@ -174,6 +174,7 @@ class VideoModel:
         if self.task not in (None, *TASKS):
             raise ModelError(f"expected a task among {', '.join(TASKS)}, got {self.task!r}; choose one")
         if self.layer not in (FIND, ""):
+            self._set(layer=plain_name(self.layer))
             find_layer(self.net, self.layer)
         if self.layer is FIND or self.grid is FIND:
             chosen = self.layer is FIND

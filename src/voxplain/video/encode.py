@@ -1,6 +1,7 @@
 """Frames to a video file (or bytes): MP4 of H.264 where PyAV has x264, of VP9 otherwise, or GIF."""
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,14 @@ def video_type() -> str:
     return "video/mp4"
 
 
-def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12, preset: str = "medium") -> bytes:
+def encode_video(frames: np.ndarray, *, fps: float = 25, crf: int = 12, preset: str = "medium") -> bytes:
     """Encode frames as an MP4 of H.264 (VP9 where x264 is missing); same frames, same bytes.
 
     Parameters
     ----------
     frames : uint8 [T,H,W,3]
-    fps : int
-        Frames a second.
+    fps : float
+        Frames a second, above 0.
     crf : int
         Constant rate factor of the codec, 0 (lossless) to 51 (worst).
     preset : str
@@ -51,7 +52,8 @@ def encode_video(frames: np.ndarray, *, fps: int = 25, crf: int = 12, preset: st
     options = exact if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=fps, options=options)
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=rate, options=options)
         stream.height, stream.width = frames.shape[1], frames.shape[2]
         stream.pix_fmt = "yuv420p"
         for frame in frames:

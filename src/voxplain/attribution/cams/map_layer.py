@@ -58,7 +58,8 @@ def choose_layer(batch: Batch, layer: str | None, found: Trace | None = None) ->
     own = _chosen_layers.setdefault(model.net, {})
     # A module that was replaced is another one, and so is the network that it is a part of.
     built = tuple((name, id(m)) for name, m in model.net.named_modules())
-    key = (layer, model.layer, model.channel_axis, model.tokens, model.layout, model.grid, hash(built))
+    stream = getattr(model.pathways, "stream", None)  # with the others held, its own maps carry all that depends on it
+    key = (layer, model.layer, model.channel_axis, model.tokens, model.layout, model.grid, stream, hash(built))
     if key not in own:
         with uncounted():
             own[key] = _choose(batch, layer, traced(batch))
