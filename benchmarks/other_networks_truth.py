@@ -104,12 +104,7 @@ def planted_set(design: str, size: Size, home: Path) -> PlantedSet:
     """The clips that all networks are trained on and explained in."""
     chosen = replace(design_of(5, held_out=design == "held-out"), frames=GRID[0], size=GRID[1])
     return write_planted(
-        home / "videos",
-        design=chosen,
-        train=size.train,
-        test=size.test,
-        unrelated=size.unrelated,
-        seed=SEEDS[design],
+        home / "videos", design=chosen, train=size.train, test=size.test, unrelated=size.unrelated, seed=SEEDS[design]
     )
 
 

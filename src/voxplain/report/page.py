@@ -19,7 +19,7 @@ from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun,
 from voxplain.concepts.description import describe_concepts
 from voxplain.errors import DataError
 from voxplain.files import write_whole
-from voxplain.report.add_remove import mean_curves
+from voxplain.report.add_remove import common_limits, mean_curves
 from voxplain.report.cards import SLOWER, cards
 from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
@@ -153,7 +153,7 @@ def _section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int)
         "cards": cards(run, found, names, anchor, limit),
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
-        "evaluation": _evaluation(run.evaluation),
+        "evaluation": _evaluation(run.evaluation, run.units),
         "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
@@ -183,29 +183,29 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
 
 
 def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
-    """Adding and removing, shown on the explored clip with the highest log-odds."""
-    if run.evaluation is None or not run.evaluation.explored or run.quantity:
+    """Adding and removing, shown on the explored clip with the highest log-odds or output."""
+    if run.evaluation is None or not run.evaluation.explored:
         return []
     return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
 
-def _evaluation(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
+def _evaluation(evaluation: EvaluationRun | None, units: str | None = None) -> dict[str, Any] | None:
+    """Sentences, comparisons and charts; ``units`` of a quantity."""
     if evaluation is None:
         return None
-    if evaluation.adding.quantity:
-        return {
-            "charts": [],
-            "draws": 0,
-            "sentences": evaluation_sentences(evaluation),
-            "steps": evaluation.adding.logits.shape[2] - 2,
-            "order_tests": [order_test_sentence(order_test) for order_test in evaluation.order_tests],
-        }
     both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
+    limits, quantity = common_limits(*both), evaluation.adding.quantity
     return {
         "charts": [
-            {"kind": c.kind, "count": Markup(curves_svg(c, "count")), "coverage": Markup(curves_svg(c, "coverage"))}
+            {
+                "kind": c.kind,
+                "count": Markup(curves_svg(c, "count", limits)),
+                "coverage": Markup(curves_svg(c, "coverage", limits)),
+            }
             for c in both
         ],
+        "quantity": quantity,
+        "measure": ("output" + (f", {units}" if units else "")) if quantity else "accuracy, %",
         "draws": both[0].draws,
         "sentences": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,

@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, joined, layer_call, made_by, passed, weighted
+from voxplain.attribution.relevance.nodes import (
+    PassSettings,
+    add_up,
+    is_live,
+    joined,
+    layer_call,
+    made_by,
+    passed,
+    weighted,
+)
 from voxplain.attribution.relevance.products import attention, layer_norm, multi_head, product, softmax
 from voxplain.attribution.relevance.recurrent import RECURRENT
 from voxplain.attribution.relevance.rules import Affine
