@@ -8,6 +8,7 @@ and what they compute, not that maps mean something. A cell is one of
 works   the result passed these checks: maps are finite, not constant, on the clip's grid; gradients equal autograd by
         hand on another instance of the library's network; the doctor's layer gives features; the layer of Grad-CAM is
         not the logits, all of the logits depend on the clip through it, and more than one step in time reaches them;
+        relevance of LRP (ε → 0) is that of the voxels and of constants to 1 %;
         features of concepts have the channels of the last map, the class's gradient there is not zero, and there is a
         ranking of concepts with finite scores
 n/a     an error of voxplain in one sentence, which is the reason
@@ -48,6 +49,7 @@ from voxplain.segment import SLIC, Grid
 COLUMNS = ("doctor", "gradient", "grad_cam", "lrp", "rise", "occlusion", "concepts")
 TITLES = ("doctor", "gradient", "Grad-CAM", "LRP", "RISE", "supervoxel occlusion", "concepts")
 EQUAL = 1e-5
+CONSERVED = 0.01
 Found = dict[str, Any]
 
 
@@ -143,7 +145,12 @@ def grad_cam(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
 def lrp(case: Case, model: VideoModel, frames: np.ndarray) -> Found:
     heat = vx.LRP("epsilon")(model, frames[0])
     check_map(model, heat)
-    return {"gap": round(float(heat.details["conservation_gap"]), 4)}
+    exact = vx.LRP("epsilon", epsilon=0.0)(model, frames[0])
+    parts = {name: float(exact.details.get(name, 0.0)) for name in ("start", "constants", "softmax_constants")}
+    left = parts["start"] - float(exact.values.sum(dtype=np.float64)) - parts["constants"] - parts["softmax_constants"]
+    lost = abs(left / parts["start"])
+    require(lost < CONSERVED, f"{100 * lost:.1f} % of the relevance is nowhere")
+    return {"gap": round(float(exact.details["conservation_gap"]), 4), "lost": lost}
 
 
 def rise(case: Case, model: VideoModel, frames: np.ndarray) -> Found:

@@ -46,7 +46,8 @@ def _frame_block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 class FramesLSTM(nn.Module):
     """A 2D ConvNet for each frame, an LSTM over the frames; logits [B,K] of frames [B,T,3,H,W].
 
-    Its maps are an eighth of a frame's sides; 4×4 of their means go to the LSTM, so that it is told where the object is.
+    Its maps have an eighth of a frame's height and width. Their means over 4×4 cells go to the LSTM, which can thus
+    tell where the object is.
     """
 
     def __init__(self, classes: int) -> None:

@@ -41,7 +41,7 @@ def test_json_holds_everything_and_is_strict():
     assert told["steps"] == [0, 1, 2, 3, "all"]
     assert told["baseline"] == steps.baseline()
     means = mean_curves(steps)
-    assert told["accuracy"] == {name: row.tolist() for name, row in means.accuracy.items()}
+    assert told["accuracy"] == {name: row.tolist() for name, row in means.values.items()}
     assert np.allclose(told["orders"]["random2"], (steps.logits[4].argmax(-1) == 0).mean(0))
 
 

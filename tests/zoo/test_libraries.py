@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from voxplain.attribution import LRP
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.nets import save_weights
@@ -145,6 +146,24 @@ def test_half_precision_checkpoints_stay_so(tmp_path: Path) -> None:
     model = load_model(f"hf:{tmp_path}")
     assert model.dtype == torch.bfloat16
     assert model.logits(frames_for(model)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("attention", ["shared", "constant"])
+@pytest.mark.parametrize("kind", HF)
+def test_all_relevance_is_of_voxels_or_constants(kind: str, attention: Any, tmp_path: Path) -> None:
+    """LRP with ε → 0; biases, positions and class tokens, which are 0 in a new network, are drawn."""
+    net = saved(kind, tmp_path)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    net.save_pretrained(tmp_path)
+    model = load_model(f"hf:{tmp_path}")
+    found = LRP("epsilon", epsilon=0.0, attention=attention)(model, frames_for(model)[0], 1)
+    taken = found.details["constants"] + found.details.get("softmax_constants", 0.0)
+    left = found.details["start"] - found.values.sum(dtype=np.float64) - taken
+    assert abs(left) < 0.01 * abs(found.details["start"])
+    assert abs(taken) > 0.01 * abs(found.details["start"])
 
 
 # --- torchvision ---

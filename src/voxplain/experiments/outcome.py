@@ -89,7 +89,7 @@ def rows_of(outcome: Outcome, *, samples: int = 2000, seed: int = 0) -> list[Row
     for steps in outcome.sides:
         means = mean_curves(steps, bands="videos", samples=samples, seed=seed)
         for order in ORDERS:
-            values = (means.accuracy[order], *means.bands[order], means.coverage[order])
+            values = (means.values[order], *means.bands[order], means.coverage[order])
             accuracy, low, high, coverage = (_percent(v[1:-1]) for v in values)  # q = 1 … Q
             rows.append(Row(outcome.net, outcome.setting, steps.kind, order, accuracy, low, high, coverage))
     return rows

@@ -1,4 +1,4 @@
-"""The plot of accuracy while concepts are added or removed.
+"""The plot of accuracy, or of the output of a quantity, while concepts are added or removed.
 
 Figures carry their own canvas: no pyplot, no global state.
 """
@@ -38,7 +38,7 @@ PAGE = CurveSizes()
 def draw_curves(
     ax: Axes, curves: MeanCurves, across: Across, *, theme: Theme = LIGHT, sizes: CurveSizes = PAGE
 ) -> None:
-    """Draw accuracy against the number of concepts or against the share of voxels that they cover.
+    """Draw accuracy, or a quantity's output, against the number of concepts or the share of voxels that they cover.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _draw_order(ax: Axes, curves: MeanCurves, across: Across, name: str, theme: 
     label, style, marker = ORDERS[name]
     if name == "random":
         label += f" (mean of {curves.draws}{', 95 % band' if len(curves.bands) == 1 else ''})"
-    x, y, color = curves.across(across, name), curves.accuracy[name], getattr(theme, name)
+    x, y, color = curves.across(across, name), curves.values[name], getattr(theme, name)
     ax.plot(x[-2:], y[-2:], style, color=color, gid=f"{name}-rest", linewidth=0.6 * sizes.line, alpha=0.45)
     ax.plot(
         x[-1:],
@@ -101,16 +101,19 @@ def _draw_order(ax: Axes, curves: MeanCurves, across: Across, name: str, theme: 
 
 
 def _draw_frame(ax: Axes, curves: MeanCurves, theme: Theme, sizes: CurveSizes) -> None:
-    """The unmodified videos, the chance level, the vertical axis in %, and a frame that stays in the background."""
+    """The unmodified videos, the chance level, the vertical axis, and a frame that stays in the background."""
     references = (
         ("baseline", curves.baseline, theme.ink, "-", "unmodified videos"),
         ("chance", curves.chance, theme.soft, ":", "chance"),
     )
     for gid, value, color, style, label in references:
+        if value is None:
+            continue
         ax.axhline(value, color=color, linewidth=sizes.reference, linestyle=style, label=label, gid=gid, zorder=1.5)
-    ax.set_ylim(-0.03, 1.03)
-    ax.yaxis.set_major_locator(MultipleLocator(0.25))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
+    if not curves.quantity:
+        ax.set_ylim(-0.03, 1.03)
+        ax.yaxis.set_major_locator(MultipleLocator(0.25))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
     ax.grid(axis="y", color=theme.soft, alpha=0.25, linewidth=0.7 * sizes.reference)
     ax.set_axisbelow(True)
     ax.set_facecolor(theme.paper)
@@ -130,7 +133,7 @@ def legend_entries(ax: Axes) -> tuple[list[Artist], list[str]]:
 
 
 def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
-    """Accuracy on test videos while concepts are added (left) and removed (right).
+    """Accuracy, or a quantity's mean output, on test videos while concepts are added (left) and removed (right).
 
     Above against the number of concepts, below against the share of voxels that they show or hide, because much of a
     curve is coverage and not ranking. The band holds 95 % of the random orders.
@@ -151,7 +154,7 @@ def curves(evaluation: EvaluationRun, *, theme: Theme = LIGHT) -> Figure:
         title = f"{steps.kind.capitalize()} concepts"
         axes[0, column].set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")
     for ax in axes[:, 0]:
-        ax.set_ylabel("accuracy, %", color=theme.ink)
+        ax.set_ylabel("output" if evaluation.adding.quantity else "accuracy, %", color=theme.ink)
     entries = legend_entries(axes[0, 0])
     figure.legend(*entries, loc="upper center", ncols=3, frameon=False, labelcolor=theme.ink, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.92), h_pad=2, w_pad=2)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun, EvaluationRun
 from voxplain.concepts.description import describe_concepts
-from voxplain.report.add_remove import mean_curves
+from voxplain.report.add_remove import common_limits, mean_curves
 from voxplain.report.cards import cards, short_name
 from voxplain.report.charts import curves_svg
 from voxplain.report.checks import reader_checks, remaining_warnings
@@ -68,7 +68,7 @@ def section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) 
         **_groups(run, own),
         "columns": _columns(run, rows),
         "meanings": [(run.scores[name].name, meaning(run.scores[name])) for name in _names(run)],
-        "evaluation": evaluation_values(run.evaluation),
+        "evaluation": evaluation_values(run.evaluation, run.units),
         "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
@@ -145,24 +145,31 @@ def _columns(run: ConceptRun, rows: list[ConceptRow]) -> list[dict[str, Any]]:
 
 
 def _frame_rows(run: ConceptRun) -> list[dict[str, Any]]:
-    """Adding and removing, shown on the explored clip with the highest log-odds."""
-    if run.evaluation is None or not run.evaluation.explored or run.quantity:
+    """Adding and removing, shown on the explored clip with the highest log-odds or output."""
+    if run.evaluation is None or not run.evaluation.explored:
         return []
     return frame_rows(run.evaluation, run.evaluation.explored[0], run.order, run.target_index)
 
 
-def evaluation_values(evaluation: EvaluationRun | None) -> dict[str, Any] | None:
-    """Curves, comparisons and sentences of an evaluation; None without one."""
+def evaluation_values(evaluation: EvaluationRun | None, units: str | None = None) -> dict[str, Any] | None:
+    """Curves, comparisons and sentences of an evaluation, with the ``units`` of a quantity; None without one."""
     if evaluation is None:
         return None
-    tests = evaluation.order_tests
-    both = [] if evaluation.adding.quantity else [mean_curves(s) for s in (evaluation.adding, evaluation.removing)]
+    tests, quantity = evaluation.order_tests, evaluation.adding.quantity
+    both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
+    limits = common_limits(*both)
     return {
         "charts": [
-            {"kind": c.kind, "count": Markup(curves_svg(c, "count")), "coverage": Markup(curves_svg(c, "coverage"))}
+            {
+                "kind": c.kind,
+                "count": Markup(curves_svg(c, "count", limits)),
+                "coverage": Markup(curves_svg(c, "coverage", limits)),
+            }
             for c in both
         ],
-        "draws": both[0].draws if both else 0,
+        "quantity": quantity,
+        "measure": ("output" + (f", {units}" if units else "")) if quantity else "accuracy, %",
+        "draws": both[0].draws,
         "sentences": evaluation_sentences(evaluation),
         "steps": evaluation.adding.logits.shape[2] - 2,
         "comparisons": {**comparison_rows(tests), "count": len(tests)},

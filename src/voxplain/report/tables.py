@@ -122,24 +122,16 @@ def evaluation_json(evaluation: EvaluationRun) -> dict[str, Any]:
 
 
 def _steps(steps: AddRemoveCurves) -> dict[str, Any]:
-    if steps.quantity:
-        orders = {**steps.by_order(steps.log_odds()), "matched": steps.matched[..., 0].astype(float)}
-        return {
-            "videos": len(steps.truth),
-            "baseline": steps.baseline(),
-            "steps": [*range(steps.logits.shape[2] - 1), "all"],
-            "output": {name: values.mean(0) for name, values in orders.items()},
-            "coverage": {name: values.mean(0) for name, values in steps.by_order(steps.coverage).items()},
-        }
     means = mean_curves(steps)
+    each = steps.log_odds() if steps.quantity else steps.right()
     return {
         "videos": len(steps.truth),
         "baseline": means.baseline,
         "steps": [*range(steps.logits.shape[2] - 1), "all"],
-        "accuracy": means.accuracy,
+        "output" if means.quantity else "accuracy": means.values,
         "coverage": means.coverage,
         "random_band_95": means.bands["random"],
-        "orders": {name: row.mean(0) for name, row in zip(steps.names, steps.right(), strict=True)},
+        "orders": {name: row.mean(0) for name, row in zip(steps.names, each, strict=True)},
     }
 
 

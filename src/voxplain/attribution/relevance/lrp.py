@@ -56,9 +56,10 @@ class LRP:
     For the objective "logit" that is z_y at the target's logit alone. Sums and averages have a rule too, max pools give
     all to the maximum, activations pass on what they get, norms are linear with a constant divisor, and products and
     attention share as in AttnLRP. Biases and ε take relevance; ``details``: ``start`` Σ_k R_k, ``conservation_gap``,
-    the share of it that did not reach the voxels, and ``softmax_constants``, the relevance that the constant terms of
-    attention weights took. For ReLU networks without ε, LRP-ε is input × gradient. Raises ModelError for operations
-    without a rule.
+    the share of it that did not reach the voxels, and what took it: ``constants``, the relevance of biases, positions
+    and class tokens, and ``softmax_constants``, that of the constant terms of attention weights; the rest is of ε. A
+    class token that hardly depends on the clip can have nearly all of it: then the map is of a small part. For ReLU
+    networks without ε, LRP-ε is input × gradient. Raises ModelError for operations without a rule.
 
     ====================================  ==================  ================  =================  ===========
     rule                                  convolutions        linear, recurrent  sums and averages  first layer

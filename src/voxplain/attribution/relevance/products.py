@@ -99,11 +99,9 @@ def product(settings: PassSettings, a: Tensor, b: Tensor, run: Product) -> Tenso
         return _Product.apply(a, b, run)
     fixed = (a if first else b).detach()  # attention weights are constants
     value = run(a.detach(), b.detach())
-    return (
-        linear(settings, b, lambda v: run(fixed, v), value)
-        if first
-        else linear(settings, a, lambda v: run(v, fixed), value)
-    )
+    if first:
+        return linear(settings, b, lambda v: run(fixed, v), value)
+    return linear(settings, a, lambda v: run(v, fixed), value)
 
 
 def layer_norm(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

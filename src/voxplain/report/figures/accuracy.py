@@ -1,9 +1,9 @@
-"""Accuracy on the test videos while concepts are added and removed, at the size of print (STCE Figs 6 and 7)."""
+"""Accuracy or output on the test videos while concepts are added and removed, in print size (STCE Figs 6 and 7)."""
 
 from matplotlib.figure import Figure
 
 from voxplain.concepts.concept_run import EvaluationRun
-from voxplain.report.add_remove import Across, mean_curves
+from voxplain.report.add_remove import Across, common_limits, mean_curves
 from voxplain.report.figures.options import FigureOptions
 from voxplain.report.figures.sheet import INK, SMALL, TEXT, Sheet
 from voxplain.report.plots import CurveSizes, draw_curves, legend_entries
@@ -25,16 +25,19 @@ def accuracy_figure(evaluation: EvaluationRun, options: FigureOptions) -> Figure
     legend = heads["coverage"] + PANEL + 1.0
     rows = 6 if options.width < 12 else 2
     sheet = Sheet(options.width, legend + rows * 0.36 + 0.1)
-    for column, steps in enumerate((evaluation.adding, evaluation.removing)):
-        x, means = left + column * (wide + gap), mean_curves(steps)
-        sheet.text(x, 0.1, steps.kind.capitalize(), weight="bold")
+    both = [mean_curves(steps) for steps in (evaluation.adding, evaluation.removing)]
+    low, high = common_limits(*both)
+    for column, means in enumerate(both):
+        x = left + column * (wide + gap)
+        sheet.text(x, 0.1, means.kind.capitalize(), weight="bold")
         for across, y in heads.items():
             ax = sheet.axes(x, y, wide, PANEL)
             draw_curves(ax, means, across, sizes=PRINT)
+            ax.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))  # one scale: labels are on the left
             ax.xaxis.labelpad = 2
             ax.tick_params(length=2, width=PRINT.frame, pad=2, labelleft=column == 0)
             if column == 0:
-                ax.set_ylabel("accuracy, %", fontsize=TEXT, color=INK, labelpad=2)
+                ax.set_ylabel("output" if means.quantity else "accuracy, %", fontsize=TEXT, color=INK, labelpad=2)
     sheet.figure.legend(  # axes 0 is the page itself
         *legend_entries(sheet.figure.axes[1]),
         loc="upper left",
