@@ -18,7 +18,7 @@ SETTINGS = vx.ConceptSettings(
     embedder=ContextFeatures(layers=("colours",), contribution=0.5),
     clusterer=vx.KMeans(clusters=3),
     effect=SequentialEffects(fills=("median",), fill_clips=30, clips=30),
-    keep=4,
+    keep=2,
     unrelated_crops=6,
     random_sets=2,
     random_size=6,
