@@ -12,8 +12,8 @@ by_log_odds       the same for the clips in the order of rising log-odds of thei
                   first gives, without any description
 share             share of the class's clips that have the defect: the precision of a random order
 found             share of the cases in which the first slice is significant (q < 0.05)
-named             share of the cases in which the concept that describes it covers the defect better than any other (only
-                  defects with a place of their own)
+named             share of the cases in which the concept that describes it covers the defect better than any other
+                  (only defects with a place of their own)
 corrected         share of the wrong clips with the defect that hiding that concept corrects
 relation          the class of a network that tells whether one square is above the other: loss of log-odds when one is
                   moved to the other side, above that when both are moved; with its q-value, and that of the horizontal
@@ -141,7 +141,7 @@ def run_case(kind: str, work: Path) -> dict:
 
 
 def named(kind: str, audit: vx.AuditRun, found: ClassAudit, scenes: dict[str, Scene]) -> dict:
-    """Whether the first slice is described by the concept that covers the defect best, and what hiding that corrects."""
+    """Whether the concept that covers the defect best describes the first slice, and what hiding it corrects."""
     run = next(run for run in audit.runs if run.target == CLASS)
     both, either = np.zeros(len(run.bank)), np.zeros(len(run.bank))
     for i, source in enumerate(found.sources):

@@ -170,5 +170,5 @@ def test_a_record_is_read_as_it_was_written(tmp_path) -> None:
     path.write_text(json.dumps({"format": "voxplain audit", "version": 1, "audit": {"$tuple": []}}))
     with pytest.raises(vx.DataError, match="expected an audit"):
         vx.load_audit(tmp_path)
-    with pytest.raises(vx.DataError, match="no audit_run.json"):
+    with pytest.raises(vx.DataError, match=r"no audit_run\.json"):
         vx.load_audit(tmp_path / "none")
