@@ -147,9 +147,8 @@ class AuditRun:
     skipped : tuple of (str, str)
         Videos and classes that were left out, with the reason.
     left_out : tuple of str
-        Measurements for which there was no time.
-    runs : tuple of ConceptRun
-        The explanation of each class; not saved with the audit.
+        Measurements for which there was no time. The field ``runs`` behind it holds the explanation of each class and
+        is not saved with the audit.
     """
 
     network: str

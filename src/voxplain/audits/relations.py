@@ -3,6 +3,7 @@
 Letters: A and B the masks of two concepts, bool [T,H,W]; centres in pixels, times in frames.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,8 @@ class RelationEffect:
     Parameters
     ----------
     first, second : int
-        The first concept is moved to the other side of the second along ``axis``, or behind it in time.
+        The first concept is moved to the other side of the second along ``axis``, or behind it in time; where there is
+        no space for that, the two change places.
     axis : str
         An entry of `AXES`.
     lost, low, high : float
@@ -218,32 +220,32 @@ def _smooth(path: np.ndarray) -> np.ndarray:
 
 def shifted(
     frames: np.ndarray,
-    mask: np.ndarray,
+    moves: Sequence[tuple[np.ndarray, tuple[int, int, int]]],
     base: np.ndarray,
-    offset: tuple[int, int, int],
     front: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Frames in which the voxels of a mask are moved in time and space.
+    """Frames in which the voxels of masks are moved in time and space.
 
     Parameters
     ----------
     frames, base : ndarray, uint8 [T,H,W,3]
-        The clip, and what is shown where the mask was.
-    mask : ndarray, bool [T,H,W]
-    offset : (int, int, int)
-        In frames, rows and columns; what leaves the clip is lost.
+        The clip, and what is shown where the masks were.
+    moves : sequence of (ndarray, (int, int, int))
+        Masks bool [T,H,W], the later ones in front, and their offsets in frames, rows and columns; what leaves the clip
+        is lost.
     front : ndarray, bool [T,H,W], optional
-        Voxels that stay in front.
+        Voxels that stay in front of all.
 
     Returns
     -------
     ndarray, uint8 [T,H,W,3]
     """
-    changed = hide(frames, with_rim(mask), base)
-    source = np.nonzero(mask)
-    places = tuple(axis + move for axis, move in zip(source, offset, strict=True))
-    kept = np.all([(p >= 0) & (p < n) for p, n in zip(places, mask.shape, strict=True)], axis=0)
-    changed[tuple(p[kept] for p in places)] = frames[tuple(s[kept] for s in source)]
+    changed = hide(frames, with_rim(np.any([mask for mask, _ in moves], axis=0)), base)
+    for mask, offset in moves:
+        source = np.nonzero(mask)
+        places = tuple(axis + move for axis, move in zip(source, offset, strict=True))
+        kept = np.all([(p >= 0) & (p < n) for p, n in zip(places, mask.shape, strict=True)], axis=0)
+        changed[tuple(p[kept] for p in places)] = frames[tuple(s[kept] for s in source)]
     if front is not None:
         changed[front] = frames[front]
     return changed
@@ -253,6 +255,8 @@ def against_and_together(
     frames: np.ndarray, a: np.ndarray, b: np.ndarray, base: np.ndarray, axis: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Two changed clips: A moved to the other side of B along an axis, and both moved together.
+
+    Where there is no space for A on the other side of B, the two change places.
 
     Parameters
     ----------
@@ -264,27 +268,32 @@ def against_and_together(
     Returns
     -------
     tuple of ndarray or None
-        None where A and B are at about the same place along the axis, where A would leave the clip by more than half,
-        or where both together cannot be moved.
+        None where A and B are at about the same place along the axis, where there is no space to turn their relation
+        round, or where both together cannot be moved.
     """
     n = {"time": 0, "vertical": 1, "horizontal": 2}[axis]
     apart = _centre(b, n) - _centre(a, n)
     least = (_EARLIER if axis == "time" else _APART) * a.shape[n]
     if abs(apart) < least:
         return None
-    move = round(2 * apart)
-    move = _within(a, n, move)
-    if abs(move) < abs(apart) + least / 2:  # it would not come to the other side
-        return None
     both = a | b
+    move = _within(a, n, round(2 * apart))
+    if abs(move) >= abs(apart) + least / 2:
+        against = shifted(frames, [(a, _along(n, move))], base, front=b & ~a)
+    else:  # there is no space beyond B: the two change places
+        moves = [_within(mask, n, round(size)) for mask, size in ((a, apart), (b, -apart))]
+        if abs(moves[0]) + abs(moves[1]) < abs(apart) + least / 2:
+            return None
+        against = shifted(frames, [(a, _along(n, moves[0])), (b & ~a, _along(n, moves[1]))], base)
     # Into the direction that has more space, as far as A is moved at most.
-    spaces = [_within(both, n, sign * abs(move)) for sign in (1, -1)]
-    joint = max(spaces, key=abs)
+    joint = max((_within(both, n, sign * round(2 * abs(apart))) for sign in (1, -1)), key=abs)
     if not joint:
         return None
-    offsets = [tuple(size if i == n else 0 for i in range(3)) for size in (move, joint)]
-    against = shifted(frames, a, base, offsets[0], front=b & ~a)  # type: ignore[arg-type]
-    return against, shifted(frames, both, base, offsets[1])  # type: ignore[arg-type]
+    return against, shifted(frames, [(both, _along(n, joint))], base)
+
+
+def _along(axis: int, size: int) -> tuple[int, int, int]:
+    return (size if axis == 0 else 0, size if axis == 1 else 0, size if axis == 2 else 0)
 
 
 def _centre(mask: np.ndarray, axis: int) -> float:

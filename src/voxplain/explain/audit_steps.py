@@ -71,8 +71,10 @@ def explained(session: Session, run: ConceptRun) -> ExplainedClass:
 
     logits = np.stack(session.engine.map(f"logits of “{run.target}”", len(clips), one).values())
     on = EngineClips(session, clips, run.supervoxels, run.assigned, len(run.bank), run.target_index)
-    volumes = on.volume()
-    kinds = tuple(kind_of(d, float(v)) for d, v in zip(describe_concepts(run), volumes.mean(0), strict=True))
+    with session.engine.progress(f"kinds of the concepts of “{run.target}”", 1) as advance:
+        volumes = on.volume()
+        kinds = tuple(kind_of(d, float(v)) for d, v in zip(describe_concepts(run), volumes.mean(0), strict=True))
+        advance()
     return ExplainedClass(run, logits, volumes, kinds)
 
 

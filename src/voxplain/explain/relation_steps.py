@@ -40,16 +40,19 @@ def relations(
     """How the concepts of each pair stand to each other, where a relation holds in half of the clips or is tested."""
     run, rows = found.run, []
     tested: list[tuple[np.ndarray, np.ndarray]] = []
-    for a, b in combinations(concepts, 2):
-        both = np.flatnonzero((found.volumes[:, [a, b]] > 0).all(1))
-        held = np.zeros((len(both), len(RELATIONS)))
-        for row, i in enumerate(both.tolist()):
-            _, regions, assigned = fit_grid(session.model, run.clips[i], run.supervoxels[i], run.assigned[i])
-            names = relations_of(*(concept_mask(regions, assigned, k) for k in (a, b)))
-            held[row] = [name in names for name in RELATIONS]
-        if len(both):
-            rows.append((a, b, held))
-            tested.append((held, found.wrong[both]))
+    pairs = list(combinations(concepts, 2))
+    with session.engine.progress(f"relations of concepts of “{run.target}”", len(pairs)) as advance:
+        for a, b in pairs:
+            both = np.flatnonzero((found.volumes[:, [a, b]] > 0).all(1))
+            held = np.zeros((len(both), len(RELATIONS)))
+            for row, i in enumerate(both.tolist()):
+                _, regions, assigned = fit_grid(session.model, run.clips[i], run.supervoxels[i], run.assigned[i])
+                names = relations_of(*(concept_mask(regions, assigned, k) for k in (a, b)))
+                held[row] = [name in names for name in RELATIONS]
+            if len(both):
+                rows.append((a, b, held))
+                tested.append((held, found.wrong[both]))
+            advance()
     tests = presence_tests([h for h, _ in tested], [w for _, w in tested], permutations=permutations, seed=seed)
     listed = []
     for (a, b, held), (_, wrong), own in zip(rows, tested, tests, strict=True):
