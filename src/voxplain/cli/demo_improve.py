@@ -92,8 +92,9 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     """
     from rich.console import Console
 
-    from voxplain.corrections import improve, write_improved_report
+    from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
+    from voxplain.corrections.page import write_improved_report
     from voxplain.datasets import read_clips
     from voxplain.datasets.planted import write_planted
     from voxplain.errors import DataError

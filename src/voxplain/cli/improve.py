@@ -68,8 +68,9 @@ def improve_command(
     from rich.console import Console
 
     from voxplain.cli.network import open_model
-    from voxplain.corrections import improve, write_improved_report
+    from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
+    from voxplain.corrections.page import write_improved_report
     from voxplain.progress import progress_bar
     from voxplain.report import Origin
     from voxplain.store import load_run
