@@ -50,7 +50,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.corrections import RefitHead as RefitHead
     from voxplain.corrections import WhitenConcept as WhitenConcept
     from voxplain.corrections import improve as improve
-    from voxplain.corrections import write_improved_report as write_improved_report
+    from voxplain.corrections.page import write_improved_report as write_improved_report
     from voxplain.datasets import DATASETS as DATASETS
     from voxplain.datasets import ClipSet as ClipSet
     from voxplain.datasets import VideoSet as VideoSet
@@ -141,8 +141,8 @@ PUBLIC = {
     "concepts.settings": "ConceptSettings PRESETS override",
     "corrections": """
         AddConcept AttributionPenalty CORRECTIONS ConceptSwap Examples FurtherTraining GradientPenalty Improved
-        KeepConcepts ProjectConcept RefitHead WhitenConcept improve
-        write_improved_report""",
+        KeepConcepts ProjectConcept RefitHead WhitenConcept improve""",
+    "corrections.page": "write_improved_report",
     "datasets": "ClipSet DATASETS VideoSet list_parts load_named read_clips read_list scan_folder",
     "datasets.planted": "PlantedDesign read_planted write_planted",
     "doctor": "Diagnosis LayerRow examine",

@@ -102,7 +102,7 @@ def test_wrong_requests_are_one_sentence(explained, small_set):
 def test_suspected_concepts_are_significant_still_and_in_one_place(explained):
     _, run, _ = explained
     clips = [replace(c, frames=np.repeat(c.frames[:1], len(c.frames), 0)) for c in run.clips]
-    with pytest.raises(DataError, match="expected a significant concept"):
+    with pytest.raises(DataError, match="expected a significant concept that is at one place"):
         suspected(replace(run, clips=clips, scores={run.ranking: replace_q(run.scores[run.ranking], 1.0)}))
 
 

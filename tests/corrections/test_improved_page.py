@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from shortcut_task import cheating_model, task
 
-from voxplain.corrections import Improved, ProjectConcept, write_improved_report
+from voxplain.corrections import Improved, ProjectConcept
 from voxplain.corrections.clip_change import clip_changes, contradicting
 from voxplain.corrections.compare import Gain
 from voxplain.corrections.improved import NetworkRow
-from voxplain.corrections.page import improved_page, sentences
+from voxplain.corrections.page import improved_page, sentences, write_improved_report
 from voxplain.video import Clip
 
 

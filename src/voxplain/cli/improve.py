@@ -56,7 +56,7 @@ def improve_command(
         Concepts that it shall rely on.
     auto
         Remove what the audit that the run is a part of calls suspected; for a run without an audit, the significant
-        concepts that are still and at one place in all clips, as captions and logos are.
+        concepts that are at one place in all clips and move less than they do, as captions and logos are.
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
@@ -74,8 +74,9 @@ def improve_command(
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
-    from voxplain.corrections import improve, write_improved_report
+    from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, suspected
+    from voxplain.corrections.page import write_improved_report
     from voxplain.progress import progress_bar
     from voxplain.report import Origin
     from voxplain.store import load_run

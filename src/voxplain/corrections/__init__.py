@@ -31,7 +31,6 @@ __all__ = [
     "RefitHead",
     "WhitenConcept",
     "improve",
-    "write_improved_report",
 ]
 
 CORRECTIONS: dict[str, Correction] = {
@@ -47,4 +46,3 @@ CORRECTIONS: dict[str, Correction] = {
 
 from voxplain.corrections.improve import improve  # noqa: E402 - reads the registry
 from voxplain.corrections.improved import Improved  # noqa: E402
-from voxplain.corrections.page import write_improved_report  # noqa: E402

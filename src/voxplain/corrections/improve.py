@@ -31,8 +31,13 @@ from voxplain.version import __version__
 __all__ = ["audited_suspects", "improve", "suspected"]
 
 
+ONE_PLACE = 0.75  # share of the time for which a cell of the picture is covered, over the clips with the concept
+
+
 def suspected(run: ConceptRun) -> tuple[int, ...]:
-    """Concepts that look like a shortcut: significant, and still at one place of the picture as a caption or a logo is.
+    """Concepts that look like a shortcut: significant, at one place of all clips, and with less motion than the clip.
+
+    Captions, logos and marks are of this kind, and so are backgrounds.
 
     Parameters
     ----------
@@ -48,11 +53,12 @@ def suspected(run: ConceptRun) -> tuple[int, ...]:
         Where there is none.
     """
     found, q = describe_concepts(run), run.scores[run.ranking].q_value
-    fixed = tuple(int(k) for k in run.order if found[k].fixed and q[k] < SIGNIFICANT)
+    still = [d.motion < 1 and float(d.where.max()) >= ONE_PLACE for d in found]
+    fixed = tuple(int(k) for k in run.order if still[k] and q[k] < SIGNIFICANT)
     if not fixed:
         raise DataError(
-            "expected a significant concept that is still and at one place in all clips, got none; look at the report "
-            "and name the concepts to remove"
+            "expected a significant concept that is at one place in all clips and moves less than they do, got none; "
+            "look at the report and name the concepts to remove"
         )
     return fixed
 

@@ -78,7 +78,7 @@ def concept_share(masks: Tensor, positions: Sequence[int]) -> Tensor:
     -------
     tensor
     """
-    share: Tensor = nn.functional.adaptive_avg_pool3d(masks[:, None].float(), tuple(positions))[:, 0]
+    share: Tensor = nn.functional.adaptive_avg_pool3d(masks[:, None].float(), list(positions))[:, 0]
     return share
 
 
