@@ -63,8 +63,6 @@ def attribute_command(
     overlap
         Part of a window that the next one repeats, for videos longer than the network's clip.
     """
-    from rich.console import Console
-
     from voxplain.cli.attribute_output import (
         map_metrics,
         print_attribution,
@@ -72,6 +70,7 @@ def attribute_command(
         target_classes,
         write_attribution,
     )
+    from voxplain.cli.console import Console
     from voxplain.cli.network import open_model
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.progress import progress_bar

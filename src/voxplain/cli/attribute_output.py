@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.cli.attribute import Format
+from voxplain.cli.console import Console
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
+from voxplain.plain_text import safe_name
 from voxplain.report import frame_grid, overlay
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip
@@ -54,7 +55,7 @@ def target_classes(model: VideoModel, path: Path, target: str) -> list[Target | 
 
 def result_folder(run: AttributionRun, used: set[str]) -> str:
     """A folder name for a video and class that is not in ``used``; it is added there."""
-    stem, target = Path(run.clip.source).stem, re.sub(r"[/\\]", "_", run.target)
+    stem, target = safe_name(Path(run.clip.source).stem), safe_name(run.target)
     place, count = f"{stem}/{target}", 1
     while place in used:
         count += 1

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
+from voxplain.cli.console import Console
 from voxplain.cli.execution import Execution
 from voxplain.cli.held_out import split_videos
 from voxplain.cli.job import Job
@@ -24,6 +24,7 @@ from voxplain.errors import DataError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within_budget
 from voxplain.inference import metered
 from voxplain.model import VideoModel
+from voxplain.plain_text import safe_name
 from voxplain.progress import progress_bar, timed
 from voxplain.report import (
     Origin,
@@ -121,7 +122,7 @@ class _JobRunner:
             except MissingShards as error:
                 missing.append(error)
                 continue
-            write_run(self.job.output / name / self.layer_folder(model), run)
+            write_run(self.job.output / safe_name(name) / self.layer_folder(model), run)
             _print_run(self.console, run)
             own.append(run)
         alike = len({run.classes for run in own}) == 1  # labels are questions of their own
@@ -158,7 +159,7 @@ class _JobRunner:
         """A class explained by all its clips, or by as many as the time allows."""
         if self.end is None:
             return explain_concepts(model, clips.clips, **options)
-        folder = self.job.output / name / self.layer_folder(model)
+        folder = self.job.output / safe_name(name) / self.layer_folder(model)
         if self.held_out is not None and (folder / RUN_FILES[-1]).is_file():
             return load_run(folder)  # computed again, another number of videos would fit into the time
         return explain_within_budget(

@@ -179,9 +179,8 @@ def evaluate_command(
 
 def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution) -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
+    from voxplain.cli.console import Console
     from voxplain.runtime import MissingShards
 
     try:

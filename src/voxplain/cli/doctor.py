@@ -24,8 +24,7 @@ def doctor_command(
     grid
         Frames, height and width of the network's input.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.network import user_code_errors
     from voxplain.doctor import examine
     from voxplain.nets import NETS, build_net

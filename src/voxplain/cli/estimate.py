@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
 
+from voxplain.cli.console import Console
 from voxplain.cli.job import Job
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops

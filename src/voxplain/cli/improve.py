@@ -63,8 +63,7 @@ def improve_command(
     output
         Folder for weights.safetensors, improved.json, and what has been computed.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.network import open_model
     from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected

@@ -44,9 +44,8 @@ def merge_command(
         The run's own network again, package.module:function: needed where the first shard was not made here by this
         user, because its code is imported.
     """
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
+    from voxplain.cli.console import Console
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code, mark_own
     from voxplain.store import Store, gather, write_whole

@@ -51,8 +51,7 @@ def own_concepts_command(
     seed
         The same seed gives the same figures.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import ConceptSettings
     from voxplain.datasets import read_clips, scan_folder

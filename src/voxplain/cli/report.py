@@ -37,8 +37,7 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
     limit
         Megabytes of images and clips a class; the first examples of each concept are always shown.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.report import attribution_page, report_page
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
