@@ -28,7 +28,7 @@ def test_the_console_escapes_text_and_cells() -> None:
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=200)
-    console.print(NASTY, markup=False, style="red")
+    console.print(NASTY, markup=False, highlight=False, style="red")
     table = Table(NASTY)
     table.add_row(NASTY)
     console.print(table)

@@ -3,7 +3,8 @@
 import json
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -74,25 +75,27 @@ def attribute_command(
     from voxplain.cli.network import open_model
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.progress import progress_bar
-    from voxplain.report import Origin, attribution_page
+    from voxplain.report import AttributionPage, Origin
     from voxplain.store import write_whole
-    from voxplain.video import damage_sentence, read_video
+    from voxplain.video import damage_sentence, read_cropped
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips:
         raise DataError("expected at least one video, got none; name files or folders of frames")
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     console, skipped = Console(), 0
-    runs, used, failed, damaged = [], set[str](), list[ModelError](), list[tuple[str, int]]()
+    page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
+    used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
     for path in clips:
         try:
-            video = read_video(path, damaged=losses.damaged)
+            video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged)
             targets = target_classes(model, path, target)
         except VideoError as error:
             skipped += 1
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         damaged += [(str(path), video.damaged)] if video.damaged else []
+        del video  # read once more for each target, so that it is not kept beside its maps
         for y in targets:
             try:
                 run = explain_clip(
@@ -111,21 +114,26 @@ def attribute_command(
                     f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
                 )
                 continue
-            write_attribution(output / result_folder(run, used), run, model, video, format_)
+            folder = result_folder(run, used)
+            for said in write_attribution(output / folder, run, model, path, size, format_, progress=progress_bar):
+                console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
             print_attribution(console, run)
-            runs.append(run)
-    if not runs and failed:
+            times[folder] = dict(run.seconds)
+            unmeasured = any("was not computed" in note for note in chain(*run.notes.values()))
+            incomplete = incomplete or unmeasured or bool(run.failed)
+            page.add(replace(run, seconds={}))
+    if not len(page) and failed:
         raise failed[0]
-    if not runs:
+    if not len(page):
         raise VideoError(f"expected a video that can be read, got none among {len(clips)}; see what was skipped above")
     origin = Origin(shlex.join(["voxplain", *sys.argv[1:]]))
-    write_whole(output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
-    write_whole(output / "report.html", attribution_page(runs, origin=origin))
+    write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
+    write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
+    write_whole(output / "report.html", page.render(origin))
     skipped += len(failed)
     if skipped:
         console.print(f"{skipped} of {len(clips)} videos skipped", highlight=False)
     if sentence := damage_sentence(damaged, len(clips)):
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-    unmeasured = any("was not computed" in note for run in runs for own in run.notes.values() for note in own)
-    return losses.exit_code(bool(skipped or damaged or unmeasured or any(run.failed for run in runs)))
+    return losses.exit_code(bool(skipped or damaged or incomplete))

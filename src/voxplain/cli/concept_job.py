@@ -4,7 +4,7 @@ import json
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,8 +90,9 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     if missing:
         raise missing[-1]
     path = job.output / "report.html"
-    origin = Origin(command_of(job, evaluate=evaluate), seconds)
-    write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
+    origin = Origin(command_of(job, evaluate=evaluate))
+    write_whole(job.output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
+    write_whole(job.output / "times.json", json.dumps({"seconds": seconds}, indent=1).encode())
     write_whole(path, report_page(runs, origin=origin))
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs

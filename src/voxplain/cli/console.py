@@ -13,6 +13,6 @@ __all__ = ["Console"]
 class Console(RichConsole):
     """Prints control characters and marks of direction as escapes, also in cells of tables."""
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Text from a string, as rich makes it, with control characters escaped."""
         return super().render_str(escape_controls(text), **options)

@@ -46,9 +46,8 @@ def report_command(run: Path, *, output: OutputFile = None, name: Words = (), li
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
     if all(is_attribution(folder) for folder in folders):
-        attributed = [load_attribution(folder) for folder in folders]
         with consistent(run):
-            page = attribution_page(attributed, origin=read_origin(run))
+            page = attribution_page(map(load_attribution, folders), origin=read_origin(run))
     else:
         runs = read_runs(run)
         names = _concept_names(runs, name)
@@ -92,7 +91,7 @@ def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[s
 
 
 def read_origin(folder: Path) -> "Origin | None":
-    """Read the command and the seconds of a job.
+    """Read the command of a job.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ def read_origin(folder: Path) -> "Origin | None":
     for place in (folder, *folder.absolute().parents[:2]):
         try:
             record = read_json(place / "origin.json")
-            return Origin(str(record["command"]), {str(k): float(v) for k, v in record["seconds"].items()})
+            return Origin(str(record["command"]))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

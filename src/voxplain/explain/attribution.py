@@ -13,14 +13,16 @@ from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, Attribution
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
-from voxplain.explain.windows import Sliding, merge, slide
+from voxplain.explain.windows import RunningMerge, Sliding, slide
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, Damaged, read_video
+from voxplain.video import Clip, Damaged, read_cropped
+
+_AT_ONCE = 16  # windows that are explained together: bounds memory, and the same for every video
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
@@ -90,8 +92,7 @@ def explain_clip(
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
     sliding = _windows(model, video, overlap, damaged)
-    windows = list(sliding)
-    shown = windows[sliding.middle]
+    shown = sliding[sliding.middle]
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, skipped = {}, {}, {}, []
@@ -101,7 +102,7 @@ def explain_clip(
         for name, method in methods.items():
             start = time.perf_counter()
             try:
-                found = method(model, windows, y)
+                maps[name], middle, said = _whole_map(method, model, sliding, y)
             except ModelError as error:
                 skipped.append((name, str(error)))
                 advance()
@@ -111,11 +112,10 @@ def explain_clip(
                 notes[name] = (f"failed on this video: {_sentence(error)}",)
                 advance()
                 continue
-            seconds[name] = (time.perf_counter() - start) / len(windows)
-            maps[name] = merge([a.values for a in found], sliding.index, len(sliding.clip))
-            details[name] = _plain(found[sliding.middle].details)
-            measured[name], unmeasured = _measured(model, shown, found[sliding.middle], metrics)
-            said = (*dict.fromkeys(note for a in found for note in a.notes), *unmeasured)
+            seconds[name] = (time.perf_counter() - start) / len(sliding)
+            details[name] = _plain(middle.details)
+            measured[name], unmeasured = _measured(model, shown, middle, metrics)
+            said = (*said, *unmeasured)
             notes.update({name: said} if said else {})
             advance()
     if not maps:
@@ -128,7 +128,7 @@ def explain_clip(
         target_index=y,
         classes=model.classes,
         logits=model.logits(shown.frames[None])[0].cpu().numpy(),
-        windows=len(windows),
+        windows=len(sliding),
         maps=maps,
         parameters={n: _parameters(m) for n, m in methods.items() if n in maps},
         details=details,
@@ -140,6 +140,22 @@ def explain_clip(
         failed=tuple(failed),
         units=model.units,
     )
+
+
+def _whole_map(
+    method: AttributionMethod, model: VideoModel, sliding: Sliding, y: int
+) -> tuple[np.ndarray, Attribution, tuple[str, ...]]:
+    """The merged map of a method, its attribution of the middle window, and the notes of all windows."""
+    running, notes = RunningMerge(len(sliding.clip), sliding.index), dict[str, None]()
+    middle: Attribution | None = None
+    for start in range(0, len(sliding), _AT_ONCE):
+        numbers = range(start, min(start + _AT_ONCE, len(sliding)))
+        for number, found in zip(numbers, method(model, [sliding[i] for i in numbers], y), strict=True):
+            running.add(found.values)
+            notes |= dict.fromkeys(found.notes)
+            middle = found if number == sliding.middle else middle
+    assert middle is not None
+    return running.finish(), middle, tuple(notes)
 
 
 def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
@@ -193,7 +209,7 @@ def _split(names: str | Iterable[str]) -> list[str]:
 def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged) -> Sliding:
     reader = model.reader()
     if isinstance(video, Path | str):
-        read = read_video(video, geometry=reader.geometry, damaged=damaged)
+        read, _ = read_cropped(video, reader.geometry, damaged=damaged)
         return slide(model, read, reader.geometry, overlap=overlap)
     given = as_clips(video)
     if len(given) != 1:

@@ -2,7 +2,7 @@
 
 from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.report.add_remove import MeanCurves, mean_curves
-from voxplain.report.attribution import attribution_page, write_attribution_report
+from voxplain.report.attribution import AttributionPage, attribution_page, write_attribution_report
 from voxplain.report.draw import choose_examples, highlight, montage
 from voxplain.report.page import Origin, report_page, write_report
 from voxplain.report.plots import curves, draw_curves
@@ -19,6 +19,7 @@ from voxplain.report.training import training_curves
 
 __all__ = [
     "LIGHT",
+    "AttributionPage",
     "MeanCurves",
     "Origin",
     "Theme",

@@ -3,6 +3,7 @@
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, damage_sentence
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
+from voxplain.video.frames import iterate_frames, read_cropped
 from voxplain.video.geometry import Geometry
 from voxplain.video.reader import ClipReader
 from voxplain.video.sample import Middle, RandomFrames, Sampler, Uniform, Windows
@@ -20,6 +21,8 @@ __all__ = [
     "Uniform",
     "Windows",
     "damage_sentence",
+    "iterate_frames",
+    "read_cropped",
     "read_video",
     "read_windows",
 ]
