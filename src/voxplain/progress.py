@@ -9,6 +9,8 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from voxplain.plain_text import one_line
+
 
 class Advance(Protocol):
     """A function that counts finished items."""
@@ -48,6 +50,7 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
     ...         advance()
     """
     stream = sys.stderr if stream is None else stream
+    description = one_line(description)
     if stream.isatty():
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         text = TextColumn("{task.description}", markup=False)  # a class may be called [b]

@@ -41,7 +41,7 @@ class AttributionRun:
     measured : mapping
         By method and metric: value, chance level and whether higher is better, on the middle window.
     seconds : mapping
-        Of each method, for one window.
+        Of each method, for one window; not saved with the run, whose bytes depend on results only.
     skipped : tuple of (method, reason)
         Methods that cannot explain the network.
     provenance : mapping
@@ -70,7 +70,7 @@ class AttributionRun:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Mapping[str, tuple[float, float | None, bool | None]]] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict, metadata={"saved": False})
     skipped: tuple[tuple[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, metadata={"later": True})
@@ -138,5 +138,6 @@ class AttributionRun:
 
     def importance(self, method: str) -> np.ndarray:
         """Share of the map's absolute sum that each frame has, float64 [T]; zeros for a map of zeros."""
-        total = np.abs(self.maps[method]).sum((1, 2), dtype=np.float64)
+        values = self.maps[method]  # frame by frame: a copy of a long map would double its memory
+        total = np.array([np.abs(own).sum(dtype=np.float64) for own in values])
         return total / total.sum() if total.sum() > 0 else total

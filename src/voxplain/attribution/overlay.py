@@ -4,13 +4,13 @@ Letters: T frames, H rows, W columns.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from voxplain.attribution.reduce import display
 from voxplain.errors import DataError
 
-__all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "frame_grid", "overlay", "scaled"]
+__all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "Scale", "frame_grid", "overlay", "scaled", "spread"]
 
 GAP = 3  # white pixels between frames
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -34,13 +34,43 @@ def scaled(values: np.ndarray) -> np.ndarray:
     >>> float(scaled(np.array([[[-2.0, 0.0, 4.0]]], np.float32))[0, 0, 1])
     0.0
     """
-    if values.min() >= 0:
-        return display(values)
-    peak = float(np.percentile(np.abs(values), 99.9)) or float(np.abs(values).max())
-    return np.clip(values / peak, -1, 1).astype(np.float32) if peak > 0 else np.zeros_like(values, np.float32)
+    return Scale.of(values)(values)
 
 
-def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) -> np.ndarray:
+@dataclass(frozen=True)
+class Scale:
+    """What becomes 0 and 1 (or −1 and 1) when a map is scaled for display; the same for every part of the map.
+
+    Parameters
+    ----------
+    low, high : float
+        Values that become 0 and 1; equal where the map is constant.
+    signed : bool
+        Whether the map has negative values: then ``low`` is 0.
+    """
+
+    low: float
+    high: float
+    signed: bool
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Scale":
+        """The scale of a map float32 [T,H,W]."""
+        low, signed = float(values.min()), bool(values.min() < 0)
+        if not signed:
+            high = float(np.percentile(values, 99.9))
+            return cls(low, high if high > low else float(values.max()), signed)
+        size = np.abs(values)
+        return cls(0.0, float(np.percentile(size, 99.9, overwrite_input=True)) or float(np.abs(values).max()), signed)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """The map, or a part of it, scaled; zeros where the map is constant."""
+        if self.high <= self.low:
+            return np.zeros_like(values, np.float32)
+        return np.clip((values - self.low) / (self.high - self.low), -1 if self.signed else 0, 1).astype(np.float32)
+
+
+def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75, scale: Scale | None = None) -> np.ndarray:
     """Draw a map in colour over grey frames; where the map is near 0 the frame is visible.
 
     Parameters
@@ -51,6 +81,8 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) ->
         negative values purple.
     opacity : float
         Of the largest value, 0 to 1.
+    scale : Scale, optional
+        For a part of a longer map; by default that of ``values``.
 
     Returns
     -------
@@ -63,9 +95,9 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75) ->
     """
     from matplotlib import colormaps
 
-    v = scaled(values)
-    signed = values.min() < 0
-    colours = colormaps[DIVERGING]((v + 1) / 2) if signed else colormaps[SEQUENTIAL](v)
+    scale = Scale.of(values) if scale is None else scale
+    v = scale(values)
+    colours = colormaps[DIVERGING]((v + 1) / 2) if scale.signed else colormaps[SEQUENTIAL](v)
     grey = (frames.astype(np.float32) @ LUMA)[..., None]
     alpha = opacity * np.sqrt(np.abs(v))[..., None]
     return np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255).astype(np.uint8)
@@ -100,7 +132,7 @@ def frame_grid(rows: Sequence[np.ndarray], count: int = 8, *, names: Sequence[st
     if names and len(names) != len(rows):
         raise DataError(f"expected a name for each of {len(rows)} rows, got {len(names)}; give one a row")
     t, h, w, _ = rows[0].shape
-    at = np.unique(np.linspace(0, t - 1, min(count, t)).round().astype(int))
+    at = spread(t, count)
     sheet = np.full((len(rows) * (h + GAP) - GAP, len(at) * (w + GAP) - GAP, 3), 255, np.uint8)
     for i, frames in enumerate(rows):
         for j, frame in enumerate(frames[at]):
@@ -121,3 +153,8 @@ def _column(names: Sequence[str], height: int, total: int) -> np.ndarray:
         middle = i * (height + GAP) + height / 2
         pen.text((width - 2 * GAP, middle), name, fill="black", font=font, anchor="rm")
     return np.asarray(column)
+
+
+def spread(frames: int, count: int = 8) -> np.ndarray:
+    """Numbers of at most ``count`` evenly spaced frames, int64."""
+    return np.unique(np.linspace(0, frames - 1, min(count, frames)).round().astype(int))

@@ -103,8 +103,9 @@ def main() -> None:
 
 
 def _stop(sentence: str, code: int) -> NoReturn:
-    from rich.console import Console
+    from voxplain.cli.console import Console
+    from voxplain.plain_text import one_line
 
     console = Console(stderr=True)
-    console.print(f"voxplain: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"voxplain: {one_line(sentence)}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

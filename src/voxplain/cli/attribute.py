@@ -3,7 +3,8 @@
 import json
 import shlex
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,8 +40,8 @@ def attribute_command(
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
-    Writes for each video its maps at the original size (maps.npz; smaller for very large videos), overlays, and one
-    report page for all. Long videos are explained in overlapping windows.
+    Writes for each video its maps at the original size (maps.npz; of the network's size for very large videos),
+    overlays, and one report page for all. Long videos are explained in overlapping windows.
 
     Examples:
 
@@ -70,24 +71,22 @@ def attribute_command(
         Maps of each stream of a network whose pathways give several, such as SlowFast; the map of a method is their
         sum.
     """
-    from rich.console import Console
-
     from voxplain.cli.attribute_output import (
-        drawn_video,
         map_metrics,
         print_attribution,
         result_folder,
         target_classes,
         write_attribution,
     )
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import listed_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.sources import place_in, short_command
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.progress import progress_bar
-    from voxplain.report import Origin, attribution_page
+    from voxplain.report import AttributionPage, Origin
     from voxplain.store import write_whole
-    from voxplain.video import damage_sentence
+    from voxplain.video import damage_sentence, read_cropped
 
     methods, metrics = methods_by_name(method), map_metrics(metric)
     if not clips and files.list_ is None:
@@ -95,16 +94,18 @@ def attribute_command(
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     videos = listed_videos(model, clips, files)
     console, skipped = Console(), 0
-    runs, used, failed, damaged = [], set[str](), list[ModelError](), list[tuple[str, int]]()
+    page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
+    used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
     for path, label in videos:
         try:
-            video = drawn_video(path, damaged=losses.damaged)
+            video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged)
             targets = target_classes(model, path, target, label)
         except VideoError as error:
             skipped += 1
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         damaged += [(str(path), video.damaged)] if video.damaged else []
+        del video  # read once more for each target, so that it is not kept beside its maps
         for y in targets:
             try:
                 run = explain_clip(
@@ -125,21 +126,27 @@ def attribute_command(
                 )
                 continue
             print_attribution(console, run)
-            run = replace(run, clip=replace(run.clip, source=place_in(run.clip.source, path.absolute().parents[1])))
-            write_attribution(output / result_folder(run, used), run, model, video, format_)
-            runs.append(run)
-    if not runs and failed:
+            folder = result_folder(run, used)
+            times[folder] = dict(run.seconds)
+            source = place_in(run.clip.source, path.absolute().parents[1])
+            run = replace(run, clip=replace(run.clip, source=source), seconds={})
+            for said in write_attribution(output / folder, run, model, path, size, format_, progress=progress_bar):
+                console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
+            unmeasured = any("was not computed" in note for note in chain(*run.notes.values()))
+            incomplete = incomplete or unmeasured or bool(run.failed)
+            page.add(run)
+    if not len(page) and failed:
         raise failed[0]
-    if not runs:
+    if not len(page):
         raise VideoError(f"expected a video that can be read, got none among {len(videos)}; see what was skipped above")
     origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
-    write_whole(output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
-    write_whole(output / "report.html", attribution_page(runs, origin=origin))
+    write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
+    write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
+    write_whole(output / "report.html", page.render(origin))
     skipped += len(failed)
     if skipped:
         console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)
     if sentence := damage_sentence(damaged, len(videos)):
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-    unmeasured = any("was not computed" in note for run in runs for own in run.notes.values() for note in own)
-    return losses.exit_code(bool(skipped or damaged or unmeasured or any(run.failed for run in runs)))
+    return losses.exit_code(bool(skipped or damaged or incomplete))

@@ -2,30 +2,35 @@
 
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
 from voxplain.attribution.attribution_run import AttributionRun
+from voxplain.attribution.overlay import Scale, frame_grid, overlay, spread
 from voxplain.cli.attribute import Format
+from voxplain.cli.console import Console
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
+from voxplain.explain.session import Progress
 from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
-from voxplain.report import frame_grid, overlay
+from voxplain.plain_text import safe_name
+from voxplain.progress import quiet
 from voxplain.store import save_run, write_whole
-from voxplain.video import MAX_PIXELS, Clip, Damaged, OwnGeometry, ShortSide, read_video, read_windows
-from voxplain.video.encode import encode_video
+from voxplain.video import Clip, FrameGeometry, OwnGeometry, iterate_frames
+from voxplain.video.encode import encode_stream
 
-__all__ = ["drawn_video", "map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
+__all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
 
-MOST_DRAWN = 2**27  # pixels, all frames together, of a video that is too large to be drawn at its own size
+MAX_MAP_PIXELS = 2**29  # pixels of a map at the size of the video: 2 GiB before packing
+MAX_GIF_PIXELS = 2**27  # pixels of all frames of a GIF, which are packed together: 400 MB
 
 
 def map_metrics(names: str) -> dict[str, MapMetric]:
@@ -59,7 +64,7 @@ def target_classes(model: VideoModel, path: Path, target: str, label: str) -> li
 
 def result_folder(run: AttributionRun, used: set[str]) -> str:
     """A folder name for a video and class that is not in ``used``; it is added there."""
-    stem, target = Path(run.clip.source).stem, re.sub(r"[/\\]", "_", run.target)
+    stem, target = safe_name(Path(run.clip.source).stem), safe_name(run.target)
     place, count = f"{stem}/{target}", 1
     while place in used:
         count += 1
@@ -68,52 +73,154 @@ def result_folder(run: AttributionRun, used: set[str]) -> str:
     return place
 
 
-def drawn_video(path: Path, *, most: int = MAX_PIXELS, damaged: Damaged = "use") -> Clip:
-    """A video at its own size; with more pixels than ``most`` in all frames together smaller, so that maps fit."""
-    counted: list[int] = []
-
-    def first(count: int) -> np.ndarray:
-        counted.append(count)
-        return np.zeros((1, 1), np.int64)
-
-    height, width = read_windows(path, first)[0].frames.shape[1:3]
-    share = (min(most, MOST_DRAWN) / (counted[-1] * height * width)) ** 0.5
-    if counted[-1] * height * width <= most:
-        return read_video(path, damaged=damaged)
-    return read_video(path, geometry=ShortSide(max(1, int(min(height, width) * share)), (1, 1)), damaged=damaged)
-
-
 def write_attribution(
-    place: Path, run: AttributionRun, model: VideoModel, video: Clip, formats: Sequence[Format]
-) -> None:
-    """Write maps.npz at the original time and size, overlays, and the run itself for `voxplain report`."""
-    geometry = model.reader().geometry
-    if isinstance(geometry, OwnGeometry):  # whose inverse is not known: shown on the network's own frames
-        video = run.clip
-    t, h, w = video.frames.shape[:3]
-    maps = {name: to_original(values, geometry, h, w) for name, values in run.maps.items()}
-    out = io.BytesIO()
-    members: dict[str, Any] = {"seconds": video.seconds, **maps}
-    np.savez_compressed(out, **members)
-    write_whole(place / "maps.npz", out.getvalue())
-    length = float(video.seconds[-1] - video.seconds[0])
-    fps = float(np.clip((t - 1) / length, 0.01, 60)) if length > 0 else 25.0
+    place: Path,
+    run: AttributionRun,
+    model: VideoModel,
+    path: Path,
+    size: tuple[int, int],
+    formats: Sequence[Format],
+    *,
+    progress: Progress = quiet,
+) -> list[str]:
+    """Write maps.npz at the original time and size, overlays, and the run itself for `voxplain report`.
+
+    Frames are read again for each overlay and written as they come, so that memory does not grow with the video. Of an
+    `OwnGeometry`, whose inverse is not known, the maps lie on the network's own frames.
+
+    Parameters
+    ----------
+    place : Path
+        Folder to write.
+    run : AttributionRun
+        Maps of the video.
+    model : VideoModel
+        Its geometry places the maps in the video.
+    path : Path
+        The video.
+    size : (height, width)
+        Of the video.
+    formats : sequence of {"mp4", "gif", "png"}
+        Overlays to write.
+    progress : callable
+        Called with a description and the number of frames.
+
+    Returns
+    -------
+    list of str
+        What was left out or written otherwise, in a sentence each.
+    """
+    said = []
+    geometry, frames = model.reader().geometry, len(run.clip)
+    video: Path | Clip = path
+    if isinstance(geometry, OwnGeometry):
+        video, size = run.clip, run.clip.frames.shape[1:3]
+    pixels = frames * size[0] * size[1]
+    length = float(run.clip.seconds[-1] - run.clip.seconds[0])
+    fps = float(np.clip((frames - 1) / length, 0.01, 60)) if length > 0 else 25.0
     fps = float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
-    overlays = {name: overlay(video.frames, values) for name, values in maps.items()}
-    for name, frames in overlays.items():
-        if "mp4" in formats:
-            write_whole(place / f"{name}.mp4", encode_video(frames, fps=fps))
-        if "gif" in formats:
-            write_whole(place / f"{name}.gif", _gif(frames, fps))
-    if "png" in formats:
-        sheet = io.BytesIO()
-        grid = frame_grid([video.frames, *overlays.values()], names=("clip", *overlays))
-        Image.fromarray(grid).save(sheet, format="png")
-        write_whole(place / "strip.png", sheet.getvalue())
+    whole = pixels <= MAX_MAP_PIXELS
+    if not whole:
+        said.append(
+            f"maps.npz of {path.name} has the network's {run.clip.frames.shape[1]}×{run.clip.frames.shape[2]} pixels: "
+            f"{frames} frames of {size[1]}×{size[0]} are more than {MAX_MAP_PIXELS:,} pixels"
+        )
+    _write_maps(place / "maps.npz", run, geometry, size if whole else None)
+    gif = "gif" in formats and pixels <= MAX_GIF_PIXELS
+    if "gif" in formats and not gif:
+        said.append(f"no gif of {path.name}: its frames are more than {MAX_GIF_PIXELS:,} pixels; use mp4 or png")
+    drawn = Drawing(video, run, geometry, size)
+    count = len(run.maps) * (("mp4" in formats) + gif) * frames + ("png" in formats) * frames
+    with progress(f"{path.name}: overlays", count) as advance:
+        for name in run.maps:
+            if "mp4" in formats:
+                with tempfile.TemporaryFile() as file:
+                    encode_stream(counted(drawn.frames(name), advance), file, fps=fps)
+                    write_whole(place / f"{name}.mp4", file)
+            if gif:
+                write_whole(place / f"{name}.gif", _gif(counted(drawn.frames(name), advance), fps))
+        if "png" in formats:
+            sheet = io.BytesIO()
+            Image.fromarray(drawn.strip(advance)).save(sheet, format="png")
+            write_whole(place / "strip.png", sheet.getvalue())
     save_run(place, run)
+    return said
 
 
-def _gif(frames: np.ndarray, fps: float) -> bytes:
+def counted(frames: Iterator[np.ndarray], advance: Callable[[], object]) -> Iterator[np.ndarray]:
+    """The same frames; counts each."""
+    for frame in frames:
+        yield frame
+        advance()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The maps of a run drawn over the frames of its video, frame by frame."""
+
+    video: Path | Clip
+    run: AttributionRun
+    geometry: FrameGeometry
+    size: tuple[int, int]
+
+    def frames(self, method: str) -> Iterator[np.ndarray]:
+        """Each frame with the map of a method, uint8 [H,W,3]."""
+        values = self.run.maps[method]
+        scale = Scale.of(values)
+        for own, frame in zip(values, self._plain(), strict=True):
+            yield self._over(frame, own, scale)
+
+    def strip(self, advance: Callable[[], object]) -> np.ndarray:
+        """Some frames, and below them the same with the map of each method, uint8 [H',W',3]."""
+        at = spread(len(self.run.clip))
+        chosen = set(at.tolist())
+        shown = []
+        for number, frame in enumerate(self._plain()):
+            shown += [frame] if number in chosen else []
+            advance()
+        rows = [np.stack(shown)]
+        for values in self.run.maps.values():
+            scale = Scale.of(values)
+            rows.append(np.stack([self._over(f, values[i], scale) for i, f in zip(at, shown, strict=True)]))
+        return frame_grid(rows, names=("clip", *self.run.maps))
+
+    def _plain(self) -> Iterator[np.ndarray]:
+        return iter(self.video.frames) if isinstance(self.video, Clip) else iterate_frames(self.video)
+
+    def _over(self, frame: np.ndarray, own: np.ndarray, scale: Scale) -> np.ndarray:
+        full = to_original(own[None], self.geometry, *self.size)
+        drawn: np.ndarray = overlay(frame[None], full, scale=scale)[0]
+        return drawn
+
+
+def _write_maps(path: Path, run: AttributionRun, geometry: FrameGeometry, size: tuple[int, int] | None) -> None:
+    """Write the maps, of ``size`` or else as they are, and the times as an .npz file, frame by frame."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            _member(archive, "seconds", run.clip.seconds.shape, np.float64, [run.clip.seconds])
+            for name, values in run.maps.items():
+                shape = values.shape if size is None else (len(values), *size)
+                parts = values if size is None else (to_original(own[None], geometry, *size) for own in values)
+                _member(archive, name, shape, np.float32, parts)
+        write_whole(path, file)
+
+
+def _member(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], kind: type, parts: Iterable[np.ndarray]
+) -> None:
+    """One array of an .npz file from its parts in order."""
+    head = io.BytesIO()
+    described = {"descr": np.dtype(kind).newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, described)
+    info = zipfile.ZipInfo(f"{name}.npy")  # its date is a fixed one
+    info.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(info, "w", force_zip64=True) as member:
+        member.write(head.getvalue())
+        for part in parts:
+            member.write(np.ascontiguousarray(part, kind).tobytes())
+
+
+def _gif(frames: Iterator[np.ndarray], fps: float) -> bytes:
     out = io.BytesIO()
     first, *rest = (Image.fromarray(frame) for frame in frames)
     first.save(out, format="gif", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)

@@ -66,8 +66,7 @@ def audit_command(
     seed
         The same seed gives the same bytes.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
     from voxplain.concepts.settings import PRESETS, override
@@ -137,8 +136,7 @@ def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
 
 
 def _print(output: Path, found: "AuditRun") -> None:
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.report import audit_text
     from voxplain.report.audit_tables import audit_sentences
 

@@ -71,13 +71,12 @@ def benchmark_command(
     output
         Folder for results; also keeps what has been computed.
     """
-    from rich.console import Console
-
     from voxplain.benchmark.comparison import compare, comparison_markdown
     from voxplain.benchmark.paired_tests import paired, pairs_markdown, ranks_agreement
     from voxplain.benchmark.run import run_benchmark
     from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
     from voxplain.cli.benchmark_output import write_benchmark
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model

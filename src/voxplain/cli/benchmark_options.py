@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.run import BenchmarkClip
+from voxplain.cli.console import Console
 from voxplain.concepts.settings import override
 from voxplain.datasets import ClipSet, VideoSet, read_clips
 from voxplain.datasets.ground_truth import TRUTHS, truth_mask
 from voxplain.errors import DataError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
+from voxplain.plain_text import one_line
 from voxplain.progress import progress_bar
 from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
@@ -238,4 +239,4 @@ def spread_clips(
 
 def print_skipped(console: Console, reason: str) -> None:
     """Print what is left out, and why."""
-    console.print(f"skipped: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"skipped: {one_line(reason)}", style="yellow", markup=False, highlight=False, soft_wrap=True)

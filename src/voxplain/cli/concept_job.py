@@ -4,13 +4,13 @@ import json
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
+from voxplain.cli.console import Console
 from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list, print_list
 from voxplain.cli.held_out import named_videos, split_videos
@@ -27,6 +27,7 @@ from voxplain.errors import DataError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within_budget
 from voxplain.inference import metered
 from voxplain.model import VideoModel
+from voxplain.plain_text import safe_name
 from voxplain.progress import progress_bar, timed
 from voxplain.report import (
     Origin,
@@ -95,8 +96,9 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     if missing:
         raise missing[-1]
     path = job.output / "report.html"
-    origin = Origin(command_of(job, evaluate=evaluate), seconds)
-    write_whole(job.output / "origin.json", json.dumps(asdict(origin), indent=1).encode())
+    origin = Origin(command_of(job, evaluate=evaluate))
+    write_whole(job.output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
+    write_whole(job.output / "times.json", json.dumps({"seconds": seconds}, indent=1).encode())
     (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return runs
@@ -132,7 +134,7 @@ class _JobRunner:
             except MissingShards as error:
                 missing.append(error)
                 continue
-            write_run(self.job.output / name / self.layer_folder(model), run)
+            write_run(self.job.output / safe_name(name) / self.layer_folder(model), run)
             _print_run(self.console, run)
             own.append(run)
         alike = len({run.classes for run in own}) == 1  # labels are questions of their own
@@ -177,7 +179,7 @@ class _JobRunner:
         """A class explained by all its clips, or by as many as the time allows."""
         if self.end is None:
             return explain_concepts(model, clips.clips, **options)
-        folder = self.job.output / name / self.layer_folder(model)
+        folder = self.job.output / safe_name(name) / self.layer_folder(model)
         if self.held_out is not None and (folder / RUN_FILES[-1]).is_file():
             return load_run(folder)  # computed again, another number of videos would fit into the time
         return explain_within_budget(

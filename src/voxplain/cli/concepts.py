@@ -90,6 +90,7 @@ def concepts_command(
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
+    from voxplain.cli.own_runs import mark_own
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.model import narrow
     from voxplain.store import write_whole
@@ -143,6 +144,7 @@ def concepts_command(
         print_estimate(job, model, videos, execution.workers)
         return 0
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
+    mark_own(output)
     return _run(job, losses, evaluate=False, execution=execution)
 
 
@@ -150,6 +152,7 @@ def evaluate_command(
     run: Path,
     *,
     test: Path | None = None,
+    model: str | None = None,
     strict: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> int:
@@ -168,21 +171,24 @@ def evaluate_command(
         The output folder of `voxplain concepts`.
     test
         Folder of class folders of test videos, or a list; default: what the run held out, or DATA/test.
+    model
+        The run's own network again, package.module:function: needed where the run was not made here by this user,
+        because its code is imported.
     strict
         End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from voxplain.cli.job import read_job
+    from voxplain.cli.own_runs import check_code
 
-    job = read_job(run)
+    job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)
     return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution)
 
 
 def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution) -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
+    from voxplain.cli.console import Console
     from voxplain.runtime import MissingShards
 
     try:

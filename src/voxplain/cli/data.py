@@ -28,8 +28,7 @@ def data_command(name: str | None = None, *, check: Path | None = None, read: bo
     read
         Decode every video, too, and list those that are damaged.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.data_check import check_folder, print_data_sets
 
     console = Console(highlight=False)

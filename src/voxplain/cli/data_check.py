@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from voxplain.cli.console import Console
 from voxplain.datasets.listing import Listing
 from voxplain.datasets.named import DATASETS, named
 from voxplain.errors import VideoError

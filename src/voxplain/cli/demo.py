@@ -39,9 +39,8 @@ def demo_command(*, output: Output = Path("demo-run"), class_: Classes = ("cross
     class_
         The planted classes to explain.
     """
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
+    from voxplain.cli.console import Console
     from voxplain.cli.job import Job
     from voxplain.cli.network import Network
     from voxplain.cli.planted import planted_command

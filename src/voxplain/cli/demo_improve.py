@@ -91,8 +91,7 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     output
         Folder for the videos, the network and the results.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
     from voxplain.corrections.page import write_improved_report

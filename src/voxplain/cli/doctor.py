@@ -18,8 +18,7 @@ def doctor_command(
         voxplain doctor --net planted
         voxplain doctor --model mypkg.nets:build --grid 16 112 112 --layout BTCHW
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.network import network_options, user_code_errors, with_reading
     from voxplain.doctor import examine
     from voxplain.model import VideoModel

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
 
+from voxplain.cli.console import Console
 from voxplain.cli.file_list import folder_or_list
 from voxplain.cli.job import Job
 from voxplain.concepts.cluster import Clusterer, KMeans

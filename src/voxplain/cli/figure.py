@@ -63,8 +63,7 @@ def figure_command(
     width
         Width in cm: 17 fills two columns of a page, 8.5 one.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.report import consistent, read_runs
     from voxplain.report.figures import FigureOptions, figure_file
     from voxplain.store import write_whole

@@ -171,7 +171,7 @@ def folder_or_list(path: Path, root: Path, files: FileList, *, part: str = "trai
 
 def print_list(*parts: "VideoSet | None") -> None:
     """Print the first lines of lists that are skipped, and how many; nothing where there are none."""
-    from rich.console import Console
+    from voxplain.cli.console import Console
 
     console, sets = Console(stderr=True), [videos for videos in parts if videos is not None]
     skipped = sets[0].skipped

@@ -69,8 +69,7 @@ def improve_command(
     output
         Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model

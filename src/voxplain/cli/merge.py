@@ -19,6 +19,7 @@ def merge_command(
     *,
     output: Output,
     evaluate: bool = False,
+    model: str | None = None,
     execution: Execution = Execution(),  # noqa: B008 - frozen
 ) -> None:
     """Merge the shards of a run and finish it: the same bytes as of one process.
@@ -39,16 +40,19 @@ def merge_command(
         Folder for results; may be one of the shards.
     evaluate
         Evaluate the ranking on the held-out videos, too.
+    model
+        The run's own network again, package.module:function: needed where the first shard was not made here by this
+        user, because its code is imported.
     """
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
+    from voxplain.cli.console import Console
     from voxplain.cli.job import read_job
+    from voxplain.cli.own_runs import check_code, mark_own
     from voxplain.store import Store, gather, write_whole
 
     if not runs:
         raise DataError("expected the output folders of one shard or more, got none; name them before -o")
-    first = read_job(runs[0])
+    first = check_code(runs[0], read_job(runs[0]), model)
     records = [read_json(run / "job.json") for run in runs if read_job(run)]
     for run, record in zip(runs, records, strict=True):
         if record != records[0]:
@@ -60,4 +64,5 @@ def merge_command(
     copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
     Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
     write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
+    mark_own(output)
     run_job(replace(first, output=output), evaluate=evaluate, execution=execution)

@@ -10,8 +10,7 @@ def methods_command() -> None:
 
         voxplain methods
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.methods_table import print_methods
 
     print_methods(Console(highlight=False))

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from rich.console import Console
-
 from voxplain.attribution import ATTRIBUTIONS
+from voxplain.cli.console import Console
 from voxplain.concepts.classifiers import CLASSIFIERS
 from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS

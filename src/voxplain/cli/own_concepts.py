@@ -53,8 +53,7 @@ def own_concepts_command(
     seed
         The same seed gives the same figures.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model

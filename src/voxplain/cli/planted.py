@@ -50,8 +50,7 @@ def planted_command(
     seed
         The same seed gives the same bytes.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.datasets.planted import DESIGNS, write_planted
     from voxplain.progress import progress_bar
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 
+from voxplain.cli.console import Console
 from voxplain.inference import Meter, rates
 from voxplain.model import VideoModel
 

@@ -51,8 +51,7 @@ def report_command(
     single_file
         Write all classes into one page, which can be sent by mail.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.report import attribution_page, write_pages, write_report
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
@@ -61,9 +60,8 @@ def report_command(
     if path.is_dir():
         raise DataError(f"expected a file to write the page to, got the folder {path}; name a file in it")
     if all(is_attribution(folder) for folder in folders):
-        attributed = [load_attribution(folder) for folder in folders]
         with consistent(run):
-            page = attribution_page(attributed, origin=read_origin(run))
+            page = attribution_page(map(load_attribution, folders), origin=read_origin(run))
         write_whole(path, page)
     else:
         runs = read_runs(run)
@@ -108,7 +106,7 @@ def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[s
 
 
 def read_origin(folder: Path) -> "Origin | None":
-    """Read the command and the seconds of a job.
+    """Read the command of a job.
 
     Parameters
     ----------
@@ -125,7 +123,7 @@ def read_origin(folder: Path) -> "Origin | None":
     for place in (folder, *folder.absolute().parents[:2]):
         try:
             record = read_json(place / "origin.json")
-            return Origin(str(record["command"]), {str(k): float(v) for k, v in record["seconds"].items()})
+            return Origin(str(record["command"]))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

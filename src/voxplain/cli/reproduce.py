@@ -44,8 +44,7 @@ def reproduce_command(
     device
         cpu, cuda …; default: cuda where there is a GPU.
     """
-    from rich.console import Console
-
+    from voxplain.cli.console import Console
     from voxplain.cli.reproduce_steps import experiment_videos, run_setting, write_experiment
     from voxplain.experiments import EXPERIMENTS, read_experiment, settings_table, table_markdown, verdicts
 

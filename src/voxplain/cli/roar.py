@@ -72,11 +72,10 @@ def roar_command(
     output
         Folder for results, the weights of label_randomisation, and what has been computed.
     """
-    from rich.console import Console
-
     from voxplain.benchmark.label_randomisation import compare_label_pair, train_label_pair
     from voxplain.benchmark.retraining import retrain_all
     from voxplain.cli.benchmark_options import choose_metrics, configured, spread_clips
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model

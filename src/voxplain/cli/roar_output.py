@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.retraining import FixedTarget, NetworkFactory
@@ -18,6 +17,7 @@ from voxplain.benchmark.retraining_tables import (
     label_pair_markdown,
     label_pair_rows,
 )
+from voxplain.cli.console import Console
 from voxplain.cli.network import Network, open_model
 from voxplain.metrics import Retrain
 from voxplain.model import VideoModel

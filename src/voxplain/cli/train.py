@@ -59,8 +59,8 @@ def train_command(
         cpu, cuda …; default: cuda where there is a GPU.
     """
     import torch
-    from rich.console import Console
 
+    from voxplain.cli.console import Console
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training

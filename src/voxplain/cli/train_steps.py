@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from voxplain.cli.console import Console
 from voxplain.datasets import VideoSet
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, NetSpec, build_net, save_weights

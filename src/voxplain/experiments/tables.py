@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voxplain.experiments.outcome import Outcome, Row, rows_of
 from voxplain.experiments.published import BASELINES, published_rows
+from voxplain.plain_text import csv_cell
 
 __all__ = ["settings_table", "table_csv", "table_latex", "table_markdown"]
 
@@ -86,9 +87,8 @@ def table_csv(outcomes: Sequence[Outcome]) -> str:
         blank = ("",) * len(row.accuracy)
         steps = zip(row.accuracy, row.low or blank, row.high or blank, row.coverage or blank, strict=True)
         for step, values in enumerate(steps, 1):
-            writer.writerow(
-                [row.net, row.setting, row.source, _baseline(outcome, row), row.kind, row.order, step, *values]
-            )
+            names = [csv_cell(name) for name in (row.net, row.setting, row.source)]
+            writer.writerow([*names, _baseline(outcome, row), row.kind, row.order, step, *values])
     return out.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,18 @@ from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.attribution.streams import SUM, stream_maps
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
-from voxplain.explain.windows import Sliding, merge, slide
+from voxplain.explain.windows import RunningMerge, Sliding, slide
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, Damaged, Geometry, read_video
+from voxplain.video import Clip, Damaged, Geometry, read_cropped
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
+
+_AT_ONCE = 16  # windows that are explained together: bounds memory, and the same for every video
 
 
 def explain_clip(
@@ -97,11 +99,10 @@ def explain_clip(
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
     sliding = _windows(model, video, overlap, damaged)
-    windows = list(sliding)
-    shown = windows[sliding.middle]
-    averaged = model.sampler is not None and len(windows) > 1  # the scores of a video are means over its clips
+    shown = sliding[sliding.middle]
+    averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
-        target = int(_mean_logits(model, windows).argmax())
+        target = int(_mean_logits(model, sliding).argmax())
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
@@ -111,7 +112,7 @@ def explain_clip(
         for name, method in methods.items():
             start = time.perf_counter()
             try:
-                by_stream = _stream_maps(method, model, windows, y) if streams else {SUM: method(model, windows, y)}
+                by_stream = _whole_maps(method, model, sliding, y, streams=streams)
             except ModelError as error:
                 skipped.append((name, str(error)))
                 advance()
@@ -121,15 +122,14 @@ def explain_clip(
                 notes[name] = (f"failed on this video: {_sentence(error)}",)
                 advance()
                 continue
-            took = (time.perf_counter() - start) / len(windows)
-            for stream, found in by_stream.items():
+            took = (time.perf_counter() - start) / len(sliding)
+            for stream, (merged, middle, said) in by_stream.items():
                 label = name if stream == SUM else f"{name}_{re.sub(r'[^A-Za-z0-9]+', '_', stream)}"
-                seconds[label], parameters[label] = took, _parameters(method)
-                maps[label] = merge([a.values for a in found], sliding.index, len(sliding.clip))
-                details[label] = _plain(found[sliding.middle].details)
+                seconds[label], parameters[label], maps[label] = took, _parameters(method), merged
+                details[label] = _plain(middle.details)
                 wanted = metrics if stream == SUM else {}  # of the whole network, as the map is
-                measured[label], unmeasured = _measured(model, shown, found[sliding.middle], wanted)
-                said = (*dict.fromkeys(note for a in found for note in a.notes), *unmeasured)
+                measured[label], unmeasured = _measured(model, shown, middle, wanted)
+                said = (*said, *unmeasured)
                 notes.update({label: said} if said else {})
             advance()
     if not maps:
@@ -141,8 +141,8 @@ def explain_clip(
         target=model.classes[y] if model.classes else str(y),
         target_index=y,
         classes=model.classes,
-        logits=_mean_logits(model, windows if averaged else [shown]),
-        windows=len(windows),
+        logits=_mean_logits(model, sliding if averaged else [shown]),
+        windows=len(sliding),
         maps=maps,
         parameters=parameters,
         details=details,
@@ -154,6 +154,40 @@ def explain_clip(
         failed=tuple(failed),
         units=model.units,
     )
+
+
+def _whole_maps(
+    method: AttributionMethod, model: VideoModel, sliding: Sliding, y: int, *, streams: bool
+) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
+    """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
+    merges: dict[str, RunningMerge] = {}
+    middle: dict[str, Attribution] = {}
+    notes: dict[str, dict[str, None]] = {}
+    wanted = sliding.middle
+    for number, by_stream in enumerate(_window_maps(method, model, sliding, y, streams=streams)):
+        for stream, found in by_stream.items():
+            if number == 0:
+                merges[stream], notes[stream] = RunningMerge(len(sliding.clip), sliding.index), {}
+            merges[stream].add(found.values)
+            notes[stream] |= dict.fromkeys(found.notes)
+            if number == wanted:
+                middle[stream] = found
+    names = (SUM, *(name for name in merges if name != SUM))
+    return {name: (merges[name].finish(), middle[name], tuple(notes[name])) for name in names}
+
+
+def _window_maps(
+    method: AttributionMethod, model: VideoModel, sliding: Sliding, y: int, *, streams: bool
+) -> Iterator[dict[str, Attribution]]:
+    """The maps of each window by stream; without ``streams`` of the whole network only, as the sum."""
+    if streams:
+        for clip in sliding:
+            yield stream_maps(method, model, clip, y)
+        return
+    for start in range(0, len(sliding), _AT_ONCE):
+        windows = [sliding[i] for i in range(start, min(start + _AT_ONCE, len(sliding)))]
+        for _, found in zip(windows, method(model, windows, y), strict=True):
+            yield {SUM: found}
 
 
 def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
@@ -207,8 +241,8 @@ def _split(names: str | Iterable[str]) -> list[str]:
 def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged) -> Sliding:
     reader = model.reader()
     if isinstance(video, Path | str):
-        read = read_video(video, geometry=reader.geometry, damaged=damaged)
-        return slide(model, read, reader.geometry, overlap=overlap)
+        read, _ = read_cropped(video, reader.geometry, damaged=damaged)
+        return slide(model, read, Geometry.squash(*read.frames.shape[1:3]), overlap=overlap)  # cropped already
     given = as_clips(video)
     if len(given) != 1:
         raise ModelError(f"expected one video, got {len(given)} clips; call explain_clip for each")
@@ -238,15 +272,7 @@ def _measured(
     return found, failed
 
 
-def _stream_maps(
-    method: AttributionMethod, model: VideoModel, windows: list[Clip], y: int
-) -> dict[str, list[Attribution]]:
-    """The maps of all windows by stream, the sum first."""
-    each = [stream_maps(method, model, clip, y) for clip in windows]
-    return {stream: [found[stream] for found in each] for stream in (SUM, *(n for n in each[0] if n != SUM))}
-
-
-def _mean_logits(model: VideoModel, windows: list[Clip]) -> np.ndarray:
+def _mean_logits(model: VideoModel, windows: Iterable[Clip]) -> np.ndarray:
     return np.stack([model.logits(clip)[0].cpu().numpy() for clip in windows]).mean(0)
 
 

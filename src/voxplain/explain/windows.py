@@ -12,7 +12,7 @@ from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.video import Clip, FrameGeometry, Windows
 
-__all__ = ["Sliding", "merge", "slide", "to_original"]
+__all__ = ["RunningMerge", "Sliding", "merge", "slide", "to_original"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,17 @@ class Sliding:
     index: np.ndarray
 
     def __iter__(self) -> Iterator[Clip]:
-        for row in self.index:
-            seconds = self.clip.seconds[np.sort(row)]  # a looped video starts again, its times do not
-            yield replace(self.clip, frames=self.clip.frames[row], seconds=seconds)
+        return (self[number] for number in range(len(self)))
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.index)
+
+    def __getitem__(self, number: int) -> Clip:
+        """One window."""
+        row = self.index[number]
+        seconds = self.clip.seconds[np.sort(row)]  # a looped video starts again, its times do not
+        return replace(self.clip, frames=self.clip.frames[row], seconds=seconds)
 
     @property
     def middle(self) -> int:
@@ -97,24 +105,72 @@ def merge(maps: Sequence[np.ndarray], index: np.ndarray, frames: int) -> np.ndar
     >>> merge([np.ones((3, 1, 1)), np.zeros((3, 1, 1))], np.array([[0, 1, 2], [2, 3, 4]]), 5).ravel().tolist()
     [1.0, 1.0, 0.5, 0.0, 0.0]
     """
-    t = index.shape[1]
-    weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
-    total = np.zeros((frames, *maps[0].shape[1:]), np.float64)
-    mass = np.zeros(frames)
-    for row, own in zip(index, maps, strict=True):
-        np.add.at(total, row, weight[:, None, None] * own)
-        np.add.at(mass, row, weight)
-    known = np.flatnonzero(mass > 0)
-    total[known] /= mass[known, None, None]
-    missing = np.flatnonzero(mass == 0)
-    after = np.searchsorted(known, missing)
-    left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
-    share = np.where(right > left, (missing - left) / np.maximum(right - left, 1), 0.0)[:, None, None]
-    total[missing] = (1 - share) * total[left] + share * total[right]
-    gap = int(np.diff(known).max(initial=1))
-    outside = np.maximum(known[0] - np.arange(frames), np.arange(frames) - known[-1])
-    total[outside >= gap] = 0
-    return total.astype(np.float32)
+    running = RunningMerge(frames, index)
+    for own in maps:
+        running.add(own)
+    return running.finish()
+
+
+class RunningMerge:
+    """`merge` of maps that come one after the other; only windows that overlap are summed in double precision.
+
+    Parameters
+    ----------
+    frames : int
+        Frames of the video, F.
+    index : int64 [W,T]
+        Frames of each window, in any order; in that of time the least memory is needed.
+    """
+
+    def __init__(self, frames: int, index: np.ndarray) -> None:
+        t = index.shape[1]
+        self._index, self._frames = index, frames
+        self._weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
+        first = index.min(1)
+        self._first = np.minimum.accumulate(first[::-1])[::-1]  # the first frame that this or a later window has
+        self._row = self._done = 0
+        self._known = np.zeros(frames, bool)
+        self._out = self._sum = np.zeros(0, np.float32)
+        self._mass = np.zeros(0)
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the map of the next window, [T,h,w]."""
+        row = self._index[self._row]
+        if self._row == 0:
+            self._out = np.zeros((self._frames, *values.shape[1:]), np.float32)
+            self._sum = np.zeros((0, *values.shape[1:]))
+        self._settle(int(self._first[self._row]))
+        more = int(row.max()) + 1 - self._done - len(self._sum)
+        if more > 0:
+            self._sum = np.concatenate([self._sum, np.zeros((more, *values.shape[1:]))])
+            self._mass = np.concatenate([self._mass, np.zeros(more)])
+        np.add.at(self._sum, row - self._done, self._weight[:, None, None] * values)
+        np.add.at(self._mass, row - self._done, self._weight)
+        self._row += 1
+
+    def _settle(self, stop: int) -> None:
+        """Divide the sums of frames before ``stop``, which no later window has."""
+        count = min(stop - self._done, len(self._sum))
+        if count <= 0:
+            return
+        known = np.flatnonzero(self._mass[:count] > 0)
+        self._out[self._done + known] = self._sum[known] / self._mass[known, None, None]
+        self._known[self._done + known] = True
+        self._sum, self._mass = self._sum[count:], self._mass[count:]
+        self._done += count
+
+    def finish(self) -> np.ndarray:
+        """The merged map, float32 [F,h,w]."""
+        self._settle(self._frames)
+        known, missing = np.flatnonzero(self._known), np.flatnonzero(~self._known)
+        after = np.searchsorted(known, missing)
+        left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
+        share = np.where(right > left, (missing - left) / np.maximum(right - left, 1), 0.0)
+        for frame, one, two, part in zip(missing, left, right, share, strict=True):
+            self._out[frame] = (1 - part) * self._out[one].astype(np.float64) + part * self._out[two]
+        gap, frames = int(np.diff(known).max(initial=1)), np.arange(self._frames)
+        self._out[np.maximum(known[0] - frames, frames - known[-1]) >= gap] = 0
+        return self._out
 
 
 def to_original(values: np.ndarray, geometry: FrameGeometry, height: int, width: int) -> np.ndarray:

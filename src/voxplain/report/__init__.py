@@ -2,7 +2,7 @@
 
 from voxplain.attribution.overlay import frame_grid, overlay
 from voxplain.report.add_remove import MeanCurves, mean_curves
-from voxplain.report.attribution import attribution_page, write_attribution_report
+from voxplain.report.attribution import AttributionPage, attribution_page, write_attribution_report
 from voxplain.report.audit import audit_page, write_audit_report
 from voxplain.report.audit_tables import audit_csv, audit_json, audit_text
 from voxplain.report.draw import choose_examples, highlight, montage
@@ -23,6 +23,7 @@ from voxplain.report.verdict import Finding, Verdict, verdict
 
 __all__ = [
     "LIGHT",
+    "AttributionPage",
     "Finding",
     "MeanCurves",
     "Origin",

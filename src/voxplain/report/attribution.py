@@ -1,6 +1,7 @@
 """The report page of attribution runs: synchronised maps of several methods side by side, with their metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib import colormaps
 from scipy.special import softmax
 
 from voxplain.attribution.attribution_run import AttributionRun
-from voxplain.attribution.overlay import DIVERGING, SEQUENTIAL, scaled
+from voxplain.attribution.overlay import DIVERGING, SEQUENTIAL, Scale
 from voxplain.errors import DataError
 from voxplain.files import write_whole
 from voxplain.report.cards import clip_speed, short_name
@@ -19,7 +20,7 @@ from voxplain.report.embed import base64_bytes, jpeg, sprite
 from voxplain.report.page import Origin, render
 from voxplain.report.tables import number
 
-__all__ = ["attribution_page", "write_attribution_report"]
+__all__ = ["AttributionPage", "attribution_page", "write_attribution_report"]
 
 LONGEST = 64  # frames of a video on the page, evenly spaced
 LIKELY = 3  # classes whose probability is shown
@@ -48,13 +49,46 @@ def write_attribution_report(
     return Path(path)
 
 
-def attribution_page(run: AttributionRun | Sequence[AttributionRun], *, origin: Origin | None = None) -> bytes:
+def attribution_page(run: AttributionRun | Iterable[AttributionRun], *, origin: Origin | None = None) -> bytes:
     """The page itself, as `write_attribution_report` writes it. Raises DataError without any run."""
-    runs = [run] if isinstance(run, AttributionRun) else list(run)
-    if not runs:
-        raise DataError("expected at least one run to report on, got none; explain a video first")
-    sections = [_section(each, f"a{i}") for i, each in enumerate(runs)]
-    return render("attribution.html", sections=sections, origin=origin or Origin())
+    page = AttributionPage()
+    for each in [run] if isinstance(run, AttributionRun) else run:
+        page.add(each)
+    return page.render(origin)
+
+
+class AttributionPage:
+    """A page to which runs are added one by one; of each only what the page shows is kept, not its maps.
+
+    Examples
+    --------
+    >>> len(AttributionPage())
+    0
+    """
+
+    def __init__(self) -> None:
+        self._sections: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        """Number of runs."""
+        return len(self._sections)
+
+    def add(self, run: AttributionRun) -> None:
+        """Add a run."""
+        self._sections.append(_section(run, f"a{len(self._sections)}"))
+
+    def render(self, origin: Origin | None = None) -> bytes:
+        """The page as HTML. Raises DataError without any run."""
+        if not self._sections:
+            raise DataError("expected at least one run to report on, got none; explain a video first")
+        return render("attribution.html", sections=self._sections, origin=origin or Origin())
+
+
+def _without_data(run: AttributionRun) -> AttributionRun:
+    """A run with arrays of the same shapes that take no memory."""
+    frames = np.broadcast_to(np.uint8(0), run.clip.frames.shape)
+    maps = {name: np.broadcast_to(np.float32(0), values.shape) for name, values in run.maps.items()}
+    return replace(run, clip=replace(run.clip, frames=frames), maps=maps)
 
 
 def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
@@ -62,7 +96,7 @@ def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
     first = np.argsort(-likely, kind="stable")[:LIKELY]
     return {
         "id": anchor,
-        "run": run,
+        "run": _without_data(run),
         "name": short_name(run.clip.source),
         "wrong": _wrong(run, int(first[0])),
         "likely": [(run.classes[c] if run.classes else str(c), float(likely[c])) for c in first],
@@ -91,7 +125,8 @@ def _viewer(run: AttributionRun) -> dict[str, Any]:
     t, h, w = len(at), *run.clip.frames.shape[1:3]
     maps = []
     for name, values in run.maps.items():
-        v, signed = scaled(values)[at], bool(values.min() < 0)
+        scale = Scale.of(values)
+        v, signed = scale(values[at]), scale.signed
         levels = np.rint(128 + 127 * v if signed else 255 * v).clip(0, 255).astype(np.uint8)
         maps.append({"name": name, "signed": signed, "levels": jpeg(levels.reshape(t * h, w), 92)})
     return {

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from voxplain.errors import DataError
 from voxplain.files import cannot_write, remove_abandoned, write_whole
+from voxplain.plain_text import csv_cell
 from voxplain.store.formats import ARRAYS, KINDS, LABELS, RECORD, Array, Format
 
 _log = logging.getLogger(__name__)
@@ -139,6 +140,6 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     text = io.StringIO(newline="")
     if columns:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer.writerow({name: csv_cell(name) for name in columns})
+        writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     write_whole(path, text.getvalue().encode("utf-8"))

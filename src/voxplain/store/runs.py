@@ -12,6 +12,7 @@ from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
 from voxplain.files import write_whole
+from voxplain.plain_text import safe_name
 from voxplain.reading import Unreadable, read_json
 from voxplain.store.archive import Damaged, pack, seal, unpack
 
@@ -171,7 +172,7 @@ def _order(folder: Path) -> tuple[list[str], list[str]]:
     """Classes and layers as the job names them; none where it left no record."""
     try:
         record = read_json(folder / "job.json")
-        return [str(name) for name in record["classes"]], [str(name) for name in record["network"]["layer"]]
+        return [safe_name(str(name)) for name in record["classes"]], [str(name) for name in record["network"]["layer"]]
     except (OSError, ValueError, KeyError, TypeError):
         return [], []
 

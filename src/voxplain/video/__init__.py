@@ -4,6 +4,7 @@ from voxplain.video.aspect import LongSide, OwnGeometry, ShortSide
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, damage_sentence
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
+from voxplain.video.frames import iterate_frames, read_cropped
 from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.reader import ClipReader
 from voxplain.video.sample import Dense, Middle, RandomFrames, Sampler, Uniform, Windows
@@ -26,6 +27,8 @@ __all__ = [
     "Uniform",
     "Windows",
     "damage_sentence",
+    "iterate_frames",
+    "read_cropped",
     "read_video",
     "read_windows",
 ]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def read_video(
         choose = in_span(lambda count: np.arange(count, dtype=np.int64)[None], span)
         return read_windows(path, choose, max_pixels=max_pixels, geometry=geometry, damaged=damaged)[0]
     kept = _Kept(path, max_pixels, geometry)
-    count, seconds, lost = _gather(open_source(path), kept, path, None)
+    count, seconds, lost = gather(open_source(path), kept, path, None)
     check_damage(path, count, lost, damaged)
     return Clip(np.stack([kept.frames[i] for i in range(count)]), seconds, str(path), damaged=lost)
 
@@ -112,7 +113,7 @@ def read_windows(
         index = _chosen(choose, assumed, path, sure)
         kept = _Kept(path, max_pixels, geometry)
         wanted = set() if index is None else set(index.ravel().tolist())
-        count, seconds, lost = _gather(source, kept, path, wanted)
+        count, seconds, lost = gather(source, kept, path, wanted)
         if index is not None and count == assumed:
             break
         if sure:
@@ -171,14 +172,27 @@ class _Kept:
         self.frames[index] = picture
         height, width = picture.shape[:2]
         if len(self.frames) * height * width > self.max_pixels:
-            raise VideoError(
-                f"{self.path}: {len(self.frames)} or more frames of {width}×{height} are more than "
-                f"max_pixels = {self.max_pixels:,}; read through a geometry or a sampler, cut the video, "
-                "or raise max_pixels."
-            )
+            raise too_large(self.path, len(self.frames), height, width, self.max_pixels)
 
 
-def _gather(source: Source, kept: _Kept, path: Path, wanted: set[int] | None) -> tuple[int, NDArray[np.float64], int]:
+class Keeper(Protocol):
+    """Takes the frames of a video that are kept, in order."""
+
+    size: tuple[int, int] | None  # height and width of the first frame of the video
+
+    def add(self, index: int, picture: NDArray[np.uint8]) -> None:
+        """Keep frame ``index``."""
+
+
+def too_large(path: Path, frames: int, height: int, width: int, max_pixels: int) -> VideoError:
+    """The error for more frames than may be kept."""
+    return VideoError(
+        f"{path}: {frames} or more frames of {width}×{height} are more than max_pixels = {max_pixels:,}; read through "
+        "a geometry or a sampler, cut the video, or raise max_pixels."
+    )
+
+
+def gather(source: Source, kept: Keeper, path: Path, wanted: set[int] | None) -> tuple[int, NDArray[np.float64], int]:
     """Run through the stream once: true count, times [count], lost frames. Fills `kept`."""
     stamps: list[float | None] = []
     lost = 0

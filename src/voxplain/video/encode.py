@@ -1,14 +1,16 @@
 """Frames to a video file (or bytes): MP4 of H.264 where PyAV has x264, of VP9 otherwise, or GIF."""
 
 import io
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from voxplain.errors import VideoError
 
-__all__ = ["encode_gif", "encode_video", "video_type", "write_video"]
+__all__ = ["encode_gif", "encode_stream", "encode_video", "video_type", "write_video"]
 
 
 def video_type() -> str:
@@ -38,28 +40,37 @@ def encode_video(frames: np.ndarray, *, fps: float = 25, crf: int = 12, preset: 
     VideoError
         Another type or shape.
     """
+    _check(frames)
+    buffer = io.BytesIO()
+    _encode(iter(frames), buffer, fps, crf, preset)
+    return buffer.getvalue()
+
+
+def encode_stream(frames: Iterable[np.ndarray], file: BinaryIO, *, fps: float = 25, crf: int = 12) -> None:
+    """`encode_video` of frames uint8 [H,W,3] that come one by one, into an open file; one of them is in memory."""
+    _encode(iter(frames), file, fps, crf, "medium")
+
+
+def _encode(frames: Iterator[np.ndarray], file: BinaryIO, fps: float, crf: int, preset: str) -> None:
     import av
 
-    _check(frames)
-    # 4:2:0 chroma needs even sides; the last row or column is repeated.
-    pad = (frames.shape[1] % 2, frames.shape[2] % 2)
-    if any(pad):
-        frames = np.pad(frames, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
     x264 = "libx264" in av.codecs_available
     # One thread: x264's output depends on the thread count, and same frames must give same bytes.
     # x264 looks ahead in a thread of its own; without mbtree its output does not depend on that thread's timing.
     exact = {"crf": str(crf), "threads": "1", "preset": preset, "x264-params": "no-mbtree=1"}
     options = exact if x264 else {"crf": str(crf), "b:v": "0", "threads": "1"}
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
+    with av.open(file, "w", format="mp4") as container:
         rate = Fraction(fps).limit_denominator(1001)
         stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=rate, options=options)
-        stream.height, stream.width = frames.shape[1], frames.shape[2]
         stream.pix_fmt = "yuv420p"
-        for frame in frames:
+        for number, frame in enumerate(frames):
+            # 4:2:0 chroma needs even sides; the last row or column is repeated.
+            pad = (frame.shape[0] % 2, frame.shape[1] % 2)
+            frame = np.pad(frame, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="edge") if any(pad) else frame
+            if number == 0:
+                stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
-    return buffer.getvalue()
 
 
 def encode_gif(frames: np.ndarray, *, fps: float = 25) -> bytes:

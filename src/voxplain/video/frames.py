@@ -1,0 +1,109 @@
+"""Frames of a video one after the other, for work whose memory must not grow with the video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxplain.video.clip import Clip
+from voxplain.video.damage import Damaged, check_damage
+from voxplain.video.decode import MAX_PIXELS, gather, too_large
+from voxplain.video.geometry import FrameGeometry, resize_frame
+from voxplain.video.sources import open_source
+
+__all__ = ["iterate_frames", "read_cropped"]
+
+
+def iterate_frames(path: str | os.PathLike[str]) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a video at its own size, one by one: those of `read_video`, of which one is in memory.
+
+    Parameters
+    ----------
+    path : str or path
+        Video file, folder of pictures or `.npy` array.
+
+    Yields
+    ------
+    uint8 [H,W,3]
+        RGB; of the size of the first.
+
+    Raises
+    ------
+    VideoError
+        As `read_video`.
+    """
+    size: tuple[int, int] | None = None
+    for item in open_source(Path(path)).stream():
+        if isinstance(item, int):
+            continue
+        picture = item[0]()
+        size = size or (picture.shape[0], picture.shape[1])
+        yield resize_frame(picture, size)
+
+
+def read_cropped(
+    path: str | os.PathLike[str], geometry: FrameGeometry, *, max_pixels: int = MAX_PIXELS, damaged: Damaged = "use"
+) -> tuple[Clip, tuple[int, int]]:
+    """Every frame of a video, resized and cropped frame by frame.
+
+    Equal to ``geometry.crop_frames`` of what `read_video` gives with this geometry, in less memory.
+
+    Parameters
+    ----------
+    path : str or path
+        Video file, folder of pictures or `.npy` array.
+    geometry : FrameGeometry
+        Resize and crop, at the centre.
+    max_pixels : int
+        Limit on T·h·w of the frames that are kept.
+    damaged : {"skip", "use", "fail"}
+        As for `read_video`.
+
+    Returns
+    -------
+    Clip
+        Frames uint8 [T,h,w,3].
+    (int, int)
+        Height and width of the video.
+
+    Raises
+    ------
+    VideoError, DataError
+        As `read_video`.
+    """
+    path = Path(path)
+    source = open_source(path)
+    kept = _Cropped(path, geometry, max_pixels, source.claimed)
+    count, seconds, lost = gather(source, kept, path, None)
+    check_damage(path, count, lost, damaged)
+    assert kept.size is not None
+    return Clip(kept.frames(count), seconds, str(path), damaged=lost), kept.size
+
+
+class _Cropped:
+    """Cropped frames in one array that grows."""
+
+    def __init__(self, path: Path, geometry: FrameGeometry, max_pixels: int, claimed: int) -> None:
+        self.size: tuple[int, int] | None = None  # of the first frame
+        self._path, self._geometry, self._max_pixels = path, geometry, max_pixels
+        most = max_pixels // (geometry.crop[0] * geometry.crop[1])
+        self._store = np.empty((max(1, min(claimed, most)), *geometry.crop, 3), np.uint8)
+
+    def add(self, index: int, picture: NDArray[np.uint8]) -> None:
+        """Keep a frame; frames come in order."""
+        self.size = self.size or (picture.shape[0], picture.shape[1])
+        height, width = self._geometry.crop
+        if (index + 1) * height * width > self._max_pixels:
+            raise too_large(self._path, index + 1, height, width, self._max_pixels)
+        if index == len(self._store):
+            self._store = np.concatenate([self._store, np.empty_like(self._store[: max(1, index // 4)])])
+        resized = resize_frame(resize_frame(picture, self.size), self._geometry.resized(*self.size))
+        self._store[index] = self._geometry.crop_frames(resized[None])[0]
+
+    def frames(self, count: int) -> NDArray[np.uint8]:
+        """The first ``count`` frames; a view."""
+        return self._store[:count]

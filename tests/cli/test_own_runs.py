@@ -1,0 +1,56 @@
+"""Code that job.json names is imported for runs of this user only, or where it is named again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import TINY, voxplain
+
+CODE = """
+from pathlib import Path
+Path({trace!r}).write_text("imported")
+from voxplain.zoo import load_model
+
+
+def build():
+    return load_model("planted")
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that leaves a trace when it is imported; returns the trace's path."""
+    trace = tmp_path / "trace"
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "traced_net.py").write_text(CODE.format(trace=str(trace)))
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.delitem(__import__("sys").modules, "traced_net", raising=False)
+    return trace
+
+
+def test_code_of_a_run_from_elsewhere_is_not_imported(
+    small_set: Path, tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--class", "cross", "--random", small_set / "unrelated", "-o", tmp_path / "run", "--layer", "blocks.3")
+    made = voxplain("concepts", small_set, "--model", "traced_net:build", *words[:-2], *TINY)
+    assert made.code == 0, made.err
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    code.unlink()
+    monkeypatch.delitem(__import__("sys").modules, "traced_net")
+    refused = voxplain("evaluate", tmp_path / "copy")
+    assert refused.code == 2
+    assert "names the code 'traced_net:build'" in refused.sentence
+    assert "give --model traced_net:build" in refused.sentence
+    assert voxplain("merge", tmp_path / "copy", "-o", tmp_path / "merged").code == 2
+    assert not code.exists(), "nothing was imported"
+    record = json.loads((tmp_path / "run" / "job.json").read_text())
+    kept = (tmp_path / "run" / "job.json").read_text()
+    (tmp_path / "run" / "job.json").write_text(json.dumps({**record, "seed": 1}))
+    assert voxplain("evaluate", tmp_path / "run").code == 2, "changed by someone else"
+    (tmp_path / "run" / "job.json").write_text(kept)
+    own = voxplain("evaluate", tmp_path / "run")
+    assert own.code == 0, own.err
+    again = voxplain("evaluate", tmp_path / "copy", "--model", "traced_net:build")
+    assert again.code == 0, again.err
+    assert code.exists()
