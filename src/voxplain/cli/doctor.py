@@ -27,7 +27,9 @@ def doctor_command(
     from voxplain.zoo.load import built_by_function, load_model
 
     options = network_options(network)
-    asked = {name: options.pop(name) for name in ("grid", "layout", "task", "output") if name in options}
+    asked: dict[str, Any] = {
+        name: options.pop(name) for name in ("grid", "layout", "task", "output") if name in options
+    }
     if network.model is not None:
         with user_code_errors(f"{network.model} to build a network"):
             subject: Any = built_by_function(network.model)
