@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,7 +80,7 @@ def stream_models(model: VideoModel, clip: ClipLike) -> dict[str, VideoModel]:
     """
     x = model.prepare(stack(as_clips(clip)))
     given = frames_of(x, model.layout) if model.frames_in_batch else x
-    found = None if model.pathways is None else model.pathways(given)
+    found: Any = None if model.pathways is None else model.pathways(given)
     several = isinstance(found, list | tuple | Mapping) and len(found) > 1
     if not several or model.pathways is None:
         raise ModelError(
@@ -138,7 +139,7 @@ def stream_maps(
     maps = {name: method(own, one, y) for name, own in stream_models(model, one).items()}
     first = next(iter(maps.values()))
     notes = tuple(f"{name}: {note}" for name, found in maps.items() for note in found.notes)
-    total = sum(found.values for found in maps.values())
+    total = np.sum([found.values for found in maps.values()], axis=0, dtype=np.float32)
     return {**maps, SUM: replace(first, values=total, details={}, notes=notes)}
 
 

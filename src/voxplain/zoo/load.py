@@ -225,8 +225,8 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
         hint = f"layer={found!r} looks right, " if found else ""
         raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
     if layer and "grid" in options and not options.keys() & {"layout", "frames_in_batch"}:
-        known_ways = {k: options[k] for k in ("output", "pathways") if k in options}
-        found_input = find_input(made, layer=layer, grids=[options["grid"]], **known_ways)
+        called = {k: options[k] for k in ("output", "pathways") if k in options}
+        found_input = find_input(made, layer=layer, grids=[options["grid"]], **called)
         options |= {"layout": found_input.layout, "frames_in_batch": found_input.frames_in_batch}
     return VideoModel(**{"net": made, "layer": layer, "name": where, **options})
 
