@@ -93,10 +93,21 @@ class MeanCurves:
 def common_limits(*curves: MeanCurves) -> tuple[float, float]:
     """Least and greatest value of an axis that several sets of curves share.
 
+    Parameters
+    ----------
+    *curves : MeanCurves
+
+    Returns
+    -------
+    (float, float)
+        0 and 1 for accuracies.
+
     Examples
     --------
-    >>> common_limits(mean_curves(run.evaluation.adding), mean_curves(run.evaluation.removing))
-    (0.0, 1.0)
+    >>> rising = MeanCurves("adding", {"top": np.array([-1.5, 3.0])}, {}, {}, 0, 3.5, None)
+    >>> falling = MeanCurves("removing", {"top": np.array([3.5, -2.0])}, {}, {}, 0, 3.5, None)
+    >>> common_limits(rising, falling)
+    (-2.0, 3.5)
     """
     low, high = zip(*(c.limits for c in curves), strict=True)
     return min(low), max(high)
