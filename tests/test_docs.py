@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
 COMMANDS = (
     "attribute",
+    "audit",
     "benchmark",
     "concepts",
     "data",

@@ -137,7 +137,19 @@ def _class_tests(
         drawn = has[bad_draws].mean(1) - lacks[good_draws].mean(1)
         low, high = np.percentile(drawn, (2.5, 97.5))
         above = (bad[:, None, k] > good[None, :, k]).mean() + 0.5 * (bad[:, None, k] == good[None, :, k]).mean()
-        difference = has.mean() - lacks.mean()
-        values = [float(x) for x in (has.mean(), lacks.mean(), difference, low, high, above, p[k], q[k])]
-        rows.append(PresenceTest(k, *values, wrong_clips=len(bad), right_clips=len(good)))
+        rows.append(
+            PresenceTest(
+                concept=k,
+                wrong=float(has.mean()),
+                right=float(lacks.mean()),
+                difference=float(has.mean() - lacks.mean()),
+                low=float(low),
+                high=float(high),
+                more=float(above),
+                p_value=float(p[k]),
+                q_value=float(q[k]),
+                wrong_clips=len(bad),
+                right_clips=len(good),
+            )
+        )
     return tuple(sorted(rows, key=lambda row: (row.p_value, row.q_value, -abs(row.more - 0.5))))
