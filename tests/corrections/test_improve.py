@@ -32,7 +32,7 @@ def explained(small_set: Path):
     def located(self, model, clip):
         """Concept 0 in every second video, in a corner; concept 1 elsewhere."""
         corner = np.zeros(model.grid, bool)
-        corner[:, -16:, :16] = True
+        corner[:, -40:, :40] = True  # as large as a concept of the run
         return {0: corner, 1: ~corner} if int(Path(clip.source).stem) % 2 else {1: ~corner}
 
     with pytest.MonkeyPatch.context() as patch:
@@ -123,3 +123,5 @@ def test_the_command_writes_weights(explained, small_set, tmp_path, capsys, monk
     assert not end.value.code
     assert "corrected" in capsys.readouterr().out
     assert (tmp_path / "better" / "weights.safetensors").exists()
+    page = (tmp_path / "better" / "improved.html").read_text()
+    assert "voxplain improve" in page
