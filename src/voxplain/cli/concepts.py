@@ -11,6 +11,7 @@ from voxplain.cli.execution import Execution, read_duration
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.cli.options import Classes, Output
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def concepts_command(
     whole: bool = False,
     dry_run: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Find the concepts that a network relies on for a class, and test how much.
 
@@ -122,7 +124,7 @@ def concepts_command(
         print_estimate(job, model, videos, execution.workers)
         return
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    _run(job, evaluate=False, execution=execution)
+    _run(job, evaluate=False, execution=execution, printed=printed)
 
 
 def evaluate_command(
@@ -130,6 +132,7 @@ def evaluate_command(
     *,
     test: Path | None = None,
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Evaluate a run's ranking: add and remove its concepts in held-out test videos.
 
@@ -150,17 +153,15 @@ def evaluate_command(
     from voxplain.cli.job import read_job
 
     job = read_job(run)
-    _run(replace(job, test=test or job.test), evaluate=True, execution=execution)
+    _run(replace(job, test=test or job.test), evaluate=True, execution=execution, printed=printed)
 
 
-def _run(job: "Job", *, evaluate: bool, execution: Execution) -> None:
+def _run(job: "Job", *, evaluate: bool, execution: Execution, printed: Printed) -> None:
     """Run a job; for one shard, print what is missing instead of raising an error."""
-    from rich.console import Console
-
     from voxplain.cli.concept_job import run_job
     from voxplain.runtime import MissingShards
 
     try:
-        run_job(job, evaluate=evaluate, execution=execution)
+        run_job(job, evaluate=evaluate, execution=execution, printed=printed)
     except MissingShards as missing:
-        Console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
+        printed.console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)

@@ -52,6 +52,7 @@ def report_command(
     """
     from rich.console import Console
 
+    from voxplain.progress import progress_bar
     from voxplain.report import attribution_page, write_pages, write_report
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
@@ -64,7 +65,9 @@ def report_command(
     else:
         runs = read_runs(run)
         write = write_pages if len(runs) > 1 and not single_file else write_report
-        write(runs, path, names=_concept_names(runs, name), limit=int(limit * 1e6), origin=_origin(run))
+        names = _concept_names(runs, name)
+        with progress_bar("writing the report", len(runs)) as advance:
+            write(runs, path, names=names, limit=int(limit * 1e6), origin=_origin(run), advance=advance)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
