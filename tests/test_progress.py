@@ -23,6 +23,18 @@ def test_outside_a_terminal_there_are_two_plain_lines() -> None:
     assert re.fullmatch(r"features: done after \d+\.\d s \(3 items\)", last)
 
 
+def test_a_long_step_tells_how_far_it_is_outside_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), iter([0.0, 10.0, 31.0, 40.0, 62.0, 63.0])
+    monkeypatch.setattr("voxplain.progress.time.perf_counter", lambda: next(now))
+    with progress_bar("features", 8, stream=stream) as advance:
+        for _ in range(4):
+            advance()
+    assert stream.getvalue().splitlines()[1:-1] == [
+        "features: 2 of 8 after 31 s, about 93 s left",  # 15.5 s an item, 6 left
+        "features: 4 of 8 after 62 s, about 62 s left",
+    ]
+
+
 def test_the_default_stream_is_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("cavs", None) as advance:
         advance(7)

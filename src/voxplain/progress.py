@@ -1,4 +1,4 @@
-"""Progress of a long step on stderr: a bar in a terminal, two lines of text elsewhere."""
+"""Progress of a long step on stderr: a bar in a terminal, lines of text elsewhere."""
 
 import sys
 import time
@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from voxplain.plain_text import one_line
+
+EVERY = 30.0  # seconds between lines outside a terminal
 
 
 class Advance(Protocol):
@@ -27,7 +29,7 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
     """Show the progress of one step while it runs.
 
     In a terminal this is a bar, whose last state stays with the time taken. Elsewhere (files, CI) one line is printed
-    at the start, and one at the end, or at an error, with the seconds.
+    at the start, one every 30 seconds with the time left, and one at the end, or at an error, with the seconds.
 
     Parameters
     ----------
@@ -59,14 +61,18 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
             task = bar.add_task(description, total=total)
             yield lambda items=1, /: bar.advance(task, items)
         return
-    done = 0
+    done, start = 0, time.perf_counter()
+    told = start
 
     def advance(items: int = 1, /) -> None:
-        nonlocal done
+        nonlocal done, told
         done += items
+        now = time.perf_counter()
+        if now - told >= EVERY:
+            told = now
+            print(f"{description}: {_state(done, total, now - start)}", file=stream, flush=True)
 
     print(f"{description}: {'started' if total is None else f'{total} to do'}", file=stream, flush=True)
-    start = time.perf_counter()
     ending = "stopped"
     try:
         yield advance
@@ -74,6 +80,14 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
     finally:
         took = f"{time.perf_counter() - start:.1f} s"
         print(f"{description}: {ending} after {took} ({done} items)", file=stream, flush=True)
+
+
+def _state(done: int, total: int | None, took: float) -> str:
+    """How many of how many, and the time left where items went on at the same rate."""
+    if total is None or done == 0:
+        return f"{done} after {duration(took)}"
+    left = f", about {duration(took / done * (total - done))} left" if done < total else ""
+    return f"{done} of {total} after {duration(took)}{left}"
 
 
 def timed(show: ShowProgress, seconds: dict[str, float]) -> ShowProgress:

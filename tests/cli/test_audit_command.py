@@ -5,11 +5,11 @@ import json
 import re
 from pathlib import Path
 
-import audit_world as world
 import pytest
 import yaml
 from command_line import contents, voxplain
 
+import audit_world as world
 import voxplain as vx
 
 CONFIG = {

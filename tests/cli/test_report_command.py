@@ -1,5 +1,6 @@
 """`voxplain report` and `voxplain figure` draw from what a run left, and say what is missing."""
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -56,6 +57,61 @@ def test_the_page_goes_into_the_run_and_needs_nothing_else_of_it(job: Path, tmp_
             path.unlink()
     assert voxplain("report", tmp_path / "alone").code == 0
     assert (tmp_path / "alone" / "report.html").read_bytes() == report_page([load_run(job / "cross")])
+
+
+def test_answers_are_short_or_whole_or_json_or_nothing(job: Path) -> None:
+    short, whole, plain, none = (
+        voxplain("evaluate", job, *words) for words in ((), ("-v",), ("--json",), ("--quiet",))
+    )
+    assert all(outcome.code == 0 for outcome in (short, whole, plain, none))
+    assert "For “cross” the network" in short.out
+    assert "ranked by" not in short.out
+    assert short.out.splitlines()[-1].startswith(f"report: {job / 'report.html'} (")
+    assert "ranked by" in whole.out
+    record = json.loads(plain.out)
+    assert record["report"] == str(job / "report.html")
+    (answer,) = record["classes"]
+    assert answer["class"] == "cross"
+    assert {finding["state"] for finding in answer["findings"]} <= {"passed", "failed", "untested"}
+    assert none.out == none.err == ""
+    both = voxplain("evaluate", job, "--json", "--quiet")
+    assert both.code == 2
+    assert "expected --quiet or --json, got both; leave one out" in both.sentence
+
+
+def test_no_path_of_the_machine_is_in_a_page_or_a_run(job: Path, small_set: Path) -> None:
+    folder = str(small_set.parent)
+    for path in (job / "report.html", job / "origin.json", job / "cross" / "run.json", job / "cross" / "concepts.json"):
+        assert folder not in path.read_text(), path
+    assert load_run(job / "cross").clips[0].source.startswith(f"{small_set.name}/train/cross/")
+
+
+def test_a_run_is_exported_described_and_opened(job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "csv", "coco", "fiftyone", "tensorboard":
+        outcome = voxplain("export", job, "--to", name, "-o", tmp_path / name)
+        assert outcome.code == 0, outcome.err
+        count = sum(path.is_file() for path in (tmp_path / name).rglob("*"))
+        assert outcome.out == f"{name}: {count} file{'s' * (count != 1)} in {tmp_path / name}\n"
+    card = voxplain("card", job)
+    assert card.out.startswith("## What the network relies on\n")
+    assert voxplain("card", job, "-o", tmp_path / "card.md").code == 0
+    assert (tmp_path / "card.md").read_text() == card.out
+    seen: list[str] = []
+    monkeypatch.setattr("webbrowser.open", seen.append)
+    assert voxplain("open", job).out == f"{job / 'report.html'}\n"
+    assert seen == [(job / "report.html").resolve().as_uri()]
+    assert "voxplain report" in voxplain("open", tmp_path).sentence
+
+
+def test_several_classes_are_an_index_and_a_page_each_or_one_file(made: Path, tmp_path: Path) -> None:
+    assert voxplain("report", made, "-o", tmp_path / "all.html").code == 0
+    pages = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert pages == ["01-bend.html", "02-walk.html", "03-bend.html", "04-walk.html", "page.css", "page.js"]
+    index = (tmp_path / "all.html").read_text()
+    assert all(f'href="all/{name}"' in index for name in pages if name.endswith(".html"))
+    assert voxplain("report", made, "-o", tmp_path / "one.html", "--single-file").code == 0
+    assert not (tmp_path / "one").exists()
+    assert (tmp_path / "one.html").read_text().count('<section class="class"') == 6  # and two layers together
 
 
 def test_a_report_of_several_classes_has_them_all(made: Path, tmp_path: Path) -> None:

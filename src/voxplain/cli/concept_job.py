@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from voxplain.cli.answer import answer_record, print_answer, print_note
 from voxplain.cli.console import Console
 from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list, print_list
 from voxplain.cli.held_out import named_videos, split_videos
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
+from voxplain.cli.printed import Printed
 from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
@@ -28,7 +30,7 @@ from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explai
 from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.plain_text import safe_name
-from voxplain.progress import progress_bar, timed
+from voxplain.progress import duration, timed
 from voxplain.report import (
     Origin,
     dependence_sentence,
@@ -44,11 +46,11 @@ from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_w
 
 __all__ = ["run_job"]
 
-THREADS = Execution()
+THREADS, ANSWER = Execution(), Printed()
 
 
-def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list[ConceptRun]:
-    """Explain every class at every layer, write the results and print the tables.
+def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed: Printed = ANSWER) -> list[ConceptRun]:
+    """Explain every class at every layer, write the results and print the answers.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
         Whether to evaluate the ranking on the test videos, too.
     execution : Execution, optional
         Where it is computed; default: on threads.
+    printed : Printed, optional
+        How much is printed; default: the answers.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     MissingShards
         Where results of other shards are missing, once everything else of this shard is computed.
     """
-    console, seconds = Console(), dict[str, float]()
+    console, seconds, start = printed.console(), dict[str, float](), time.monotonic()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
     store = Store(job.store or job.output / "store")
@@ -79,7 +83,8 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
         videos,
         _test_videos(job, held_out) if evaluate else None,
         console,
-        {"store": store, "progress": timed(progress_bar, seconds), **execution.options()},
+        printed,
+        {"store": store, "progress": timed(printed.progress(), seconds), **execution.options()},
         None if job.budget is None else time.monotonic() + job.budget,
     )
     runs: list[ConceptRun] = []
@@ -99,8 +104,13 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS) -> list
     origin = Origin(command_of(job, evaluate=evaluate))
     write_whole(job.output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
     write_whole(job.output / "times.json", json.dumps({"seconds": seconds}, indent=1).encode())
-    (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin)
-    console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+    with printed.progress()("writing the report", len(runs)) as advance:
+        (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin, advance=advance)
+    for run in runs:
+        (print_details if printed.verbose else print_answer)(console, run)
+    took = duration(time.monotonic() - start)
+    console.print(f"report: {path} ({took})", markup=False, highlight=False, soft_wrap=True)
+    printed.answers(answer_record(runs, path))
     return runs
 
 
@@ -112,6 +122,7 @@ class _JobRunner:
     videos: VideoSet
     held_out: VideoSet | None  # None: not evaluated
     console: Console
+    printed: Printed
     tools: dict[str, Any]  # store, progress and executor of `explain_concepts`
     end: float | None  # of the budget, by time.monotonic
 
@@ -125,7 +136,7 @@ class _JobRunner:
         job = self.job
         unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
         limit = job.settings.unrelated_videos
-        random = _read(model, unrelated, job, limit, "unrelated videos", self.console, job.random)
+        random = self.read(model, unrelated, limit, "unrelated videos", job.random)
         own: list[ConceptRun] = []
         missing: list[MissingShards] = []
         for place, name in enumerate(job.classes):
@@ -135,20 +146,20 @@ class _JobRunner:
                 missing.append(error)
                 continue
             write_run(self.job.output / safe_name(name) / self.layer_folder(model), run)
-            _print_run(self.console, run)
             own.append(run)
         alike = len({run.classes for run in own}) == 1  # labels are questions of their own
         if self.held_out is not None and len(own) > 1 and alike and not missing:
             together = combined_evaluation(own)
             write_evaluation(self.job.output / self.layer_folder(model), together)
-            self.console.print(f"{len(own)} classes together:")
-            _print_evaluation(self.console, together)
+            if self.printed.verbose:
+                self.console.print(f"{len(own)} classes together:")
+                _print_evaluation(self.console, together)
         return own, missing
 
     def explain_class(self, model: VideoModel, name: str, random: ClipSet, left: int) -> ConceptRun:
         """The run of one class, evaluated if the job is; ``left`` classes share the time that is left."""
         job, s = self.job, self.job.settings
-        clips = _read(model, self.videos.of_class(name), job, s.videos, f"“{name}”", self.console, job.data)
+        clips = self.read(model, self.videos.of_class(name), s.videos, f"“{name}”", job.data)
         options = {
             "random": random.clips,
             "target": job.target or name,
@@ -162,15 +173,8 @@ class _JobRunner:
             run = replace(run, preset=job.preset)
         if self.held_out is None:
             return run
-        test = _read(
-            model,
-            self.held_out.of_class(name),
-            job,
-            None,
-            f"test videos of “{name}”",
-            self.console,
-            job.test or job.data,
-        )
+        own, root = self.held_out.of_class(name), job.test or job.data
+        test = self.read(model, own, None, f"test videos of “{name}”", root)
         return evaluate_concepts(run, test.clips, model=model, settings=s, **self.tools)
 
     def explain_clips(
@@ -186,12 +190,25 @@ class _JobRunner:
             Budget(max(self.end - time.monotonic(), 1.0) / left), model, clips.clips, **options
         )
 
+    def read(self, model: VideoModel, videos: VideoSet, limit: int | None, what: str, root: Path) -> ClipSet:
+        """Clips of the network's length, or whole videos, named by their places below ``root``."""
+        reader = replace(model.reader(), damaged=self.job.damaged)
+        if self.job.whole:
+            reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
+        total, seed = len(videos) if limit is None else min(limit, len(videos)), self.job.settings.seed
+        with self.printed.progress()(f"reading {what}", total) as advance:
+            clips = read_clips(videos, reader, limit=limit, seed=seed, progress=lambda done, all_: advance())
+        if clips.skipped or clips.damaged:
+            self.console.print(clips.summary(), markup=False, highlight=False)
+        return replace(clips, clips=with_places(clips.clips, root))
+
     def layer_folder(self, model: VideoModel) -> str:
         """The folder of a layer below that of a class, where there are several layers."""
         return model.layer if len(self.job.network.layer) > 1 else ""
 
 
-def _print_run(console: Console, run: ConceptRun) -> None:
+def print_details(console: Console, run: ConceptRun) -> None:
+    """Print the table of a run and all that was found of it."""
     console.print(table_text(run))
     console.print(run.sentence(), markup=False, highlight=False)
     if run.recognition is not None and run.recognition.holds:  # where it does not, a warning says so
@@ -201,7 +218,7 @@ def _print_run(console: Console, run: ConceptRun) -> None:
     for sentence in effect_sentences(run):
         console.print(sentence, markup=False, highlight=False)
     for warning in run.warnings:
-        console.print(f"note: {warning}", markup=False, highlight=False)
+        print_note(console, warning)
     if run.evaluation is not None:
         _print_evaluation(console, run.evaluation)
 
@@ -216,21 +233,6 @@ def _print_evaluation(console: Console, evaluation: EvaluationRun) -> None:
 def _skipped(clips: ClipSet, root: Path) -> list[tuple[str, str]]:
     """Videos that could not be read and why, with their places in the data."""
     return [(place_in(str(x.path), root), x.reason.replace(str(x.path), x.path.name)) for x in clips.skipped]
-
-
-def _read(
-    model: VideoModel, videos: VideoSet, job: Job, limit: int | None, what: str, console: Console, root: Path
-) -> ClipSet:
-    """Clips of the network's length, or whole videos, named by their places below ``root``; prints what was skipped."""
-    reader = replace(model.reader(), damaged=job.damaged)
-    if job.whole:
-        reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
-    total = len(videos) if limit is None else min(limit, len(videos))
-    with progress_bar(f"reading {what}", total) as advance:
-        clips = read_clips(videos, reader, limit=limit, seed=job.settings.seed, progress=lambda done, all_: advance())
-    if clips.skipped or clips.damaged:
-        console.print(clips.summary(), markup=False, highlight=False)
-    return replace(clips, clips=with_places(clips.clips, root))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from voxplain.cli.held_out import HeldOut
 from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Classes, Output
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def concepts_command(
     dry_run: bool = False,
     losses: Losses = Losses(),  # noqa: B008 - frozen
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
     """Find the concepts that a network relies on for a class, and test how much.
 
@@ -145,7 +147,7 @@ def concepts_command(
         return 0
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
     mark_own(output)
-    return _run(job, losses, evaluate=False, execution=execution)
+    return _run(job, losses, evaluate=False, execution=execution, printed=printed)
 
 
 def evaluate_command(
@@ -155,6 +157,7 @@ def evaluate_command(
     model: str | None = None,
     strict: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
     """Evaluate a run's ranking: add and remove its concepts in held-out test videos.
 
@@ -182,18 +185,17 @@ def evaluate_command(
 
     job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)
-    return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution)
+    return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution, printed=printed)
 
 
-def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution) -> int:
+def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution, printed: Printed) -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
     from voxplain.cli.concept_job import run_job
-    from voxplain.cli.console import Console
     from voxplain.runtime import MissingShards
 
     try:
-        runs = run_job(job, evaluate=evaluate, execution=execution)
+        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed)
     except MissingShards as missing:
-        Console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
+        printed.console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return 0
     return losses.exit_code(any(run.skipped or "damaged" in {w.code for w in run.warnings} for run in runs))

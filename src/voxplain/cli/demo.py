@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxplain.cli.options import Classes, Output
+from voxplain.cli.printed import Printed
 
 if TYPE_CHECKING:
     from voxplain.concepts.settings import ConceptSettings
@@ -21,7 +22,12 @@ def demo_settings() -> "ConceptSettings":
     )
 
 
-def demo_command(*, output: Output = Path("demo-run"), class_: Classes = ("cross", "orbit")) -> None:
+def demo_command(
+    *,
+    output: Output = Path("demo-run"),
+    class_: Classes = ("cross", "orbit"),
+    printed: Printed = Printed(),  # noqa: B008 - frozen
+) -> None:
     """Explain the shipped network on planted videos: one class decided by a shape, one by a motion.
 
     Draws the videos, finds and tests the concepts, evaluates the ranking on held-out videos, and ends with the path of
@@ -40,7 +46,6 @@ def demo_command(*, output: Output = Path("demo-run"), class_: Classes = ("cross
         The planted classes to explain.
     """
     from voxplain.cli.concept_job import run_job
-    from voxplain.cli.console import Console
     from voxplain.cli.job import Job
     from voxplain.cli.network import Network
     from voxplain.cli.planted import planted_command
@@ -48,5 +53,5 @@ def demo_command(*, output: Output = Path("demo-run"), class_: Classes = ("cross
     data = output / "videos"
     planted_command(data, train=12, test=8, unrelated=20, seed=2)
     job = Job(data, data / "unrelated", output, tuple(class_), Network(net="planted"), demo_settings(), "demo")
-    Console().print("The planted truth: “cross” is decided by the cross, “orbit” by the square and its motion.")
-    run_job(job, evaluate=True)
+    printed.console().print("The planted truth: “cross” is decided by the cross, “orbit” by the square and its motion.")
+    run_job(job, evaluate=True, printed=printed)

@@ -52,6 +52,7 @@ def report_command(
         Write all classes into one page, which can be sent by mail.
     """
     from voxplain.cli.console import Console
+    from voxplain.progress import progress_bar
     from voxplain.report import attribution_page, write_pages, write_report
     from voxplain.store import find_runs, is_attribution, load_attribution, write_whole
 
@@ -67,8 +68,8 @@ def report_command(
         runs = read_runs(run)
         names = _concept_names(runs, name)
         write = write_pages if len(runs) > 1 and not single_file else write_report
-        with consistent(run):
-            write(runs, path, names=names, limit=int(limit * 1e6), origin=read_origin(run))
+        with consistent(run), progress_bar("writing the report", len(runs)) as advance:
+            write(runs, path, names=names, limit=int(limit * 1e6), origin=read_origin(run), advance=advance)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 

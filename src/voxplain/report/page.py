@@ -5,7 +5,7 @@ names) is escaped by Jinja. `voxplain.report.pages` writes several classes as se
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -61,6 +61,7 @@ def write_report(
     names: Mapping[str, Mapping[int, str]] | None = None,
     limit: int = LIMIT,
     origin: Origin | None = None,
+    advance: Callable[[], object] = int,
 ) -> Path:
     """Write one self-contained HTML page for a run, or for the runs of several classes.
 
@@ -75,6 +76,8 @@ def write_report(
         Bytes of pictures a class, beyond which further examples are left out.
     origin : Origin, optional
         Command and times that the page shows.
+    advance : callable
+        Called after each class, for a progress display.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def write_report(
     DataError
         Without any run.
     """
-    write_whole(Path(path), report_page(run, names=names, limit=limit, origin=origin))
+    write_whole(Path(path), report_page(run, names=names, limit=limit, origin=origin, advance=advance))
     return Path(path)
 
 
@@ -95,11 +98,14 @@ def report_page(
     names: Mapping[str, Mapping[int, str]] | None = None,
     limit: int = LIMIT,
     origin: Origin | None = None,
+    advance: Callable[[], object] = int,
 ) -> bytes:
     """The page itself, as `write_report` writes it."""
     runs = checked_runs(run)
-    named = names or {}
-    sections = [section(each, f"r{i}", named.get(each.target, {}), limit) for i, each in enumerate(runs)]
+    named, sections = names or {}, []
+    for i, each in enumerate(runs):
+        sections.append(section(each, f"r{i}", named.get(each.target, {}), limit))
+        advance()
     return class_page(sections, together(runs), origin)
 
 

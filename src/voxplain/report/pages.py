@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from voxplain.concepts.concept_run import ConceptRun
@@ -24,6 +24,7 @@ def write_pages(
     names: Mapping[str, Mapping[int, str]] | None = None,
     limit: int = LIMIT,
     origin: Origin | None = None,
+    advance: Callable[[], object] = int,
 ) -> Path:
     """Write an index of several classes, and a page for each of them in a folder beside it.
 
@@ -39,6 +40,8 @@ def write_pages(
         Bytes of pictures a class, beyond which further examples are left out.
     origin : Origin, optional
         Command and times that the pages show.
+    advance : callable
+        Called after each class, for a progress display.
 
     Returns
     -------
@@ -60,6 +63,7 @@ def write_pages(
         name = f"{i + 1:02d}-{_file_name(run.target)}.html"
         write_whole(folder / name, class_page([values], (), origin, assets="./", back=f"../{path.name}"))
         cards.append(index_card(values, f"{folder.name}/{name}"))
+        advance()
     where = " · ".join(dict.fromkeys(f"{run.network}, layer {run.layer}" for run in found))
     page = render("index.html", cards=cards, together=together(found), where=where, assets=f"{folder.name}/")
     write_whole(path, page)

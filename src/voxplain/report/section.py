@@ -92,6 +92,7 @@ def index_card(values: Mapping[str, Any], link: str) -> dict[str, Any]:
     return {
         "link": link,
         "target": values["run"].target,
+        "layer": values["run"].layer,
         "verdict": values["verdict"],
         "sentence": plain_text(values["lead"]),
         "picture": top["clips"][0]["thumb"] if top else "",

@@ -116,7 +116,7 @@ def evaluation_sentences(evaluation: EvaluationRun) -> list[str]:
         f"{_percent(shown['least'][:, -2].mean())}."
     )
     if videos < FEW_VIDEOS:
-        sentences.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals below are rough.")
+        sentences.append(f"With {videos} videos, one video is {_percent(1 / videos)}: the intervals are rough.")
     chance = 1 / adding.logits.shape[-1]
     if blank > 2 * chance:
         sentences.append(

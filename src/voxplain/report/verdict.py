@@ -109,6 +109,7 @@ def _significance(run: ConceptRun, best: ConceptRow) -> Finding:
     if not math.isfinite(best.tested):
         return Finding("significance", "significance not tested", "untested", f"not compared with {run.compared_with}")
     q = "q < 0.001" if best.q_value < 0.001 else f"q = {number(best.q_value, 3)}"
+    q = q.replace(" ", "\u00a0")  # a number stays on the line of its sign
     if best.q_value < SIGNIFICANT:
         return Finding("significance", "significant", "passed", f"more than {run.compared_with}, {q}")
     few = 2.0 ** -len(run.effects.base) >= SIGNIFICANT

@@ -41,8 +41,8 @@ def csv_files(runs: Sequence[ConceptRun] | Sequence[AttributionRun]) -> Iterator
             yield "comparisons.csv", _table(head, _comparison_rows(concepts))
     if maps:
         yield "frames.csv", _table(("video", "class", "method", "frame", "seconds", "importance"), _frame_rows(maps))
-        head = ("video", "class", "method", "metric", "value", "chance", "higher_is_better")
-        yield "metrics.csv", _table(head, _metric_rows(maps))
+        columns = ("video", "class", "method", "metric", "value", "chance", "higher_is_better")
+        yield "metrics.csv", _table(columns, _metric_rows(maps))
 
 
 def _clip_rows(runs: Sequence[ConceptRun]) -> Iterator[Sequence[object]]:
