@@ -2,23 +2,24 @@
 VENV   := .venv
 PY     := $(VENV)/bin/python
 LOWEST := .venv-lowest
+DOCS   := .venv-docs
 # Two stamps: the demo needs the package only, everything else its development tools too.
 CORE   := $(VENV)/.core
 DEV    := $(VENV)/.installed
 # uv does not read pip's configuration: hand it the find-links pip is set up with.
 LINKS  := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null || true))
 
-# $(call install,WHAT): WHAT into $(VENV), with uv where it is installed, else with pip.
+# $(call install,WHAT): WHAT into $(VENV), or with $(call install,WHAT,DIR) into DIR, with uv where it is installed, else with pip.
 # Byte code is made at the first import, of what is imported: pip would compile all of it.
 define install
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv -q --allow-existing $(VENV) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(PY) -c constraints.txt -e '$(1)'; \
+	  uv venv -q --allow-existing $(or $(2),$(VENV)) && UV_FIND_LINKS="$(LINKS)" uv pip install -q -p $(or $(2),$(VENV))/bin/python -c constraints.txt -e '$(1)'; \
 	else \
-	  python3 -m venv $(VENV) && $(PY) -m pip install -q --no-compile -c constraints.txt -e '$(1)'; \
+	  python3 -m venv $(or $(2),$(VENV)) && $(or $(2),$(VENV))/bin/python -m pip install -q --no-compile -c constraints.txt -e '$(1)'; \
 	fi
 endef
 
-.PHONY: demo demo-improve test test-slow test-lowest test-machines lint format bench weights clean
+.PHONY: demo demo-improve test test-slow test-lowest test-machines lint format docs bench weights clean
 
 $(CORE): pyproject.toml constraints.txt
 	$(call install,.)
@@ -67,6 +68,14 @@ format: $(DEV)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# The documentation site, in build/docs/html; a warning is an error.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python docs/site/build.py build/docs
+
+$(DOCS)/.installed: pyproject.toml constraints.txt
+	$(call install,.[docs],$(DOCS))
+	@touch $@
+
 bench: $(DEV)
 	$(PY) benchmarks/truth.py
 
@@ -76,4 +85,4 @@ weights: $(DEV)
 	cp runs/weights/weights.safetensors src/voxplain/nets/planted.safetensors
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) $(LOWEST) $(DOCS) .pytest_cache .mypy_cache .ruff_cache dist build

@@ -1,3 +1,3 @@
-"""The version, in a file of its own so that every room can write it into its results."""
+"""The version, in a file of its own read by the build and written into results."""
 
 __version__ = "0.1.0"

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import audit_world as world
 import numpy as np
 import pytest
 
+import audit_world as world
 import voxplain as vx
 from voxplain.audits import ClassAudit
 from voxplain.concepts.effect import concept_mask

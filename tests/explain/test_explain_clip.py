@@ -136,4 +136,7 @@ def test_a_run_gives_its_maps_as_attributions(model, path, tmp_path):
 
 
 def test_old_names_of_methods_are_accepted():
-    assert list(methods_by_name("lrp_composite")) == ["lrp_epsilon_plus_flat"]
+    with pytest.warns(
+        FutureWarning, match="method 'lrp_composite' is deprecated .*; use method 'lrp_epsilon_plus_flat'"
+    ):
+        assert list(methods_by_name("lrp_composite")) == ["lrp_epsilon_plus_flat"]

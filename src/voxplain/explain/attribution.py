@@ -13,6 +13,7 @@ from torch import nn
 from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.attribution.streams import SUM, stream_maps
+from voxplain.deprecation import warn_deprecated
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import RunningMerge, Sliding, slide
@@ -213,7 +214,7 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
     >>> list(methods_by_name("gradient,rise"))
     ['gradient', 'rise']
     """
-    wanted = list(ATTRIBUTIONS) if names == "all" else [ALIASES.get(name, name) for name in _split(names)]
+    wanted = list(ATTRIBUTIONS) if names == "all" else list(map(_current_name, _split(names)))
     unknown = [n for n in wanted if n not in ATTRIBUTIONS]
     if unknown or not wanted:
         raise DataError(
@@ -221,6 +222,16 @@ def methods_by_name(names: str | Iterable[str]) -> dict[str, AttributionMethod]:
             "join several with commas"
         )
     return {name: ATTRIBUTIONS[name]() for name in wanted}
+
+
+def _current_name(name: str) -> str:
+    """The name of a method, which may be given by its earlier one."""
+    if name not in ALIASES:
+        return name
+    warn_deprecated(
+        f"method {name!r}", instead=f"method {ALIASES[name]!r}", since="0.1", removed_in="0.2", stacklevel=4
+    )
+    return ALIASES[name]
 
 
 def map_metrics_by_name(names: str | Iterable[str]) -> dict[str, MapMetric]:

@@ -61,9 +61,9 @@ class LRP:
     class token that hardly depends on the clip can have nearly all of it: then the map is of a small part. For ReLU
     networks without ε, LRP-ε is input × gradient. Raises ModelError for operations without a rule.
 
-    ====================================  ==================  ================  =================  ===========
+    ====================================  ==================  =================  =================  ===========
     rule                                  convolutions        linear, recurrent  sums and averages  first layer
-    ====================================  ==================  ================  =================  ===========
+    ====================================  ==================  =================  =================  ===========
     "epsilon"                             ε                   ε                 ε → 0              same
     "gamma"                               γ                   γ                 γ                  same
     "alpha_beta"                          αβ                  αβ                αβ                 same
@@ -73,7 +73,7 @@ class LRP:
     "epsilon_gamma_box"                   γ                   ε                 ε → 0              z^B
     "epsilon_alpha2_beta1"                αβ, 2 and 1         ε                 ε → 0              same
     "epsilon_alpha2_beta1_flat"           αβ, 2 and 1         ε                 ε → 0              flat
-    ====================================  ==================  ================  =================  ===========
+    ====================================  ==================  =================  =================  ===========
 
     The combined rules are zennit's composites EpsilonPlus, EpsilonPlusFlat, EpsilonGammaBox, EpsilonAlpha2Beta1 and
     EpsilonAlpha2Beta1Flat, but for two things: ε is relative (see ``epsilon``) and not applied at the last layer (see
