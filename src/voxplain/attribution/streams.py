@@ -139,7 +139,7 @@ def stream_maps(
     maps = {name: method(own, one, y) for name, own in stream_models(model, one).items()}
     first = next(iter(maps.values()))
     notes = tuple(f"{name}: {note}" for name, found in maps.items() for note in found.notes)
-    total = np.sum([found.values for found in maps.values()], axis=0, dtype=np.float32)
+    total = np.stack([found.values for found in maps.values()]).sum(axis=0, dtype=np.float32)
     return {**maps, SUM: replace(first, values=total, details={}, notes=notes)}
 
 

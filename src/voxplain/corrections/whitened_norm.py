@@ -78,7 +78,8 @@ def concept_share(masks: Tensor, positions: Sequence[int]) -> Tensor:
     -------
     tensor
     """
-    share: Tensor = nn.functional.adaptive_avg_pool3d(masks[:, None].float(), list(positions))[:, 0]
+    t, h, w = positions
+    share: Tensor = nn.functional.adaptive_avg_pool3d(masks[:, None].float(), (t, h, w))[:, 0]
     return share
 
 
