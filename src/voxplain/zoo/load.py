@@ -18,6 +18,7 @@ from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.model.input_search import find_input
+from voxplain.model.plain_network import plain_network
 from voxplain.model.video_model import move
 from voxplain.nets import NETS, build_net, load_weights
 from voxplain.nets.checkpoint import read_checkpoint
@@ -224,9 +225,9 @@ def model_from_function(where: str, *, layer: str | None = None, **options: Any)
         found = examine(made, **given).feature_layer
         hint = f"layer={found!r} looks right, " if found else ""
         raise ModelError(f"expected a layer to explain {where} at, got none; {hint}`voxplain doctor` lists all")
-    if layer and "grid" in options and not options.keys() & {"layout", "frames_in_batch"}:
+    if "grid" in options and not options.keys() & {"layout", "frames_in_batch"}:
         called = {k: options[k] for k in ("output", "pathways") if k in options}
-        found_input = find_input(made, layer=layer, grids=[options["grid"]], **called)
+        found_input = find_input(plain_network(made), layer=layer, grids=[options["grid"]], **called)
         options |= {"layout": found_input.layout, "frames_in_batch": found_input.frames_in_batch}
     return VideoModel(**{"net": made, "layer": layer, "name": where, **options})
 
