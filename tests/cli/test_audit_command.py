@@ -5,11 +5,11 @@ import json
 import re
 from pathlib import Path
 
-import audit_world as world
 import pytest
 import yaml
 from command_line import contents, voxplain
 
+import audit_world as world
 import voxplain as vx
 
 CONFIG = {
@@ -18,7 +18,7 @@ CONFIG = {
     "clusterer": "kmeans",
     "clusterer.clusters": 3,
     "effect.fills": ["median"],
-    "keep": 2,
+    "keep": 4,
     "unrelated_crops": 6,
     "random_sets": 2,
     "random_size": 6,
