@@ -18,7 +18,7 @@ SETTINGS = vx.ConceptSettings(
     embedder=ContextFeatures(layers=("colours",), contribution=0.5),
     clusterer=vx.KMeans(clusters=3),
     effect=SequentialEffects(fills=("median",), fill_clips=30, clips=30),
-    keep=2,
+    keep=4,
     unrelated_crops=6,
     random_sets=2,
     random_size=6,
@@ -37,7 +37,7 @@ class ColourNet(nn.Module):
         with torch.no_grad():
             weight = torch.tensor([[2.0, -2.0, -2.0], [-2.0, 2.0, -2.0], [2.0, 2.0, 2.0]])
             self.colours.weight.copy_(weight.reshape(3, 3, 1, 1, 1))
-            self.colours.bias.copy_(torch.tensor([1.0, 1.0, -4.8]))
+            self.colours.bias.copy_(torch.tensor([0.0, 0.0, -4.8]))
             self.head.weight.copy_(torch.tensor([[0.0, 200.0, 3000.0], [200.0, 0.0, 0.0]]))
             self.head.bias.zero_()
 
@@ -47,16 +47,7 @@ class ColourNet(nn.Module):
 
 def model() -> vx.VideoModel:
     net = ColourNet().eval()
-    return vx.VideoModel(
-        net,
-        layer="pool",
-        grid=GRID,
-        classes=CLASSES,
-        mean=(0.0,) * 3,
-        std=(1.0,) * 3,
-        geometry=vx.Geometry((SIDE, SIDE), (SIDE, SIDE)),
-        name="colours",
-    )
+    return vx.VideoModel(net, layer="pool", grid=GRID, classes=CLASSES, mean=(0.0,) * 3, std=(1.0,) * 3, name="colours")
 
 
 def clip(label: str, seed: int, *, corner: bool = False) -> np.ndarray:

@@ -18,7 +18,7 @@ CONFIG = {
     "clusterer": "kmeans",
     "clusterer.clusters": 3,
     "effect.fills": ["median"],
-    "keep": 2,
+    "keep": 4,
     "unrelated_crops": 6,
     "random_sets": 2,
     "random_size": 6,
