@@ -52,8 +52,7 @@ def improve_command(
     keep
         Concepts that it shall rely on.
     auto
-        Remove the significant concepts that are at one place in all clips and move less than they do, as captions and
-        logos are.
+        Remove the significant concepts that are at one place in all clips, as captions and logos are.
     test
         Held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
