@@ -31,16 +31,16 @@ from voxplain.version import __version__
 __all__ = ["improve", "suspected"]
 
 
-# Of a concept at one place: how long a cell of the picture is covered at least, as a share of the time over the clips that
-# have it, and how far its centre wanders between clips at most, in frame widths.
+# Of a concept at one place: how long a cell of the picture is covered at least, as a share of the time over the clips
+# that have it, and how far its centre wanders between clips at most, in frame widths.
 COVERED, WANDER = 0.75, 0.08
 
 
 def suspected(run: ConceptRun) -> tuple[int, ...]:
     """Concepts that look like a shortcut: significant, and at one place in all clips.
 
-    Captions, logos and marks are of this kind, and so are parts of a fixed background. Motion is not asked for, because a
-    shaking camera moves a caption that is part of the scene.
+    Captions, logos and marks are of this kind, and so are parts of a fixed background. Motion is not asked for, because
+    a shaking camera moves a caption that is part of the scene.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def suspected(run: ConceptRun) -> tuple[int, ...]:
     fixed = tuple(int(k) for k in run.order if placed[k] and q[k] < SIGNIFICANT)
     if not fixed:
         raise DataError(
-            "expected a significant concept that is at one place in all clips, got none; look at the report and name the "
-            "concepts to remove"
+            "expected a significant concept that is at one place in all clips, got none; look at the report and "
+            "name the concepts to remove"
         )
     return fixed
 
