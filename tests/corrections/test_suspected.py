@@ -11,10 +11,10 @@ from voxplain.corrections.improve import suspected
 from voxplain.errors import DataError
 
 
-def described(peak, motion):
+def described(peak, wander):
     where = np.zeros((4, 4), np.float32)
     where[3, 0] = peak
-    return ConceptDescription(np.ones(2, np.float32), where, motion, 1.0, 0.1)
+    return ConceptDescription(np.ones(2, np.float32), where, 1.5, 1.0, wander)
 
 
 def run_of(q):
@@ -23,8 +23,8 @@ def run_of(q):
     )
 
 
-def test_significant_concepts_at_one_place_with_little_motion(monkeypatch):
-    found = [described(0.9, 0.5), described(0.5, 0.5), described(0.9, 1.5), described(0.8, 0.2)]
+def test_significant_concepts_at_one_place(monkeypatch):
+    found = [described(0.9, 0.05), described(0.5, 0.05), described(0.9, 0.15), described(0.8, 0.02)]
     module = importlib.import_module("voxplain.corrections.improve")  # the package has a function of that name
     monkeypatch.setattr(module, "describe_concepts", lambda run: found)
     assert suspected(run_of([0.01, 0.01, 0.01, 0.01])) == (3, 0)  # by the ranking

@@ -56,7 +56,7 @@ def improve_command(
         Concepts that it shall rely on.
     auto
         Remove what the audit that the run is a part of calls suspected; for a run without an audit, the significant
-        concepts that are at one place in all clips and move less than they do, as captions and logos are.
+        concepts that are at one place in all clips, as captions and logos are.
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
