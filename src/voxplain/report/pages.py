@@ -12,7 +12,7 @@ from voxplain.files import write_whole
 from voxplain.report.page import LIMIT, Origin, checked_runs, class_page, package_file, render, together
 from voxplain.report.section import index_card, section
 
-__all__ = ["write_pages"]
+__all__ = ["file_name", "write_pages"]
 
 SHARED = ("page.css", "page.js")
 
@@ -60,7 +60,7 @@ def write_pages(
         write_whole(folder / name, package_file(name).encode())
     for i, run in enumerate(found):
         values = section(run, "r0", named.get(run.target, {}), limit)
-        name = f"{i + 1:02d}-{_file_name(run.target)}.html"
+        name = f"{i + 1:02d}-{file_name(run.target)}.html"
         write_whole(folder / name, class_page([values], (), origin, assets="./", back=f"../{path.name}"))
         cards.append(index_card(values, f"{folder.name}/{name}"))
         advance()
@@ -70,6 +70,6 @@ def write_pages(
     return path
 
 
-def _file_name(target: str) -> str:
+def file_name(target: str) -> str:
     """A class name as part of a file name: letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", target).strip("-")[:40] or "class"
