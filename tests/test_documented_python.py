@@ -5,7 +5,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pytest
@@ -53,6 +53,19 @@ def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     exec(discovery, names)
     assert isinstance(cavs := names["cavs"], vx.CAVs)
     assert cavs.vectors.shape == (10, 4, 6)
+
+
+def test_getting_started(folder: Path) -> None:
+    own_net, whole = python_of("docs/get_started.md")
+    names: dict[str, object] = {}
+    exec(whole, names)
+    assert Path("heat.mp4").stat().st_size > 0
+    exec(own_net, names)
+    build = names["build"]
+    assert isinstance(build, FunctionType)
+    model = vx.VideoModel(build(), grid=(8, 32, 32))
+    frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    assert vx.GradCAM()(model, frames).shape == (8, 32, 32)
 
 
 def test_coming_from_other_libraries(folder: Path) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reference import reference_pages
-from sphinx.cmd.build import main as sphinx
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -97,6 +96,8 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("expected one argument, the folder of the site, as in: python docs/site/build.py build/docs")
         return 2
+    from sphinx.cmd.build import main as sphinx
+
     out = Path(sys.argv[1])
     stage(out / "source")
     options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(out / "doctrees")]

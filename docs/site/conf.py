@@ -12,6 +12,7 @@ version = release = voxplain.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
 exclude_patterns = ["_static"]
+smartquotes = False  # "blur" is a value that one types
 default_role = "py:obj"  # `VideoModel` in a docstring is a link where the name is public
 autosummary_generate = False  # build.py writes one page for each public name
 autodoc_default_options = {"members": True, "member-order": "bysource"}

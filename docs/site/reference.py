@@ -118,7 +118,7 @@ def index(
     heading: str, text: str, groups: Mapping[str, list[str]], registry: Mapping[str, Callable[[], object]]
 ) -> str:
     """The page with the tables of a registry."""
-    page = title(heading) + text + "\n"
+    page = title(heading) + ".. currentmodule:: voxplain\n\n" + text + "\n"
     classes: dict[str, None] = {}
     for group, names in groups.items():
         rows = []
@@ -159,7 +159,8 @@ def class_pages(folder: str, registry: Mapping[str, Callable[[], object]]) -> di
 
 def api_pages(elsewhere: set[str]) -> dict[str, str]:
     """The table of all public names by package, and a page for each that is not in ``elsewhere``."""
-    page = title("API reference") + (
+    page = title("API reference") + ".. currentmodule:: voxplain\n\n"
+    page += (
         "All public names, imported as ``import voxplain as vx``. A name is public if it is here; for how public\n"
         "names change between versions see :doc:`Design </docs/design>`.\n\n"
     )

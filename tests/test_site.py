@@ -1,0 +1,61 @@
+"""The documentation site: a page for each public name, every entry of a registry, every page in the navigation."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import voxplain as vx
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "docs" / "site"
+
+
+@pytest.fixture(scope="module")
+def build() -> Iterator[ModuleType]:
+    """The program docs/site/build.py, with the file that it imports from beside it."""
+    sys.path.insert(0, str(SITE))
+    try:
+        spec = importlib.util.spec_from_file_location("site_build", SITE / "build.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(SITE))
+        sys.modules.pop("reference", None)
+
+
+def test_every_public_name_has_one_page(build: ModuleType) -> None:
+    pages = build.reference_pages()
+    names = [path.split("/")[1].removesuffix(".rst") for path in pages]
+    public = {name for listed in vx.PUBLIC.values() for name in listed.split()}
+    assert sorted(name for name in names if name != "index") == sorted(public)
+    for name in public:
+        assert f"<voxplain.{name}>" in pages["api/index.rst"]
+    described = re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)", "\n".join(pages.values()), re.MULTILINE)
+    assert sorted(described) == sorted(public)
+
+
+@pytest.mark.parametrize(("folder", "registry"), [("methods", vx.ATTRIBUTIONS), ("metrics", vx.METRICS)])
+def test_every_entry_of_a_registry_is_listed_once(build: ModuleType, folder: str, registry: dict[str, object]) -> None:
+    pages = build.reference_pages()
+    listed = re.findall(r"^   \* - ``(\w+)``", pages[f"{folder}/index.rst"], re.MULTILINE)
+    assert sorted(listed) == sorted(registry)
+    own = "".join(text for path, text in pages.items() if path.startswith(folder) and not path.endswith("index.rst"))
+    assert sorted(re.findall(r"^   \* - ``(\w+)``", own, re.MULTILINE)) == sorted(registry)
+
+
+def test_the_navigation_has_every_page_once(build: ModuleType) -> None:
+    pages = [path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "docs").glob("*.md")]
+    pages += [name for name in build.ROOT_FILES if (ROOT / f"{name}.md").exists()]
+    text = build.navigation([*pages, "docs/a_new_page"])
+    found = re.findall(r"^   (?:.* <)?([\w/]+)>?$", text, re.MULTILINE)
+    assert sorted(found) == sorted([*pages, "docs/a_new_page", "methods/index", "metrics/index", "api/index"])
+    guides = text.partition(":caption: Guides")[2].partition(":caption:")[0]
+    assert "docs/a_new_page" in guides
