@@ -5,7 +5,9 @@ them, so that ``--version`` and ``--help`` answer at once.
 """
 
 import io
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import NoReturn
@@ -74,6 +76,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that no encoding can print
             stream.reconfigure(errors="backslashreplace")
+    _end_as_interrupted()
     words = sys.argv[1:]
     if words == ["--version"]:
         print(__version__)
@@ -100,6 +103,21 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         _stop("interrupted; run the same command again to continue", 130)
+
+
+def _end_as_interrupted() -> None:
+    """Let SIGTERM and SIGHUP (a batch system's time limit, a terminal that is closed) end a command as Ctrl-C does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # A signal that the caller ignores, as nohup does, stays ignored.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def _stop(sentence: str, code: int) -> NoReturn:
