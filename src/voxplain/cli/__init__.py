@@ -8,7 +8,8 @@ import io
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import NoReturn
 
@@ -76,7 +77,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes that no encoding can print
             stream.reconfigure(errors="backslashreplace")
-    _end_as_interrupted()
     words = sys.argv[1:]
     if words == ["--version"]:
         print(__version__)
@@ -90,7 +90,8 @@ def main() -> None:
     from voxplain.cli.app import app
 
     try:
-        app(settings_as_options(words), exit_on_error=False, print_error=False)
+        with _ended_as_interrupted():
+            app(settings_as_options(words), exit_on_error=False, print_error=False)
     except VoxplainError as error:
         _stop(str(error), 2)
     except CycloptsError as error:
@@ -105,19 +106,24 @@ def main() -> None:
         _stop("interrupted; run the same command again to continue", 130)
 
 
-def _end_as_interrupted() -> None:
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
     """Let SIGTERM and SIGHUP (a batch system's time limit, a terminal that is closed) end a command as Ctrl-C does."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # A signal that the caller ignores, as nohup does, stays ignored.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, interrupt)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Handlers belong to the main thread; a signal that the caller ignores, as nohup does, stays ignored.
+    own = threading.current_thread() is threading.main_thread()
+    changed = [number for number in numbers if own and signal.getsignal(number) is signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(sentence: str, code: int) -> NoReturn:
