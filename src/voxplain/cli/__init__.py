@@ -5,8 +5,11 @@ them, so that ``--version`` and ``--help`` answer at once.
 """
 
 import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import NoReturn
 
@@ -87,7 +90,8 @@ def main() -> None:
     from voxplain.cli.app import app
 
     try:
-        app(settings_as_options(words), exit_on_error=False, print_error=False)
+        with _ended_as_interrupted():
+            app(settings_as_options(words), exit_on_error=False, print_error=False)
     except VoxplainError as error:
         _stop(str(error), 2)
     except CycloptsError as error:
@@ -100,6 +104,26 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         _stop("interrupted; run the same command again to continue", 130)
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (a batch system's time limit, a terminal that is closed) end a command as Ctrl-C does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Handlers belong to the main thread; a signal that the caller ignores, as nohup does, stays ignored.
+    own = threading.current_thread() is threading.main_thread()
+    changed = [number for number in numbers if own and signal.getsignal(number) is signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(sentence: str, code: int) -> NoReturn:

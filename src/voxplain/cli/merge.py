@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from voxplain.cli.execution import Execution
 from voxplain.cli.options import Output
 from voxplain.errors import DataError
-from voxplain.reading import read_json
 
 __all__ = ["merge_command"]
 
@@ -48,6 +47,7 @@ def merge_command(
     from voxplain.cli.console import Console
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code, mark_own
+    from voxplain.reading import read_json
     from voxplain.store import Store, gather, write_whole
 
     if not runs:

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from voxplain.cli.options import OutputFile, Words
 from voxplain.errors import DataError, VoxplainError
-from voxplain.reading import read_json
 
 if TYPE_CHECKING:
     from voxplain.concepts.concept_run import ConceptRun
@@ -119,6 +118,7 @@ def read_origin(folder: Path) -> "Origin | None":
     Origin or None
         What origin.json holds; None where there is none or it is damaged.
     """
+    from voxplain.reading import read_json
     from voxplain.report import Origin
 
     for place in (folder, *folder.absolute().parents[:2]):

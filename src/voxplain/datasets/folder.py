@@ -214,7 +214,8 @@ def scan_folder(
         pairs = [(path, label) for path, label in pairs if in_part(path, root, listed)]
         if not pairs:
             raise DataError(f"{root}: the split names no video of this folder for part {part!r}; check both.")
-    empty = [name for label, name in enumerate(names) if not any(label == got for _, got in pairs)]
+    filled = {label for _, label in pairs}
+    empty = [name for label, name in enumerate(names) if label not in filled]
     if classes is not None and empty:
         raise DataError(f"{root}: class {empty[0]!r} has no video in part {part!r}; add videos or leave it out.")
     return VideoSet(tuple(names), tuple(path for path, _ in pairs), np.array([label for _, label in pairs], np.int64))

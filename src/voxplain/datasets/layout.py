@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from voxplain.errors import DataError
-from voxplain.video.stream import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural
+from voxplain.video.stream import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural, natural_name
 
 PARTS = ("train", "test")
 Items = Callable[[Path], list[Path]]  # `list_videos` or `list_pictures`
@@ -32,26 +33,28 @@ def find_classes(root: Path, part: str, items: Items) -> dict[str, list[Path]]:
 
 def _classes(folder: Path, items: Items) -> dict[str, list[Path]]:
     """Sub-folders that hold items; a frame folder is itself a video, not a class of videos."""
-    inner = {d.name: items(d) for d in list_folders(folder) if items is list_pictures or not is_frame_folder(d)}
-    return {name: found for name, found in inner.items() if found}
+    found = {}
+    for inner in list_folders(folder):
+        if items is list_pictures:
+            own = items(inner)
+        else:  # one system call a folder
+            entries = _entries(inner)
+            own = [] if _holds_frames(entries) else _videos(inner, entries)
+        if own:
+            found[inner.name] = own
+    return found
 
 
 def list_folders(folder: Path) -> list[Path]:
     """Sub-folders that are not hidden, in natural order."""
-    return sorted((d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(".")), key=natural)
+    with os.scandir(folder) as entries:
+        found = [folder / entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return sorted(found, key=natural)
 
 
 def list_videos(folder: Path) -> list[Path]:
     """Video files and frame folders directly in `folder`, in natural order."""
-    return sorted(
-        (
-            path
-            for path in folder.iterdir()
-            if not path.name.startswith(".")
-            and (is_frame_folder(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
-        ),
-        key=natural,
-    )
+    return _videos(folder, _entries(folder))
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -62,5 +65,28 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def is_frame_folder(folder: Path) -> bool:
     """True for a folder of pictures without a video file among them."""
-    suffixes = {p.suffix.lower() for p in folder.iterdir() if not p.name.startswith(".")}
+    return _holds_frames(_entries(folder))
+
+
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """Name and kind, folder or not, of what is in a folder and not hidden: one system call for many."""
+    with os.scandir(folder) as entries:
+        return [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+
+
+def _videos(folder: Path, entries: list[tuple[str, bool]]) -> list[Path]:
+    found = []
+    for name, inner in entries:
+        if is_frame_folder(folder / name) if inner else _suffix(name) in VIDEO_SUFFIXES:
+            found.append(name)
+    return [folder / name for name in sorted(found, key=natural_name)]
+
+
+def _holds_frames(entries: list[tuple[str, bool]]) -> bool:
+    suffixes = {_suffix(name) for name, _ in entries}
     return bool(suffixes & PICTURE_SUFFIXES) and not suffixes & VIDEO_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    stem, dot, end = name.rpartition(".")
+    return f".{end.lower()}" if dot and stem.strip(".") and end else ""

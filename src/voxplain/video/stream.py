@@ -22,6 +22,7 @@ VIDEO_SUFFIXES = frozenset(
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff"})
 MAX_FRAME_PIXELS = 2**26  # one frame; 8K has 2**25
 
+_DIGITS = re.compile(r"(\d+)")
 Item = tuple[Callable[[], NDArray[np.uint8]], float | None] | int
 
 
@@ -36,5 +37,10 @@ class Source:
 
 def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key that reads runs of digits as numbers."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), i, "") if i % 2 else (-1, i, part.lower()) for i, part in enumerate(parts)], path.name
+    return natural_name(path.name)
+
+
+def natural_name(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """`natural` of a file's name."""
+    parts = _DIGITS.split(name)
+    return [(int(part), i, "") if i % 2 else (-1, i, part.lower()) for i, part in enumerate(parts)], name

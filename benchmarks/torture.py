@@ -1,0 +1,228 @@
+"""Torture of voxplain: kills, damaged videos, changed files, a long video, batch sizes, a folder of 100,000 videos.
+
+    python benchmarks/torture.py --kills 100 --inputs 2000 -o torture.json
+
+Prints and writes one JSON object. Parts are measured separately with ``--only``; what was not measured is null, and
+parts that an earlier file holds are kept. docs/reliability.md has the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+KEYS = (
+    "kills",
+    "kills_equal",
+    "fuzz_inputs",
+    "fuzz_tracebacks",
+    "fuzz_hangs",
+    "damaged_videos",
+    "lost_frames_videos",
+    "silent_losses",
+    "peak_mib_10min_1080p",
+    "batch_size_equal",
+    "scan_100k_seconds",
+    "scan_100k_peak_mib",
+)
+PARTS = ("kills", "fuzz", "videos", "memory", "batch", "scan")
+QUICK = ("--segmenter", "slic", "--segmenter.segments", "4", "8", "--clusterer", "kmeans", "--clusterer.clusters", "4")
+QUICK += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4")
+
+
+def command(*words: object) -> list[str]:
+    """The command line of voxplain in this environment."""
+    return [sys.executable, "-m", "voxplain", *map(str, words)]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Hash of every result of a run: not of times.json, which holds the seconds that steps took."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name != "times.json" and "store" not in p.parts)
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def planted(folder: Path) -> Path:
+    """A small planted set."""
+    subprocess.run(command("planted", folder, "--train", 4, "--test", 2, "--unrelated", 8), check=True)
+    return folder
+
+
+def concepts(data: Path, output: Path, *more: object) -> list[str]:
+    """A quick run of `voxplain concepts`."""
+    words = ("--class", "cross", "--net", "planted", "--random", data / "unrelated", "--device", "cpu")
+    return command("concepts", data, *words, *QUICK, "-o", output, *more)
+
+
+def kills(count: int, folder: Path) -> dict[str, Any]:
+    """Kill a run at a random moment, run it again, and compare every file with those of an undisturbed run."""
+    data, quiet = planted(folder / "data"), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    start = time.monotonic()
+    subprocess.run(concepts(data, folder / "whole" / "run"), check=True, **quiet)
+    length, wanted = time.monotonic() - start, digests(folder / "whole" / "run")
+    rng, equal = np.random.default_rng(0), 0
+    for i in range(count):
+        words = concepts(data, folder / str(i) / "run")
+        process = subprocess.Popen(words, **quiet)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=float(rng.uniform(0, length)))
+        process.send_signal((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[i % 3])
+        process.wait()
+        subprocess.run(words, check=True, **quiet)
+        equal += digests(folder / str(i) / "run") == wanted
+    return {"kills": count, "kills_equal": equal}
+
+
+def fuzz(count: int, folder: Path) -> dict[str, Any]:
+    """Read changed copies of every kind of file."""
+    from damaged_files import HANG, kinds
+    from damaged_files import fuzz as one
+    from report_runs import make_evaluated_run
+    from voxplain.cli.job import Job, job_record
+    from voxplain.cli.network import Network
+    from voxplain.concepts.settings import ConceptSettings
+    from voxplain.nets import build_net, save_weights
+
+    save_weights(build_net("tiny", 2), folder / "w.safetensors", {"net": "tiny", "classes": '["a", "b"]'})
+    job = Job(folder, folder, folder, ("a",), Network(net="planted"), ConceptSettings(), "default")
+    run = make_evaluated_run()
+    every = kinds(lambda: run, job_record(job, [("keep", 3)]), folder / "w.safetensors")
+    quick = [kind for kind in every if kind.name not in ("page of a run", "weights")]
+    outcomes = []
+    for number, kind in enumerate(every):
+        each = -(-count // len(quick)) if kind in quick else 10
+        for seed in range(each):
+            with contextlib.redirect_stdout(io.StringIO()):
+                outcomes.append(one(kind, folder / str(number), seed))
+    escaped = [o for o in outcomes if o.ended not in ("read", "refused")]
+    for outcome in escaped:
+        print(outcome, file=sys.stderr)
+    return {
+        "fuzz_inputs": len(outcomes),
+        "fuzz_tracebacks": len(escaped),
+        "fuzz_hangs": sum(o.seconds > HANG for o in outcomes),
+    }
+
+
+def videos(copies: int, folder: Path) -> dict[str, Any]:
+    """Read damaged copies of videos; a loss of which nothing is counted is silent."""
+    from damaged_videos import FRAMES, clean_videos, damaged_copies
+    from voxplain.errors import VideoError
+    from voxplain.video import read_video
+
+    total = lost = silent = 0
+    for number, path in enumerate(clean_videos(folder)):
+        rng = np.random.default_rng([0, number])
+        for kind, data in damaged_copies(path.read_bytes(), copies, rng):
+            total += 1
+            copy = folder / f"copy{path.suffix}"
+            copy.write_bytes(data)
+            try:
+                clip = read_video(copy)
+            except VideoError:
+                continue
+            lost += len(clip) < FRAMES
+            if len(clip) < FRAMES and not clip.damaged:
+                silent += 1
+                print(f"silent: {path.name}, {kind}: {len(clip)} frames", file=sys.stderr)
+    return {"damaged_videos": total, "lost_frames_videos": lost, "silent_losses": silent}
+
+
+def memory(minutes: float, folder: Path) -> dict[str, Any]:
+    """Peak of resident memory of `voxplain attribute` on a long video of 1920×1080 at 30 frames a second."""
+    import av
+
+    path = folder / "long.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        frame = np.zeros((1080, 1920, 3), np.uint8)
+        for i in range(round(minutes * 1800)):
+            frame[:] = 0
+            frame[100:400, (7 * i) % 1700 : (7 * i) % 1700 + 200] = (200, 40, 40)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode())
+    words = ("--net", "planted", "--method", "gradient", "--metric", "none", "--format", "png", "-o", folder / "out")
+    done = subprocess.run(command("attribute", path, *words), check=False)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    return {"peak_mib_10min_1080p": peak if done.returncode == 0 and minutes >= 10 else None, "peak_minutes": minutes}
+
+
+def batch(folder: Path) -> dict[str, Any]:
+    """Whether runs with two batch sizes give the same results."""
+    data, found = planted(folder / "data"), []
+    for size in (7, 32):
+        output = folder / str(size) / "run"
+        subprocess.run(concepts(data, output, "--batch-size", size), check=True, stdout=subprocess.DEVNULL)
+        names = ("cross/run.json", "cross/run.npz", "cross/concepts.csv")
+        found.append([hashlib.sha256((output / name).read_bytes()).hexdigest() for name in names])
+    return {"batch_size_equal": found[0] == found[1]}
+
+
+def scan(count: int, folder: Path) -> dict[str, Any]:
+    """Seconds and memory of listing a folder of many videos in 100 classes."""
+    for label in range(100):
+        place = folder / "many" / f"class{label}"
+        place.mkdir(parents=True)
+        for i in range(count // 100):
+            os.close(os.open(place / f"video{i}.mp4", os.O_CREAT | os.O_WRONLY))
+    program = (
+        "import resource, sys, time\n"
+        "from voxplain.datasets import scan_folder\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "start = time.process_time()\n"
+        "found = scan_folder(sys.argv[1])\n"
+        "took = time.process_time() - start\n"
+        "print(len(found), took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(folder / "many")], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert int(said[0]) == count
+    return {"scan_100k_seconds": round(float(said[1]), 2), "scan_100k_peak_mib": int(said[2])}
+
+
+def main() -> None:
+    """Measure the parts that are asked for, and write what is known."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--inputs", type=int, default=2000)
+    parser.add_argument("--copies", type=int, default=36, help="damaged copies of each of twelve videos")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the 1080p video")
+    parser.add_argument("-o", "--output", type=Path, default=Path("torture.json"))
+    args = parser.parse_args()
+    known = json.loads(args.output.read_text()) if args.output.is_file() else dict.fromkeys(KEYS)
+    measure = {
+        "kills": lambda folder: kills(args.kills, folder),
+        "fuzz": lambda folder: fuzz(args.inputs, folder),
+        "videos": lambda folder: videos(args.copies, folder),
+        "memory": lambda folder: memory(args.minutes, folder),
+        "batch": batch,
+        "scan": lambda folder: scan(100_000, folder),
+    }
+    for part in args.only:
+        with tempfile.TemporaryDirectory(prefix="voxplain-torture-") as folder:
+            known |= measure[part](Path(folder))
+        args.output.write_text(json.dumps(known, indent=1) + "\n")
+    print(json.dumps(known, indent=1))
+
+
+if __name__ == "__main__":
+    main()
