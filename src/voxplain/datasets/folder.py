@@ -267,7 +267,7 @@ def read_clips(
     ClipSet(2 clips, 0 skipped)
     """
     reader = ClipReader() if reader is None else reader
-    paths, labels, spans = _listed(videos, images=reader.sampler(100).shape[1] == 1)
+    paths, labels, spans = _listed(videos, images=_takes_pictures(reader))
     chosen = _draw(len(paths), limit, seed)
 
     def read(i: int) -> Clip:
@@ -316,6 +316,11 @@ def _listed(
         whole: list[Span | None] = [None] * len(videos)
         return list(videos.paths), [int(label) for label in videos.labels], videos.spans or whole
     return [Path(path) for path in videos], [None] * len(videos), [None] * len(videos)
+
+
+def _takes_pictures(reader: Callable[..., Clip]) -> bool:
+    """Whether a reader makes clips of one frame; readers of one's own without a sampler do not."""
+    return isinstance(reader, ClipReader) and reader.sampler(100).shape[1] == 1
 
 
 def _holds_pictures(folder: Path) -> bool:
