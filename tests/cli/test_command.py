@@ -20,7 +20,7 @@ from voxplain.concepts.settings import PRESETS, override
 def job_of(monkeypatch):
     """Runs a command line up to its job, which is what this gives."""
     jobs = []
-    monkeypatch.setattr(concept_job, "run_job", lambda job, evaluate, execution: jobs.append(job) or [])
+    monkeypatch.setattr(concept_job, "run_job", lambda job, evaluate, execution, printed: jobs.append(job) or [])
 
     def run(line: str) -> Job:
         words = shlex.split(line)
@@ -44,10 +44,12 @@ def job_of(monkeypatch):
 )
 def test_the_command_gives_the_job_again(job_of, small_set, tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
+    for name in ("train", "unrelated"):
+        Path(name).symlink_to(small_set / name)
     preset = next((name for name, known in PRESETS.items() if known == settings), "demo")
     job = Job(
-        small_set / "train",
-        small_set / "unrelated",
+        Path("train"),
+        Path("unrelated"),
         Path("a run"),
         ("cross", "orbit"),
         Network(net="planted", layer=("pool",), batch_size=8),
@@ -57,4 +59,6 @@ def test_the_command_gives_the_job_again(job_of, small_set, tmp_path, monkeypatc
     )
     got = job_of(command_of(job, evaluate=False))
     assert got == replace(job, preset=got.preset)
+    absolute = replace(job, data=small_set / "train", random=small_set / "unrelated")
+    assert command_of(absolute, evaluate=False) == command_of(job, evaluate=False)  # no path of this machine
     assert command_of(job, evaluate=True).splitlines()[1] == "voxplain evaluate 'a run'"

@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 from command_line import TINY, voxplain
 
+from voxplain.cli.file_list import FileList
+from voxplain.cli.held_out import HeldOut
+from voxplain.cli.job import Job, job_record, read_job
+from voxplain.cli.network import Network
+from voxplain.cli.own_runs import check_code, mark_own
+from voxplain.concepts.settings import PRESETS
+from voxplain.errors import DataError, ModelError
+
 CODE = """
 from pathlib import Path
 Path({trace!r}).write_text("imported")
@@ -54,3 +62,47 @@ def test_code_of_a_run_from_elsewhere_is_not_imported(
     again = voxplain("evaluate", tmp_path / "copy", "--model", "traced_net:build")
     assert again.code == 0, again.err
     assert code.exists()
+
+
+def test_code_of_a_geometry_from_elsewhere_is_not_imported(tmp_path: Path) -> None:
+    job = Job(
+        tmp_path,
+        tmp_path,
+        tmp_path,
+        ("a",),
+        Network(net="planted", geometry="traced_net:cut"),
+        PRESETS["paper"],
+        "paper",
+    )
+    (tmp_path / "job.json").write_text(json.dumps(job_record(job, [])))
+    with pytest.raises(ModelError, match="the code 'traced_net:cut' of its geometry"):
+        check_code(tmp_path, read_job(tmp_path), None)
+    mark_own(tmp_path)
+    assert check_code(tmp_path, read_job(tmp_path), None).network.geometry == "traced_net:cut"
+
+
+def test_every_option_of_a_network_is_read_again(tmp_path: Path) -> None:
+    network = Network(
+        net="planted",
+        layer=("pool",),
+        task="multilabel",
+        grid=(8, 32, 32),
+        stride=2,
+        sampler="dense",
+        mean=(0.5, 0.5, 1),
+        std=(0.5, 0.25, 0.5),
+        geometry="short-side",
+        resize=(40,),
+        classes=tmp_path / "names.txt",
+        frames_in_batch=True,
+    )
+    held = HeldOut(images=True, files=FileList(tmp_path / "list.txt", first_label=1))
+    job = Job(tmp_path, tmp_path, tmp_path, ("a",), network, PRESETS["paper"], "paper", held, damaged="use")
+    (tmp_path / "job.json").write_text(json.dumps(job_record(job, [])))
+    assert read_job(tmp_path) == job
+    for name, value in {"grid": [8, 32], "mean": [0.5, "x", 1], "sampler": "middling", "stride": 2.5}.items():
+        record = job_record(job, [])
+        record["network"][name] = value
+        (tmp_path / "job.json").write_text(json.dumps(record))
+        with pytest.raises(DataError, match=f"{name} of network is"):
+            read_job(tmp_path)

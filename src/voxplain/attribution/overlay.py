@@ -47,6 +47,12 @@ class Scale:
         Values that become 0 and 1; equal where the map is constant.
     signed : bool
         Whether the map has negative values: then ``low`` is 0.
+
+    Examples
+    --------
+    >>> values = np.array([[[0.0, 1.0, 2.0]]], np.float32)
+    >>> Scale(0.0, 2.0, False)(values).tolist()
+    [[[0.0, 0.5, 1.0]]]
     """
 
     low: float

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from voxplain.cli.file_list import FileList
 from voxplain.cli.held_out import HeldOut
@@ -152,6 +152,8 @@ _SCHEMA: dict[str, tuple[tuple[type, ...], bool]] = {
     "split": ((str, NoneType), True),
     "dataset": ((str, NoneType), True),
     "fold": ((int,), True),
+    "images": ((bool,), True),
+    "list": ((dict,), True),
     "budget": ((int, float, NoneType), True),
     "target": ((str, NoneType), True),
     "damaged": ((str,), True),
@@ -209,18 +211,25 @@ def _check_network(options: dict[str, Any]) -> None:
         if name not in options:
             raise ValueError(f"no field {name!r} of network")
     for name, value in options.items():
-        if name == "layer":
-            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        elif name == "weights":
-            fits = value is None or isinstance(value, str)
-        else:
-            allowed = get_args(hints[name]) or (hints[name],)
-            literal = [word for each in allowed for word in get_args(each)] or get_args(hints[name])
-            fits = type(value) in allowed or value in [word for word in literal if isinstance(word, str)]
-        if not fits:
+        if not _fits(value, hints[name]):
             raise ValueError(f"{name} of network is {str(value)[:40]!r}")
     if options["batch_size"] < 1:
         raise ValueError(f"batch_size of network is {options['batch_size']}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is one of a type: texts for paths, lists for tuples, whole numbers for others, too."""
+    kinds, parts = get_origin(hint), get_args(hint)
+    if kinds in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kinds is Literal:
+        return value in [part for part in parts if type(part) is type(value)]
+    if kinds is tuple:
+        items = parts[:1] * len(value) if isinstance(value, list) and parts[-1] is Ellipsis else parts
+        return isinstance(value, list) and len(value) == len(items) and all(map(_fits, value, items))
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is (str if hint is Path else hint)
 
 
 def _job(folder: Path, record: Any) -> Job:

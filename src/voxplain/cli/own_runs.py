@@ -49,23 +49,32 @@ def check_code(folder: Path, job: Job, model: str | None) -> Job:
     ------
     ModelError
         Where job.json names code, the run was not made here by this user, and no ``--model`` is given; where one is
-        given and the run is of another network.
+        given and the run is of another network; where a run from elsewhere names the code of its geometry.
     """
-    named = job.network.model
+    named, geometry = job.network.model, job.network.geometry
+    if geometry is not None and ":" in geometry and not _is_own(folder):
+        raise ModelError(
+            f"expected a run that was made here by this user, got {folder}, whose job.json names the code {geometry!r} "
+            "of its geometry, which would be imported; if you trust it, make the run again with `voxplain concepts`"
+        )
     if model is not None:
         if named is None:
             raise ModelError(f"expected no --model, got {model}; the run in {folder} is of --net {job.network.net}")
         return replace(job, network=replace(job.network, model=model))
-    try:
-        own = named is None or _note(folder).is_file()
-    except (OSError, RuntimeError):
-        own = False
-    if not own:
+    if named is not None and not _is_own(folder):
         raise ModelError(
             f"expected --model, got none: job.json in {folder} names the code {named!r}, which would be imported, and "
             f"the run was not made here by this user; if you trust that code, give --model {named}"
         )
     return job
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether the current job.json of a folder was written here by this user."""
+    try:
+        return _note(folder).is_file()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _note(folder: Path) -> Path:
