@@ -11,7 +11,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt") for i in range(10))}
 # Names that a job gives to its own files and folders.
 _OWN = {"job.json", "run.json", "run.npz", "report.html", "origin.json", "times.json", "store", "curves.png"}
-_OWN |= {"evaluation.json", "videos", "train", "test", "unrelated"}
+_OWN |= {"evaluation.json", "videos", "train", "test", "unrelated", "report"}
+_OWN |= {"audit.html", "audit.json", "audit.csv", "audit_run.json"}
 _LONGEST = 120  # bytes of a name, so that suffixes fit
 
 

@@ -116,7 +116,7 @@ def test_videos_of_one_name_never_share_a_folder(videos, tmp_path):
     outcome = attribute(tmp_path / "out", *given, "--target", "cross", *QUICK, "--format", "png")
     assert outcome.code == 0, outcome.err
     runs = [load_attribution(p.parent) for p in (tmp_path / "out").glob("*/cross/run.json")]
-    assert sorted(r.clip.source for r in runs) == sorted(map(str, given))
+    assert sorted(r.clip.source for r in runs) == sorted(f"{tmp_path.name}/{p.relative_to(tmp_path)}" for p in given)
 
 
 def test_a_corrupt_video_is_skipped_and_told(videos, tmp_path):

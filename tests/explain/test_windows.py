@@ -70,6 +70,26 @@ def test_the_middle_of_a_window_weighs_most():
     np.testing.assert_allclose(merged[2:4], [0.4 / 1.2, 0.8 / 1.2], atol=1e-6)
 
 
+def test_windows_in_any_order_merge_alike():
+    """Such as the clips of a sampler of the user's own."""
+    rng = np.random.default_rng(0)
+    index = np.array([[0, 1, 2, 3], [2, 4, 6, 8], [5, 6, 7, 8], [9, 10, 11, 12]])
+    maps = rng.random((4, 4, 2, 3))
+    total, mass = np.zeros((13, 2, 3)), np.zeros((13, 1, 1))
+    for row, own in zip(index, maps, strict=True):
+        for i, frame in enumerate(row):
+            weight = 1 - abs(i - 1.5) / 2.5
+            total[frame] += weight * own[i]
+            mass[frame] += weight
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]):
+        np.testing.assert_allclose(merge(maps[order], index[order], 13), total / mass, atol=1e-6)
+
+
+def test_frames_far_outside_the_windows_get_nothing():
+    merged = merge([np.ones((3, 1, 1))], np.array([[4, 6, 8]]), 14)[:, 0, 0]
+    assert merged.tolist() == [0] * 3 + [1] * 7 + [0] * 4  # 3 and 9 are nearer than the frames of the window
+
+
 def test_maps_lie_where_the_crop_was():
     values = np.ones((2, 6, 6), np.float32)
     placed = to_original(values, GEOMETRY, 8, 10)

@@ -75,7 +75,7 @@ def audit_command(
     from voxplain.progress import progress_bar, timed
     from voxplain.report import Origin
     from voxplain.runtime import MissingShards
-    from voxplain.store import remove_abandoned
+    from voxplain.store import remove_abandoned, write_whole
 
     if preset not in PRESETS:
         raise DataError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}; choose one")
@@ -112,23 +112,25 @@ def audit_command(
     except MissingShards as missing:
         console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return
-    _write(output, found, Origin(_command(), took))
+    write_whole(output / "times.json", json.dumps({"seconds": took}, indent=1).encode())
+    _write(output, found, Origin(_command()))
     _print(output, found)
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
     """The results of each class, then the audit's own files, its record last."""
     from voxplain.cli.results import write_run
+    from voxplain.plain_text import safe_name
     from voxplain.progress import progress_bar
     from voxplain.report import audit_csv, audit_json, audit_page, report_page
     from voxplain.store import save_audit, write_whole
 
     with progress_bar("writing the pages of the classes", len(found.runs)) as advance:
         for run in found.runs:
-            write_run(output / run.target, run)
-            write_whole(output / run.target / "report.html", report_page(run, origin=origin))
+            write_run(output / safe_name(run.target), run)
+            write_whole(output / safe_name(run.target) / "report.html", report_page(run, origin=origin))
             advance()
-    links = {run.target: f"{run.target}/report.html" for run in found.runs}
+    links = {run.target: f"{safe_name(run.target)}/report.html" for run in found.runs}
     write_whole(output / "audit.csv", audit_csv(found).encode())
     write_whole(output / "audit.json", json.dumps(audit_json(found), indent=1, allow_nan=False).encode())
     write_whole(output / "audit.html", audit_page(found, links=links, origin=origin))

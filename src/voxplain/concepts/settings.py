@@ -304,7 +304,7 @@ def _coerce(key: str, current: Any, value: Any) -> Any:
         return float(value)
     if isinstance(current, tuple) and not isinstance(value, tuple):
         value = _tuples(value) if isinstance(value, list) else (value,)
-    kinds = _kinds(current)
+    kinds = {str} if current == () else _kinds(current)  # the names of layers, by default none
     value = _floats(value) if kinds == {float} else value
     if type(value) is not type(current) or _kinds(value) != kinds:
         raise DataError(f"expected {key} to be a {type(current).__name__} like {current!r}, got {value!r}; correct it")

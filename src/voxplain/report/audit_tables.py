@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from voxplain.audits import KINDS, AuditRun, ClassAudit
+from voxplain.plain_text import csv_cell
 from voxplain.report.tables import number, plain
 from voxplain.statistics import SIGNIFICANT
 
@@ -79,7 +80,7 @@ def audit_csv(run: AuditRun) -> str:
     rows = [class_row(found) for found in run.classes]
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.plain_text import csv_cell
 from voxplain.report.cards import short_name
 from voxplain.report.exports.concept_clips import concept_clips
 from voxplain.report.tables import table_csv
@@ -85,4 +86,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def _cell(value: object) -> object:
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return ""
-    return repr(value) if isinstance(value, float) else value
+    return repr(value) if isinstance(value, float) else csv_cell(value)
