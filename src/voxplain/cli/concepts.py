@@ -136,7 +136,8 @@ def concepts_command(
         print_estimate(job, model, videos, execution.workers)
         return 0
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    mark_own(output)
+    if network.model is not None:
+        mark_own(output)
     return _run(job, losses, evaluate=False, execution=execution)
 
 
