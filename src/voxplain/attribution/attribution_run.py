@@ -18,7 +18,8 @@ class AttributionRun:
     """Maps of one video by method, over all its frames, on the part of the picture that the network takes.
 
     ``run["grad_cam"]`` is one map as an `Attribution`, with its ``save`` and ``show``; iterating gives the names.
-    ``seconds`` are those of each method for one window; they are not saved with the run, whose bytes depend on results only.
+    ``seconds`` are those of each method for one window; they are not saved with the run, whose bytes depend on results
+    only.
 
     Parameters
     ----------
