@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -444,6 +445,21 @@ def test_a_disk_that_is_full_again_and_again(
     patch.undo()
     assert concepts(small_set, tmp_path / "run", "--random", small_set / "unrelated").code == 0
     assert contents(tmp_path / "run") == wanted
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_signals_end_a_command_as_an_interrupt_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = getattr(signal, name)
+
+    def end(*args: object, **options: object) -> None:
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("voxplain.cli.methods_table.print_methods", end)
+    stopped = voxplain("methods")
+    assert stopped.code == 130
+    assert stopped.sentence == "interrupted; run the same command again to continue"
+    assert signal.getsignal(number) is before
 
 
 def test_an_interrupted_run(small_set: Path, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ class AttributionRun:
     """Maps of one video by method, over all its frames, on the part of the picture that the network takes.
 
     ``run["grad_cam"]`` is one map as an `Attribution`, with its ``save`` and ``show``; iterating gives the names.
+    ``seconds`` are those of each method for one window; they are not saved with the run, whose bytes depend on results
+    only.
 
     Parameters
     ----------
@@ -40,8 +42,6 @@ class AttributionRun:
         Of each method: its fields, and what it computed besides the map.
     measured : mapping
         By method and metric: value, chance level and whether higher is better, on the middle window.
-    seconds : mapping
-        Of each method, for one window; not saved with the run, whose bytes depend on results only.
     skipped : tuple of (method, reason)
         Methods that cannot explain the network.
     provenance : mapping

@@ -146,7 +146,8 @@ def concepts_command(
         print_estimate(job, model, videos, execution.workers)
         return 0
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    mark_own(output)
+    if network.model is not None or network.geometry is not None:  # which may name code
+        mark_own(output)
     return _run(job, losses, evaluate=False, execution=execution, printed=printed)
 
 

@@ -64,5 +64,6 @@ def merge_command(
     copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
     Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
     write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
-    mark_own(output)
+    if first.network.model is not None:
+        mark_own(output)
     run_job(replace(first, output=output), evaluate=evaluate, execution=execution)

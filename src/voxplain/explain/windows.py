@@ -139,7 +139,7 @@ class RunningMerge:
         if self._row == 0:
             self._out = np.zeros((self._frames, *values.shape[1:]), np.float32)
             self._sum = np.zeros((0, *values.shape[1:]))
-        self._settle(int(self._first[self._row]))
+        self._divide_before(int(self._first[self._row]))
         more = int(row.max()) + 1 - self._done - len(self._sum)
         if more > 0:
             self._sum = np.concatenate([self._sum, np.zeros((more, *values.shape[1:]))])
@@ -148,7 +148,7 @@ class RunningMerge:
         np.add.at(self._mass, row - self._done, self._weight)
         self._row += 1
 
-    def _settle(self, stop: int) -> None:
+    def _divide_before(self, stop: int) -> None:
         """Divide the sums of frames before ``stop``, which no later window has."""
         count = min(stop - self._done, len(self._sum))
         if count <= 0:
@@ -161,7 +161,7 @@ class RunningMerge:
 
     def finish(self) -> np.ndarray:
         """The merged map, float32 [F,h,w]."""
-        self._settle(self._frames)
+        self._divide_before(self._frames)
         known, missing = np.flatnonzero(self._known), np.flatnonzero(~self._known)
         after = np.searchsorted(known, missing)
         left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
