@@ -224,7 +224,9 @@ def test_weights_of_torchvision_from_a_file(tmp_path: Path) -> None:
     assert torch.equal(first.logits(frames), again.logits(frames))
     with pytest.raises(ModelError, match="expected the 400 categories of the published weights, got 5 classes"):
         load_model("torchvision:mc3_18", classes=CLASSES)
-    with pytest.raises(ModelError, match="expected a video network of torchvision, got 'resnet_3d'; known are"):
+    with pytest.raises(
+        ModelError, match="expected a network of torchvision for videos or pictures, got 'resnet_3d'; known are"
+    ):
         load_model("torchvision:resnet_3d")
 
 
