@@ -86,7 +86,7 @@ def test_explanations_agree_with_the_counterfactuals(question, target, shape, of
         energy.append(positive[truth].sum() / positive.sum() / truth.mean())
     assert np.mean(energy) > 2.5, energy
     settings = vx.ConceptSettings(
-        segmenter=Grid(cells=((2, 6, 6),)), clusterer=KMeans(clusters=3), keep=3, unrelated_crops=12, random_sets=4
+        segmenter=Grid(cells=((2, 6, 6),)), clusterer=KMeans(clusters=3), keep=3, unrelated_crops=60, random_sets=4
     )
     own = [p for p in planted_answers(question, 60, seed=8) if objects(p, shape).any()][:12]
     others = [p.clip for p in planted_answers(question, 80, seed=9) if not objects(p, shape).any()][:12]
