@@ -14,9 +14,9 @@ import voxplain as vx
 
 def test_audit_writes_its_page_and_those_of_the_classes(small_set: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    for part in ("test", "unrelated"):
-        shutil.copytree(small_set / part, data / part)
-    (data / "test" / "cross" / "broken.mp4").touch()
+    shutil.copytree(small_set / "train", data)
+    shutil.copytree(small_set / "unrelated", data / "unrelated")
+    (data / "cross" / "broken.mp4").touch()
     words = ("audit", data, "--net", "planted", *TINY, "-o", out)
     outcome = voxplain(*words)
     assert outcome.code == 0, outcome.err
@@ -28,7 +28,7 @@ def test_audit_writes_its_page_and_those_of_the_classes(small_set: Path, tmp_pat
     rows = {row["class"]: row for row in csv.DictReader((out / "audit.csv").open())}
     record = json.loads((out / "audit.json").read_text())
     assert [c["label"] for c in record["classes"]] == ["cross", "orbit"]
-    clips = {name: len(list((small_set / "test" / name).iterdir())) for name in rows}
+    clips = {name: len(list((small_set / "train" / name).iterdir())) for name in rows}
     assert {name: int(row["clips"]) for name, row in rows.items()} == clips
     right = sum(int(row["right"]) for row in rows.values())
     assert f"{100 * right / sum(clips.values()):.1f} %" in outcome.out
