@@ -140,6 +140,7 @@ def test_a_second_audit_computes_nothing_and_gives_the_same_record(
     assert (tmp_path / "three" / "audit_run.json").read_bytes() == one
 
 
+@pytest.mark.slow
 def test_shards_together_are_the_whole(folder: Path, tmp_path: Path) -> None:
     from voxplain.runtime import MissingShards, read_shard
 

@@ -19,12 +19,14 @@ def relation_graph(found: ClassAudit) -> Markup | None:
     A line is thick where the network depends on the relation: where moving one concept against the other costs
     significantly more than moving both together.
     """
-    of = [(r.first, r.second) for r in found.relations] + [(e.first, e.second) for e in found.relation_effects]
-    nodes = list(dict.fromkeys(k for pair in of for k in pair))
+    pairs = sorted(
+        {(r.first, r.second) for r in found.relations} | {(e.first, e.second) for e in found.relation_effects}
+    )
+    nodes = list(dict.fromkeys(k for pair in pairs for k in pair))
     if not nodes:
         return None
     places = {k: _place(i, len(nodes)) for i, k in enumerate(nodes)}
-    parts = [_edge(found, pair, places) for pair in sorted(set(of))]
+    parts = [_edge(found, pair, places) for pair in pairs]
     kinds = {c.concept: c.kind for c in found.concepts}
     for k, (x, y) in places.items():
         parts.append(
