@@ -130,7 +130,7 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     remove = suspected(run)
     say(f"removing {', '.join(f'concept {k}' for k in remove)}")
     better = improve(
-        model, run, data=data, remove=remove, seeds=2, clips=MARKED, output=output / "better", progress=progress_bar
+        model, run, data=data, remove=remove, seeds=1, clips=MARKED, output=output / "better", progress=progress_bar
     )
     say(better.table())
     page = write_improved_report(better, output / "improved.html", run=run, origin=Origin("voxplain demo-improve"))
