@@ -76,7 +76,7 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
 
 
 def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
-    """Correct a network that relies on a planted defect: find the concept, remove it, and measure the difference.
+    """Correct a network that relies on a planted defect, and measure the difference.
 
     Draws videos in which a caption goes with 95 % of one class, trains a small network on them, explains the class,
     removes the concept that is at one place in all clips, and ends with the paths of two pages.
