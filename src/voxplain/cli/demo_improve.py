@@ -81,7 +81,7 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     Draws videos in which a caption goes with 95 % of one class, trains a small network on them, explains the class,
     removes the concept that is at one place in all clips, and ends with the paths of two pages.
 
-    Examples:
+    Example commands:
 
         voxplain demo-improve
         voxplain demo-improve -o runs/loop
