@@ -76,12 +76,12 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
 
 
 def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
-    """Correct a network that relies on a planted defect: find the concept, remove it, and measure the difference.
+    """Correct a network that relies on a planted defect, and measure the difference.
 
     Draws videos in which a caption goes with 95 % of one class, trains a small network on them, explains the class,
     removes the concept that is at one place in all clips, and ends with the paths of two pages.
 
-    Examples:
+    Example commands:
 
         voxplain demo-improve
         voxplain demo-improve -o runs/loop
@@ -129,7 +129,7 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     remove = suspected(run)
     say(f"removing {', '.join(f'concept {k}' for k in remove)}")
     better = improve(
-        model, run, data=data, remove=remove, seeds=2, clips=MARKED, output=output / "better", progress=progress_bar
+        model, run, data=data, remove=remove, seeds=1, clips=MARKED, output=output / "better", progress=progress_bar
     )
     say(better.table())
     page = write_improved_report(better, output / "improved.html", run=run, origin=Origin("voxplain demo-improve"))
