@@ -108,12 +108,12 @@ def test_several_classes_are_an_index_and_a_page_each_or_one_file(
 ) -> None:
     assert voxplain("report", made, "-o", tmp_path / "all.html").code == 0
     pages = sorted(path.name for path in (tmp_path / "all").iterdir())
-    assert pages == ["01-bend.html", "02-walk.html", "03-bend.html", "04-walk.html", "page.css", "page.js"]
+    assert pages == ["01-bend.html", "02-bend.html", "03-walk.html", "04-walk.html", "page.css", "page.js"]
     index = (tmp_path / "all.html").read_text()
     assert all(f'href="all/{name}"' in index for name in pages if name.endswith(".html"))
     monkeypatch.setattr("webbrowser.open", lambda address: True)
     opened = voxplain("open", tmp_path / "all.html", "--class", "walk")
-    assert opened.out == f"{tmp_path / 'all' / '02-walk.html'}\n"
+    assert opened.out == f"{tmp_path / 'all' / '03-walk.html'}\n"
     assert "bend, walk" in voxplain("open", tmp_path / "all.html", "--class", "run").sentence
     assert voxplain("report", made, "-o", tmp_path / "one.html", "--single-file").code == 0
     assert not (tmp_path / "one").exists()

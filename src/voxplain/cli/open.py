@@ -42,6 +42,6 @@ def _page_of(index: Path, name: str) -> Path:
     known = sorted(index.with_suffix("").glob("[0-9][0-9]-*.html"))
     found = next((path for path in known if path.stem[3:] == file_name(name)), None)
     if found is None:
-        names = ", ".join(path.stem[3:] for path in known) or "none"
+        names = ", ".join(dict.fromkeys(path.stem[3:] for path in known)) or "none"
         raise DataError(f"expected a class with a page beside {index} ({names}), got {name!r}; choose one of them")
     return found

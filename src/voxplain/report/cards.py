@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun
+from voxplain.concepts.concept_words import concept_words
 from voxplain.concepts.description import ConceptDescription
 from voxplain.concepts.effect import concept_mask
-from voxplain.concepts.words import concept_words
 from voxplain.report.charts import sparkline
 from voxplain.report.draw import Example, choose_examples, heat, stacked, stacked_mask, tiles
 from voxplain.report.embed import clip_uri, jpeg, png, shrink

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxplain.concepts.concept_run import ConceptRow, ConceptRun
+from voxplain.concepts.concept_words import concept_words
 from voxplain.concepts.description import ConceptDescription
-from voxplain.concepts.words import concept_words
 from voxplain.report.sentences import in_words_of, significance_sentence
 from voxplain.report.tables import number, places_for
 from voxplain.statistics import SIGNIFICANT

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.concept_words import concept_words
 from voxplain.concepts.description import ConceptDescription, describe_concepts
-from voxplain.concepts.words import concept_words
 from voxplain.errors import DataError
 from voxplain.report.lead import lead, plain_text
 from voxplain.report.tables import interval_text, number, places_for

@@ -119,7 +119,7 @@ def checked_runs(run: ConceptRun | Sequence[ConceptRun]) -> list[ConceptRun]:
 
 def class_page(
     sections: Sequence[Mapping[str, Any]],
-    parts: Sequence[Mapping[str, Any]],
+    joined: Sequence[Mapping[str, Any]],
     origin: Origin | None,
     *,
     assets: str = "",
@@ -131,7 +131,7 @@ def class_page(
     ----------
     sections : sequence of mapping
         What `voxplain.report.section.section` gives of each class.
-    parts : sequence of mapping
+    joined : sequence of mapping
         What `together` gives.
     origin : Origin or None
     assets : str
@@ -147,7 +147,7 @@ def class_page(
         "page.html",
         sections=sections,
         cards=[index_card(values, f"#{values['id']}") for values in sections],
-        together=parts,
+        together=joined,
         origin=origin or Origin(),
         slower=SLOWER,
         significant=SIGNIFICANT,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from voxplain.concepts.concept_words import concept_words
 from voxplain.concepts.description import BINS, CELLS, ConceptDescription
-from voxplain.concepts.words import concept_words
 
 
 def box(y: int, x: int, **measured) -> ConceptDescription:
