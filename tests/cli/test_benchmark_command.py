@@ -196,7 +196,7 @@ def test_a_corrupt_video_and_one_without_truth_are_skipped_and_told(planted, tmp
     shutil.copy(planted / "test/orbit/0000.mp4", tmp_path / "data/test/orbit/unlisted.mp4")
     words = ("--methods", "random", "--metrics", "energy_inside", "--truth", "planted")
     outcome = benchmark(tmp_path / "data", tmp_path / "out", *words, "--class", "cross", "orbit", "nothing")
-    assert outcome.code == 0, outcome.err
+    assert outcome.code == 3, outcome.err
     skipped = [line for line in outcome.out.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 2 + 3
     assert "bad.mp4" in skipped[0]
