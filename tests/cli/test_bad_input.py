@@ -455,6 +455,8 @@ def test_other_signals_end_a_command_as_an_interrupt_does(name: str, monkeypatch
         os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        pytest.skip(f"{name} is ignored here, as under nohup")
     monkeypatch.setattr("voxplain.cli.methods_table.print_methods", end)
     stopped = voxplain("methods")
     assert stopped.code == 130

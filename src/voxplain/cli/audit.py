@@ -143,7 +143,7 @@ def _print(output: Path, found: "AuditRun") -> None:
     from voxplain.report.audit_tables import audit_sentences
 
     console = Console()
-    console.print(audit_text(found))
+    console.print(audit_text(found), markup=False)
     notes = [f"left out: {source}: {reason}" for source, reason in found.skipped]
     notes += [f"no time for {what}" for what in found.left_out]
     for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'}"):
@@ -154,4 +154,6 @@ def _command() -> str:
     import shlex
     import sys
 
-    return shlex.join(["voxplain", *sys.argv[1:]])
+    from voxplain.cli.sources import short_command
+
+    return shlex.join(["voxplain", *short_command(sys.argv[1:])])

@@ -73,6 +73,7 @@ def improve_command(
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
+    from voxplain.cli.sources import short_command
     from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, suspected
     from voxplain.corrections.page import write_improved_report
@@ -105,8 +106,7 @@ def improve_command(
         progress=progress_bar,
     )
     console.print(better.table(), markup=False, highlight=False, soft_wrap=True)
-    page = write_improved_report(
-        better, output / "improved.html", run=found, origin=Origin(shlex.join(["voxplain", *sys.argv[1:]]))
-    )
+    origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
+    page = write_improved_report(better, output / "improved.html", run=found, origin=origin)
     console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"weights: {better.weights}", markup=False, highlight=False, soft_wrap=True)
