@@ -14,7 +14,7 @@ from voxplain.doctor import examine
 
 GRID = (1, 48, 60)
 COLOURS = ("red", "green", "blue")
-TRAIN, UNRELATED = 6, 8
+TRAIN, UNRELATED = 6, 16
 
 
 class ColourNet(nn.Module):

@@ -87,7 +87,7 @@ def test_reader_gives_the_papers_proportions_or_the_own_geometry():
     assert (reader.geometry.resize, reader.geometry.crop, reader.sampler) == ((256, 342), (224, 224), Uniform(8))
     squash = Geometry.squash(8, 8)
     assert model(LinearNet(), "feature", geometry=squash).reader().geometry == squash
-    with pytest.raises(ModelError, match=r"geometry that crops to the grid's \(8, 8\)"):
+    with pytest.raises(ModelError, match=r"geometry that gives the grid's \(8, 8\), got \(112, 112\)"):
         model(LinearNet(), "feature", geometry=Geometry())
 
 

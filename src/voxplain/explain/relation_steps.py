@@ -18,7 +18,7 @@ from voxplain.explain.audit_tasks import AddedToClip, RelationsInClip
 from voxplain.explain.central_window import central_window, fit_grid
 from voxplain.explain.session import Session
 from voxplain.segment import volume_matched
-from voxplain.statistics import bootstrap_interval, sign_flips
+from voxplain.statistics import SIGNIFICANT, bootstrap_interval, sign_flips
 
 __all__ = ["added_concepts", "main_concepts", "relation_effects", "relations"]
 
@@ -61,7 +61,7 @@ def relations(
             share, test = float(held[:, n].mean()), by_name.get(name)
             right, bad = (float(held[w, n].mean()) if w.any() else float("nan") for w in (~wrong, wrong))
             p, q = (test.p_value, test.q_value) if test is not None else (float("nan"), float("nan"))
-            if share >= _FREQUENT or q < 0.05:
+            if share >= _FREQUENT or q < SIGNIFICANT:
                 listed.append(Relation(a, b, name, share, right, bad, p, q, len(held)))
     return tuple(listed)
 
