@@ -31,7 +31,7 @@ def warn_deprecated(old: str, *, instead: str, since: str, removed_in: str, stac
 
     Examples
     --------
-    >>> with warnings.catch_warnings(record=True) as shown:
+    >>> with warnings.catch_warnings(record=True, action="always") as shown:
     ...     warn_deprecated("method 'a'", instead="method 'b'", since="0.1", removed_in="0.2")
     >>> str(shown[0].message)
     "method 'a' is deprecated since 0.1 and will be removed in 0.2; use method 'b'"
@@ -60,7 +60,7 @@ def deprecated(*, instead: str, since: str, removed_in: str) -> Callable[[Callab
     >>> @deprecated(instead="new", since="0.1", removed_in="0.2")
     ... def old():
     ...     return 3
-    >>> with warnings.catch_warnings(record=True) as shown:
+    >>> with warnings.catch_warnings(record=True, action="always") as shown:
     ...     old()
     3
     >>> str(shown[0].message)
@@ -106,7 +106,7 @@ def renamed_parameter(old: str, new: str, *, since: str, removed_in: str) -> Cal
     >>> @renamed_parameter("size", "length", since="0.1", removed_in="0.2")
     ... def double(*, length):
     ...     return 2 * length
-    >>> with warnings.catch_warnings(record=True) as shown:
+    >>> with warnings.catch_warnings(record=True, action="always") as shown:
     ...     double(size=4)
     8
     >>> str(shown[0].message)

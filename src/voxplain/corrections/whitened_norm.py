@@ -56,8 +56,9 @@ def rotation_between(source: Tensor, axis: int) -> Tensor:
 
     Examples
     --------
-    >>> rotation_between(torch.tensor([0.6, 0.8]), 0) @ torch.tensor([0.6, 0.8])
-    tensor([1., 0.])
+    >>> turned = rotation_between(torch.tensor([0.6, 0.8]), 0) @ torch.tensor([0.6, 0.8])
+    >>> torch.allclose(turned, torch.tensor([1.0, 0.0]), atol=1e-6)
+    True
     """
     eye = torch.eye(len(source), dtype=source.dtype, device=source.device)
     e = eye[axis]
