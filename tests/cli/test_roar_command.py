@@ -82,7 +82,6 @@ def test_wrong_words_are_one_sentence_and_write_nothing(small_set, tmp_path):
         (("--methods", "random", "--limit", 0), "a limit of 1 or more"),
         (("--methods", "random", "--class", "crosss"), "no class 'crosss'"),
         (("--methods", "random", "--target", "crosss"), "a class of the network, got 'crosss'"),
-        (("--methods", "random", "--stride", 2), "stride 1 for clips that are already cut, got 2"),
         (("--methods", "random", "--seeds", 0), "1 seed or more, got 0"),
     ):
         outcome = roar(small_set, out, *words)

@@ -228,5 +228,5 @@ def test_videos_are_read_as_the_weights_were_trained(tmp_path):
 def test_weights_that_say_nonsense_of_their_videos(tmp_path, broken):
     path = tmp_path / "w.safetensors"
     save_weights(build_net("tiny", 2), path, {"classes": '["a", "b"]', **broken})
-    with pytest.raises(ModelError, match=r"expected sizes \[H, W\] as 'resize'"):
+    with pytest.raises(ModelError, match=r"expected sizes \[H, W\] of 1 to 8192 pixels as 'resize'"):
         load_model("tiny", weights=path)

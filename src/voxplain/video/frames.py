@@ -13,7 +13,6 @@ from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, check_damage
 from voxplain.video.decode import MAX_PIXELS, gather, too_large
 from voxplain.video.geometry import FrameGeometry, resize_frame
-from voxplain.video.sources import open_source
 
 __all__ = ["iterate_frames", "read_cropped"]
 
@@ -37,6 +36,8 @@ def iterate_frames(path: str | os.PathLike[str]) -> Iterator[NDArray[np.uint8]]:
         As `read_video`.
     """
     size: tuple[int, int] | None = None
+    from voxplain.video.sources import open_source
+
     for item in open_source(Path(path)).stream():
         if isinstance(item, int):
             continue
@@ -76,6 +77,8 @@ def read_cropped(
         As `read_video`.
     """
     path = Path(path)
+    from voxplain.video.sources import open_source
+
     source = open_source(path)
     kept = _Cropped(path, geometry, max_pixels, source.claimed)
     count, seconds, lost = gather(source, kept, path, None)
