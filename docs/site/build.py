@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from reference import reference_pages
+from reference_pages import reference_pages
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
