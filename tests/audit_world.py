@@ -16,6 +16,7 @@ CLASSES = ("green", "red")
 CORNER = (slice(None), slice(1, 6), slice(24, 31))
 SETTINGS = vx.ConceptSettings(
     segmenter=vx.RegionTree(explained=(0.99,)),  # so plain a scene has three regions by default, too few for controls
+    reach=4.0,  # its features hardly differ within a concept: with 2 some squares are further than twice the median
     embedder=ContextFeatures(layers=("colours",), contribution=0.5),
     clusterer=vx.KMeans(clusters=3),
     effect=SequentialEffects(fills=("median",), fill_clips=30, clips=30),
