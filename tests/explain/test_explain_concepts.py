@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from voxplain.cli.app import app
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.evaluate import AddRemove
+from voxplain.explain import class_steps
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
 from voxplain.segment import SLIC
@@ -350,3 +352,37 @@ def test_a_layer_behind_the_mean_of_a_map_can_be_explained_at(model: vx.VideoMod
     assert run.layer == "head"
     np.testing.assert_allclose(run.scores["effect"].value, usual.scores["effect"].value, atol=1e-4)
     assert run.cavs.vectors.shape == usual.cavs.vectors.shape
+
+
+@pytest.mark.parametrize("ranking", ["effect", "tcav"])
+def test_a_concept_without_a_direction_does_not_end_the_class(
+    ranking: str, model: vx.VideoModel, videos: Videos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(TINY, ranking=ranking)
+    whole = tell(model, videos, "cross", None, settings)
+    fit = class_steps.fit_cavs
+
+    def without(concepts: Sequence[torch.Tensor], negatives: torch.Tensor, **options: Any) -> vx.CAVs:
+        """As `fit_cavs`, of features that are those of the first random set in the first concept."""
+        flat = torch.ones_like(negatives[:1])
+        own = [flat[0], *concepts[1:]]
+        return fit(own, torch.cat([flat, negatives[1:]]), **options)
+
+    monkeypatch.setattr(class_steps, "fit_cavs", without)
+    run = tell(model, videos, "cross", tmp_path / "store", settings)
+    tcav = run.scores["tcav"]
+    assert np.isnan(tcav.value).tolist() == [True, *([False] * (len(run.bank) - 1))]
+    np.testing.assert_array_equal(run.scores["effect"].value, whole.scores["effect"].value)
+    said = [w.message for w in run.warnings if w.code == "no_direction"]
+    assert len(said) == 1
+    assert "no TCAV score, of concept 0:" in said[0]
+    assert not [w for w in whole.warnings if w.code == "no_direction"]
+    if ranking == "tcav":
+        assert run.order[-1] == 0
+    assert results(run, tmp_path / "files")
+    page = (tmp_path / "files" / "report.html").read_text()
+    assert "no TCAV score, of concept 0" in page
+    vx.save_run(tmp_path / "saved", run)
+    again = vx.load_run(tmp_path / "saved")
+    np.testing.assert_array_equal(again.cavs.vectors, run.cavs.vectors)
+    assert "nan" in run.table()
