@@ -1,6 +1,6 @@
 """Which networks of five libraries can be explained, by what, with one line of user code; each "works" is checked.
 
-    python benchmarks/networks.py [--work DIR] [--quick] [--only hf:vivit …] [--again]
+    python benchmarks/networks.py [--work DIR] [--quick] [--only hf:vivit …] [--again] [--docs docs/networks.md]
 
 Networks are those of `networks_zoo.py`, with random weights and nothing downloaded, so that this shows that methods run
 and what they compute, not that maps mean something. A cell is one of
@@ -16,7 +16,8 @@ wrong   a check failed
 error   another exception
 
 and each row further tells how far logits are from the library's own call. Rows are kept in the folder of work, and
-computed again with --again. The last line is one JSON object.
+computed again with --again; --docs writes them into the table of a page, whose other rows stay. The last line is one
+JSON object.
 """
 
 import argparse
@@ -35,6 +36,7 @@ import torch
 from torch import Tensor
 
 import voxplain as vx
+from networks_table import NetworkRow, merged, render
 from networks_zoo import CASES, Case, input_by_hand, load, own_call, write_folders
 from voxplain.concepts import feature_maps
 from voxplain.concepts.cluster import KMeans
@@ -47,7 +49,6 @@ from voxplain.model.layers import record_output
 from voxplain.segment import SLIC, Grid
 
 COLUMNS = ("doctor", "gradient", "grad_cam", "lrp", "rise", "occlusion", "concepts")
-TITLES = ("doctor", "gradient", "Grad-CAM", "LRP", "RISE", "supervoxel occlusion", "concepts")
 EQUAL = 1e-5
 CONSERVED = 0.01
 Found = dict[str, Any]
@@ -231,29 +232,18 @@ def run_case(case: Case) -> Found:
     return row | {"seconds": round(time.perf_counter() - start, 1)}
 
 
-def table(rows: list[Found]) -> str:
-    """The table in Markdown, and the reasons below it."""
-    lines = ["| network | clip | " + " | ".join(TITLES) + " | logits | gradient |", "|---" * (len(TITLES) + 4) + "|"]
-    reasons: dict[str, list[str]] = {}
-    for row in rows:
-        if "failed" in row:
-            lines.append(f"| `{row['network']}` | not loaded: {row['failed']} |" + " |" * (len(TITLES) + 2))
-            continue
-        cells = []
-        for name in COLUMNS:
-            cell = row["cells"][name]
-            if cell["state"] == "works":
-                cells.append("works")
-                continue
-            reason = cell["reason"]
-            known = reasons.setdefault(reason, [])
-            known.append(f"{row['network']}, {name}")
-            cells.append(f"{cell['state']} ({list(reasons).index(reason) + 1})")
-        gap = row["cells"]["gradient"].get("gap")
-        ends = f"{row['logits_gap']:.0e} | " + ("" if gap is None else f"{gap:.0e}")
-        lines.append(f"| `{row['network']}` | {'×'.join(map(str, row['grid']))} | {' | '.join(cells)} | {ends} |")
-    lines += [""] + [f"{i}. {', '.join(where)}: {reason}" for i, (reason, where) in enumerate(reasons.items(), 1)]
-    return "\n".join(lines)
+def shown(row: Found) -> NetworkRow:
+    """A row for the table."""
+    if "failed" in row:
+        return NetworkRow(row["network"], "not loaded", (row["failed"],))
+    cells = [row["cells"][name] for name in COLUMNS]
+    texts = tuple("works" if cell["state"] == "works" else f"{cell['state']}: {cell['reason']}" for cell in cells)
+    ends = (row["logits_gap"], row["cells"]["gradient"].get("gap"), row["cells"]["lrp"].get("lost"))
+    return NetworkRow(row["network"], "×".join(map(str, row["grid"])), texts, tuple(map(_power, ends)))
+
+
+def _power(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0e}"
 
 
 def summary(rows: list[Found]) -> Found:
@@ -278,7 +268,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="networks, such as hf:vivit")
     parser.add_argument("--quick", action="store_true", help="without networks that take a second or more for a clip")
     parser.add_argument("--again", action="store_true", help="compute rows that are kept")
+    parser.add_argument("--docs", type=Path, help="the page whose table gets the rows")
     asked = parser.parse_args()
+    page = asked.docs and asked.docs.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
     os.chdir(asked.work)
     write_folders(Path()) if find_spec("transformers") else None
@@ -293,7 +285,10 @@ def main() -> None:
             told = row.get("failed") or " ".join(f"{n}={c['state']}" for n, c in row["cells"].items())
             print(f"{case.key}: {told}, {row.get('seconds')} s", flush=True)
         rows.append(json.loads(kept.read_text()))
-    print(f"\n{table(rows)}\n")
+    found = [shown(row) for row in rows]
+    print(f"\n{render(found)}\n")
+    if page is not None:
+        page.write_text(merged(page.read_text(), found, [case.key for case in CASES]))
     print(json.dumps(summary(rows)))
 
 

@@ -179,8 +179,10 @@ def explained(model: VideoModel, planted: PlantedSet, size: Size, home: Path) ->
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over classes, and over clips of all classes for the energy."""
+    """Means over classes, and over clips of all classes for the energy; NaN where no class relies on an object."""
     measured = [r for r in rows if "figures" in r]
+    if not measured:
+        return dict.fromkeys(FIGURES, float("nan")) | {"energy": {}, "classes": 0}
     found: dict[str, Any] = {n: float(np.mean([r["figures"][n] for r in measured])) for n in measured[0]["figures"]}
     names = dict.fromkeys(n for r in measured for n in r["energy"])
     energy = {n: float(np.nanmean([v for r in measured for v in r["energy"].get(n, [])])) for n in names}
@@ -191,8 +193,8 @@ def report(results: dict[str, dict[str, Any]]) -> None:
     """Print both tables and, as the last line, all figures."""
     print(f"\n{'network':10s} {'accuracy':>9s} " + " ".join(f"{n:>13s}" for n in FIGURES) + "   best energy ÷ chance")
     for name, own in results.items():
-        best = max(own["energy"], key=lambda n: own["energy"][n])
-        own |= {"best_method": best, "best_energy": own["energy"][best]}
+        best = max(own["energy"], key=lambda n: own["energy"][n], default="none")
+        own |= {"best_method": best, "best_energy": own["energy"].get(best, float("nan"))}
         cells = " ".join(f"{own[n]:13.2f}" for n in FIGURES)
         print(f"{name:10s} {own['accuracy']:9.3f} {cells}   {own['best_energy']:.1f} ({best})")
     there = [results[n] for n in CONV if n in results]

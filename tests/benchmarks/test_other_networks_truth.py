@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from other_networks import ClassTokenTransformer
-from other_networks_truth import GRID, METHODS, NETWORKS, QUICK, Size, summary
+from other_networks_truth import GRID, METHODS, NETWORKS, QUICK, Size, report, summary
 from truth_architectures import Architecture, Stage, fit
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.concepts.feature_maps import last_maps
@@ -62,6 +62,14 @@ def test_the_summary_is_the_mean_over_classes_and_clips() -> None:
     assert found["top_iou"] == pytest.approx(0.6)
     assert found["energy"] == {"random": 3.0, "grad_cam": 4.0}
     assert found["classes"] == 2
+
+
+def test_a_network_that_relies_on_no_object_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    """As after one epoch: the table is printed all the same."""
+    nothing = summary([{"relied": []}])
+    assert nothing["classes"] == 0
+    report({"vit": {"accuracy": 0.2, **nothing}})
+    assert "nan (none)" in capsys.readouterr().out
 
 
 def test_methods_exist_and_quick_is_smaller() -> None:

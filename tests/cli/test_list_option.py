@@ -1,11 +1,15 @@
 """Commands on videos that a list names."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from command_line import TINY, voxplain
 
+from voxplain.model import VideoModel
 from voxplain.store import load_run
+from voxplain.video import Clip
 
 NUMBER = {"cross": 1, "orbit": 3}  # outputs of the shipped network
 
@@ -16,6 +20,8 @@ def lists(small_set: Path, tmp_path: Path) -> Path:
     videos = [(p.relative_to(small_set).as_posix(), p.parent.name) for p in sorted(small_set.glob("t*/*/*.mp4"))]
     rows = [f"{path},{NUMBER[label]},{'train' if path.startswith('train') else 'val'}" for path, label in videos]
     (tmp_path / "all.csv").write_text("\n".join(["path,label,split", *rows, "gone.mp4,1,train"]))
+    names = [f"{path},{label},{'train' if path.startswith('train') else 'val'}" for path, label in videos]
+    (tmp_path / "names.csv").write_text("\n".join(["path,label,split", *names, "gone.mp4,cross,train"]))
     (tmp_path / "others.txt").write_text("\n".join(f"unrelated/{i}.mp4 0" for i in range(8)))
     (tmp_path / "bad.txt").write_text("a.mp4 1\nb.mp4 2\n")
     return tmp_path
@@ -42,6 +48,74 @@ def test_attribute_explains_the_labels_of_a_list(lists: Path, small_set: Path) -
     assert done.code == 0, done.err
     assert sorted(p.parent.name for p in (lists / "out").glob("*/*/maps.npz")) == ["bounce", "orbit"]
     assert "expected a label from 0 to 6" in done.err
+
+
+# Words before and after the data, and a file of results that does not hold paths or seconds.
+SUCCESS = {
+    "train": (("train", "DATA"), ("--net", "tiny", "--epochs", 1, "--batch", 4), "weights.safetensors"),
+    "roar": (
+        ("roar", "DATA"),
+        ("--net", "planted", "--methods", "random", "--metrics", "roar", "--set", "roar.ratios=[0.3]", "--epochs", 1),
+        "retrained.csv",
+    ),
+    "benchmark": (
+        ("benchmark", "DATA"),
+        ("--net", "planted", "--methods", "random,gradient", "--metrics", "insertion"),
+        "table.csv",
+    ),
+    "own-concepts": (
+        ("own-concepts", "DATA", "CONCEPTS"),
+        ("--class", "cross", "--net", "planted", "--random", "UNRELATED"),
+        "",
+    ),
+    "improve": (
+        ("improve", "RUN", "DATA"),
+        ("--net", "planted", "--remove", 0, "--method", "p_clarc", "--seeds", 1),
+        "weights.safetensors",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def concept_run(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("concepts") / "run"
+    done = voxplain(
+        "concepts", small_set, "--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *TINY,
+        "-o", output,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return output / "cross"
+
+
+@pytest.mark.parametrize("command", SUCCESS)
+def test_a_list_gives_the_results_of_the_folders(
+    command: str, lists: Path, small_set: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, file = SUCCESS[command]
+    places: dict[object, object] = {"DATA": small_set, "CONCEPTS": small_set / "train"}
+    places["UNRELATED"] = small_set / "unrelated"
+    if command == "improve":
+        places["RUN"] = request.getfixturevalue("concept_run")
+        monkeypatch.setattr("voxplain.explain.concept_map.ConceptMap.locate", in_the_corner)
+    if command == "benchmark":
+        monkeypatch.setattr("voxplain.model.cost.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    listed = lists / ("names.csv" if command == "train" else "all.csv")  # a new network is named after its labels
+    found = []
+    for name, more in {"folders": (), "listed": ("--list", listed)}.items():
+        output = lists / name / file if file else lists / f"{name}.csv"
+        words = [places.get(word, word) for word in (*before, *more, *after)]
+        done = voxplain(*words, "--device", "cpu", "-o", output.parent if file else output)
+        assert done.code == 0, done.err
+        assert ("no video 'gone.mp4'" in done.err) == bool(more)
+        found.append(output.read_bytes())
+    assert found[0] == found[1]
+
+
+def in_the_corner(self: object, model: VideoModel, clip: Clip) -> dict[int, np.ndarray]:
+    """Concept 0 in every second video, in a corner; concept 1 elsewhere."""
+    corner = np.zeros(model.grid, bool)
+    corner[:, -40:, :40] = True
+    return {0: corner, 1: ~corner} if int(Path(clip.source).stem) % 2 else {1: ~corner}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,24 @@ def test_code_of_a_geometry_from_elsewhere_is_not_imported(tmp_path: Path) -> No
     assert check_code(tmp_path, read_job(tmp_path), None).network.geometry == "traced_net:cut"
 
 
+def test_files_of_a_network_are_found_from_another_folder_and_random_weights_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("saved").mkdir()
+    for given, kept in [
+        (Network(net="torchvision:r3d_18", weights=Path("random")), {"weights": "random"}),
+        (Network(net="r3d", weights=Path("w.pt")), {"weights": str(tmp_path.resolve() / "w.pt")}),
+        (Network(net="hf:saved"), {"net": f"hf:{tmp_path.resolve() / 'saved'}", "weights": None}),
+        (Network(net="hf:owner/name"), {"net": "hf:owner/name"}),
+    ]:
+        job = Job(tmp_path, tmp_path, tmp_path, ("a",), given, PRESETS["paper"], "paper")
+        (tmp_path / "job.json").write_text(json.dumps(job_record(job, [])))
+        network = json.loads((tmp_path / "job.json").read_text())["network"]
+        assert {name: network[name] for name in kept} == kept
+        assert str(read_job(tmp_path).network.weights) == str(network["weights"])
+
+
 def test_every_option_of_a_network_is_read_again(tmp_path: Path) -> None:
     network = Network(
         net="planted",

@@ -221,14 +221,38 @@ def test_relative_cavs_ignore_what_all_concepts_share():
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 @pytest.mark.parametrize("value", [0.0, 0.3, 1e5])
-def test_equal_features_have_no_direction(name, value):
+def test_equal_features_have_no_direction_and_lose_no_other_concept(name, value):
     concepts, negatives, _ = planted(16)
     flat = torch.full((40, 16), value)
     sets = torch.stack([negatives[0], flat])
-    with pytest.raises(DataError, match="concept 0 and random set 1 should differ at layer 'relu'"):
-        fit_cavs([flat], sets, classifier=CLASSIFIERS[name], layer="relu")
-    with pytest.raises(DataError, match="concept 1 and random set 0"):
-        fit_cavs([concepts[0], flat], flat[None], classifier=CLASSIFIERS[name], layer="relu")
+    for scaled in (False, True):
+        found = fit_cavs([concepts[0], flat], sets, classifier=CLASSIFIERS[name], layer="relu", scaled=scaled)
+        assert np.isnan(found.accuracy).tolist() == [[False, False], [False, True]]
+        assert np.isnan(found.vectors[1, 1]).all()
+        alone = fit_cavs([concepts[0]], sets, classifier=CLASSIFIERS[name], layer="relu", scaled=scaled)
+        np.testing.assert_array_equal(found.vectors[0], alone.vectors[0])
+        assert found.known.tolist() == [True, False]
+        assert found.mean_accuracy == alone.accuracy.mean()
+    assert found.without_direction(["a", "b"]).startswith("no CAV, and no TCAV score, of b: at layer 'relu'")
+    assert "1 without a direction" in repr(found)
+    assert np.isnan(cav_alignment(found))  # one concept is left
+
+
+def test_no_concept_with_a_direction():
+    flat = torch.ones(40, 16)
+    found = fit_cavs([flat, flat], flat[None], layer="relu")
+    assert not found.known.any()
+    assert np.isnan(found.vectors).all()
+    assert np.isnan([found.mean_accuracy, cav_alignment(found)]).all()
+    assert found.without_direction(["a", "b"]).startswith("no CAV, and no TCAV score, of a, b:")
+
+
+def test_what_has_no_direction_does_not_change_the_alignment():
+    concepts, negatives, _ = planted(16)
+    flat = torch.ones(40, 16)
+    sets = torch.cat([negatives, flat[None]])
+    with_flat = fit_cavs([*concepts, flat], sets, layer="x")
+    assert cav_alignment(with_flat) == pytest.approx(cav_alignment(fit_cavs(concepts, sets, layer="x")))
 
 
 @pytest.mark.parametrize(("classifier", "field"), [(Ridge, "alpha"), (Logistic, "c"), (Hinge, "alpha")])
@@ -262,6 +286,10 @@ def test_record_checks_itself_and_prints_shapes():
         CAVs(vectors, accuracy[:1], "pool")
     with pytest.raises(DataError, match="length 1"):
         CAVs(vectors * 2, accuracy, "pool")
+    for lengths, shares in ((vectors * np.nan, accuracy), (vectors, accuracy * np.nan)):
+        with pytest.raises(DataError, match="NaN where the accuracy is NaN"):
+            CAVs(lengths, shares, "pool")
+    assert CAVs(vectors, accuracy, "pool").without_direction(["a", "b"]) == ""
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,6 +1,6 @@
 """What concepts look like, measured on clips where it is known; how steady a ranking is, in closed form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -116,6 +116,19 @@ def test_two_equal_concepts_share_the_first_place():
 def test_clips_that_were_not_measured_do_not_count():
     values = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, np.nan, np.nan]])
     assert ranking_stability(scored(values)).top > 0.9  # 0 where neither clip is drawn: 1 of 16 draws
+
+
+NO_TESTS = {name: np.zeros(3) for name in ("p_value", "q_value", "effect_size", "tested")} | {
+    name: np.zeros((3, 2)) for name in ("interval", "tested_interval")
+}
+
+
+def test_a_concept_without_a_score_is_last_in_every_draw():
+    values = np.array([[np.nan] * 6, [-5.0] * 6, [-1.0] * 6])
+    lost = replace(scored(values[1:]), scores=values, value=values.mean(1), **NO_TESTS)
+    assert ranking_stability(lost) == Stability(1.0, pytest.approx(1.0))
+    drawn = replace(lost, video_draws=np.array([[np.nan] * 4, [-5.0] * 4, [-1.0, -1.0, -1.0, np.nan]]))
+    assert ranking_stability(drawn).top == 0.75
 
 
 def test_draws_of_videos_are_taken_where_the_repeats_are_none():

@@ -72,6 +72,27 @@ def test_every_test_by_scipy(test, rng):
     np.testing.assert_allclose(got, expected)
 
 
+@pytest.mark.parametrize("test", TESTS)
+def test_a_concept_without_a_score_is_last_and_changes_no_other(test, rng):
+    scores, null = rng.normal(0.7, 0.1, (3, 9)), rng.normal(0.5, 0.1, (12, 9))
+    alone = rank_by_tcav("tcav", scores, null, target=0, chance=0.5, test=test)
+    lost = np.full((1, 9), np.nan)
+    got = rank_by_tcav("tcav", np.vstack([lost, scores]), np.vstack([null, lost]), target=0, chance=0.5, test=test)
+    assert got.rank[-1] == 0
+    for name in ("value", "p_value", "q_value", "effect_size", "tested", "interval", "tested_interval"):
+        np.testing.assert_array_equal(getattr(got, name)[1:], getattr(alone, name))
+        assert np.isnan(getattr(got, name)[0]).all()
+    assert len(got.null) == 12
+
+
+def test_fewer_than_two_random_concepts_test_nothing(rng):
+    scores, null = rng.normal(0.7, 0.1, (3, 9)), np.full((4, 9), np.nan)
+    null[0] = 0.5
+    got = rank_by_tcav("tcav", scores, null, target=0, chance=0.5)
+    np.testing.assert_allclose(got.value, scores.mean(1))
+    assert np.isnan([got.p_value, got.q_value, got.tested, got.effect_size]).all()
+
+
 def test_equal_values_rank_in_index_order(rng):
     scores = np.repeat([0.5, 0.75, 0.5, 0.75], 3).reshape(4, 3)
     got = rank_by_tcav("tcav", scores, rng.random((5, 3)), target=0, chance=0.5)

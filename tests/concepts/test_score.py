@@ -41,6 +41,12 @@ def test_scores_by_hand():
 
 
 @pytest.mark.parametrize("name", SCORES)
+def test_a_pair_without_a_direction_has_no_score(name):
+    derivatives = np.array([[[2.0, np.nan], [1.0, 1.0]], [[-1.0, np.nan], [1.0, 1.0]]])
+    assert np.isnan(SCORES[name](derivatives)).tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize("name", SCORES)
 def test_every_score_is_higher_for_a_concept_that_raises_the_class(name):
     derivatives = np.random.default_rng(2).normal(size=(200, 1, 4)) + np.array([-1.0, 0.0, 1.0])[:, None]
     low, middle, high = SCORES[name](derivatives).mean(1)

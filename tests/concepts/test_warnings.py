@@ -7,10 +7,12 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from torch import nn
 
 import voxplain
 from report_runs import make_run
 from voxplain.concepts import warnings
+from voxplain.concepts.cav import CAVs
 from voxplain.concepts.description import Stability
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.features import MaskedCrops
@@ -18,6 +20,7 @@ from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.concepts.warnings import RunWarning
 from voxplain.datasets.duplicates import distinct_clips
+from voxplain.model import VideoModel
 from voxplain.video import Clip
 
 SETTINGS = ConceptSettings()
@@ -59,6 +62,11 @@ def recognised(p: float) -> Recognition:
     return Recognition(9, 9, 9, 0, 5.0, 3.0, 7.0, p)
 
 
+CAVS = CAVs(np.eye(2, dtype=np.float32)[:, None], np.ones((2, 1), np.float32), "pool")
+CAVS_LOST = CAVs(*(np.stack([x[0], x[1] * np.nan]) for x in (CAVS.vectors, CAVS.accuracy)), "pool")
+
+CLASSIFIER = VideoModel(nn.Flatten(), grid=(2, 2, 2), layer="", task="classification", probabilities=False)
+
 CASES = [
     (
         "class_not_predicted",
@@ -84,6 +92,20 @@ CASES = [
     ),
     ("clip_dependence", lambda: warnings.clip_dependence(1.0), lambda: warnings.clip_dependence(float("nan"))),
     ("poor_cavs", lambda: warnings.poor_cavs(0.69), lambda: warnings.poor_cavs(0.7)),
+    ("poor_cavs", lambda: warnings.poor_cavs(0.69), lambda: warnings.poor_cavs(float("nan"))),
+    ("aligned_cavs", lambda: warnings.aligned_cavs(0.51), lambda: warnings.aligned_cavs(float("nan"))),
+    (
+        "like_labels",
+        lambda: warnings.like_labels(CLASSIFIER, np.full((3, 2), 0.7, np.float32)),
+        lambda: warnings.like_labels(CLASSIFIER, np.array([[0.7, 0.7], [0.7, 1.1]], np.float32)),
+    ),
+    (
+        "like_labels",
+        lambda: warnings.like_labels(CLASSIFIER, np.full((3, 2), 0.7, np.float32)),
+        lambda: warnings.like_labels(replace(CLASSIFIER, task="multilabel"), np.full((3, 2), 0.7, np.float32)),
+    ),
+    ("no_direction", lambda: warnings.no_direction(CAVS_LOST, 2), lambda: warnings.no_direction(CAVS, 2)),
+    ("no_direction", lambda: warnings.no_direction(CAVS, 1), lambda: warnings.no_direction(CAVS, 2)),
     ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SIGN, False)),
     ("linear_head", lambda: warnings.linear_head(SIGN, True), lambda: warnings.linear_head(SETTINGS, True)),
     ("leaked", lambda: warnings.leaked(1, 3), lambda: warnings.leaked(0, 3)),

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from voxplain.cli.app import app
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.evaluate import AddRemove
+from voxplain.explain import class_steps
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
 from voxplain.segment import SLIC
@@ -350,3 +352,32 @@ def test_a_layer_behind_the_mean_of_a_map_can_be_explained_at(model: vx.VideoMod
     assert run.layer == "head"
     np.testing.assert_allclose(run.scores["effect"].value, usual.scores["effect"].value, atol=1e-4)
     assert run.cavs.vectors.shape == usual.cavs.vectors.shape
+
+
+def test_a_concept_without_a_direction_does_not_end_the_class(
+    model: vx.VideoModel,
+    videos: Videos,
+    cross: tuple[vx.ConceptRun, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, fit = cross[0], class_steps.fit_cavs
+
+    def without(concepts: Sequence[torch.Tensor], negatives: torch.Tensor, **options: Any) -> vx.CAVs:
+        """As `fit_cavs`, with the same features in the first concept and in the first random set."""
+        flat = torch.ones_like(negatives[:1])
+        return fit([flat[0], *concepts[1:]], torch.cat([flat, negatives[1:]]), **options)
+
+    monkeypatch.setattr(class_steps, "fit_cavs", without)
+    run = tell(model, videos, "cross", cross[1], replace(TINY, ranking="tcav"))
+    assert np.isnan(run.scores["tcav"].value).tolist() == [True, *([False] * (len(run.bank) - 1))]
+    assert run.order[-1] == 0
+    np.testing.assert_array_equal(run.scores["effect"].value, whole.scores["effect"].value)
+    (said,) = [w.message for w in run.warnings if w.code == "no_direction"]
+    assert "no TCAV score, of concept 0:" in said
+    assert not [w for w in whole.warnings if w.code == "no_direction"]
+    assert "nan" in run.table()
+    vx.write_report(run, tmp_path / "report.html")
+    assert "no TCAV score, of concept 0" in (tmp_path / "report.html").read_text()
+    vx.save_run(tmp_path / "saved", run)
+    np.testing.assert_array_equal(vx.load_run(tmp_path / "saved").cavs.vectors, run.cavs.vectors)

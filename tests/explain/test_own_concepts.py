@@ -236,6 +236,29 @@ def test_progress_ends_where_it_said():
     assert told == [(6, 6)]
 
 
+def test_a_concept_without_a_direction_is_named_and_does_not_lose_the_others():
+    """Behind a threshold that grey never reaches, plain clips and unrelated ones have the same features."""
+    model = tint_model()
+    first = [("mean", model.net.mean), ("colour", model.net.colour)]
+    net = nn.Sequential(OrderedDict([*first, ("over", nn.Threshold(0.3, 0.0)), ("head", model.net.head)]))
+    grey = np.full((4, 8, 8, 3), 70, np.uint8)
+    plain = [Clip.from_array(grey, source=f"{i}.mp4") for i in range(12)]
+    concepts = {"reddish": CONCEPTS["reddish"], "grey": plain[:4]}
+    behind = VideoModel(
+        net.eval(), layer="over", grid=GRID, classes=("red", "green", "blue"), mean=(0, 0, 0), std=(1, 1, 1)
+    )
+    got = explained(behind, concepts=concepts, random=plain)
+    alone = explained(behind, concepts={"reddish": CONCEPTS["reddish"]}, random=plain)
+    assert np.isnan(got.scores.value).tolist() == [False, True]
+    assert got.scores.value[0] == alone.scores.value[0] > 0
+    assert list(got.scores.rank) == [0, 1]
+    (note,) = got.notes
+    assert "no TCAV score, of 'grey'" in note
+    assert "'reddish'" not in note
+    assert got.table().endswith(note)
+    assert explained().notes == ()
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 import voxplain as vx
 from small_nets import GRID, ConvNet, Wrapped, clips
 from voxplain.attribution.passes import gradient, scores, to_input
+from voxplain.concepts.cluster import KMeans
 from voxplain.doctor import examine
 from voxplain.errors import ModelError
 from voxplain.metrics import Insertion
 from voxplain.model import OBJECTIVES, VideoModel, narrow
 from voxplain.model.fingerprint import fingerprint
+from voxplain.segment import Grid
 
 FRAMES = clips(3)
 LABELS = ("indoor", "person", "dog")
@@ -91,9 +93,41 @@ def test_one_output_is_asked_for_in_every_path_and_never_a_class():
         model(task="binary").logits(FRAMES)
 
 
-def test_the_doctor_names_outputs_that_could_be_labels():
-    m = model(lambda z: z.abs() / (1 + z.abs()))
+def test_outputs_that_could_be_labels_are_named_in_every_path():
+    """Between 0 and 1 without a sigmoid at the end and without summing to 1."""
+    m = model(lambda z: z.abs() / (1 + z.abs()), classes=LABELS)
     assert "set task='multilabel'" in examine(m).warnings[0]
+    (note,) = vx.explain_clip(m, FRAMES[0].numpy(), "gradient")["gradient"].notes
+    assert "set task='multilabel'" in note
+    found = explained(m)
+    assert [w.message for w in found.warnings if w.code == "like_labels"] == [note]
+    told = replace(m, task="multilabel", probabilities=True)
+    assert vx.explain_clip(told, FRAMES[0].numpy(), "gradient")["gradient"].notes == ()
+    for silent in (told, model(classes=LABELS), model(nn.Sigmoid(), classes=LABELS)):
+        assert not [w for w in explained(silent).warnings if w.code == "like_labels"]
+
+
+def explained(m: VideoModel) -> vx.ConceptRun:
+    frames = clips(11, seed=1).numpy()
+    settings = vx.ConceptSettings(
+        segmenter=Grid(cells=((1, 2, 2),)),
+        clusterer=KMeans(clusters=2),
+        keep=2,
+        unrelated_crops=4,
+        random_sets=3,
+        embedder=vx.MaskedCrops(),
+    )
+    own, other = ([vx.Clip.from_array(f) for f in part] for part in (frames[:3], frames[3:]))
+    return vx.explain_concepts(m, own, random=other, target="dog", settings=settings)
+
+
+def test_what_no_pass_shows_is_said_to_be_assumed():
+    """Logits of labels, whose loss has the sigmoid, are taken as those of classes unless the task is given."""
+    found = examine(model())
+    assert "taken as logits of classes that exclude each other" in found.assumed
+    assert found.assumed[:40] in found.text()
+    for known in (model(nn.Softmax(1)), model(nn.Sigmoid()), model(task="multilabel"), model(task="classification")):
+        assert examine(known).assumed == ""
 
 
 # --- scores ---

@@ -126,6 +126,15 @@ def test_the_input_is_that_of_the_processor(kind: str, tmp_path: Path) -> None:
     torch.testing.assert_close(model.prepare(frames), truth.reshape(1, 4, 3, 32, 32).float(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("problem", "task"),
+    [("multi_label_classification", "multilabel"), ("regression", "regression"), (None, "classification")],
+)
+def test_the_task_of_hugging_face_is_what_it_was_trained_for(problem: str | None, task: str, tmp_path: Path) -> None:
+    saved("videomae", tmp_path, problem_type=problem)
+    assert load_model(f"hf:{tmp_path}").settled().task == task
+
+
 def test_hugging_face_errors(tmp_path: Path) -> None:
     saved("videomae", tmp_path, processor=False)
     with pytest.raises(

@@ -127,7 +127,7 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         **_files_record(job.held.files),
         "random": str(job.random.resolve()),
         "classes": list(job.classes),
-        "network": {k: str(Path(v).resolve()) if k in ("weights", "classes") and v else v for k, v in network.items()},
+        "network": {name: _from_everywhere(name, value) for name, value in network.items()},
         "preset": job.preset,
         "seed": job.settings.seed,
         "whole": job.whole,
@@ -136,6 +136,16 @@ def job_record(job: Job, changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         **({"target": job.target} if job.target else {}),
         **({"damaged": job.damaged} if job.damaged != "skip" else {}),
     }
+
+
+def _from_everywhere(name: str, value: Any) -> Any:
+    """An option of the network for JSON, with files and folders as absolute paths."""
+    if name == "net" and value and value.startswith("hf:") and Path(value[3:]).is_dir():
+        return f"hf:{Path(value[3:]).resolve()}"
+    if name not in ("weights", "classes") or not value:
+        return value
+    fresh = name == "weights" and value == Path("random")  # no file
+    return str(value) if fresh else str(Path(value).resolve())
 
 
 # Fields of job.json: types, and whether they may be missing.

@@ -117,7 +117,9 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
     """
     import torch
 
+    from voxplain.cli.console import Console
     from voxplain.model.fingerprint import probe_clip
+    from voxplain.model.tasks import ASSUMED
     from voxplain.nets.checkpoint import read_checkpoint
     from voxplain.zoo.load import load_model, model_from_function
 
@@ -136,7 +138,10 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
             model = model if model.classes or not classes else _with_classes(model, classes)
+            told = model.task is not None
             model.logits(probe_clip(model.grid))  # a network that cannot run fails before any work
+            if not told and model.settled().task == "classification" and not model.probabilities:
+                Console(stderr=True).print(f"note: {ASSUMED}", markup=False, highlight=False, soft_wrap=True)
         return model
     assert network.net is not None
     if network.net != "planted" and ":" not in network.net and network.weights is None:

@@ -27,9 +27,9 @@ class CAVs:
     Parameters
     ----------
     vectors : float32 [K,R,D]
-        Of Euclidean length 1.
+        Of Euclidean length 1; NaN for a pair without a direction, whose features or means are all equal.
     accuracy : float32 [K,R]
-        Balanced accuracy on held-out rows; chance 0.5.
+        Balanced accuracy on held-out rows; chance 0.5. NaN for a pair without a direction.
     layer : str
         The layer whose features these are.
 
@@ -49,14 +49,50 @@ class CAVs:
             raise DataError(
                 f"CAVs need vectors [K,R,D] and accuracy [K,R], got {self.vectors.shape} and {self.accuracy.shape}"
             )
-        if not np.allclose(np.linalg.norm(self.vectors, axis=-1), 1, atol=1e-4):
-            raise DataError("CAVs need vectors of length 1: divide each by its Euclidean norm")
+        length, unknown = np.linalg.norm(self.vectors, axis=-1), np.isnan(self.accuracy)
+        if not (np.isnan(length) == unknown).all() or not np.allclose(length[~unknown], 1, atol=1e-4):
+            raise DataError(
+                "CAVs need vectors of length 1, or NaN where the accuracy is NaN: divide each by its Euclidean norm"
+            )
 
     def __repr__(self) -> str:
         """Shapes, not data."""
         k, r, d = self.vectors.shape
-        held_out = f"{self.accuracy.mean():.2f}"
-        return f"CAVs({k} concepts × {r} random sets × {d} features of {self.layer!r}, accuracy {held_out})"
+        lost = k - int(self.known.sum())
+        without = f", {lost} without a direction" if lost else ""
+        held_out = f"{self.mean_accuracy:.2f}"
+        return f"CAVs({k} concepts × {r} random sets × {d} features of {self.layer!r}, accuracy {held_out}{without})"
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which concepts have a direction against every random set, bool [K]."""
+        return np.asarray(~np.isnan(self.accuracy).any(axis=1))
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean accuracy of the concepts that have directions; NaN where none has."""
+        return float(self.accuracy[self.known].mean()) if self.known.any() else float("nan")
+
+    def without_direction(self, names: Sequence[str]) -> str:
+        """A sentence that names the concepts without a direction; empty where every concept has its directions.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The K concepts, as the sentence is to call them.
+
+        Returns
+        -------
+        str
+            Without a full stop.
+        """
+        lost = [name for name, known in zip(names, self.known, strict=True) if not known]
+        if not lost:
+            return ""
+        return (
+            f"no CAV, and no TCAV score, of {', '.join(lost)}: at layer {self.layer!r} their features, or means, equal "
+            "those of a random set; use another layer or other unrelated videos"
+        )
 
 
 def fit_cavs(
@@ -100,12 +136,12 @@ def fit_cavs(
     Returns
     -------
     CAVs
-        Vectors [K,R,D].
+        Vectors [K,R,D]; NaN for a pair whose features or means are all equal, which has no direction.
 
     Raises
     ------
     DataError
-        Wrong shapes, fewer than 2 rows on a side, values that are not finite, or a pair whose features are all equal.
+        Wrong shapes, fewer than 2 rows on a side, or values that are not finite.
 
     References
     ----------
@@ -139,11 +175,12 @@ def fit_cavs(
             split = _split(len(own), size, holdout, balance, [(seed, k, r) for r in chosen], place)
             gram = split.gather(_joint_gram(own, others, within))
             spread = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1) - gram.mean(dim=(-2, -1))
-            _require_direction(spread <= 1e-12 * (shift @ shift), k, chosen, layer)  # float32 noise around one point
-            a, right = _fit(gram / spread[:, None, None] if scaled else gram, split, classifier)
+            spread = torch.where(spread <= 1e-12 * (shift @ shift), 0, spread)  # float32 noise around one point
+            a, right = _fit_apart(gram, spread, split, classifier, scaled)
             found = _combine(a, split, own, others)
             length = torch.linalg.vector_norm(found, dim=-1, keepdim=True)
-            _require_direction(~(length[:, 0] > 0), k, chosen, layer)
+            lost = ~(length[:, 0] > 0)
+            found[lost], right[lost] = torch.nan, torch.nan
             vectors[k, start : chosen.stop] = (found / length).cpu().numpy()
             accuracy[k, start : chosen.stop] = right.cpu().numpy()
     return CAVs(vectors=vectors, accuracy=accuracy, layer=layer)
@@ -177,7 +214,7 @@ def relative_cavs(
     Returns
     -------
     CAVs
-        ``vectors`` [K,repeats,D] of length 1 and the held-out ``accuracy`` [K,repeats].
+        ``vectors`` [K,repeats,D] of length 1 and the held-out ``accuracy`` [K,repeats]; NaN as in `fit_cavs`.
 
     Raises
     ------
@@ -239,6 +276,7 @@ def cav_similarity(cavs: CAVs) -> NDArray[np.float64]:
     Returns
     -------
     float64 [K,K]
+        NaN in the row and the column of a concept that lacks a direction.
     """
     vectors = cavs.vectors.astype(np.float64)
     return np.einsum("ird,jrd->ij", vectors, vectors, optimize=True) / vectors.shape[1]
@@ -258,9 +296,9 @@ def cav_alignment(cavs: CAVs) -> float:
     Returns
     -------
     float
-        −1 to 1; NaN for a single concept.
+        −1 to 1; NaN for a single concept. Concepts that lack a direction do not count.
     """
-    similarity = cav_similarity(cavs)
+    similarity = cav_similarity(cavs)[np.ix_(cavs.known, cavs.known)]
     k = len(similarity)
     return float("nan") if k < 2 else float((similarity.sum() - np.trace(similarity)) / (k * (k - 1)))
 
@@ -322,13 +360,16 @@ def _fit(gram: Tensor, split: _Split, classifier: Classifier) -> tuple[Tensor, T
     return a, (right[:, concept].mean(dim=-1) + right[:, ~concept].mean(dim=-1)) / 2
 
 
-def _require_direction(without: Tensor, concept: int, sets: range, layer: str) -> None:
-    """Raise for the first pair without a direction."""
-    if bool(without.any()):
-        raise DataError(
-            f"concept {concept} and random set {sets[int(without.int().argmax())]} should differ at layer "
-            f"{layer!r}, but their features or means are all equal: use another layer or set"
-        )
+def _fit_apart(
+    gram: Tensor, spread: Tensor, split: _Split, classifier: Classifier, scaled: bool
+) -> tuple[Tensor, Tensor]:
+    """As `_fit`; coefficients of 0 for a pair whose rows are all equal, which have a spread of 0."""
+    apart = spread > 0
+    a, right = gram.new_zeros(len(gram), len(split.train)), gram.new_zeros(len(gram))
+    if bool(apart.any()):
+        own = gram[apart]
+        a[apart], right[apart] = _fit(own / spread[apart, None, None] if scaled else own, split, classifier)
+    return a, right
 
 
 def _combine(a: Tensor, split: _Split, own: Tensor, others: Tensor) -> Tensor:

@@ -149,6 +149,9 @@ def ranking_stability(score: ConceptScores, draws: int = 200, seed: int = 0) -> 
         chosen = rng.integers(0, values.shape[1], (draws, values.shape[1]))
         counts = np.stack([np.bincount(row, minlength=values.shape[1]) for row in chosen], 1)
         drawn = (np.nan_to_num(values) @ counts) / np.maximum(known @ counts, 1)
+    # What was not measured is last, as in the ranking.
+    drawn = np.where(np.isnan(drawn) | np.isnan(first)[:, None], -np.inf, drawn)
+    first = np.where(np.isnan(first), -np.inf, first)
     ranks = np.argsort(np.argsort(np.vstack([first, drawn.T]), axis=1), axis=1)
     same = [float(np.corrcoef(ranks[0], row)[0, 1]) for row in ranks[1:]]
     return Stability(float((drawn.argmax(0) == first.argmax()).mean()), float(np.mean(same)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.concepts.effect import Effects
-from voxplain.concepts.significance import TESTS, effect_size, interval
+from voxplain.concepts.significance import TESTS, StudentTest, effect_size, interval
 from voxplain.errors import DataError
 from voxplain.model import Objective
 from voxplain.statistics import adjusted_tail, benjamini_hochberg, bootstrap_interval, sign_flips
@@ -83,7 +83,7 @@ class ConceptScores:
 
     @property
     def rank(self) -> np.ndarray:
-        """Concept indices, best first; equal values in index order."""
+        """Concept indices, best first; equal values in index order, NaN last."""
         return np.argsort(-self.value, kind="stable")
 
 
@@ -104,9 +104,10 @@ def rank_by_tcav(
     name : str
         Name of the score.
     scores : ndarray [K,R]
-        Scores of the concepts with each random set.
+        Scores of the concepts with each random set. A concept with NaN, which has no direction, is ranked last and
+        not tested.
     null : ndarray [N,R]
-        Scores of random concepts with the same random sets.
+        Scores of random concepts with the same random sets; those with NaN do not count. Fewer than 2 test nothing.
     target : int
         Class index.
     chance : float
@@ -118,7 +119,9 @@ def rank_by_tcav(
     video_draws : ndarray [K,B], optional
         The mean score for bootstrap draws of the class's videos.
     """
-    made = TESTS[test](scores, null)
+    null = null[~np.isnan(null).any(1)]
+    untested = np.full(len(scores), np.nan)
+    made = TESTS[test](scores, null) if len(null) > 1 else StudentTest(untested, untested, 1)
     p = made.p_value()
     q = q_values(p)
     low, high = interval(scores)
@@ -131,7 +134,7 @@ def rank_by_tcav(
         np.stack([low, high], 1),
         p,
         q,
-        np.asarray(effect_size(scores, null)),
+        np.asarray(effect_size(scores, null)) if len(null) > 1 else untested,
         chance,
         made.difference,
         made.interval(adjusted_tail(q) / 2),

@@ -31,20 +31,22 @@ def directional_derivatives(gradients: torch.Tensor, cavs: CAVs) -> np.ndarray:
     Returns
     -------
     ndarray, float32 [M,K,R]
+        NaN for a pair without a direction.
     """
     vectors = torch.as_tensor(cavs.vectors)
     return torch.einsum("md,krd->mkr", gradients.cpu(), vectors).numpy()
 
 
 def sign_count(derivatives: np.ndarray) -> np.ndarray:
-    """Share of clips with a positive derivative: the TCAV score of the paper (Eq. 2), chance 0.5.
+    """Share of clips with a positive derivative: the TCAV score of the paper (Eq. 2), chance 0.5; NaN stays NaN.
 
     Examples
     --------
     >>> sign_count(np.array([[[2.0]], [[-1.0]], [[3.0]], [[1.0]]])).tolist()  # [M,K,R] to [K,R]
     [[0.75]]
     """
-    return (derivatives > 0).mean(0).astype(np.float32)
+    share = (derivatives > 0).mean(0).astype(np.float32)
+    return np.where(np.isnan(derivatives).any(0), np.float32("nan"), share)
 
 
 def magnitude(derivatives: np.ndarray) -> np.ndarray:

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 
 from voxplain.concepts.evaluate import AddRemove, AddRemoveCurves
 from voxplain.concepts.held_out_match import HeldOutMatch
 from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
+from voxplain.model import VideoModel, tasks
 from voxplain.statistics import SIGNIFICANT
 from voxplain.video import damage_sentence
 
 if TYPE_CHECKING:  # records that hold warnings, or are made from records that do
+    from voxplain.concepts.cav import CAVs
     from voxplain.concepts.concept_run import ConceptRun
     from voxplain.concepts.description import ConceptDescription, Stability
     from voxplain.concepts.settings import ConceptSettings
@@ -43,10 +46,12 @@ __all__ = [
     "fill_not_recognised",
     "fixed_concept",
     "leaked",
+    "like_labels",
     "like_unrelated",
     "linear_head",
     "near_duplicates",
     "near_leaked",
+    "no_direction",
     "not_evaluated",
     "of_run",
     "poor_cavs",
@@ -79,10 +84,12 @@ WarningCode = Literal[
     "fill_not_recognised",
     "fixed_concept",
     "leaked",
+    "like_labels",
     "like_unrelated",
     "linear_head",
     "near_duplicates",
     "near_leaked",
+    "no_direction",
     "not_evaluated",
     "poor_cavs",
     "unstable_ranking",
@@ -141,7 +148,8 @@ def of_run(run: "ConceptRun", settings: "ConceptSettings", *, linear: bool = Fal
         class_not_recognised(run.recognition, run.target),
         few_videos(len(run.clips), len(run.effects.base)),
         aligned_cavs(run.alignment),
-        poor_cavs(float(run.cavs.accuracy.mean())),
+        poor_cavs(run.cavs.mean_accuracy),
+        no_direction(run.cavs, len(run.scores["tcav"].null)),
         clip_dependence(run.clip_dependence) if settings.embedder.one_pass else None,
         linear_head(settings, linear),
     )
@@ -184,7 +192,7 @@ def few_videos(videos: int, effect_videos: int) -> RunWarning | None:
 
 def aligned_cavs(cosine: float) -> RunWarning | None:
     """CAVs of different concepts have nearly one direction."""
-    if cosine <= ALIGNED:
+    if not cosine > ALIGNED:  # NaN: fewer than two concepts with directions
         return None
     return RunWarning(
         "aligned_cavs",
@@ -195,9 +203,21 @@ def aligned_cavs(cosine: float) -> RunWarning | None:
 
 def poor_cavs(accuracy: float) -> RunWarning | None:
     """The linear classifiers do not separate concepts from unrelated examples."""
-    if accuracy >= POOR_CAV:
+    if not accuracy < POOR_CAV:  # NaN: no concept has directions
         return None
     return RunWarning("poor_cavs", f"CAVs separate concepts poorly (held-out accuracy {accuracy:.2f})")
+
+
+def no_direction(cavs: "CAVs", null: int) -> RunWarning | None:
+    """Concepts whose features at the layer equal those of unrelated videos: TCAV is not computed for them.
+
+    With fewer than two random concepts that have directions (``null``) it is tested for none.
+    """
+    said = [cavs.without_direction([f"concept {k}" for k in range(len(cavs.vectors))])]
+    if null < 2:
+        said.append(f"TCAV scores are not tested: {null} concepts of unrelated videos have a CAV, 2 are needed")
+    message = "; ".join(s for s in said if s)
+    return RunWarning("no_direction", message) if message else None
 
 
 def clip_dependence(found: float) -> RunWarning | None:
@@ -270,6 +290,14 @@ def near_duplicates(found: DistinctClips, name: str) -> RunWarning | None:
         f"{len({j for _, j in near})} of {len(found.clips)} {name} look almost the same as others (for instance "
         f"{found.sources[i]} and {found.sources[j]}): intervals and tests take them for independent",
     )
+
+
+def like_labels(model: VideoModel, logits: np.ndarray) -> RunWarning | None:
+    """Outputs that are taken as logits of classes and may be probabilities of labels."""
+    one = model.narrowed is not None  # the logits are of a question to one or two outputs
+    if one or not tasks.like_labels(model.task, model.probabilities, torch.from_numpy(logits)):
+        return None
+    return RunWarning("like_labels", tasks.LIKE_LABELS)
 
 
 def like_unrelated(own: DistinctClips, unrelated: DistinctClips, target: str) -> RunWarning | None:

@@ -11,6 +11,7 @@ from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.model.layer_choice import PASSING
 from voxplain.model.layers import evaluation_mode
+from voxplain.model.tasks import LIKE_LABELS, like_labels
 from voxplain.model.token_pool import find_pool
 from voxplain.model.trace import Trace
 
@@ -86,11 +87,8 @@ def about_task(model: VideoModel, z: Tensor) -> Iterator[str]:
             "the network gives one number a clip, a decision or a quantity; set task='binary' (a logit, above 0 for "
             "yes) or task='regression'"
         )
-    elif model.task == "classification" and not model.probabilities and bool(((z >= 0) & (z <= 1)).all()):
-        yield (
-            "all outputs lie between 0 and 1 without summing to 1; if they are probabilities of labels, set "
-            "task='multilabel' and probabilities=True, otherwise they are explained as logits of exclusive classes"
-        )
+    elif like_labels(model.task, model.probabilities, z):
+        yield LIKE_LABELS
 
 
 def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[str]:

@@ -60,6 +60,8 @@ class Diagnosis:
         Its axes.
     frames_in_batch : bool
         The network takes frames as the rows of its batch.
+    assumed : str
+        What is taken for granted of the outputs, because no pass shows it; empty where the task was given or found.
     """
 
     layers: tuple[LayerRow, ...]
@@ -73,6 +75,7 @@ class Diagnosis:
     grid: tuple[int, int, int] | None = None
     layout: str = ""
     frames_in_batch: bool = False
+    assumed: str = ""
 
     def __repr__(self) -> str:
         """Counts and suggestions, not the table."""
@@ -102,6 +105,7 @@ class Diagnosis:
         lines += [f"output of the network: {'×'.join(map(str, self.logits))}"]
         kind = " (the outputs are probabilities, and are used as such)" if self.probabilities else ""
         lines += [f"task:                  {self.task or 'not known: set it'}{kind}"]
+        lines += textwrap.wrap(self.assumed, 100, initial_indent=" " * 23, subsequent_indent=" " * 23)
         pooled = "" if self.pool is True else f", pool={self.pool!r}"
         lines += [f"layer for concepts:    {self.feature_layer or 'none found'}{pooled}"]
         lines += [f"layer for CAM:         {self.cam_layer or 'none: no map with time and space'}", ""]

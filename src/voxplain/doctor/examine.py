@@ -26,6 +26,7 @@ from voxplain.model.layouts import LAYOUTS, Layout
 from voxplain.model.map_choice import last_map
 from voxplain.model.outputs import Output
 from voxplain.model.plain_network import plain_network
+from voxplain.model.tasks import ASSUMED
 from voxplain.model.token_pool import find_pool
 from voxplain.model.trace import Trace, trace
 
@@ -90,6 +91,7 @@ def examine(
     )
     map_layer = last_map(model, _run(model, frames[:1])) if z.ndim == 2 else None
     cam = None if map_layer is None else map_layer.name
+    given_task = model.task
     if bool(torch.isfinite(z).all()):
         model = _with_task(model)
         warnings += about_task(model, z)
@@ -103,6 +105,7 @@ def examine(
     logits = tuple(found.output.shape)
     task = None if any("one number a clip" in w for w in warnings) else model.task
     rows = _rows(model.net, found)
+    assumed = ASSUMED if task == "classification" and given_task is None and not model.probabilities else ""
     return Diagnosis(
         rows,
         feature,
@@ -115,6 +118,7 @@ def examine(
         grid=model.grid,
         layout=model.layout,
         frames_in_batch=bool(model.frames_in_batch),
+        assumed=assumed,
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from voxplain.attribution import ALIASES, ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.attribution.attribution_run import AttributionRun
@@ -19,6 +20,7 @@ from voxplain.explain.session import Progress
 from voxplain.explain.windows import RunningMerge, Sliding, slide
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
+from voxplain.model.tasks import LIKE_LABELS, like_labels
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
@@ -104,6 +106,7 @@ def explain_clip(
     averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
         target = int(_mean_logits(model, sliding).argmax())
+    unsure = _unsure(model, shown)
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
@@ -130,7 +133,7 @@ def explain_clip(
                 details[label] = _plain(middle.details)
                 wanted = metrics if stream == SUM else {}  # of the whole network, as the map is
                 measured[label], unmeasured = _measured(model, shown, middle, wanted)
-                said = (*said, *unmeasured)
+                said = (*said, *unmeasured, *unsure)
                 notes.update({label: said} if said else {})
             advance()
     if not maps:
@@ -155,6 +158,20 @@ def explain_clip(
         failed=tuple(failed),
         units=model.units,
     )
+
+
+def _unsure(model: VideoModel, clip: Clip) -> tuple[str, ...]:
+    """A note where all outputs, of the clip and of others that differ from it, may be probabilities of labels."""
+    model = model.settled()
+
+    def alike(z: Tensor) -> bool:
+        return bool(torch.isfinite(z).all()) and like_labels(model.task, model.probabilities, z)
+
+    if model.narrowed is not None or not alike(model.logits(clip, finite=False)):
+        return ()
+    noise = np.random.default_rng(0).integers(0, 256, clip.frames.shape, np.uint8)
+    others = [255 - clip.frames, np.ascontiguousarray(clip.frames[:, ::-1]), noise]
+    return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else ()
 
 
 def _whole_maps(

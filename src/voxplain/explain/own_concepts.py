@@ -37,7 +37,7 @@ class OwnConcepts:
     target : str
         The class.
     cavs : CAVs
-        One CAV a concept and random set.
+        One CAV a concept and random set; NaN where the two do not differ at the layer, and with it the score.
     scores : ConceptScores
         In the order of ``names``.
     similarity : ndarray [K,K]
@@ -66,7 +66,14 @@ class OwnConcepts:
         if self.effect is not None:
             head = "concept                     effect   above random [    adjusted    ]      q"
             lines += ["", head, *(self._line(self.effect, k) for k in self.effect.rank)]
+        lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be computed: a sentence that names the concepts without a direction."""
+        said = self.cavs.without_direction([repr(name) for name in self.names])
+        return (said,) if said else ()
 
     def _line(self, s: ConceptScores, k: int) -> str:
         return (
@@ -163,7 +170,7 @@ def _scores(s: ConceptSettings, values: np.ndarray, along: Sequence[np.ndarray],
     difference = np.concatenate([test.difference for test in tests])
     p = np.concatenate([test.p_value() for test in tests])
     q = q_values(p)
-    tail = adjusted_tail(q) / 2
+    tail, spread = adjusted_tail(q) / 2, along[-1].std(ddof=1)
     return ConceptScores(
         f"tcav ({s.tcav}, {s.objective})",
         target,
@@ -173,7 +180,7 @@ def _scores(s: ConceptSettings, values: np.ndarray, along: Sequence[np.ndarray],
         np.stack(interval(values), 1),
         p,
         q,
-        difference / along[-1].std(ddof=1),
+        np.divide(difference, spread, out=np.full_like(difference, np.nan), where=spread > 0),
         0.5 if s.tcav == "sign_count" else 0.0,
         difference,
         np.concatenate([test.interval(tail) for test in tests]),

@@ -18,13 +18,22 @@ from torch import Tensor
 
 from voxplain.errors import ModelError
 
-__all__ = ["ONE_OUTPUT", "TASKS", "Task", "as_logits", "find_task"]
+__all__ = ["ASSUMED", "LIKE_LABELS", "ONE_OUTPUT", "TASKS", "Task", "as_logits", "find_task", "like_labels"]
 
 Task = Literal["classification", "multilabel", "binary", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multilabel", "binary", "regression")
 ONE_OUTPUT = (
     "expected task='binary' or task='regression' for a network with one output a clip, got none; say whether the "
     "output is a logit that is above 0 for yes, or a quantity in a unit of its own"
+)
+
+LIKE_LABELS = (
+    "all outputs lie between 0 and 1 without summing to 1; if they are probabilities of labels, set task='multilabel' "
+    "and probabilities=True, otherwise they are explained as logits of exclusive classes"
+)
+ASSUMED = (
+    "the outputs are taken as logits of classes that exclude each other, which no pass shows; set the task to "
+    "multilabel if they are labels, and to regression if they are quantities"
 )
 
 # Steps of autograd that only move, average or convert what comes before.
@@ -91,6 +100,11 @@ def find_task(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Task | None, 
     if last.startswith("Sigmoid"):
         return ("multilabel" if several else "binary"), True
     return ("classification" if several else None), False
+
+
+def like_labels(task: Task | None, probabilities: bool | None, z: Tensor) -> bool:
+    """Whether scores [N,K] that are taken as logits of classes may be probabilities of labels: all are in 0–1."""
+    return task == "classification" and not probabilities and bool(((z >= 0) & (z <= 1)).all())
 
 
 def _recorded(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def reader_checks(run: ConceptRun, found: Sequence[ConceptDescription]) -> list[
     """
     stability = ranking_stability(run.scores[run.ranking])
     repeats = "clips" if run.ranking == "effect" or run.scores[run.ranking].video_draws is not None else "random sets"
-    accuracy, videos = float(run.cavs.accuracy.mean()), len(run.clips)
+    accuracy, videos = run.cavs.mean_accuracy, len(run.clips)
     held_out = len(run.evaluation.adding.truth) if run.evaluation is not None else 0
     share = warnings.background_share(run, found)
     made = [

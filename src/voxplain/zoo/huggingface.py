@@ -11,10 +11,15 @@ from voxplain.zoo.libraries import import_library, with_options
 __all__ = ["load_huggingface"]
 
 PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
+TASKS = {
+    "single_label_classification": "classification",
+    "multi_label_classification": "multilabel",
+    "regression": "regression",
+}  # by the problem_type that the network was trained for
 
 
 def load_huggingface(name: str, *, weights: str | Path | None = None, **options: Any) -> VideoModel:
-    """A model of AutoModelForVideoClassification, with its labels and its processor's input.
+    """A model of AutoModelForVideoClassification, with its labels, its task and its processor's input.
 
     Parameters
     ----------
@@ -51,6 +56,8 @@ def load_huggingface(name: str, *, weights: str | Path | None = None, **options:
     found: dict[str, Any] = {"layout": "BTCHW", "grid": (int(frames), *side), "name": Path(name).name}
     labels = config.id2label
     found["classes"] = tuple(str(labels[i]) for i in range(len(labels)))
+    if (task := TASKS.get(getattr(config, "problem_type", None) or "")) is not None:
+        found["task"] = task
     if not {"mean", "std", "geometry"} <= options.keys():
         found |= _input(transformers, name, side, given=set(options))
     return with_options(net, found, options)
