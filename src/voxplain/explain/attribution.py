@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def explain_clip(
         Explain each stream of a model whose ``pathways`` give several, too: the map of a method is then the sum of
         those of the streams, which are named after method and stream; see `voxplain.attribution.streams`.
     progress : callable
-        Called with a description and the number of methods, as `voxplain.progress.progress_bar`.
+        Called with a description and the number of methods times windows, as `voxplain.progress.progress_bar`.
 
     Returns
     -------
@@ -109,19 +109,20 @@ def explain_clip(
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
-    with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
+    title, total = f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods) * len(sliding)
+    with progress(title + (f" on {len(sliding)} windows" if len(sliding) > 1 else ""), total) as advance:
         for name, method in methods.items():
-            start = time.perf_counter()
+            start, counted = time.perf_counter(), _Counted(advance, len(sliding))
             try:
-                by_stream = _whole_maps(method, model, sliding, y, streams=streams)
+                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one)
             except ModelError as error:
                 skipped.append((name, str(error)))
-                advance()
+                counted.rest()
                 continue
             except Exception as error:  # of one method on one video: the others do not need it
                 failed.append(name)
                 notes[name] = (f"failed on this video: {_sentence(error)}",)
-                advance()
+                counted.rest()
                 continue
             took = (time.perf_counter() - start) / len(sliding)
             for stream, (merged, middle, said) in by_stream.items():
@@ -132,7 +133,6 @@ def explain_clip(
                 measured[label], unmeasured = _measured(model, shown, middle, wanted)
                 said = (*said, *unmeasured)
                 notes.update({label: said} if said else {})
-            advance()
     if not maps:
         reason = skipped[0][1] if skipped else f"{failed[0]} {notes[failed[0]][0]}"
         raise ModelError(f"expected a method that can explain {model.name}, got none that can: {reason}")
@@ -157,8 +157,28 @@ def explain_clip(
     )
 
 
+class _Counted:
+    """Counts the windows of one method; those that it does not come to are counted together."""
+
+    def __init__(self, advance: Callable[..., object], windows: int) -> None:
+        self._advance, self._left = advance, windows
+
+    def one(self) -> None:
+        self._left -= 1
+        self._advance()
+
+    def rest(self) -> None:
+        self._advance(self._left)
+
+
 def _whole_maps(
-    method: AttributionMethod, model: VideoModel, sliding: Sliding, y: int, *, streams: bool
+    method: AttributionMethod,
+    model: VideoModel,
+    sliding: Sliding,
+    y: int,
+    *,
+    streams: bool,
+    advance: Callable[[], object],
 ) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
     """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
     merges: dict[str, RunningMerge] = {}
@@ -173,6 +193,7 @@ def _whole_maps(
             notes[stream] |= dict.fromkeys(found.notes)
             if number == wanted:
                 middle[stream] = found
+        advance()
     names = (SUM, *(name for name in merges if name != SUM))
     return {name: (merges[name].finish(), middle[name], tuple(notes[name])) for name in names}
 

@@ -1,0 +1,50 @@
+"""The estimate of `voxplain benchmark`: its first clips are measured, kept in the store, and timed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from voxplain.attribution import AttributionMethod
+from voxplain.benchmark.run import BenchmarkClip
+from voxplain.cli.estimate_training import timed_passes
+from voxplain.cli.work import Estimate, Work
+from voxplain.model import VideoModel
+
+__all__ = ["benchmark_estimate"]
+
+
+def benchmark_estimate(
+    model: VideoModel,
+    cases: Sequence[BenchmarkClip],
+    methods: Mapping[str, AttributionMethod],
+    metrics: Mapping[str, Any],
+    measure: Callable[[Sequence[BenchmarkClip]], object],
+) -> Estimate | None:
+    """The estimate of the clips that are not measured yet.
+
+    Parameters
+    ----------
+    model : VideoModel
+    cases : sequence of BenchmarkClip
+        Those of this shard.
+    methods, metrics : mapping
+    measure : callable
+        Measures some of the cases as the benchmark does, and keeps the results.
+
+    Returns
+    -------
+    Estimate or None
+        Of the other clips. None where the results of the first clips were there already, so that nothing was timed.
+    """
+    groups = {
+        "clips with all metrics": [case for case in cases if case.again],
+        "clips without metrics that call a method again": [case for case in cases if not case.again],
+    }
+    steps = []
+    for name, own in groups.items():
+        if not own:
+            continue
+        passes, seconds = timed_passes(lambda own=own: measure(own[:1]), model)  # type: ignore[misc]
+        if not passes:
+            return None
+        steps.append(Work(name, (len(own) - 1) * passes, (len(own) - 1) * seconds))
+    return Estimate(tuple(steps))
