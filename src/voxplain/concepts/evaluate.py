@@ -14,6 +14,7 @@ from voxplain.concepts.effect import concept_mask
 from voxplain.errors import DataError
 from voxplain.model import VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, reveal
+from voxplain.record_html import fields_table
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
@@ -51,6 +52,8 @@ class AddRemoveCurves:
     matched_right: np.ndarray
     truth: np.ndarray
     unmodified: np.ndarray
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""

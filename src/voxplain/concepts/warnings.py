@@ -17,6 +17,7 @@ from voxplain.concepts.held_out_match import HeldOutMatch
 from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
+from voxplain.record_html import fields_table
 from voxplain.statistics import SIGNIFICANT
 from voxplain.video import damage_sentence
 
@@ -108,6 +109,8 @@ class RunWarning:
 
     code: WarningCode
     message: str
+
+    _repr_html_ = fields_table
 
     def __str__(self) -> str:
         return self.message

@@ -23,7 +23,7 @@ from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, Damaged, Geometry, read_cropped
+from voxplain.video import Clip, Damaged, Excerpt, Geometry, read_cropped
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
@@ -40,6 +40,7 @@ def explain_clip(
     overlap: float = 0.5,
     damaged: Damaged = "skip",
     streams: bool = False,
+    excerpt: Excerpt | None = None,
     progress: Progress = quiet,
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
@@ -66,6 +67,9 @@ def explain_clip(
     streams : bool
         Explain each stream of a model whose ``pathways`` give several, too: the map of a method is then the sum of
         those of the streams, which are named after method and stream; see `voxplain.attribution.streams`.
+    excerpt : Excerpt, optional
+        Seconds and rectangle of a file that are explained, as if the video had nothing else; the run's provenance has
+        them.
     progress : callable
         Called with a description and the number of methods times windows, as `voxplain.progress.progress_bar`.
 
@@ -99,7 +103,7 @@ def explain_clip(
     metrics = dict(metrics) if isinstance(metrics, Mapping) else map_metrics_by_name(() if metrics is None else metrics)
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
-    sliding = _windows(model, video, overlap, damaged)
+    sliding = _windows(model, video, overlap, damaged, excerpt)
     shown = sliding[sliding.middle]
     averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
@@ -150,7 +154,7 @@ def explain_clip(
         measured=measured,
         seconds=seconds,
         skipped=tuple(skipped),
-        provenance=_provenance(model, sliding.clip),
+        provenance=_provenance(model, sliding.clip) | ({} if excerpt is None else {"excerpt": excerpt.record()}),
         notes=notes,
         failed=tuple(failed),
         units=model.units,
@@ -270,11 +274,15 @@ def _split(names: str | Iterable[str]) -> list[str]:
     return [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
 
 
-def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged) -> Sliding:
+def _windows(
+    model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged, excerpt: Excerpt | None
+) -> Sliding:
     reader = model.reader()
     if isinstance(video, Path | str):
-        read, _ = read_cropped(video, reader.geometry, damaged=damaged)
+        read, _ = read_cropped(video, reader.geometry, damaged=damaged, excerpt=excerpt)
         return slide(model, read, Geometry.squash(*read.frames.shape[1:3]), overlap=overlap)  # cropped already
+    if excerpt is not None:
+        raise DataError("expected the path of a video with an excerpt, got frames; cut them yourself")
     given = as_clips(video)
     if len(given) != 1:
         raise ModelError(f"expected one video, got {len(given)} clips; call explain_clip for each")
