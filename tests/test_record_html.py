@@ -35,7 +35,7 @@ def test_every_record_has_one(name: str) -> None:
     assert callable(getattr(RECORDS[name], "_repr_html_", None))
 
 
-@pytest.mark.parametrize("kind", [vx.Improved, vx.doctor.Diagnosis, vx.Attribution])
+@pytest.mark.parametrize("kind", [vx.Improved, vx.Diagnosis, vx.Attribution])
 def test_what_is_not_saved_has_one_too(kind: type) -> None:
     assert callable(kind._repr_html_)
 

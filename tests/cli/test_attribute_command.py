@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checked_pages import check_page
 from command_line import Outcome, contents, voxplain
 from PIL import Image
 
@@ -65,6 +66,10 @@ def test_maps_are_those_of_the_library(done, videos):
     run = load_attribution(output / "0/cross")
     np.testing.assert_array_equal(run.maps["gradient"], own.values)
     assert run.target == "cross"
+
+
+def test_the_page_loads_nothing_and_names_no_folder(done, small_set):
+    check_page(done[0] / "report.html", small_set)
 
 
 def test_what_is_said(done, videos):

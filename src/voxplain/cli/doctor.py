@@ -54,17 +54,21 @@ def doctor_command(
         asked.setdefault("grid", (spec.frames, *spec.crop))
     else:
         subject = load_model(network.net or "planted", weights=network.weights)
+    ready = isinstance(subject, VideoModel)
     if isinstance(subject, VideoModel):
         options.pop("probabilities", None)
         subject = with_reading(replace(subject, **options), network)
     elif options.keys() - {"probabilities"} or network.layer:  # more than the doctor finds out by itself
         layer = {"layer": network.layer[0]} if network.layer else {}
         fields: dict[str, Any] = {**asked, **options, **layer}
+        if "grid" in fields and not fields.keys() & {"layout", "frames_in_batch"}:
+            runs = examine(subject, **asked)
+            fields |= {"layout": runs.layout, "frames_in_batch": runs.frames_in_batch}
         subject = with_reading(VideoModel(subject, **fields), network)
     found = examine(subject, **asked)
     Console().print(found.text(), markup=False, highlight=False, soft_wrap=True)
     if write is not None:
-        _write(write, network, found, subject, given)
+        _write(write, network, found, subject, given, ready=ready)
 
 
 def _check_new(path: Path, network: Network) -> None:
@@ -80,7 +84,9 @@ def _check_new(path: Path, network: Network) -> None:
         raise DataError(f"expected a new file to write, got {path}, which exists; name another, or remove it")
 
 
-def _write(path: Path, network: Network, found: "Diagnosis", subject: Any, given: frozenset[str]) -> None:
+def _write(
+    path: Path, network: Network, found: "Diagnosis", subject: Any, given: frozenset[str], *, ready: bool
+) -> None:
     """Write the file, and print how it is used."""
     from voxplain.cli.console import Console
     from voxplain.doctor.glue import glue
@@ -106,7 +112,9 @@ def _write(path: Path, network: Network, found: "Diagnosis", subject: Any, given
         found = replace(found, feature_layer=network.layer[0])
     named = given | ({"geometry"} if network.geometry or network.resize else set())
     named |= {"sampler"} if network.sampler else set()
-    text = glue(found, model, network.model, made=named_function(network.model), module=module, given=named)
+    text = glue(
+        found, model, network.model, made=named_function(network.model), ready=ready, module=module, given=named
+    )
     write_whole(path, text.encode())
     said = f"written: {path}; use it with --model {module}:model"
     Console().print(said, markup=False, highlight=False, soft_wrap=True)

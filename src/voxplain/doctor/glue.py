@@ -35,7 +35,9 @@ _ASK = {
 }
 
 
-def glue(found: Diagnosis, model: VideoModel, where: str, *, made: Any, module: str, given: frozenset[str]) -> str:
+def glue(
+    found: Diagnosis, model: VideoModel, where: str, *, made: Any, ready: bool, module: str, given: frozenset[str]
+) -> str:
     """The text of a Python file that builds the model.
 
     Parameters
@@ -48,6 +50,8 @@ def glue(found: Diagnosis, model: VideoModel, where: str, *, made: Any, module: 
         ``package.module:function`` of the network.
     made : callable, nn.Module or VideoModel
         What has this name.
+    ready : bool
+        Whether it gives a `VideoModel`, whose fields stay but for those given.
     module : str
         The name that the file will be imported by.
     given : frozenset of str
@@ -67,7 +71,8 @@ def glue(found: Diagnosis, model: VideoModel, where: str, *, made: Any, module: 
     >>> from voxplain.doctor import examine
     >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
     >>> model = VideoModel(net, grid=(8, 16, 16))
-    >>> text = glue(examine(model), model, "nets:build", made=lambda: net, module="model", given=frozenset())
+    >>> options = {"made": lambda: net, "ready": False, "module": "model", "given": frozenset()}
+    >>> text = glue(examine(model), model, "nets:build", **options)
     >>> [line.strip() for line in text.splitlines() if "layer=" in line or "grid=" in line]
     ['layer="1",', 'grid=(8, 16, 16),']
     """
@@ -77,7 +82,6 @@ def glue(found: Diagnosis, model: VideoModel, where: str, *, made: Any, module: 
     imports, lines = {f"from {package} import {name}{renamed}", "from voxplain import VideoModel"}, []
     name = own_name
     built = f"{name}()" if not isinstance(made, nn.Module | VideoModel) else name
-    ready = isinstance(made, VideoModel)
     for field, value in _fields(found, model, where):
         if ready and field not in given | {"layer"}:
             continue  # the function has given it
