@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checked_pages import check_page
 from command_line import Outcome, contents, voxplain
 from PIL import Image
 
 import voxplain as vx
+from checked_pages import check_page
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.explain import to_original
 from voxplain.store import load_attribution

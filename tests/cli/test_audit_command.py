@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from checked_pages import check_page
 from command_line import TINY, contents, voxplain
 
 import voxplain as vx
+from checked_pages import check_page
 
 
 def test_audit_writes_its_page_and_those_of_the_classes(small_set: Path, tmp_path: Path) -> None:

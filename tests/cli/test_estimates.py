@@ -24,19 +24,33 @@ from voxplain.cli.estimate_evaluation import evaluation_estimate
 from voxplain.cli.estimate_improve import improvement_estimate
 from voxplain.cli.estimate_training import retraining_estimate, training_estimate
 from voxplain.cli.work import Estimate
+from voxplain.concepts.clip_exploration import ClipExploration
+from voxplain.concepts.cluster import KMeans
+from voxplain.concepts.evaluate import AddRemove
 from voxplain.concepts.sequential_effects import SequentialEffects
 from voxplain.datasets import read_clips, scan_folder
 from voxplain.datasets.planted import PlantedDesign
-from voxplain.inference import metered
+from voxplain.inference import Inference, metered
 from voxplain.metrics import Retrain
 from voxplain.model.cost import counted
 from voxplain.nets import build_net
+from voxplain.segment import SLIC
 from voxplain.train import Recipe, TrainingVideos, accuracy, train
 from voxplain.video import Geometry
 
 FACTOR = 1.5
 QUIET = Console(quiet=True)
-SETTINGS = replace(vx.ConceptSettings(), keep=3, effect=SequentialEffects(passes=200, detail_clips=2))
+SETTINGS = vx.ConceptSettings(
+    segmenter=SLIC(segments=(4, 8)),
+    clusterer=KMeans(clusters=4),
+    keep=3,
+    unrelated_crops=12,
+    random_sets=4,
+    effect=SequentialEffects(passes=200, detail_clips=2),
+    evaluation=AddRemove(steps=3, draws=4, matched=2),
+    exploration=ClipExploration(clips=1, switches=2),
+    inference=Inference(precision="fp32", sample=4),
+)
 
 
 def within(estimate: Estimate | None, counted: float) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from checked_pages import check_page
 from command_line import TINY, voxplain
 from PIL import Image
+
+from checked_pages import check_page
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from report_runs import make_evaluated_run, make_run

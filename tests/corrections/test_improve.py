@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checked_pages import check_page
 
 import voxplain as vx
+from checked_pages import check_page
 from voxplain.concepts.cluster import KMeans
 from voxplain.corrections import ConceptSwap, improve
 from voxplain.corrections.improve import suspected
