@@ -98,15 +98,15 @@ def calibrate(
     fill = (getattr(s.effect, "fills", None) or (s.evaluation.fill,))[0]
     found = _embedded(s, nets[0], clip, supervoxels, ids, wanted)
 
-    def embed() -> object:
+    def embed() -> None:
         net = nets.pop()
         _embedded(s, net, clip, supervoxels, ids, wanted)
-        return nets.append(net)
+        nets.append(net)
 
-    def variants() -> object:
+    def variants() -> None:
         net = nets.pop()
         _variants(net, clip, supervoxels, fill)
-        return nets.append(net)
+        nets.append(net)
 
     for net in nets:
         _variants(net, clip, supervoxels, fill)
