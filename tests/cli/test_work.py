@@ -34,10 +34,18 @@ def test_the_estimate_comes_first_and_the_time_it_took_last(tmp_path: Path) -> N
 
 
 def test_nothing_is_measured_where_nothing_is_printed() -> None:
-    def never() -> Estimate:
-        raise AssertionError
+    asked: list[int] = []
+    assert begun(Console(quiet=True), lambda: asked.append(1)).estimate is None
+    assert not asked
 
-    assert begun(Console(quiet=True), never).estimate is None
+
+def test_what_cannot_be_estimated_is_done_without() -> None:
+    def broken() -> Estimate:
+        raise ZeroDivisionError
+
+    out = io.StringIO()
+    assert begun(Console(file=out), broken).estimate is None
+    assert out.getvalue() == ""
 
 
 def test_without_an_estimate_there_is_the_time_alone() -> None:

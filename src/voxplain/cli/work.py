@@ -155,8 +155,14 @@ def watched(console: "Console", output: Path, make: Callable[[], Estimate | None
 
 
 def begun(console: "Console", make: Callable[[], Estimate | None]) -> Watch:
-    """The watch of work that begins now, once its estimate is made and printed."""
-    found = None if console.quiet else make()
+    """The watch of work that begins now, once its estimate is made and printed.
+
+    What cannot be estimated is done without: the work itself raises the error, where there is one.
+    """
+    try:
+        found = None if console.quiet else make()
+    except Exception:
+        found = None
     if found is not None:
         text = f"estimate: {found.sentence()}; less where results are stored"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
