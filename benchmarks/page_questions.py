@@ -1,9 +1,9 @@
 """Where and how fast a report page answers ten questions: python benchmarks/page_questions.py RUN/report.html.
 
 Opens the page anew for each question in Chromium at 1440 × 900, goes to the answer as a reader would (scrolling, and
-opening a closed part), and prints as Markdown, medians of several openings: the seconds by the clock until the answer is
-on the screen, the seconds of processor of the page's thread until then, the screens scrolled and the clicks. With --runs
-FOLDER also the seconds of processor of writing its pages. Reading itself is not measured.
+opening a closed part), and prints as Markdown, medians of several openings: the seconds by the clock until the answer
+is on the screen, the seconds of processor of the page's thread until then, the screens scrolled and the clicks. With
+--runs FOLDER also the seconds of processor of writing its pages. Reading itself is not measured.
 """
 
 import argparse
@@ -82,7 +82,8 @@ def rows(browser: Any, page: Path, repeats: int) -> Iterator[str]:
         found = [ask(browser, page, question) for _ in range(repeats)]
         clock, thread = (statistics.median(getattr(one, name) for one in found) for name in ("answered", "thread"))
         last = found[-1]
-        yield f"| {question.text} | {clock:.1f} | {thread:.2f} | {last.screens:.1f} | {last.clicks} | {question.place} |"
+        times = f"{clock:.1f} | {thread:.2f}"
+        yield f"| {question.text} | {times} | {last.screens:.1f} | {last.clicks} | {question.place} |"
 
 
 def writing(folder: Path) -> str:
