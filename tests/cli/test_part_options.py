@@ -45,6 +45,7 @@ def test_a_part_is_explained_recorded_and_drawn(video: Path) -> None:
         assert maps["gradient"].shape == (20, 40, 48)
         np.testing.assert_allclose(maps["seconds"], np.arange(10, 30) / 10)
     assert read_video(only(Path("out"), "gradient.mp4")).frames.shape == (20, 40, 48, 3)
+    assert "seconds 1.0 to 3.0, 48×40 pixels at 16, 8" in Path("out/report.html").read_text()
     assert "--crop 16,8,48,40" in json.loads(Path("out/origin.json").read_text())["command"]
 
 
