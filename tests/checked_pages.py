@@ -1,6 +1,7 @@
 """What holds for every page: it loads nothing from elsewhere, forbids it, and names no folder of the machine."""
 
 import html
+import re
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,7 +37,7 @@ def check_page(path: Path, *folders: Path) -> None:
     for loaded in page.loads:
         inside = not loaded or loaded.startswith("data:") or (path.parent / loaded).is_file()
         assert inside, f"{path.name} loads {loaded[:80]}"
-    shown = unquote(html.unescape(text))
+    shown = unquote(html.unescape(re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)))  # which may spell anything
     for folder in {*folders, path.parent, Path(tempfile.gettempdir()), Path.home(), Path.cwd()}:
         for spelt in {str(folder), str(folder.absolute()), str(folder.resolve())} - {".", "/", "/root", "/home"}:
             if Path(spelt).is_absolute():

@@ -96,18 +96,11 @@ def _write(
 
     assert network.model is not None
     module = ".".join(path.with_suffix("").parts)
-    layout: Any = found.layout
     model = subject
     if not isinstance(subject, VideoModel):
-        output = {"output": network.net_output} if network.net_output else {}
-        model = VideoModel(
-            subject,
-            grid=found.grid,
-            layout=layout,
-            layer=found.feature_layer or "",
-            frames_in_batch=found.frames_in_batch,
-            **output,
-        )
+        fields: dict[str, Any] = {"grid": found.grid, "layout": found.layout, "layer": found.feature_layer or ""}
+        fields |= {"output": network.net_output} if network.net_output else {}
+        model = VideoModel(subject, frames_in_batch=found.frames_in_batch, **fields)
     if network.layer:
         found = replace(found, feature_layer=network.layer[0])
     named = given | ({"geometry"} if network.geometry or network.resize else set())

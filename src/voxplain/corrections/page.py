@@ -205,6 +205,10 @@ def _facts(improved: Improved) -> list[tuple[str, str]]:
     """Parameters and provenance as text; long lists by their number."""
     values = {**improved.parameters, **improved.provenance}
     return [
-        (name, f"{len(v)} entries" if isinstance(v, dict | list) and len(v) > 12 else str(v))
+        # The keys of these are paths of this machine.
+        (
+            name,
+            f"{len(v)} entries" if name.endswith("_videos") or isinstance(v, dict | list) and len(v) > 12 else str(v),
+        )
         for name, v in values.items()
     ]
