@@ -23,7 +23,7 @@ from voxplain.cli.estimate_benchmark import benchmark_estimate
 from voxplain.cli.estimate_evaluation import evaluation_estimate
 from voxplain.cli.estimate_improve import improvement_estimate
 from voxplain.cli.estimate_training import retraining_estimate, training_estimate
-from voxplain.cli.work import Estimate
+from voxplain.cli.work_estimate import Estimate
 from voxplain.concepts.clip_exploration import ClipExploration
 from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.evaluate import AddRemove

@@ -70,7 +70,7 @@ def audit_command(
     from voxplain.cli.estimate_audit import audited_work
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.explain import audit
     from voxplain.explain.audit_clips import audited_videos

@@ -83,7 +83,7 @@ def benchmark_command(
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.progress import progress_bar
     from voxplain.runtime import read_shard

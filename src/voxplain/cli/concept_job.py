@@ -22,7 +22,7 @@ from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.cli.sources import place_in, with_places
-from voxplain.cli.work import Watch
+from voxplain.cli.work_estimate import Watch
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips

@@ -17,7 +17,7 @@ from voxplain.errors import DataError
 
 if TYPE_CHECKING:
     from voxplain.cli.job import Job
-    from voxplain.cli.work import Watch
+    from voxplain.cli.work_estimate import Watch
 
 __all__ = ["concepts_command", "evaluate_command"]
 
@@ -94,7 +94,7 @@ def concepts_command(
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
     from voxplain.cli.own_runs import mark_own
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.model import narrow
     from voxplain.store import write_whole
@@ -188,7 +188,7 @@ def evaluate_command(
     from voxplain.cli.estimate_evaluation import evaluated_work
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
 
     job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)

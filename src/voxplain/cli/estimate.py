@@ -10,7 +10,7 @@ import numpy as np
 from voxplain.cli.console import Console
 from voxplain.cli.file_list import folder_or_list
 from voxplain.cli.job import Job
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings

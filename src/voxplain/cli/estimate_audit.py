@@ -10,7 +10,7 @@ import numpy as np
 from voxplain.audits.relations import AXES
 from voxplain.audits.settings import AuditSettings
 from voxplain.cli.estimate import READERS, Calibration, calibrate, expected_concepts, forwards_of
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.errors import DataError

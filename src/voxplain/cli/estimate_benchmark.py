@@ -6,7 +6,7 @@ from typing import Any
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.run import BenchmarkClip
 from voxplain.cli.estimate_training import timed_passes
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.model import VideoModel
 
 __all__ = ["benchmark_estimate"]

@@ -7,7 +7,7 @@ from voxplain.cli.estimate import Calibration, calibrate, class_passes, page_sec
 from voxplain.cli.held_out import named_videos, split_videos
 from voxplain.cli.job import Job
 from voxplain.cli.network import open_model
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.plain_text import safe_name

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from voxplain.cli.estimate_training import timed_passes
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.examples import Examples

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from voxplain.attribution import AttributionMethod
-from voxplain.cli.work import Estimate, Work
+from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.errors import ModelError
 from voxplain.inference import metered
 from voxplain.metrics import LabelRandomisation, Retrain

@@ -75,7 +75,7 @@ def improve_command(
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.sources import short_command
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, chosen_correction, suspected
     from voxplain.corrections.page import write_improved_report

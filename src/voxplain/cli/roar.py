@@ -81,7 +81,7 @@ def roar_command(
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.roar_output import RetrainingResults, evenly, fixed_targets, new_networks
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.metrics import LabelRandomisation, Retrain
     from voxplain.progress import progress_bar

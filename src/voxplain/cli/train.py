@@ -65,7 +65,7 @@ def train_command(
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training
-    from voxplain.cli.work import begun
+    from voxplain.cli.work_estimate import begun
     from voxplain.model import VideoModel
     from voxplain.nets import build_net
     from voxplain.train import accuracy, launched

@@ -85,7 +85,7 @@ def glue(
     for field, value in _fields(found, model, where):
         if ready and field not in given | {"layer"}:
             continue  # the function has given it
-        text, own = _written(field, value)
+        text, own = _source(field, value)
         imports |= own
         asked = field in _ASK and not ready and field not in given and (field != "task" or value is None)
         lines.append(f"        {field}={text},{f'  # {_ASK[field]}' if asked else ''}")
@@ -123,7 +123,7 @@ def _fields(found: Diagnosis, model: VideoModel, where: str) -> Iterator[tuple[s
     yield "name", where if model.name == "net" else model.name
 
 
-def _written(field: str, value: Any) -> tuple[str, set[str]]:
+def _source(field: str, value: Any) -> tuple[str, set[str]]:
     """A value as Python, and the imports that it needs."""
     value = value.function if isinstance(value, OwnGeometry) else value
     if is_dataclass(value) and type(value).__module__.startswith("voxplain.video"):

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from voxplain.cli.console import Console
-from voxplain.cli.work import Estimate, Watch, Work, begun, watched
+from voxplain.cli.work_estimate import Estimate, Watch, Work, begun, watched
 
 THREE = Estimate((Work("maps", 40, 8.0), Work("tables", 0, 0.01), Work("maps", 10, 2.0)))
 
