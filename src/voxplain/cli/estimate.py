@@ -15,7 +15,7 @@ from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips
-from voxplain.errors import DataError
+from voxplain.errors import DataError, ModelError
 from voxplain.inference import one_thread, replicas
 from voxplain.inference.threads import stay_on_one_thread
 from voxplain.model import VideoModel
@@ -94,7 +94,10 @@ def calibrate(
         fast = s.inference(model, MaskedCrops().shown(model, clip, supervoxels, ids)).model
     segment = side_by_side(lambda: s.deduplicate(s.segmenter(clip)), workers)
     at_once = workers if model.device.type == "cpu" else min(workers, ON_DEVICE)
-    nets = replicas(fast, at_once)
+    try:
+        nets = replicas(fast, at_once)
+    except ModelError:  # a network that cannot be copied is used by one thread, as it is
+        nets, at_once = [fast], 1
     fill = (getattr(s.effect, "fills", None) or (s.evaluation.fill,))[0]
     found = _embedded(s, nets[0], clip, supervoxels, ids, wanted)
 
@@ -210,8 +213,8 @@ def forwards_of(
 
 def explanation_estimate(
     job: Job, model: VideoModel, videos: VideoSet, workers: int | None
-) -> list[tuple[str, int, Calibration, Estimate]]:
-    """The estimate of each class with its number of clips and its measurements, at one layer.
+) -> list[tuple[str, int, int, Calibration, Estimate]]:
+    """The estimate of each class with its numbers of clips and of unrelated ones, and its measurements, at one layer.
 
     Parameters
     ----------
@@ -224,7 +227,7 @@ def explanation_estimate(
 
     Returns
     -------
-    list of (str, int, Calibration, Estimate)
+    list of (str, int, int, Calibration, Estimate)
     """
     others = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
     unrelated = min(job.settings.unrelated_videos, len(others))
@@ -235,15 +238,16 @@ def explanation_estimate(
         measured = calibrate(job.settings, model, clip, workers=workers or cores(), read=read)
         clips = min(job.settings.videos, len(own))
         # The unrelated videos are the same for every class: only the first computes them.
-        steps = forwards_of(job.settings, measured, clips, unrelated if place == 0 else 0)
+        more = unrelated if place == 0 else 0
+        steps = forwards_of(job.settings, measured, clips, more)
         work = tuple(Work(step, passes, seconds) for step, (passes, seconds) in steps.items())
-        found.append((name, clips, measured, Estimate(work)))
+        found.append((name, clips, more, measured, Estimate(work)))
     return found
 
 
 def explained_work(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> Estimate:
     """The estimate of all classes at all layers; parameters as `explanation_estimate`."""
-    every = [own for _, _, _, own in explanation_estimate(job, model, videos, workers)]
+    every = [own for *_, own in explanation_estimate(job, model, videos, workers)]
     return sum(every * max(len(job.network.layer), 1), Estimate())
 
 
@@ -251,8 +255,8 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
     """Print the passes of the network that a run needs, and estimates of their time here and of the disk it fills."""
     console, workers = Console(highlight=False), workers or cores()
     every, disk = Estimate(), 0.0
-    for name, clips, measured, own in explanation_estimate(job, model, videos, workers):
-        every, disk = every + own, disk + measured.clip_bytes * clips
+    for name, clips, more, measured, own in explanation_estimate(job, model, videos, workers):
+        every, disk = every + own, disk + measured.clip_bytes * (clips + more)
         console.print(
             f"“{name}”: {clips} videos, about {clips * measured.supervoxels} supervoxels, {own.sentence()}, on "
             f"{model.device} with {workers} workers",
