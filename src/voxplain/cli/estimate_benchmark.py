@@ -33,12 +33,15 @@ def benchmark_estimate(
     Returns
     -------
     Estimate or None
-        Of the other clips. None where the results of the first clips were there already, so that nothing was timed.
+        Of the other clips. None where there are none, and where the results of the first clips were there already, so
+        that nothing was timed.
     """
     groups = {
         "clips with all metrics": [case for case in cases if case.again],
         "clips without metrics that call a method again": [case for case in cases if not case.again],
     }
+    if not cases:
+        return None
     opening, took = timed_passes(lambda: measure([]), model)  # the network is identified by its answer to a probe
     steps = []
     for name, own in groups.items():
@@ -49,4 +52,4 @@ def benchmark_estimate(
             return None
         more = len(own) - 1
         steps.append(Work(name, more * (passes - opening), more * max(seconds - took, 0.0)))
-    return Estimate(tuple(steps))
+    return Estimate(tuple(steps)) if any(work.passes for work in steps) else None
