@@ -20,7 +20,8 @@ from voxplain.runtime import cores
 __all__ = ["audit_estimate", "audited_work"]
 
 WRONG = 0.1  # share of clips that are expected to be classified wrongly; it is not known before
-KINDS = 2  # of concepts that are expected in a class
+KINDS = 1.5  # of concepts that are expected in a class
+POSSIBLE = 0.5  # share of relations and additions for which there are clips with, or without, both concepts
 
 
 def audited_work(
@@ -107,7 +108,7 @@ def audit_estimate(
         main, moved = min(measures.main_concepts, -(-concepts // 3)), min(measures.relation_clips, clips)
         related = moved * len(list(combinations(range(main), 2))) * len(AXES) * 2
         added = main * min(measures.relation_clips, sum(counts) - count) * 2
-        further = kinds + wrong + related + added
+        further = kinds + wrong + POSSIBLE * (related + added)
         steps += [
             Work("logits of all clips", count + clips, (count + clips) * measured.forward),
             Work("kinds, wrong clips and relations", further, further * measured.forward),
