@@ -25,6 +25,7 @@ COMMANDS = (
     "audit",
     "benchmark",
     "card",
+    "completion",
     "concepts",
     "data",
     "evaluate",

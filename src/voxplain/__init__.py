@@ -104,6 +104,7 @@ if TYPE_CHECKING:  # the names in PUBLIC, as a test checks; a star means all nam
     from voxplain.video import Clip as Clip
     from voxplain.video import ClipReader as ClipReader
     from voxplain.video import Dense as Dense
+    from voxplain.video import Excerpt as Excerpt
     from voxplain.video import Geometry as Geometry
     from voxplain.video import LongSide as LongSide
     from voxplain.video import Middle as Middle
@@ -162,7 +163,8 @@ PUBLIC = {
     "segment": "Deduplicate Grid RegionTree SEGMENTERS SLIC Supervoxels",
     "store": "Store load_attribution load_audit load_run save_audit save_run",
     "video": """
-        Clip ClipReader Dense Geometry LongSide Middle OwnGeometry RandomFrames ShortSide Uniform Windows read_video""",
+        Clip ClipReader Dense Excerpt Geometry LongSide Middle OwnGeometry RandomFrames ShortSide Uniform Windows
+        read_video""",
     "zoo": "load_model model_from_function read_classes",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}

@@ -1,6 +1,7 @@
 """Progress of a long step on stderr: a bar in a terminal, lines of text elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +30,8 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
     """Show the progress of one step while it runs.
 
     In a terminal this is a bar, whose last state stays with the time taken. Elsewhere (files, CI) one line is printed
-    at the start, one every 30 seconds with the time left, and one at the end, or at an error, with the seconds.
+    at the start, one every 30 seconds with the time left, also while one item takes longer, and one at the end, or at
+    an error, with the seconds.
 
     Parameters
     ----------
@@ -62,22 +64,34 @@ def progress_bar(description: str, total: int | None, *, stream: TextIO | None =
             yield lambda items=1, /: bar.advance(task, items)
         return
     done, start = 0, time.perf_counter()
-    told = start
+    told, lock, ended = start, threading.Lock(), threading.Event()
+
+    def tell() -> None:
+        nonlocal told
+        with lock:
+            now = time.perf_counter()
+            if now - told >= EVERY and not ended.is_set():
+                told = now
+                print(f"{description}: {_state(done, total, now - start)}", file=stream, flush=True)
 
     def advance(items: int = 1, /) -> None:
-        nonlocal done, told
+        nonlocal done
         done += items
-        now = time.perf_counter()
-        if now - told >= EVERY:
-            told = now
-            print(f"{description}: {_state(done, total, now - start)}", file=stream, flush=True)
+        tell()
+
+    def watch() -> None:  # one item may take longer than the time between two lines
+        while not ended.wait(EVERY):
+            tell()
 
     print(f"{description}: {'started' if total is None else f'{total} to do'}", file=stream, flush=True)
     ending = "stopped"
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield advance
         ending = "done"
     finally:
+        with lock:
+            ended.set()
         took = f"{time.perf_counter() - start:.1f} s"
         print(f"{description}: {ending} after {took} ({done} items)", file=stream, flush=True)
 

@@ -10,6 +10,7 @@ from command_line import Outcome, contents, voxplain
 from PIL import Image
 
 import voxplain as vx
+from checked_pages import check_page
 from voxplain.attribution import ATTRIBUTIONS
 from voxplain.explain import to_original
 from voxplain.store import load_attribution
@@ -65,6 +66,10 @@ def test_maps_are_those_of_the_library(done, videos):
     run = load_attribution(output / "0/cross")
     np.testing.assert_array_equal(run.maps["gradient"], own.values)
     assert run.target == "cross"
+
+
+def test_the_page_loads_nothing_and_names_no_folder(done, small_set):
+    check_page(done[0] / "report.html", small_set)
 
 
 def test_what_is_said(done, videos):

@@ -10,6 +10,7 @@ import pytest
 from command_line import TINY, contents, voxplain
 
 import voxplain as vx
+from checked_pages import check_page
 
 
 def test_audit_writes_its_page_and_those_of_the_classes(small_set: Path, tmp_path: Path) -> None:
@@ -25,6 +26,9 @@ def test_audit_writes_its_page_and_those_of_the_classes(small_set: Path, tmp_pat
     links = set(re.findall(r'href="((?:cross|orbit)/[^"]+)"', page))
     assert links == {"cross/report.html", "orbit/report.html"}
     assert all((out / link).is_file() for link in links)
+    for name in ("audit.html", *links):
+        check_page(out / name, data, small_set)
+    assert json.loads((out / "times.json").read_text())["estimate"]["passes"] > 0
     rows = {row["class"]: row for row in csv.DictReader((out / "audit.csv").read_text().splitlines())}
     record = json.loads((out / "audit.json").read_text())
     assert [c["label"] for c in record["classes"]] == ["cross", "orbit"]

@@ -69,7 +69,7 @@ def test_files_and_words(done):
     assert {n for n in contents(output) if not n.startswith("store/")} == {*TABLES, "ranks.pdf"}
     table = (output / "table.md").read_text()
     assert table in outcome.out
-    assert outcome.out.endswith(f"tables: {output}\n")
+    assert f"\ntables: {output} (" in outcome.out.replace("\n\n", "\n")
     assert "- excitation_backprop_rnn: expected a network with an RNN" in table
     assert {m for m, _ in rows(output)} == {"random", "gradient", "grad_cam"}
     assert {n for _, n in rows(output)} == set(METRIC_NAMES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import voxplain as vx
-from voxplain.cli.estimate import Calibration, calibrate, forwards_of
+from voxplain.cli.estimate import Calibration, calibrate, forwards_of, readable_clip
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
 from voxplain.concepts.cluster import KMeans
@@ -34,7 +34,8 @@ def counted_and_guessed(small_set: Path, store: Path, settings: vx.ConceptSettin
     model = vx.load_model("planted")
     job = Job(small_set, small_set / "unrelated", store, ("cross",), Network(net="planted"), settings, "default")
     own = scan_folder(small_set).of_class("cross")
-    steps = forwards_of(job, calibrate(job, model, own), 4, 8)
+    clip, read = readable_clip(job, model, own)
+    steps = forwards_of(settings, calibrate(settings, model, clip, read=read), 4, 8)
     assert all(seconds >= 0 for _, seconds in steps.values())
     clips = read_clips(own, model.reader()).clips
     random = read_clips(scan_folder(small_set / "unrelated"), model.reader()).clips
@@ -55,10 +56,10 @@ def test_passes_of_a_run_are_as_estimated(small_set: Path, tmp_path: Path, embed
     assert guessed - absent - spare <= counted <= guessed - absent + spare + CHECK
 
 
-def test_passes_of_the_default_are_at_most_those_estimated(small_set: Path, tmp_path: Path) -> None:
+def test_passes_of_the_default_are_within_a_factor_of_those_estimated(small_set: Path, tmp_path: Path) -> None:
     run, counted, guessed = counted_and_guessed(small_set, tmp_path, replace(vx.ConceptSettings(), keep=3))
-    assert len(run.bank) <= vx.ConceptSettings().clusterer.max_clusters
-    assert counted + len(run.clips) * (1 + ContextFeatures().steps) <= guessed + CHECK
+    counted += len(run.clips) * (1 + ContextFeatures().steps) - CHECK
+    assert guessed / 1.5 <= counted <= guessed * 1.5
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_passes_of_the_default_are_at_most_those_estimated(small_set: Path, tmp_
 )
 def test_passes_of_large_classes(embedder: str, examples: str, features: int, others: int) -> None:
     settings = replace(SETTINGS, embedder=EMBEDDERS[embedder], unrelated_examples=examples)
-    job = Job(Path(), Path(), Path(), (), Network(net="planted"), settings, "default")
-    steps = forwards_of(job, Calibration(1.0, 1.0, 1.0, 87, 512, 1), 200, 100)
+    steps = forwards_of(settings, Calibration(1.0, 1.0, 1.0, 87, 512, 1), 200, 100)
     passes = {step: count for step, (count, _) in steps.items()}
     hidden = SETTINGS.effect.forwards(200, 4)
-    assert passes == {"supervoxels": 0, "features": features, "gradients and logits": others, "direct effects": hidden}
+    free = {"reading": 0, "supervoxels": 0, "pages": 0}
+    assert passes == {**free, "features": features, "gradients and logits": others, "direct effects": hidden}

@@ -6,14 +6,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from command_line import TINY, voxplain
 from PIL import Image
 
+from checked_pages import check_page
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from report_runs import make_evaluated_run, make_run
-from voxplain.report import report_page
+from voxplain.report import report_page, write_pages
 from voxplain.store import load_run, save_run
 
 
@@ -83,7 +86,21 @@ def test_no_path_of_the_machine_is_in_a_page_or_a_run(job: Path, small_set: Path
     folder = str(small_set.parent)
     for path in (job / "report.html", job / "origin.json", job / "cross" / "run.json", job / "cross" / "concepts.json"):
         assert folder not in path.read_text(), path
+    check_page(job / "report.html", small_set)
     assert load_run(job / "cross").clips[0].source.startswith(f"{small_set.name}/train/cross/")
+
+
+def test_the_index_and_the_pages_of_classes_load_nothing_from_elsewhere(job: Path, tmp_path: Path) -> None:
+    run = load_run(job / "cross")
+    index = write_pages([run, replace(run, target="other")], tmp_path / "report.html")
+    for page in (index, *index.with_suffix("").glob("*.html")):
+        check_page(page, job)
+
+
+def test_the_schema_of_a_run_is_exported(job: Path, tmp_path: Path) -> None:
+    assert voxplain("export", job, "--to", "schema", "-o", tmp_path).out == f"schema: 1 file in {tmp_path}\n"
+    schema = json.loads((tmp_path / "run.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads((job / "cross" / "run.json").read_text()))
 
 
 def test_a_run_is_exported_described_and_opened(job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

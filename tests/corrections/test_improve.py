@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import voxplain as vx
+from checked_pages import check_page
 from voxplain.concepts.cluster import KMeans
 from voxplain.corrections import ConceptSwap, improve
 from voxplain.corrections.improve import suspected
@@ -125,3 +126,7 @@ def test_the_command_writes_weights(explained, small_set, tmp_path, capsys, monk
     assert (tmp_path / "better" / "weights.safetensors").exists()
     page = (tmp_path / "better" / "improved.html").read_text()
     assert "voxplain improve" in page
+    check_page(tmp_path / "better" / "improved.html", small_set)
+    times = json.loads((tmp_path / "better" / "times.json").read_text())
+    assert times["estimate"]["passes"] > 0
+    assert times["actual"]["seconds"] > 0

@@ -275,3 +275,11 @@ def test_strips_follow_the_best_recognised_clip(written):
     frames, _ = decoded(found.all("video")[-steps]["data-src"])  # removing, step 0: the whole clip
     wanted = np.asarray(Image.fromarray(explored.clip.frames[0]).resize(frames.shape[2:0:-1], Image.Resampling.NEAREST))
     assert np.abs(frames[0].astype(int) - wanted).mean() < 24
+
+
+def test_few_videos_are_named_without_their_folders(tmp_path):
+    videos = {"/some/one/data/bend/0.mp4": "ab", "/some/one/data/bend/1.mp4": "cd"}
+    run = replace(make_run(), provenance={"videos": videos, "device": "cpu"})
+    text = write_report(run, tmp_path / "page.html").read_text()
+    assert "bend/0.mp4" in text
+    assert "/some/one" not in text

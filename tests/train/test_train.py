@@ -312,13 +312,18 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 @pytest.mark.parametrize(
     ("named", "recipe", "videos", "options"),
     [
-        ("recipe", replace(RECIPE, seed=4), None, {}),
-        ("recipe", replace(RECIPE, lr=0.04), None, {}),
-        ("recipe", replace(RECIPE, flip=0.0), None, {}),
-        ("classes", RECIPE, None, {"classes": ("red", "green", "violet")}),
-        ("input", RECIPE, None, {"mean": (0.4, 0.5, 0.5)}),
-        ("videos", RECIPE, toy(14), {}),
-        ("videos", RECIPE, toy(15, frames=7), {}),
+        (f"--seed {RECIPE.seed}, got 4", replace(RECIPE, seed=4), None, {}),
+        (f"--lr {RECIPE.lr}, got 0.04", replace(RECIPE, lr=0.04), None, {}),
+        (
+            f"--lr-step {RECIPE.lr_step}, got 9 and --flip {RECIPE.flip}, got 0.0",
+            replace(RECIPE, flip=0.0, lr_step=9),
+            None,
+            {},
+        ),
+        ("the same classes of the data", RECIPE, None, {"classes": ("red", "green", "violet")}),
+        (r"the same size of the input \(--resize\)", RECIPE, None, {"mean": (0.4, 0.5, 0.5)}),
+        ("the same videos and their labels", RECIPE, toy(14), {}),
+        ("the same videos and their labels", RECIPE, toy(15, frames=7), {}),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, named, recipe, videos, options):
@@ -326,7 +331,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, named, recipe, videos,
     run(model(), replace(RECIPE, epochs=1), checkpoint=path)
     m = model(**options)
     before, kept = state(m), path.read_bytes()
-    with pytest.raises(DataError, match=rf"c\.safetensors to be of the same {named}, got another; remove it or choose"):
+    with pytest.raises(DataError, match=rf"^expected {named}: the checkpoint c\.safetensors is of another run; give"):
         run(m, recipe, videos, checkpoint=path)
     assert state(m) == before
     assert path.read_bytes() == kept
@@ -339,7 +344,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     place = next(i for i, module in enumerate(activation) if isinstance(module, nn.ReLU))
     activation[place] = nn.Tanh()  # the same weights by name and shape
     for other in (activation, nn.Sequential(nn.Flatten(), small_linear())):
-        with pytest.raises(DataError, match=r"c\.safetensors to be of the same network, got another; remove it"):
+        with pytest.raises(DataError, match=r"^expected the same network \(--net\): the checkpoint c"):
             run(model(other), checkpoint=path)
 
 

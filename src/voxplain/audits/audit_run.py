@@ -13,6 +13,7 @@ from voxplain.audits.slices import Slice
 from voxplain.audits.suspects import Suspect
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table, rows_table
 from voxplain.statistics import SIGNIFICANT, wilson_interval
 
 __all__ = ["AuditRun", "ClassAudit", "ConceptAudit"]
@@ -48,6 +49,8 @@ class ConceptAudit:
     volume: float
     videos: int
     matters_by: str
+
+    _repr_html_ = fields_table
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class ClassAudit:
     relations: tuple[Relation, ...] = ()
     relation_effects: tuple[RelationEffect, ...] = ()
     added: tuple[AddedConcept, ...] = ()
+
+    _repr_html_ = fields_table
 
     @property
     def accuracy(self) -> float:
@@ -167,6 +172,11 @@ class AuditRun:
         """Counts, not data."""
         clips = sum(c.clips for c in self.classes)
         return f"AuditRun({self.network!r}, classes={len(self.classes)}, clips={clips}, accuracy={self.accuracy:.3f})"
+
+    def _repr_html_(self) -> str:
+        """A row a class, for a notebook."""
+        columns = ("label", "clips", "right", "recognised", "concepts", "suspects", "slices")
+        return rows_table(self.classes, columns, f"Audit of {self.network}, layer {self.layer}")
 
     @property
     def accuracy(self) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxplain.record_html import fields_table
 from voxplain.statistics import bootstrap_interval, sign_flips
 
 __all__ = ["Cause", "HiddenInWrong", "cause_tests"]
@@ -74,6 +75,8 @@ class Cause:
     p_value: float
     q_value: float
     clips: int
+
+    _repr_html_ = fields_table
 
 
 def cause_tests(measured: Sequence[HiddenInWrong], *, fewest: int = 2, seed: int = 0) -> list[tuple[Cause, ...]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxplain.concepts.description import ConceptDescription
 from voxplain.concepts.joint_effects import ratio_interval
+from voxplain.record_html import fields_table
 from voxplain.statistics import sign_flips
 
 __all__ = ["KINDS", "ClipChange", "KindShare", "kind_of", "kind_shares"]
@@ -88,6 +89,8 @@ class KindShare:
     q_value: float
     clips: int
 
+    _repr_html_ = fields_table
+
 
 @dataclass(frozen=True)
 class ClipChange:
@@ -104,6 +107,8 @@ class ClipChange:
     frozen: Share
     shuffled: Share
     clips: int
+
+    _repr_html_ = fields_table
 
 
 def kind_shares(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.concepts.effect import Effects
+from voxplain.record_html import fields_table
 from voxplain.statistics import bootstrap_interval, sign_flips
 
 __all__ = ["ConfusedPair", "Evidence", "evidence"]
@@ -39,6 +40,8 @@ class Evidence:
     p_value: float
     q_value: float
 
+    _repr_html_ = fields_table
+
 
 @dataclass(frozen=True)
 class ConfusedPair:
@@ -68,6 +71,8 @@ class ConfusedPair:
     shared: tuple[tuple[int, int], ...]
     for_first: tuple[Evidence, ...]
     for_second: tuple[Evidence, ...]
+
+    _repr_html_ = fields_table
 
 
 def evidence(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 
 __all__ = ["FEWEST", "PresenceTest", "presence_tests"]
 
@@ -46,6 +47,8 @@ class PresenceTest:
     q_value: float
     wrong_clips: int
     right_clips: int
+
+    _repr_html_ = fields_table
 
 
 def presence_tests(

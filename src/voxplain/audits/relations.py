@@ -10,6 +10,7 @@ import numpy as np
 
 from voxplain.concepts.variants import with_rim
 from voxplain.perturb import hide
+from voxplain.record_html import fields_table
 
 __all__ = [
     "AXES",
@@ -73,6 +74,8 @@ class Relation:
     q_value: float
     clips: int
 
+    _repr_html_ = fields_table
+
 
 @dataclass(frozen=True)
 class RelationEffect:
@@ -107,6 +110,8 @@ class RelationEffect:
     q_value: float
     clips: int
 
+    _repr_html_ = fields_table
+
 
 @dataclass(frozen=True)
 class AddedConcept:
@@ -136,6 +141,8 @@ class AddedConcept:
     p_value: float
     q_value: float
     clips: int
+
+    _repr_html_ = fields_table
 
 
 def relations_of(a: np.ndarray, b: np.ndarray) -> tuple[str, ...]:

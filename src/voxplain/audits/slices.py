@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from voxplain.record_html import fields_table
 from voxplain.statistics import wilson_interval
 
 __all__ = ["Slice", "find_slices"]
@@ -49,6 +50,8 @@ class Slice:
     rest: float
     p_value: float
     q_value: float
+
+    _repr_html_ = fields_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from voxplain.audits.causes import Cause
 from voxplain.audits.kinds import KindShare
+from voxplain.record_html import fields_table
 from voxplain.statistics import SIGNIFICANT
 
 __all__ = ["REASONS", "Suspect", "suspects"]
@@ -29,6 +30,8 @@ class Suspect:
 
     concept: int
     reason: str
+
+    _repr_html_ = fields_table
 
 
 def suspects(

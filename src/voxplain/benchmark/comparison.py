@@ -17,6 +17,7 @@ from voxplain.benchmark.run import MethodResult
 from voxplain.errors import DataError
 from voxplain.metrics import MetricValue, mean_of
 from voxplain.metrics.record import Needs
+from voxplain.record_html import fields_table
 from voxplain.report.tables import number
 from voxplain.statistics import SIGNIFICANT
 
@@ -121,6 +122,8 @@ class Comparison:
     alpha: Mapping[str, float]
     ranks: Mapping[str, Mapping[str, float]]
     errors: Mapping[str, str]
+
+    _repr_html_ = fields_table
 
 
 def compare(results: Sequence[MethodResult], metrics: Mapping[str, Measure]) -> Comparison:

@@ -17,6 +17,7 @@ from voxplain.metrics import MetricValue, join_in_time
 from voxplain.model import VideoModel
 from voxplain.model.cost import counted
 from voxplain.progress import quiet
+from voxplain.record_html import fields_table
 from voxplain.runtime import Progress, Shard, Task, inline_engine
 from voxplain.runtime.task import Form
 from voxplain.store import Store
@@ -51,6 +52,8 @@ class MethodResult:
     forwards: int = 0
     backwards: int = 0
     error: str | None = None
+
+    _repr_html_ = fields_table
 
 
 def side_of(clip: Clip) -> Literal["first", "last"]:

@@ -6,6 +6,7 @@ from voxplain.cli.attribute import attribute_command
 from voxplain.cli.audit import audit_command
 from voxplain.cli.benchmark import benchmark_command
 from voxplain.cli.card import card_command
+from voxplain.cli.completion import completion_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.data import data_command
 from voxplain.cli.demo import demo_command
@@ -41,6 +42,7 @@ for command in (
     audit_command,
     benchmark_command,
     card_command,
+    completion_command,
     concepts_command,
     evaluate_command,
     data_command,

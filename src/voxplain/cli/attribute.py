@@ -14,6 +14,7 @@ from voxplain.cli.file_list import FileList
 from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
+from voxplain.cli.part import Part
 from voxplain.errors import DataError, ModelError, VideoError
 
 __all__ = ["Format", "attribute_command"]
@@ -36,6 +37,7 @@ def attribute_command(
     ),
     overlap: float = 0.5,
     streams: Annotated[bool, Parameter(negative="")] = False,
+    part: Part = Part(),  # noqa: B008 - frozen
     losses: Losses = Losses(),  # noqa: B008 - frozen
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
@@ -48,6 +50,7 @@ def attribute_command(
         voxplain attribute clip.mp4 --net planted -o out
         voxplain attribute clip.mp4 --net r3d --weights r3d.pt --method grad_cam,step --target bend -o out
         voxplain attribute data/test/bend/*.avi --net r3d --weights r3d.pt --target truth --format gif -o out
+        voxplain attribute match.mp4 --net planted --from 12.5 --to 20 --crop 640,200,320,480 -o out
 
     Parameters
     ----------
@@ -92,14 +95,15 @@ def attribute_command(
     if not clips and files.list_ is None:
         raise DataError("expected at least one video, got none; name files or folders of frames, or give --list FILE")
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
-    videos = listed_videos(model, clips, files)
+    videos, parts = listed_videos(model, clips, files), part.excerpts()
     console, skipped = Console(), 0
     page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
     used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
     for path, label in videos:
         try:
-            video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged)
-            targets = target_classes(model, path, target, label)
+            cut = parts(path)
+            video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged, excerpt=cut)
+            targets = target_classes(model, path, target, label, cut)
         except VideoError as error:
             skipped += 1
             console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -117,6 +121,7 @@ def attribute_command(
                     overlap=overlap,
                     damaged=losses.damaged,
                     streams=streams,
+                    excerpt=cut,
                     progress=progress_bar,
                 )
             except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
@@ -130,7 +135,10 @@ def attribute_command(
             times[folder] = dict(run.seconds)
             source = place_in(run.clip.source, path.absolute().parents[1])
             run = replace(run, clip=replace(run.clip, source=source), seconds={})
-            for said in write_attribution(output / folder, run, model, path, size, format_, progress=progress_bar):
+            written = write_attribution(
+                output / folder, run, model, path, size, format_, excerpt=cut, progress=progress_bar
+            )
+            for said in written:
                 console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
             unmeasured = any("was not computed" in note for note in chain(*run.notes.values()))
             incomplete = incomplete or unmeasured or bool(run.failed)

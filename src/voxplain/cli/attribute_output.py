@@ -24,7 +24,7 @@ from voxplain.model import Target, VideoModel, narrow
 from voxplain.plain_text import safe_name
 from voxplain.progress import quiet
 from voxplain.store import save_run, write_whole
-from voxplain.video import Clip, FrameGeometry, OwnGeometry, iterate_frames
+from voxplain.video import Clip, Excerpt, FrameGeometry, OwnGeometry, iterate_frames
 from voxplain.video.encode import encode_stream
 
 __all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
@@ -38,7 +38,9 @@ def map_metrics(names: str) -> dict[str, MapMetric]:
     return {} if names == "none" else map_metrics_by_name(names)
 
 
-def target_classes(model: VideoModel, path: Path, target: str, label: str) -> list[Target | None]:
+def target_classes(
+    model: VideoModel, path: Path, target: str, label: str, excerpt: Excerpt | None = None
+) -> list[Target | None]:
     """Targets: by name or index, the k highest logits ("top3"), or the true ``label`` ("truth").
 
     None, the model's own choice, for the highest score where that is no class.
@@ -54,7 +56,8 @@ def target_classes(model: VideoModel, path: Path, target: str, label: str) -> li
         if model.settled().task in ("binary", "regression"):
             return [None]
         reader = replace(model.reader(), damaged="use")  # the caller has decided whether the video is used
-        clips = reader.windows(path)  # one, or those of the model's sampler, over which scores are averaged
+        # One, or those of the model's sampler, over which scores are averaged.
+        clips = reader.windows(path, excerpt=excerpt)
         logits = model.logits(clips, finite=False).mean(0)
         return list(logits.topk(min(max(int(top[1]), 1), len(logits))).indices.tolist())
     named = target if target in model.classes or not target.isdigit() else int(target)
@@ -81,6 +84,7 @@ def write_attribution(
     size: tuple[int, int],
     formats: Sequence[Format],
     *,
+    excerpt: Excerpt | None = None,
     progress: Progress = quiet,
 ) -> list[str]:
     """Write maps.npz at the original time and size, overlays, and the run itself for `voxplain report`.
@@ -99,9 +103,11 @@ def write_attribution(
     path : Path
         The video.
     size : (height, width)
-        Of the video.
+        Of the video, or of the excerpt's rectangle.
     formats : sequence of {"mp4", "gif", "png"}
         Overlays to write.
+    excerpt : Excerpt, optional
+        The part of the video that was explained.
     progress : callable
         Called with a description and the number of frames.
 
@@ -116,9 +122,7 @@ def write_attribution(
     if isinstance(geometry, OwnGeometry):
         video, size = run.clip, run.clip.frames.shape[1:3]
     pixels = frames * size[0] * size[1]
-    length = float(run.clip.seconds[-1] - run.clip.seconds[0])
-    fps = float(np.clip((frames - 1) / length, 0.01, 60)) if length > 0 else 25.0
-    fps = float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
+    fps, seconds = tempo(run.clip.seconds)
     whole = pixels <= MAX_MAP_PIXELS
     if not whole:
         said.append(
@@ -129,16 +133,16 @@ def write_attribution(
     gif = "gif" in formats and pixels <= MAX_GIF_PIXELS
     if "gif" in formats and not gif:
         said.append(f"no gif of {path.name}: its frames are more than {MAX_GIF_PIXELS:,} pixels; use mp4 or png")
-    drawn = Drawing(video, run, geometry, size)
+    drawn = Drawing(video, run, geometry, size, excerpt)
     count = len(run.maps) * (("mp4" in formats) + gif) * frames + ("png" in formats) * frames
     with progress(f"{path.name}: overlays", count) as advance:
         for name in run.maps:
             if "mp4" in formats:
                 with tempfile.TemporaryFile() as file:
-                    encode_stream(counted(drawn.frames(name), advance), file, fps=fps)
+                    encode_stream(counted(drawn.frames(name), advance), file, fps=fps, seconds=seconds)
                     write_whole(place / f"{name}.mp4", file)
             if gif:
-                write_whole(place / f"{name}.gif", _gif(counted(drawn.frames(name), advance), fps))
+                write_whole(place / f"{name}.gif", _gif(counted(drawn.frames(name), advance), fps, seconds))
         if "png" in formats:
             sheet = io.BytesIO()
             Image.fromarray(drawn.strip(advance)).save(sheet, format="png")
@@ -162,6 +166,7 @@ class Drawing:
     run: AttributionRun
     geometry: FrameGeometry
     size: tuple[int, int]
+    excerpt: Excerpt | None = None
 
     def frames(self, method: str) -> Iterator[np.ndarray]:
         """Each frame with the map of a method, uint8 [H,W,3]."""
@@ -185,7 +190,11 @@ class Drawing:
         return frame_grid(rows, names=("clip", *self.run.maps))
 
     def _plain(self) -> Iterator[np.ndarray]:
-        return iter(self.video.frames) if isinstance(self.video, Clip) else iterate_frames(self.video)
+        return (
+            iter(self.video.frames)
+            if isinstance(self.video, Clip)
+            else iterate_frames(self.video, excerpt=self.excerpt)
+        )
 
     def _over(self, frame: np.ndarray, own: np.ndarray, scale: Scale) -> np.ndarray:
         full = to_original(own[None], self.geometry, *self.size)
@@ -220,10 +229,35 @@ def _member(
             member.write(np.ascontiguousarray(part, kind).tobytes())
 
 
-def _gif(frames: Iterator[np.ndarray], fps: float) -> bytes:
+def tempo(seconds: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """Frames a second, and the times of the frames where they are not at one distance from each other.
+
+    Examples
+    --------
+    >>> tempo(np.array([0.0, 5.0, 10.0]))
+    (0.2, None)
+    >>> tempo(np.array([1.0, 1.1, 1.5]))[1].tolist()
+    [1.0, 1.1, 1.5]
+    """
+    gaps = np.diff(seconds)
+    if not len(gaps) or seconds[-1] <= seconds[0]:
+        return 25.0, None
+    fps = float(np.clip(len(gaps) / (seconds[-1] - seconds[0]), 0.01, 60))
+    fps = float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
+    expected = seconds[0] + np.arange(len(seconds)) / fps
+    # Containers round times to their own ticks: up to half a frame is no other tempo, unless it is seen.
+    regular = np.abs(seconds - expected).max() < min(0.5 / fps, 0.02)
+    return fps, None if regular or (gaps <= 0).any() else seconds
+
+
+def _gif(frames: Iterator[np.ndarray], fps: float, seconds: np.ndarray | None) -> bytes:
     out = io.BytesIO()
     first, *rest = (Image.fromarray(frame) for frame in frames)
-    first.save(out, format="gif", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+    shown: int | list[int] = round(1000 / fps)
+    if seconds is not None:
+        gaps = np.diff(seconds, append=2 * seconds[-1] - seconds[-2])
+        shown = [max(20, 10 * round(100 * float(gap))) for gap in gaps]
+    first.save(out, format="gif", save_all=True, append_images=rest, duration=shown, loop=0)
     return out.getvalue()
 
 

@@ -67,15 +67,17 @@ def audit_command(
         The same seed gives the same bytes.
     """
     from voxplain.cli.console import Console
+    from voxplain.cli.estimate_audit import audited_work
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
+    from voxplain.cli.work_estimate import begun
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.explain import audit
     from voxplain.explain.audit_clips import audited_videos
     from voxplain.progress import progress_bar, timed
     from voxplain.report import Origin
     from voxplain.runtime import MissingShards
-    from voxplain.store import remove_abandoned, write_whole
+    from voxplain.store import remove_abandoned
 
     if preset not in PRESETS:
         raise DataError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}; choose one")
@@ -92,10 +94,16 @@ def audit_command(
     for name, value in read_assignments(config, set_):
         settings = override(settings, name, value)
     layer = network.layer[0] if network.layer else None
-    model = open_model(network, audited_videos(data).classes, layer=layer)
+    videos = audited_videos(data)
+    model = open_model(network, videos.classes, layer=layer)
     remove_abandoned(output)
     took: dict[str, float] = {}
     console = Console()
+    known = execution.estimable and seconds is None
+    unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
+    watch = begun(
+        console, lambda: audited_work(settings, model, videos, unrelated, limit, execution.workers) if known else None
+    )
     try:
         found = audit(
             model,
@@ -112,9 +120,9 @@ def audit_command(
     except MissingShards as missing:
         console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return
-    write_whole(output / "times.json", json.dumps({"seconds": took}, indent=1).encode())
     _write(output, found, Origin(_command()))
-    _print(output, found)
+    watch.write(output, took)
+    _print(output, found, watch.sentence())
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
@@ -137,7 +145,7 @@ def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
     save_audit(output, found)
 
 
-def _print(output: Path, found: "AuditRun") -> None:
+def _print(output: Path, found: "AuditRun", time: str) -> None:
     from voxplain.cli.console import Console
     from voxplain.report import audit_text
     from voxplain.report.audit_tables import audit_sentences
@@ -146,7 +154,7 @@ def _print(output: Path, found: "AuditRun") -> None:
     console.print(audit_text(found), markup=False)
     notes = [f"left out: {source}: {reason}" for source, reason in found.skipped]
     notes += [f"no time for {what}" for what in found.left_out]
-    for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'}"):
+    for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'} ({time})"):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,8 @@
 """`voxplain benchmark`."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.losses import Losses
@@ -73,13 +75,15 @@ def benchmark_command(
     """
     from voxplain.benchmark.comparison import compare, comparison_markdown
     from voxplain.benchmark.paired_tests import paired, pairs_markdown, ranks_agreement
-    from voxplain.benchmark.run import run_benchmark
+    from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
     from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
     from voxplain.cli.benchmark_output import write_benchmark
     from voxplain.cli.console import Console
+    from voxplain.cli.estimate_benchmark import benchmark_estimate
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
+    from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.progress import progress_bar
     from voxplain.runtime import read_shard
@@ -101,12 +105,18 @@ def benchmark_command(
     videos = named_videos(model, videos, held)
     read, lost = benchmark_clips(model, videos, class_, truth, folder, limit, console, losses.damaged)
     cases = repeat_on(sanity, read)
-    results = run_benchmark(
-        model, cases, chosen, by_clip, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
-    )
+
+    def measure(some: Sequence[BenchmarkClip]) -> list[MethodResult]:
+        options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": progress_bar}
+        return run_benchmark(model, some, chosen, by_clip, shard=part, **options)
+
+    of_shard = [case for case in cases if part is None or part.owns(case.clip.frames)]
+    watch = begun(console, lambda: benchmark_estimate(model, of_shard, chosen, by_clip, measure))
+    results = measure(cases)
     if part is not None:
         own = sum(part.owns(case.clip.frames) for case in cases)
         console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
+        console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
         return losses.exit_code(lost)
     comparison = compare(results, by_clip)
     pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
@@ -115,5 +125,6 @@ def benchmark_command(
     text += f"\n{agreement.sentence()}\n" if agreement else ""
     text += f"\n{pairs_markdown(pairs)}" if pairs else ""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
+    watch.write(output)
+    console.print(f"tables: {output} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
     return losses.exit_code(lost)

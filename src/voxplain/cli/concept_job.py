@@ -22,6 +22,7 @@ from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.cli.sources import place_in, with_places
+from voxplain.cli.work_estimate import Watch
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips
@@ -30,7 +31,7 @@ from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explai
 from voxplain.inference import metered
 from voxplain.model import VideoModel
 from voxplain.plain_text import safe_name
-from voxplain.progress import duration, timed
+from voxplain.progress import timed
 from voxplain.report import (
     Origin,
     dependence_sentence,
@@ -44,12 +45,14 @@ from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
 
-__all__ = ["run_job"]
+__all__ = ["run_job", "test_videos"]
 
 THREADS, ANSWER = Execution(), Printed()
 
 
-def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed: Printed = ANSWER) -> list[ConceptRun]:
+def run_job(
+    job: Job, *, evaluate: bool, execution: Execution = THREADS, printed: Printed = ANSWER, watch: Watch | None = None
+) -> list[ConceptRun]:
     """Explain every class at every layer, write the results and print the answers.
 
     Parameters
@@ -62,6 +65,8 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed
         Where it is computed; default: on threads.
     printed : Printed, optional
         How much is printed; default: the answers.
+    watch : Watch, optional
+        The estimate of the work, for the comparison at the end; default: none was made.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed
     MissingShards
         Where results of other shards are missing, once everything else of this shard is computed.
     """
-    console, seconds, start = printed.console(), dict[str, float](), time.monotonic()
+    console, seconds, watch = printed.console(), dict[str, float](), watch or Watch()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
     store = Store(job.store or job.output / "store")
@@ -81,7 +86,7 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed
     runner = _JobRunner(
         job,
         videos,
-        _test_videos(job, held_out) if evaluate else None,
+        test_videos(job, held_out) if evaluate else None,
         console,
         printed,
         {"store": store, "progress": timed(printed.progress(), seconds), **execution.options()},
@@ -103,13 +108,12 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed
     path = job.output / "report.html"
     origin = Origin(command_of(job, evaluate=evaluate))
     write_whole(job.output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
-    write_whole(job.output / "times.json", json.dumps({"seconds": seconds}, indent=1).encode())
-    with printed.progress()("writing the report", len(runs)) as advance:
+    with timed(printed.progress(), seconds)("writing the report", len(runs)) as advance:
         (write_pages if len(runs) > 1 else write_report)(runs, path, origin=origin, advance=advance)
+    watch.write(job.output, seconds)
     for run in runs:
         (print_details if printed.verbose else print_answer)(console, run)
-    took = duration(time.monotonic() - start)
-    console.print(f"report: {path} ({took})", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report: {path} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
     printed.answers(answer_record(runs, path))
     return runs
 
@@ -246,7 +250,8 @@ class _Whole:
         return np.arange(0, max(count, self.frames * self.stride), self.stride, dtype=np.int64)[None] % count
 
 
-def _test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:
+def test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:
+    """The test videos that a job names, or those that are held out. DataError where there are none."""
     if job.test is not None:
         return folder_or_list(job.test, job.data, job.held.files, images=job.held.images)
     if held_out is None:

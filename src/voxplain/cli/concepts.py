@@ -17,6 +17,7 @@ from voxplain.errors import DataError
 
 if TYPE_CHECKING:
     from voxplain.cli.job import Job
+    from voxplain.cli.work_estimate import Watch
 
 __all__ = ["concepts_command", "evaluate_command"]
 
@@ -87,12 +88,13 @@ def concepts_command(
     dry_run
         Print the work of the run and an estimate of its time, and write nothing.
     """
-    from voxplain.cli.estimate import print_estimate
+    from voxplain.cli.estimate import explained_work, print_estimate
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
     from voxplain.cli.own_runs import mark_own
+    from voxplain.cli.work_estimate import begun
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.model import narrow
     from voxplain.store import write_whole
@@ -148,7 +150,9 @@ def concepts_command(
     write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
     if network.model is not None or network.geometry is not None:  # which may name code
         mark_own(output)
-    return _run(job, losses, evaluate=False, execution=execution, printed=printed)
+    known = execution.estimable and seconds is None  # else the time is what was asked for
+    watch = begun(printed.console(), lambda: explained_work(job, model, videos, execution.workers) if known else None)
+    return _run(job, losses, evaluate=False, execution=execution, printed=printed, watch=watch)
 
 
 def evaluate_command(
@@ -181,21 +185,25 @@ def evaluate_command(
     strict
         End with exit code 1 instead of 3 where videos are lost or damaged.
     """
+    from voxplain.cli.estimate_evaluation import evaluated_work
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code
+    from voxplain.cli.work_estimate import begun
 
     job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)
-    return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution, printed=printed)
+    job = replace(job, test=test or job.test)
+    watch = begun(printed.console(), lambda: evaluated_work(job, execution.workers) if execution.estimable else None)
+    return _run(job, losses, evaluate=True, execution=execution, printed=printed, watch=watch)
 
 
-def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution, printed: Printed) -> int:
+def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution, printed: Printed, watch: "Watch") -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
     from voxplain.cli.concept_job import run_job
     from voxplain.runtime import MissingShards
 
     try:
-        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed)
+        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed, watch=watch)
     except MissingShards as missing:
         printed.console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return 0

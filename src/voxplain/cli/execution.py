@@ -58,6 +58,11 @@ class Execution:
     profile: bool = False
     "Print at the end the seconds of each step, and the speed of the forwards beside the fastest that was measured."
 
+    @property
+    def estimable(self) -> bool:
+        """Whether all is computed by the workers of this process, whose speed can be measured before."""
+        return self.shard is None and self.ray is None
+
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments ``executor`` and ``shard`` of `explain_concepts`.
 

@@ -1,5 +1,6 @@
 """`voxplain export`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +11,13 @@ __all__ = ["export_command"]
 
 
 def export_command(
-    run: Path, *, to: Literal["csv", "coco", "fiftyone", "tensorboard"], output: OutputFile = None
+    run: Path, *, to: Literal["csv", "coco", "fiftyone", "tensorboard", "schema"], output: OutputFile = None
 ) -> None:
     """Write a run in the format of another tool; needs neither network nor videos.
 
     csv: tables of concepts, of their effect in each clip and of the comparisons, or of maps by frame. coco: frames and
     masks of concepts as run lengths. fiftyone: videos with the frames in which each concept is visible. tensorboard: an
-    event file with moving pictures and scores.
+    event file with moving pictures and scores. schema: the JSON Schema of the run.json files, to check them elsewhere.
 
     Examples:
 
@@ -29,7 +30,7 @@ def export_command(
     run
         The output folder of `voxplain concepts`, `evaluate`, `demo` or `attribute`, or the folder of one class.
     to
-        csv, coco, fiftyone or tensorboard; coco and fiftyone are for concepts only.
+        csv, coco, fiftyone, tensorboard or schema; coco and fiftyone are for concepts only.
     output
         Folder to write into; default: export-TO in RUN.
     """
@@ -46,8 +47,17 @@ def export_command(
     runs = [load_attribution(place) for place in places] if attribution else read_runs(run)
     count = 0
     with progress_bar(f"exporting to {to}", None) as advance:
-        for name, data in EXPORTS[to](runs):
+        for name, data in EXPORTS[to](runs) if to in EXPORTS else schema_file():
             write_whole(folder / name, data)
             count += 1
             advance()
     print(f"{to}: {count} file{'s' * (count != 1)} in {folder}")
+
+
+def schema_file() -> Iterator[tuple[str, bytes]]:
+    """run.schema.json, the JSON Schema of run.json."""
+    import json
+
+    from voxplain.store.json_schema import run_schema
+
+    yield "run.schema.json", (json.dumps(run_schema(), indent=1) + "\n").encode()

@@ -70,12 +70,14 @@ def improve_command(
         Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
     from voxplain.cli.console import Console
+    from voxplain.cli.estimate_improve import improvement_estimate
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.sources import short_command
+    from voxplain.cli.work_estimate import begun
     from voxplain.corrections import improve
-    from voxplain.corrections.improve import audited_suspects, suspected
+    from voxplain.corrections.improve import audited_suspects, chosen_correction, suspected
     from voxplain.corrections.page import write_improved_report
     from voxplain.progress import progress_bar
     from voxplain.report import Origin
@@ -92,13 +94,18 @@ def improve_command(
     if auto:
         remove = audited_suspects(run, found) or suspected(found)
         console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
+    train, tests = named_videos(model, train, held), tests and named_videos(model, tests, held)
+    correction, _ = chosen_correction(method, remove, keep)
+    watch = begun(
+        console, lambda: improvement_estimate(model, found, train, tests, correction, seeds=seeds, clips=clips)
+    )
     better = improve(
         model,
         found,
-        data=named_videos(model, train, held),
+        data=train,
         remove=remove,
         keep=keep,
-        test=tests and named_videos(model, tests, held),
+        test=tests,
         method=method,
         seeds=seeds,
         clips=clips,
@@ -109,4 +116,6 @@ def improve_command(
     origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
     page = write_improved_report(better, output / "improved.html", run=found, origin=origin)
     console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"weights: {better.weights}", markup=False, highlight=False, soft_wrap=True)
+    watch.write(output)
+    text = f"weights: {better.weights} ({watch.sentence()})"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

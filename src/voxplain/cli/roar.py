@@ -76,10 +76,12 @@ def roar_command(
     from voxplain.benchmark.retraining import retrain_all
     from voxplain.cli.benchmark_options import choose_metrics, configured, spread_clips
     from voxplain.cli.console import Console
+    from voxplain.cli.estimate_training import retraining_estimate
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.roar_output import RetrainingResults, evenly, fixed_targets, new_networks
+    from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.metrics import LabelRandomisation, Retrain
     from voxplain.progress import progress_bar
@@ -102,6 +104,13 @@ def roar_command(
     results = RetrainingResults(model, chosen, training_metrics, recipe, target)
     store, networks = Store(output / "store"), new_networks(network, model)
     retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}
+    every = retrained | {n: m for n, m in training_metrics.items() if isinstance(m, LabelRandomisation)}
+    watch = begun(
+        console,
+        lambda: retraining_estimate(
+            model, networks, train, test, fixed_targets(model, chosen, target), every, recipe, seeds=seeds, maps=maps
+        ),
+    )
     if retrained:
         targeted = fixed_targets(model, chosen, target)
         trainings, results.without_maps = retrain_all(
@@ -117,3 +126,5 @@ def roar_command(
         results.without_maps |= without
         results.add_label_pair(similarity, (pair.shuffled_accuracy, pair.true_accuracy))
     results.write(output, console)
+    watch.write(output)
+    console.print(f"time: {watch.sentence()}", markup=False, highlight=False)

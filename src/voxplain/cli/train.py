@@ -61,9 +61,11 @@ def train_command(
     import torch
 
     from voxplain.cli.console import Console
+    from voxplain.cli.estimate_training import training_estimate
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training
+    from voxplain.cli.work_estimate import begun
     from voxplain.model import VideoModel
     from voxplain.nets import build_net
     from voxplain.train import accuracy, launched
@@ -98,11 +100,15 @@ def train_command(
     if processes.count > 1:
         console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
     test = loaded[1] if len(loaded) > 1 else None
+    alone = processes.count == 1  # the speed of several is not that of one
+    watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
     logs = train_network(model, loaded[0], test, recipe, output, console, processes)
     # Every process takes part in measuring; only the first writes and prints.
     matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
     if processes.first:
         write_training(model, logs, matrix, recipe, output)
+        watch.write(output)
         if matrix is not None:
             console.print(accuracy_table(matrix, model.classes))
-        console.print(f"weights: {output / 'weights.safetensors'}", highlight=False)
+        text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -69,10 +69,18 @@ def train_network(
 ) -> list[EpochLog]:
     """Train the network, printing a line for each epoch; returns the log of every epoch."""
     assert isinstance(model.geometry, Geometry)
-    with (progress_bar if processes.first else quiet)(f"training {model.name}", recipe.epochs) as advance:
+    steps, done = max(1, round(len(videos.frames) / recipe.batch)), 0
+    with (progress_bar if processes.first else quiet)(
+        f"training {model.name}, steps", recipe.epochs * steps
+    ) as advance:
+
+        def count(items: int = 1) -> None:
+            nonlocal done
+            done += items
+            advance(items)
 
         def show_epoch(log: EpochLog) -> None:
-            advance()
+            count(log.epoch * steps - done)  # epochs that an interrupted run had finished
             test_part = "" if log.test_accuracy is None else f", test {100 * log.test_accuracy:.1f} %"
             console.print(
                 f"epoch {log.epoch}: loss {log.loss:.4f}, train {100 * log.train_accuracy:.1f} %{test_part}",
@@ -87,6 +95,7 @@ def train_network(
             test=test,
             processes=processes,
             checkpoint=output / "checkpoint.safetensors",
+            advance=count,
             on_epoch=show_epoch,
             on_log=lambda logs: write_csv(output / "log.csv", [asdict(log) for log in logs]),
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voxplain.concepts.classifiers import CLASSIFIERS, Classifier
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 
 __all__ = ["CLASSIFIERS", "CAVs", "cav_alignment", "cav_similarity", "fit_cavs", "relative_cavs"]
 
@@ -42,6 +43,8 @@ class CAVs:
     vectors: NDArray[np.float32]
     accuracy: NDArray[np.float32]
     layer: str
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check shapes and lengths."""

@@ -13,6 +13,7 @@ from voxplain.concepts.effect import concept_mask
 from voxplain.errors import DataError
 from voxplain.model import VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, hide
+from voxplain.record_html import fields_table
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
@@ -56,6 +57,8 @@ class ExploredClip:
     hidden: np.ndarray
     switches: np.ndarray
     switched: np.ndarray
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""

@@ -1,5 +1,6 @@
 """`ConceptRun`: the explanation of one class at one layer, and its table."""
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from voxplain.concepts.warnings import RunWarning
 from voxplain.concepts.wholes import Whole
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
+from voxplain.record_html import fields_table, rows_table
 from voxplain.segment import Supervoxels
 from voxplain.statistics import SIGNIFICANT
 from voxplain.video import Clip
@@ -97,6 +99,8 @@ class EvaluationRun:
     order_tests: tuple[OrderTest, ...]
     explored: tuple[ExploredClip, ...] = ()
     match: HeldOutMatch | None = field(default=None, metadata={"later": True})
+
+    _repr_html_ = fields_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +197,13 @@ class ConceptRun:
     def __repr__(self) -> str:
         """What was explained, and how large."""
         return f"ConceptRun({self.target!r}, layer={self.layer!r}, clips={len(self.clips)}, concepts={len(self.bank)})"
+
+    def _repr_html_(self) -> str:
+        """The answer in a sentence, the table of concepts and the warnings, for a notebook."""
+        columns = ("rank", "concept", "score", "tested", "q_value", "effect", "tcav", "videos", "members", "volume")
+        said = "".join(f"<li>{html.escape(str(warning))}</li>" for warning in self.warnings)
+        table = rows_table(self.rows(), columns, f"Concepts of “{self.target}”, {self.network}, layer {self.layer}")
+        return f"<p>{html.escape(self.sentence())}</p>{table}" + (f"<ul>{said}</ul>" if said else "")
 
     @property
     def order(self) -> np.ndarray:

@@ -18,6 +18,7 @@ from voxplain.concepts.cluster_graph import DBSCAN, AffinityPropagation, Agglome
 from voxplain.concepts.consensus import Consensus
 from voxplain.concepts.features import Features
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 
 __all__ = ["CLUSTERERS", "ConceptBank", "discover", "fit_concepts", "nearest_centre"]
 
@@ -76,6 +77,8 @@ class ConceptBank:
     method: str
     reach: NDArray[np.float32]
     stability: NDArray[np.float32]
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that all fields describe the same K concepts."""

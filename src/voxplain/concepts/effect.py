@@ -14,6 +14,7 @@ import torch
 from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, Objective, VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, hide, reveal
+from voxplain.record_html import fields_table
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
@@ -68,6 +69,8 @@ class Effects:
     variants: tuple[tuple[str, tuple[int, ...]], ...] = ()
     variant_logits: np.ndarray | None = None
     forwards: int = 0
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""

@@ -5,7 +5,7 @@ of STCE §4.2 come controls: many random orders, random regions of the same volu
 videos, O orders, S steps (q = 0 … Q, then all), C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from voxplain.concepts.effect import concept_mask
 from voxplain.errors import DataError
 from voxplain.model import VideoModel, logits_of
 from voxplain.perturb import FILLS, base_clip, reveal
+from voxplain.record_html import fields_table
 from voxplain.segment import Supervoxels, volume_matched
 from voxplain.video import Clip
 
@@ -51,6 +52,8 @@ class AddRemoveCurves:
     matched_right: np.ndarray
     truth: np.ndarray
     unmodified: np.ndarray
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that the shapes go together."""
@@ -173,6 +176,32 @@ class AddRemove:
                 f"expected a fill of {', '.join(FILLS)}, and steps, draws and matched of 1 or more, got {self.fill!r}, "
                 f"{self.steps}, {self.draws} and {self.matched}; correct them"
             )
+
+    def forwards(self, ranked: np.ndarray, present: Collection[int]) -> int:
+        """Forward passes of a clip, where equal pictures share one and every random region is another.
+
+        Parameters
+        ----------
+        ranked : ndarray of int
+            All concepts, best first.
+        present : collection of int
+            Those in the clip.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> AddRemove(steps=2, draws=1, matched=1).forwards(np.array([1, 0]), {0, 1})
+        10
+        """
+        listed = [[int(k) for k in order] for order in orders(np.asarray(ranked), self.draws, self.seed).values()]
+        shown = {frozenset(set(order[:q]) & set(present)) for order in listed for q in (*range(self.steps + 1), None)}
+        top = [set(listed[0][:q]) & set(present) for q in range(1, self.steps + 1)]
+        regions = self.matched * sum(bool(own) and own != set(present) for own in top)
+        # The empty and the full picture are those of both directions where all concepts cover the clip.
+        return 2 * (len(shown) + regions)
 
     def __call__(
         self,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from voxplain.concepts.discover import ConceptBank
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 
 __all__ = ["HeldOutMatch", "held_out_match"]
 
@@ -46,6 +47,8 @@ class HeldOutMatch:
     clips: NDArray[np.int64]
     near: NDArray[np.float32]
     expected: NDArray[np.float32]
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that there is one value for each concept."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxplain.concepts.evaluate import AddRemoveCurves, log_odds_of
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 from voxplain.statistics import SIGNIFICANT, sign_flip_test
 
 __all__ = ["OTHERS", "OrderTest", "all_order_tests", "order_test"]
@@ -44,6 +45,8 @@ class OrderTest:
     low: float
     high: float
     p_value: float
+
+    _repr_html_ = fields_table
 
     @property
     def is_clear(self) -> bool:

@@ -13,6 +13,7 @@ from voxplain.concepts.effect import Effects
 from voxplain.concepts.significance import TESTS, StudentTest, effect_size, interval
 from voxplain.errors import DataError
 from voxplain.model import Objective
+from voxplain.record_html import fields_table
 from voxplain.statistics import adjusted_tail, benjamini_hochberg, bootstrap_interval, sign_flips
 
 __all__ = ["EFFECTS", "TESTS", "ConceptScores", "excess_drop", "over_control", "rank_by_effect", "rank_by_tcav"]
@@ -66,6 +67,8 @@ class ConceptScores:
     tested: np.ndarray
     tested_interval: np.ndarray
     video_draws: np.ndarray | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check that all fields have the same K concepts."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from voxplain.model import OBJECTIVES
+from voxplain.record_html import fields_table
 from voxplain.statistics import SIGNIFICANT, sign_flips
 
 __all__ = ["LEAST_COST", "LEAST_RISE", "Recognition", "recognition"]
@@ -53,6 +54,8 @@ class Recognition:
     cost: float = 0.0
     everything: float = 0.0
     spread: float | None = field(default=None, metadata={"later": True})
+
+    _repr_html_ = fields_table
 
     @property
     def holds(self) -> bool:

@@ -19,6 +19,7 @@ from voxplain.concepts.recognition import Recognition
 from voxplain.datasets.duplicates import DistinctClips
 from voxplain.datasets.duplicates import near_duplicates as near_pairs
 from voxplain.model import VideoModel, tasks
+from voxplain.record_html import fields_table
 from voxplain.statistics import SIGNIFICANT
 from voxplain.video import damage_sentence
 
@@ -115,6 +116,8 @@ class RunWarning:
 
     code: WarningCode
     message: str
+
+    _repr_html_ = fields_table
 
     def __str__(self) -> str:
         return self.message

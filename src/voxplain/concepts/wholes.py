@@ -11,6 +11,7 @@ import numpy as np
 from voxplain.concepts.effect import Effects
 from voxplain.concepts.joint_effects import loss
 from voxplain.model import Objective
+from voxplain.record_html import fields_table
 from voxplain.segment import Supervoxels
 from voxplain.statistics import bootstrap_interval
 
@@ -45,6 +46,8 @@ class Whole:
     beyond_low: float
     beyond_high: float
     clips: int
+
+    _repr_html_ = fields_table
 
 
 def contact(labels: np.ndarray, count: int) -> np.ndarray:

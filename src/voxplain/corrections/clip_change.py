@@ -13,6 +13,7 @@ from voxplain.corrections.examples import Examples
 from voxplain.errors import ModelError
 from voxplain.explain.central_window import central_window
 from voxplain.model import VideoModel
+from voxplain.record_html import fields_table
 from voxplain.video import Clip
 
 __all__ = ["ClipChange", "Maps", "clip_changes", "contradicting"]
@@ -48,6 +49,8 @@ class ClipChange:
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     maps: Maps | None = None
+
+    _repr_html_ = fields_table
 
     def __repr__(self) -> str:
         """The source and the two answers."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from voxplain.corrections.examples import Examples
 from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, VideoModel
+from voxplain.record_html import fields_table
 from voxplain.statistics import sign_flip_test
 
 __all__ = ["Gain", "Outcome", "compare", "crossed_interval", "measure", "worst_group"]
@@ -153,6 +154,8 @@ class Gain:
     low: float
     high: float
     p_value: float
+
+    _repr_html_ = fields_table
 
 
 def compare(

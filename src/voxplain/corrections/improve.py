@@ -150,7 +150,7 @@ def improve(
     ModelError
         For another network than the run's.
     """
-    correction, name = _correction(method, remove, keep)
+    correction, name = chosen_correction(method, remove, keep)
     if seeds < 1:
         raise DataError(f"expected 1 seed or more, got {seeds}; choose 3 or more")
     record = run.provenance.get("weights")
@@ -194,7 +194,10 @@ def improve(
     return improved if folder is None else replace(improved, weights=improved.save(folder))
 
 
-def _correction(method: str | Correction | None, remove: Sequence[int], keep: Sequence[int]) -> tuple[Correction, str]:
+def chosen_correction(
+    method: str | Correction | None, remove: Sequence[int], keep: Sequence[int]
+) -> tuple[Correction, str]:
+    """The correction of `improve` and its name. Raises DataError for an unknown one."""
     method = method if method is not None else ("concept_swap" if len(remove) else "keep_concepts")
     if not isinstance(method, str):
         return method, type(method).__name__

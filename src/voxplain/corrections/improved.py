@@ -11,6 +11,7 @@ from voxplain.corrections.compare import Gain
 from voxplain.files import write_whole
 from voxplain.model import VideoModel
 from voxplain.nets import save_weights
+from voxplain.record_html import fields_table, rows_table
 from voxplain.video import Geometry
 
 __all__ = ["Improved", "NetworkRow"]
@@ -37,6 +38,8 @@ class NetworkRow:
     worst_group: float
     conflicting: float
     reliance: float
+
+    _repr_html_ = fields_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,12 @@ class Improved:
             f"Improved({self.method!r}, worst group {100 * before.worst_group:.1f} → {100 * after.worst_group:.1f} %, "
             f"accuracy {100 * before.accuracy:.1f} → {100 * after.accuracy:.1f} %)"
         )
+
+    def _repr_html_(self) -> str:
+        """The networks and the tests as two tables, for a notebook."""
+        networks = ("network", "accuracy", "worst_group", "conflicting", "reliance")
+        tests = ("corrected", "against", "clips", "count", "gain", "low", "high", "p_value")
+        return rows_table(self.rows, networks, f"Networks, {self.method}") + rows_table(self.gains, tests, "Tests")
 
     def row(self, network: str) -> NetworkRow:
         """The row of a network; KeyError where it was not measured."""

@@ -204,7 +204,10 @@ def _overlay(change: ClipChange, which: int, still: int) -> dict[str, Any] | Non
 def _facts(improved: Improved) -> list[tuple[str, str]]:
     """Parameters and provenance as text; long lists by their number."""
     values = {**improved.parameters, **improved.provenance}
-    return [
-        (name, f"{len(v)} entries" if isinstance(v, dict | list) and len(v) > 12 else str(v))
-        for name, v in values.items()
-    ]
+    # The keys of those are paths of this machine.
+    counted = {name for name, v in values.items() if name.endswith("_videos") or len(v if _many(v) else "") > 12}
+    return [(name, f"{len(v)} entries" if name in counted else str(v)) for name, v in values.items()]
+
+
+def _many(value: Any) -> bool:
+    return isinstance(value, dict | list)

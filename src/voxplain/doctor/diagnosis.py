@@ -1,9 +1,11 @@
 """`Diagnosis`: the layers of a network, two suggested ones and warnings, and their plain text."""
 
+import html
 import textwrap
 from dataclasses import dataclass
 
 from voxplain.model.layers import Pool
+from voxplain.record_html import fields_table, rows_table
 
 __all__ = ["Diagnosis", "LayerRow"]
 
@@ -83,6 +85,12 @@ class Diagnosis:
             f"Diagnosis(layers={len(self.layers)}, feature_layer={self.feature_layer!r}, "
             f"cam_layer={self.cam_layer!r}, warnings={len(self.warnings)})"
         )
+
+    def _repr_html_(self) -> str:
+        """What is suggested, the warnings and the layers, for a notebook."""
+        said = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
+        layers = rows_table(self.layers, ("name", "type", "shape", "parameters", "calls"), "Layers")
+        return f"{fields_table(self)}{f'<ul>{said}</ul>' if said else ''}{layers}"
 
     def text(self) -> str:
         """A plain table of the layers, then suggestions and warnings, as ``voxplain doctor`` prints it."""

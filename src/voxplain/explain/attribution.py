@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
 from voxplain.version import __version__
-from voxplain.video import Clip, Damaged, Geometry, read_cropped
+from voxplain.video import Clip, Damaged, Excerpt, Geometry, read_cropped
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
@@ -42,6 +42,7 @@ def explain_clip(
     overlap: float = 0.5,
     damaged: Damaged = "skip",
     streams: bool = False,
+    excerpt: Excerpt | None = None,
     progress: Progress = quiet,
 ) -> AttributionRun:
     """Explain one video, of any length, for one class by several methods.
@@ -68,8 +69,11 @@ def explain_clip(
     streams : bool
         Explain each stream of a model whose ``pathways`` give several, too: the map of a method is then the sum of
         those of the streams, which are named after method and stream; see `voxplain.attribution.streams`.
+    excerpt : Excerpt, optional
+        Seconds and rectangle of a file that are explained, as if the video had nothing else; the run's provenance has
+        them.
     progress : callable
-        Called with a description and the number of methods, as `voxplain.progress.progress_bar`.
+        Called with a description and the number of methods times windows, as `voxplain.progress.progress_bar`.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def explain_clip(
     metrics = dict(metrics) if isinstance(metrics, Mapping) else map_metrics_by_name(() if metrics is None else metrics)
     if not methods:
         raise DataError("expected at least one attribution method, got none; `voxplain methods` lists them")
-    sliding = _windows(model, video, overlap, damaged)
+    sliding = _windows(model, video, overlap, damaged, excerpt)
     shown = sliding[sliding.middle]
     averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
@@ -112,19 +116,20 @@ def explain_clip(
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
-    with progress(f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods)) as advance:
+    title, total = f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods) * len(sliding)
+    with progress(title + (f" on {len(sliding)} windows" if len(sliding) > 1 else ""), total) as advance:
         for name, method in methods.items():
-            start = time.perf_counter()
+            start, counted = time.perf_counter(), _Counted(advance, len(sliding))
             try:
-                by_stream = _whole_maps(method, model, sliding, y, streams=streams)
+                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one)
             except ModelError as error:
                 skipped.append((name, str(error)))
-                advance()
+                counted.rest()
                 continue
             except Exception as error:  # of one method on one video: the others do not need it
                 failed.append(name)
                 notes[name] = (f"failed on this video: {_sentence(error)}",)
-                advance()
+                counted.rest()
                 continue
             took = (time.perf_counter() - start) / len(sliding)
             for stream, (merged, middle, said) in by_stream.items():
@@ -135,7 +140,6 @@ def explain_clip(
                 measured[label], unmeasured = _measured(model, shown, middle, wanted)
                 said = (*said, *unmeasured, *unsure)
                 notes.update({label: said} if said else {})
-            advance()
     if not maps:
         reason = skipped[0][1] if skipped else f"{failed[0]} {notes[failed[0]][0]}"
         raise ModelError(f"expected a method that can explain {model.name}, got none that can: {reason}")
@@ -153,7 +157,7 @@ def explain_clip(
         measured=measured,
         seconds=seconds,
         skipped=tuple(skipped),
-        provenance=_provenance(model, sliding.clip),
+        provenance=_provenance(model, sliding.clip) | ({} if excerpt is None else {"excerpt": excerpt.record()}),
         notes=notes,
         failed=tuple(failed),
         units=model.units,
@@ -174,8 +178,28 @@ def _unsure(model: VideoModel, clip: Clip) -> tuple[str, ...]:
     return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else ()
 
 
+class _Counted:
+    """Counts the windows of one method; those that it does not come to are counted together."""
+
+    def __init__(self, advance: Callable[..., object], windows: int) -> None:
+        self._advance, self._left = advance, windows
+
+    def one(self) -> None:
+        self._left -= 1
+        self._advance()
+
+    def rest(self) -> None:
+        self._advance(self._left)
+
+
 def _whole_maps(
-    method: AttributionMethod, model: VideoModel, sliding: Sliding, y: int, *, streams: bool
+    method: AttributionMethod,
+    model: VideoModel,
+    sliding: Sliding,
+    y: int,
+    *,
+    streams: bool,
+    advance: Callable[[], object],
 ) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
     """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
     merges: dict[str, RunningMerge] = {}
@@ -190,6 +214,7 @@ def _whole_maps(
             notes[stream] |= dict.fromkeys(found.notes)
             if number == wanted:
                 middle[stream] = found
+        advance()
     names = (SUM, *(name for name in merges if name != SUM))
     return {name: (merges[name].finish(), middle[name], tuple(notes[name])) for name in names}
 
@@ -266,11 +291,15 @@ def _split(names: str | Iterable[str]) -> list[str]:
     return [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
 
 
-def _windows(model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged) -> Sliding:
+def _windows(
+    model: VideoModel, video: Path | str | ClipLike, overlap: float, damaged: Damaged, excerpt: Excerpt | None
+) -> Sliding:
     reader = model.reader()
     if isinstance(video, Path | str):
-        read, _ = read_cropped(video, reader.geometry, damaged=damaged)
+        read, _ = read_cropped(video, reader.geometry, damaged=damaged, excerpt=excerpt)
         return slide(model, read, Geometry.squash(*read.frames.shape[1:3]), overlap=overlap)  # cropped already
+    if excerpt is not None:
+        raise DataError("expected the path of a video with an excerpt, got frames; cut them yourself")
     given = as_clips(video)
     if len(given) != 1:
         raise ModelError(f"expected one video, got {len(given)} clips; call explain_clip for each")

@@ -98,6 +98,7 @@ def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
         "id": anchor,
         "run": _without_data(run),
         "name": short_name(run.clip.source),
+        "part": _part(run),
         "wrong": _wrong(run, int(first[0])),
         "likely": [(run.classes[c] if run.classes else str(c), float(likely[c])) for c in first],
         "viewer": _viewer(run),
@@ -109,6 +110,20 @@ def _section(run: AttributionRun, anchor: str) -> dict[str, Any]:
         "parameters": {name: ", ".join(f"{k} {v}" for k, v in own.items()) for name, own in run.parameters.items()},
         "found": {name: _found(own) for name, own in run.details.items()},
     }
+
+
+def _part(run: AttributionRun) -> str:
+    """The part of the video that was explained, in words; empty for all of it."""
+    part = run.provenance.get("excerpt", {})
+    start, stop, crop = (part.get(name) for name in ("start", "stop", "crop"))
+    times = {
+        (True, True): f"seconds {start} to {stop}",
+        (True, False): f"from second {start} on",
+        (False, True): f"to second {stop}",
+    }
+    said = [times.get((start is not None, stop is not None), "")]
+    said += [f"{crop[2]}×{crop[3]} pixels at {crop[0]}, {crop[1]}"] if crop else []
+    return ", ".join(filter(None, said))
 
 
 def _wrong(run: AttributionRun, predicted: int) -> str:

@@ -9,6 +9,7 @@ from voxplain.audits import KINDS, REASONS, AuditRun, ClassAudit
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.files import write_whole
 from voxplain.report.audit_tables import audit_sentences, class_row, slice_text
+from voxplain.report.cards import short_name
 from voxplain.report.draw import choose_examples, tiles
 from voxplain.report.embed import jpeg
 from voxplain.report.page import Origin, render
@@ -52,6 +53,7 @@ def audit_page(run: AuditRun, *, links: Mapping[str, str] | None = None, origin:
     return render(
         "audit.html",
         audit=run,
+        skipped=[(short_name(source), reason.replace(source, short_name(source))) for source, reason in run.skipped],
         sections=sections,
         rows=[class_row(found) for found in run.classes],
         kinds=KINDS,

@@ -72,7 +72,7 @@ def section(run: ConceptRun, anchor: str, names: Mapping[int, str], limit: int) 
         "frame_rows": _frame_rows(run),
         "explorer": explorer(run, names),
         "parameters": _flat(run.parameters),
-        "facts": _flat({"clip_dependence": number(run.clip_dependence), **_briefly(run.provenance)}),
+        "facts": _flat({"clip_dependence": number(run.clip_dependence), **_briefly(_placed(run.provenance))}),
         "record": {"parameters": run.parameters, "provenance": _placed(run.provenance)},
         "skipped": [(short_name(source), reason.replace(source, short_name(source))) for source, reason in run.skipped],
     }

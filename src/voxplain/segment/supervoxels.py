@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import DataError
+from voxplain.record_html import fields_table
 
 MAX_COUNT = int(np.iinfo(np.int16).max)
 
@@ -42,6 +43,8 @@ class Supervoxels:
     """
 
     labels: NDArray[np.int16]
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         """Check shape, type and ids."""

@@ -19,6 +19,7 @@ from voxplain.store.archive import Damaged, pack, seal, unpack
 __all__ = ["RUN_FILES", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
 
 RUN_FILES = ("run.npz", "run.json")  # in the order of their writing
+FORMAT = "voxplain run"
 VERSION = 2  # 2: warnings with codes, log_odds as the second measure; records of version 1 had other names
 _AGAIN = "make it again with `voxplain concepts`, or `voxplain evaluate` where it was evaluated"
 
@@ -45,7 +46,7 @@ def save_run(folder: Path | str, run: ConceptRun | AttributionRun) -> None:
     """
     folder = Path(folder)
     with pack(run) as (tree, arrays):
-        record = {"format": "voxplain run", "version": VERSION, "seal": seal(tree, arrays), "run": tree}
+        record = {"format": FORMAT, "version": VERSION, "seal": seal(tree, arrays), "run": tree}
         # A lone surrogate of an undecodable file name becomes \udcff, which is how JSON spells it.
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
         write_whole(folder / "run.npz", arrays)
@@ -188,7 +189,7 @@ def _record(path: Path) -> dict[str, Any]:
         raise DataError(
             f"expected a whole run in {path.parent}, got a damaged {path.name} ({error}); {_AGAIN}"
         ) from None
-    known = isinstance(record, dict) and record.get("format") == "voxplain run"
+    known = isinstance(record, dict) and record.get("format") == FORMAT
     if not known or type(record.get("version")) is not int or not {"seal", "run"} <= record.keys():
         raise DataError(f"expected a run's {path.name}, got another file at {path}; {_AGAIN}")
     return record

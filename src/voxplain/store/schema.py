@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["misfit"]
+__all__ = ["hints_of", "misfit"]
 
 
 def misfit(kind: Any, name: str, value: Any) -> str:
@@ -23,12 +23,13 @@ def misfit(kind: Any, name: str, value: Any) -> str:
     >>> misfit(Clip, "damaged", "none")
     'Clip.damaged: expected int, got str'
     """
-    hint = _hints(kind).get(name, Any)
+    hint = hints_of(kind).get(name, Any)
     return "" if _fits(value, hint) else f"{kind.__name__}.{name}: expected {_name(hint)}, got {_kind(value)}"
 
 
 @functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
+def hints_of(kind: Any) -> dict[str, Any]:
+    """The type hints of a dataclass by field; none where one cannot be found at run time."""
     try:
         return typing.get_type_hints(kind)
     except NameError:

@@ -70,6 +70,30 @@ def _prolonged(stored: str, mine: str) -> tuple[object, object]:
     return theirs, {**json.loads(mine), "epochs": theirs["epochs"]}
 
 
+# What gives the facts of `run_facts`, and those of a correction.
+_GIVEN_BY = {
+    "classes": "the classes of the data",
+    "input": "the size of the input (--resize)",
+    "videos": "the videos and their labels",
+    "network": "the network (--net)",
+    "training": "the recipe, the seed and the strength of the correction",
+    "start": "the weights that training starts from",
+    "examples": "the clips, their labels and the voxels of the concept",
+}
+
+
+def _changed(name: str, theirs: object, own: object) -> str:
+    """What has to be the same in two runs, with the options and both values where a recipe differs."""
+    if isinstance(theirs, dict) and isinstance(own, dict):
+        options = [
+            f"--{field.replace('_', '-')} {theirs[field]}, got {own[field]}"
+            for field in own
+            if theirs.get(field, own[field]) != own[field]
+        ]
+        return " and ".join(options) or "the same recipe"
+    return f"the same {_GIVEN_BY.get(name, name).removeprefix('the ')}"
+
+
 def read_state(path: Path, net: nn.Module, optimiser: torch.optim.SGD, facts: Mapping[str, str]) -> list[EpochLog]:
     """Load a checkpoint of the same run into network and optimiser.
 
@@ -99,8 +123,8 @@ def read_state(path: Path, net: nn.Module, optimiser: torch.optim.SGD, facts: Ma
         theirs, own = _prolonged(stored.get(name, "{}"), mine) if name == "recipe" else (stored.get(name, mine), mine)
         if theirs != own:
             raise DataError(
-                f"expected the checkpoint {path.name} to be of the same {name}, got another; remove it or choose "
-                "another output folder"
+                f"expected {_changed(name, theirs, own)}: the checkpoint {path.name} is of another run; give the same, "
+                "remove the checkpoint, or choose another output folder"
             )
     try:
         net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})

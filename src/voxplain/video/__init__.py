@@ -4,6 +4,7 @@ from voxplain.video.aspect import LongSide, OwnGeometry, ShortSide
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, damage_sentence
 from voxplain.video.decode import MAX_PIXELS, Span, read_video, read_windows
+from voxplain.video.excerpt import Excerpt
 from voxplain.video.frames import iterate_frames, read_cropped
 from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.reader import ClipReader
@@ -15,6 +16,7 @@ __all__ = [
     "ClipReader",
     "Damaged",
     "Dense",
+    "Excerpt",
     "FrameGeometry",
     "Geometry",
     "LongSide",

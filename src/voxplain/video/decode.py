@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from voxplain.errors import VideoError
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, check_damage
+from voxplain.video.excerpt import Excerpt
 from voxplain.video.geometry import FrameGeometry, resize_frame
 from voxplain.video.stream import Source
 
@@ -80,6 +81,7 @@ def read_windows(
     max_pixels: int = MAX_PIXELS,
     geometry: FrameGeometry | None = None,
     damaged: Damaged = "use",
+    excerpt: Excerpt | None = None,
 ) -> list[Clip]:
     """Read only the frames of given windows: the same as choosing from `read_video`, in less time and memory.
 
@@ -93,6 +95,8 @@ def read_windows(
         Called with the number of frames; returns the frames of W windows, int64 [W,T].
     max_pixels, geometry, damaged
         As for `read_video`.
+    excerpt : Excerpt, optional
+        The part of the video to choose from; by default all.
 
     Returns
     -------
@@ -108,6 +112,7 @@ def read_windows(
 
     path = Path(path)
     source = open_source(path)
+    source = source if excerpt is None else excerpt.of(source, path)
     assumed, sure = source.claimed, False
     while True:
         index = _chosen(choose, assumed, path, sure)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,12 +47,22 @@ def encode_video(frames: np.ndarray, *, fps: float = 25, crf: int = 12, preset: 
     return buffer.getvalue()
 
 
-def encode_stream(frames: Iterable[np.ndarray], file: BinaryIO, *, fps: float = 25, crf: int = 12) -> None:
-    """`encode_video` of frames uint8 [H,W,3] that come one by one, into an open file; one of them is in memory."""
-    _encode(iter(frames), file, fps, crf, "medium")
+def encode_stream(
+    frames: Iterable[np.ndarray], file: BinaryIO, *, fps: float = 25, crf: int = 12, seconds: np.ndarray | None = None
+) -> None:
+    """`encode_video` of frames uint8 [H,W,3] that come one by one, into an open file; one of them is in memory.
+
+    ``seconds`` [T], rising: the times at which the frames are shown, from that of the first on; by default ``fps``.
+    """
+    _encode(iter(frames), file, fps, crf, "medium", seconds)
 
 
-def _encode(frames: Iterator[np.ndarray], file: BinaryIO, fps: float, crf: int, preset: str) -> None:
+TICKS = 90_000  # a second, of frames with times of their own
+
+
+def _encode(
+    frames: Iterator[np.ndarray], file: BinaryIO, fps: float, crf: int, preset: str, seconds: np.ndarray | None = None
+) -> None:
     import av
 
     x264 = "libx264" in av.codecs_available
@@ -63,13 +74,22 @@ def _encode(frames: Iterator[np.ndarray], file: BinaryIO, fps: float, crf: int, 
         rate = Fraction(fps).limit_denominator(1001)
         stream = container.add_stream("libx264" if x264 else "libvpx-vp9", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
+        if seconds is not None:
+            stream.codec_context.time_base = Fraction(1, TICKS)
+            stamps = [round(float(second - seconds[0]) * TICKS) for second in seconds]
+            gaps = [max(after - before, 1) for before, after in pairwise(stamps)]
+            gaps.append(gaps[-1] if gaps else round(TICKS / fps))  # the last frame is shown as long as the one before
         for number, frame in enumerate(frames):
             # 4:2:0 chroma needs even sides; the last row or column is repeated.
             pad = (frame.shape[0] % 2, frame.shape[1] % 2)
             frame = np.pad(frame, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="edge") if any(pad) else frame
             if number == 0:
                 stream.height, stream.width = frame.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+            if seconds is not None:
+                picture.time_base, picture.pts = Fraction(1, TICKS), stamps[number]
+                picture.duration = gaps[number]
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
 

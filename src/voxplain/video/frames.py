@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, check_damage
 from voxplain.video.decode import MAX_PIXELS, gather, too_large
+from voxplain.video.excerpt import Excerpt
 from voxplain.video.geometry import FrameGeometry, resize_frame
 
 __all__ = ["iterate_frames", "read_cropped"]
 
 
-def iterate_frames(path: str | os.PathLike[str]) -> Iterator[NDArray[np.uint8]]:
+def iterate_frames(path: str | os.PathLike[str], *, excerpt: Excerpt | None = None) -> Iterator[NDArray[np.uint8]]:
     """The frames of a video at its own size, one by one: those of `read_video`, of which one is in memory.
 
     Parameters
     ----------
     path : str or path
         Video file, folder of pictures or `.npy` array.
+    excerpt : Excerpt, optional
+        The part of it to read; by default all.
 
     Yields
     ------
@@ -38,7 +41,8 @@ def iterate_frames(path: str | os.PathLike[str]) -> Iterator[NDArray[np.uint8]]:
     size: tuple[int, int] | None = None
     from voxplain.video.sources import open_source
 
-    for item in open_source(Path(path)).stream():
+    source = open_source(Path(path))
+    for item in (source if excerpt is None else excerpt.of(source, Path(path))).stream():
         if isinstance(item, int):
             continue
         picture = item[0]()
@@ -47,7 +51,12 @@ def iterate_frames(path: str | os.PathLike[str]) -> Iterator[NDArray[np.uint8]]:
 
 
 def read_cropped(
-    path: str | os.PathLike[str], geometry: FrameGeometry, *, max_pixels: int = MAX_PIXELS, damaged: Damaged = "use"
+    path: str | os.PathLike[str],
+    geometry: FrameGeometry,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    damaged: Damaged = "use",
+    excerpt: Excerpt | None = None,
 ) -> tuple[Clip, tuple[int, int]]:
     """Every frame of a video, resized and cropped frame by frame.
 
@@ -63,13 +72,15 @@ def read_cropped(
         Limit on T·h·w of the frames that are kept.
     damaged : {"skip", "use", "fail"}
         As for `read_video`.
+    excerpt : Excerpt, optional
+        The part of it to read; by default all.
 
     Returns
     -------
     Clip
         Frames uint8 [T,h,w,3].
     (int, int)
-        Height and width of the video.
+        Height and width of the video, or of the excerpt's rectangle.
 
     Raises
     ------
@@ -80,6 +91,7 @@ def read_cropped(
     from voxplain.video.sources import open_source
 
     source = open_source(path)
+    source = source if excerpt is None else excerpt.of(source, path)
     kept = _Cropped(path, geometry, max_pixels, source.claimed)
     count, seconds, lost = gather(source, kept, path, None)
     check_damage(path, count, lost, damaged)

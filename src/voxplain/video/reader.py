@@ -11,6 +11,7 @@ from voxplain.errors import DataError
 from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged
 from voxplain.video.decode import MAX_PIXELS, Span, in_span, read_windows
+from voxplain.video.excerpt import Excerpt
 from voxplain.video.geometry import FrameGeometry, Geometry
 from voxplain.video.sample import Middle, Sampler, middle_window
 
@@ -102,16 +103,27 @@ class ClipReader:
         label: int | None = None,
         rng: np.random.Generator | None = None,
         span: Span | None = None,
+        excerpt: Excerpt | None = None,
     ) -> list[Clip]:
-        """All windows of the sampler in a video or its ``span``, with one crop and one mirror for the whole video.
+        """All windows of the sampler in a video or a part of it, with one crop and one mirror for the whole video.
 
         Parameters and errors are those of a call.
+
+        Parameters
+        ----------
+        path : str or path
+        label : int, optional
+        rng : numpy Generator, optional
+        span : (first, stop), optional
+            Frames of the video to choose from, counted from 0.
+        excerpt : Excerpt, optional
+            Seconds and rectangle of the video to choose from.
 
         Returns
         -------
         list of Clip
         """
-        return self._read(path, label, rng, span, one=False)
+        return self._read(path, label, rng, span, one=False, excerpt=excerpt)
 
     def _read(
         self,
@@ -121,6 +133,7 @@ class ClipReader:
         span: Span | None,
         *,
         one: bool,
+        excerpt: Excerpt | None = None,
     ) -> list[Clip]:
         rng = np.random.default_rng(0) if rng is None else rng
         seed = int(rng.integers(2**62))  # the sampler may be called twice and must return the same
@@ -132,7 +145,12 @@ class ClipReader:
             return middle_window(index) if one else index
 
         clips = read_windows(
-            path, in_span(choose, span), max_pixels=self.max_pixels, geometry=self.geometry, damaged=self.damaged
+            path,
+            in_span(choose, span),
+            max_pixels=self.max_pixels,
+            geometry=self.geometry,
+            damaged=self.damaged,
+            excerpt=excerpt,
         )
         # Parts of one video are different clips and must not share a name.
         place = "" if span is None else f", frames {span[0] + 1} to {span[1]}"
