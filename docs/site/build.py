@@ -11,21 +11,38 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reference_pages import reference_pages
+from tutorials import notebook
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 # Heading of the navigation → pages in order. Pages of docs/ that are named nowhere are guides.
 NAVIGATION = {
-    "Get started": ("docs/get_started", "README", "docs/coming_from", "docs/comparison"),
-    "Guides": (
+    "Get started": ("docs/get_started", "README", "docs/commands", "docs/coming_from", "docs/comparison"),
+    "Tutorials": (
+        "docs/tutorials/index",
+        "docs/tutorials/planted_truth",
+        "docs/tutorials/video_transformer",
+        "docs/tutorials/concepts_of_a_class",
+        "docs/tutorials/shortcut",
+        "docs/tutorials/compare_methods",
+        "docs/tutorials/long_video",
         "docs/tutorial_improve",
+    ),
+    "Gallery": ("docs/gallery",),
+    "Guides": (
+        "docs/concepts",
+        "docs/one_clip",
+        "docs/which_method",
         "docs/audit",
         "docs/improve",
-        "docs/targets",
         "docs/networks",
+        "docs/targets",
         "docs/data",
         "docs/training",
         "docs/performance",
+        "docs/report",
+        "docs/numbers",
+        "docs/limits",
         "docs/reliability",
         "docs/weizmann",
     ),
@@ -48,11 +65,13 @@ class, where and when it looked in a clip, which explanation method can be trust
 relies on the wrong thing. What it finds is tested against random controls and unrelated videos, with confidence
 intervals, and the methods themselves against planted videos whose truth is known.
 
-.. image:: docs/img/report.png
-   :alt: A report: the class, the answer in one sentence, checks, all concepts, and the first concept's card
-   :width: 100%
+.. image:: docs/img/moving.gif
+   :alt: Two planted clips: the clip, the object that decides its class, where the network looked, the concept on top
 
 - :doc:`docs/get_started`: from installation to a report, on planted videos and with your own network.
+- :doc:`docs/tutorials/index`: six notebooks that start from a question and end with a picture.
+- :doc:`docs/gallery`: pictures first.
+- :doc:`docs/concepts`, :doc:`docs/one_clip`, :doc:`docs/which_method`, :doc:`docs/numbers`, :doc:`docs/limits`: guides.
 - :doc:`methods/index` and :doc:`metrics/index`: what each computes, its parameters, references and an example.
 - :doc:`docs/results`: what was measured, on planted and on real videos, with what failed.
 - :doc:`docs/comparison`: other libraries, and what they do better.
@@ -67,6 +86,8 @@ def stage(source: Path) -> None:
     for name in (*(f"{name}.md" for name in ROOT_FILES), *LINKED):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
+    for path in (source / "docs" / "tutorials").glob("*.py"):  # for download beside the page
+        path.with_suffix(".ipynb").write_text(notebook(path.read_text("utf-8")), "utf-8")
     (source / "_static").mkdir()
     shutil.copy(HERE / "site.css", source / "_static")
     shutil.copy(HERE / "conf.py", source)
