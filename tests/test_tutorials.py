@@ -36,8 +36,9 @@ def source(name: str) -> str:
 
 def test_cells(tutorials: ModuleType, tmp_path: Path) -> None:
     text = (
-        "# %% [markdown]\n# # One\n#\n# **Two or\n# three?**\n\n# %%\nimport matplotlib.pyplot as plt\nprint('a')\n7 * 6\n"
-        "\n# %% [markdown]\n# End.\n\n# %%\n_ = plt.plot([1, 2])\nopen('here', 'w').close()\n"
+        "# %% [markdown]\n# # One\n#\n# **Two or\n# three?**\n\n"
+        "# %%\nimport matplotlib.pyplot as plt\nprint('a')\n7 * 6\n\n"
+        "# %% [markdown]\n# End.\n\n# %%\n_ = plt.plot([1, 2])\nopen('here', 'w').close()\n"
     )
     cells = tutorials.cells_of(text)
     assert [cell.markdown for cell in cells] == [True, False, True, False]

@@ -184,8 +184,8 @@ def picture(folder: str, entry_name: str) -> str:
             return ""
         return (
             "Picture\n-------\n\n"
-            "Four frames of a planted clip, and below them the map of the included network. The class, *ring*, is decided by\n"
-            "the ring; methods of many samples have fewer here than by default.\n\n"
+            "Four frames of a planted clip, and below them the map of the included network. The class, *ring*, is\n"
+            "decided by the ring; methods of many samples have fewer here than by default.\n\n"
             ".. image:: /docs/img/methods/clip.webp\n   :alt: Four frames of a clip with a ring and distractors\n\n"
             f".. image:: /docs/img/methods/{entry_name}.webp\n   :alt: The map of {entry_name} over the same frames\n\n"
         )
@@ -193,8 +193,8 @@ def picture(folder: str, entry_name: str) -> str:
         return ""
     return (
         "Picture\n-------\n\n"
-        "Six maps of one planted clip by this metric; grey bars are controls, which do not depend on the network. One clip\n"
-        "ranks nothing: the tables in :doc:`/docs/attribution` have means over clips.\n\n"
+        "Six maps of one planted clip by this metric; grey bars are controls, which do not depend on the network.\n"
+        "One clip ranks nothing: the tables in :doc:`/docs/attribution` have means over clips.\n\n"
         f".. image:: /docs/img/metrics/{entry_name}.png\n   :alt: A bar for each of six maps by {entry_name}\n\n"
     )
 

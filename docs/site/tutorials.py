@@ -112,7 +112,7 @@ def _png(figure: object) -> bytes:
 def page(name: str, text: str, outputs: list[Output | None], took: str) -> tuple[str, dict[str, bytes]]:
     """The page of a notebook as Markdown, and its pictures by file name."""
     parts, pictures = [], {}
-    heading, question = title_and_question(text)
+    heading, _ = title_and_question(text)
     for cell, output in zip(cells_of(text), outputs, strict=True):
         if output is None:
             parts.append(cell.text)
@@ -133,8 +133,8 @@ def index_page() -> str:
     """The page of all tutorials, with the question, the time and the last picture of each."""
     parts = [
         "# Tutorials",
-        "Notebooks that start from a question and end with a picture, on small data that they make themselves; each runs on a "
-        "CPU. Times are of one thread. Open the `.py` files in an editor that knows cells, or with jupytext.",
+        "Notebooks that start from a question and end with a picture, on small data that they make themselves; each\n"
+        "runs on a CPU. Times are of one thread. Open the `.py` files in an editor that knows cells, or with jupytext.",
     ]
     for name in NAMES:
         heading, question = title_and_question((FOLDER / f"{name}.py").read_text("utf-8"))

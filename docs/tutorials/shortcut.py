@@ -8,7 +8,6 @@
 # it.
 
 # %%
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

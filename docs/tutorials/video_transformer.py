@@ -105,7 +105,7 @@ methods = {
     "occlusion": vx.Occlusion(window=(0.5, 0.25, 0.25), stride=(0.25, 0.125, 0.125)),
 }
 shown, inside = {}, {name: [] for name in methods}
-patch = [thing.name for thing in crosses[0].objects if thing.role == "shortcut"][0]
+patch = next(thing.name for thing in crosses[0].objects if thing.role == "shortcut")
 for scene in crosses[:10]:
     clip = vx.Clip.from_array(render(scene, codec=False), source=f"seed {scene.seed}")
     for name, method in methods.items():
