@@ -28,7 +28,7 @@ def build() -> Iterator[ModuleType]:
         yield module
     finally:
         sys.path.remove(str(SITE))
-        for name in ("reference_pages", "notes", "tutorials"):
+        for name in ("reference_pages", "notes", "tutorials", "links"):
             sys.modules.pop(name, None)
 
 
@@ -84,3 +84,18 @@ def test_pictures_and_costs_of_methods(build: ModuleType) -> None:
     for text in pages.values():
         for image in re.findall(r"image:: /(\S+)", text):
             assert (ROOT / image).is_file(), image
+
+
+def test_broken_links_are_found(build: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top">A</h1><a href="#top">1</a><a href="more/b.html#b">2</a><a href="https://elsewhere.example/x">3</a>'
+        '<img src="more/c.png"><a href="more/b.html#c">4</a><a href="none.html">5</a>'
+    )
+    (tmp_path / "more" / "b.html").write_text('<p id="b"><a href="../a.html">6</a><a href="../../out.html">7</a></p>')
+    assert build.broken_links(tmp_path) == [
+        "a.html: more/c.png",
+        "a.html: more/b.html#c",
+        "a.html: none.html",
+        "more/b.html: ../../out.html",
+    ]

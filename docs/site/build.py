@@ -2,7 +2,8 @@
 
 The pages are staged in ``OUT/source`` as they lie in the repository, so that links between them hold as on GitHub, with
 the generated reference beside them. Then Sphinx writes ``OUT/html``. A warning is an error: an unknown link, a heading
-that does not exist, a page outside the navigation, a docstring that cannot be read.
+that does not exist, a page outside the navigation, a docstring that cannot be read. Last, the links of the written pages
+are checked (`links.py`).
 """
 
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from links import broken_links
 from reference_pages import reference_pages
 from tutorials import notebook
 
@@ -86,8 +88,10 @@ def stage(source: Path) -> None:
     for name in (*(f"{name}.md" for name in ROOT_FILES), *LINKED):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
-    for path in (source / "docs" / "tutorials").glob("*.py"):  # for download beside the page
+    for path in (source / "docs" / "tutorials").glob("*.py"):
         path.with_suffix(".ipynb").write_text(notebook(path.read_text("utf-8")), "utf-8")
+        with open(path.with_suffix(".md"), "a", encoding="utf-8") as page:
+            page.write(f"\nDownload: [{path.stem}.ipynb]({path.stem}.ipynb)\n")
     (source / "_static").mkdir()
     shutil.copy(HERE / "site.css", source / "_static")
     shutil.copy(HERE / "conf.py", source)
@@ -121,8 +125,11 @@ def main() -> int:
 
     out = Path(sys.argv[1])
     stage(out / "source")
-    options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(out / "doctrees")]
+    options = ["-b", "html", "-j", "auto", "-W", "--keep-going", "-q", "-d", str(out / "doctrees")]
     code = sphinx([*options, str(out / "source"), str(out / "html")])
+    if broken := broken_links(out / "html"):
+        print(*(f"broken link in {found}" for found in broken), sep="\n")
+        code = code or 1
     if code == 0:
         print(f"the site: {out / 'html' / 'index.html'}")
     return code

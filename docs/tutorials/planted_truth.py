@@ -25,12 +25,12 @@ print(model.predict(clip))
 # The class *cross* is decided by the shape of one object. The others are distractors.
 
 # %%
-scene = planted.scene(clip.source)
+scene, cross = planted.scene(clip.source), model.classes.index("cross")
 
 
 def log_odds(frames: np.ndarray) -> float:
     """Log-odds of the class cross."""
-    return float(vx.OBJECTIVES["log_odds"](model(frames).detach(), 0)[0])
+    return float(vx.OBJECTIVES["log_odds"](model(frames).detach(), cross)[0])
 
 
 whole = log_odds(render(scene))
