@@ -2,8 +2,8 @@
 
 The pages are staged in ``OUT/source`` as they lie in the repository, so that links between them hold as on GitHub, with
 the generated reference beside them. Then Sphinx writes ``OUT/html``. A warning is an error: an unknown link, a heading
-that does not exist, a page outside the navigation, a docstring that cannot be read. Last, the links of the written pages
-are checked (`links.py`).
+that does not exist, a page outside the navigation, a docstring that cannot be read. Last, the links of the written
+pages are checked (`links.py`).
 """
 
 import shutil
