@@ -35,6 +35,7 @@ def folder(tmp_path: Path, small_set: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_readme(folder: Path) -> None:
     (code,) = python_of("README.md")
     assert len([line for line in code.splitlines() if line]) == 5
+    Path("unrelated").symlink_to("data/unrelated")
     planted = vx.load_model("planted")
     names: dict[str, object] = {"net": planted.net, "names": planted.classes}
     exec(code, names)

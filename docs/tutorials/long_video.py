@@ -5,24 +5,20 @@
 #
 # A network takes a clip of 16 frames. A longer video is cut into overlapping windows, each is explained, and the maps
 # are merged, so that one map covers all frames. Here the video is joined from planted clips, so the right moments are
-# known.
+# known: two clips of *ring* and one of *cross* among clips of the class *nothing*, which have distractors only.
 
 # %%
 import numpy as np
 from matplotlib import pyplot as plt
 
 import voxplain as vx
+from voxplain.datasets.planted import draw_scene, render
 from voxplain.video.encode import write_video
 
-planted = vx.write_planted("data", train=1, test=3, unrelated=12, seed=11)
-model = vx.load_model("planted")
-order = ["unrelated"] * 4 + ["ring"] + ["unrelated"] * 3 + ["ring"] + ["unrelated"] * 4 + ["cross"]
-counts, parts = {}, []
-for label in order:
-    number = counts[label] = counts.get(label, -1) + 1
-    folder = "data/unrelated" if label == "unrelated" else f"data/test/{label}"
-    parts.append(vx.read_video(f"{folder}/{number:04d}.mp4").frames)
-frames = np.concatenate(parts)
+model, design = vx.load_model("planted"), vx.PlantedDesign()
+order = ["nothing"] * 4 + ["ring"] + ["nothing"] * 3 + ["ring"] + ["nothing"] * 3 + ["cross"]
+scenes = [draw_scene(design, label, seed) for seed, label in enumerate(order, start=100)]
+frames = np.concatenate([render(scene, codec=False) for scene in scenes])
 write_video("long.mp4", frames)
 print(len(frames), "frames,", len(frames) // model.grid[0], "times the network's clip")
 
