@@ -1,13 +1,12 @@
-"""The pictures of the pages, from planted clips: ``python docs/site/pictures.py moving methods metrics gallery``.
+"""The pictures of the pages, from planted clips: ``python docs/site/pictures.py moving methods metrics``.
 
-``moving`` is the README's picture, ``methods`` and ``metrics`` those of the reference with ``docs/site/costs.json``,
-``gallery`` those of docs/gallery.md. All are written to docs/img and committed, since some take a minute.
+``moving`` is the README's picture and those of docs/gallery.md, ``methods`` (or ``methods:NAME,NAME``) and ``metrics`` are
+those of the reference, with ``docs/site/costs.json``. All are written to docs/img and committed, since they take minutes.
 """
 
 import json
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,30 +68,25 @@ def save_webp(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(picture).save(path, "WEBP", quality=78, method=6)
 
 
-def draw_methods() -> None:
-    """A picture of each method's map of one clip, and what the map costs."""
+def draw_methods(names: tuple[str, ...] = ()) -> None:
+    """A picture of each method's map of one clip, and what the map costs; of some methods, or all."""
     model, clip, _ = the_clip()
     moments = (2, 6, 10, 14)
-    costs: dict[str, dict[str, float]] = {}
     save_webp(row(clip.frames, moments), IMAGES / "methods" / "clip.webp")
-    for name, make in vx.ATTRIBUTIONS.items():
-        method = make()
+    for name in names or tuple(vx.ATTRIBUTIONS):
+        method = vx.ATTRIBUTIONS[name]()
         method = replace(method, **SMALLER.get(name, {}))  # type: ignore[type-var]
-        start = time.process_time()
         try:
             with counted(model.net) as passes:
                 heat = method(model, clip, LABEL)
         except vx.ModelError as error:
             print(f"{name}: {error}")
             continue
-        costs[name] = {
-            "forward": passes.forwards,
-            "backward": passes.backwards,
-            "seconds": round(time.process_time() - start, 2),
-        }
+        costs = json.loads(COSTS.read_text("utf-8")) if COSTS.exists() else {}
+        costs[name] = {"forward": passes.forwards, "backward": passes.backwards}
+        COSTS.write_text(json.dumps(dict(sorted(costs.items())), indent=1) + "\n", "utf-8")
         save_webp(row(heat.overlay(), moments), IMAGES / "methods" / f"{name}.webp")
         print(name, costs[name])
-    COSTS.write_text(json.dumps(costs, indent=1) + "\n")
 
 
 def draw_metrics() -> None:
@@ -104,13 +98,15 @@ def draw_metrics() -> None:
     heats = {name: vx.ATTRIBUTIONS[name]()(model, clip, LABEL) for name in MAPS}
     small = {"parameter_randomisation": {"maps": 3}, "sensitivity": {"draws": 3}}
     (IMAGES / "metrics").mkdir(parents=True, exist_ok=True)
+    cheap = tuple(name for name in MAPS if name != "supervoxel_occlusion")  # for metrics that call the method again
     for name, make in vx.METRICS.items():
         metric = replace(make(), **small.get(name, {}))  # type: ignore[type-var]
         needs = metric.needs
         if needs not in ("map", "mask", "method"):
             continue
         values, chance = {}, None
-        for method, heat in heats.items():
+        for method in cheap if needs == "method" else MAPS:
+            heat = heats[method]
             if needs == "mask":
                 found = metric(heat, mask)
             elif needs == "map":
@@ -230,4 +226,7 @@ PARTS = {"moving": draw_moving_and_gallery, "methods": draw_methods, "metrics": 
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or list(PARTS):
-        PARTS[part]()
+        if part.startswith("methods:"):
+            draw_methods(tuple(part.removeprefix("methods:").split(",")))
+        else:
+            PARTS[part]()

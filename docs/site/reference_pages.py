@@ -193,9 +193,9 @@ def picture(folder: str, entry_name: str) -> str:
         return ""
     return (
         "Picture\n-------\n\n"
-        "Six maps of one planted clip by this metric; grey bars are controls, which do not depend on the network.\n"
+        "Maps of one planted clip by this metric; grey bars are controls, which do not depend on the network.\n"
         "One clip ranks nothing: the tables in :doc:`/docs/attribution` have means over clips.\n\n"
-        f".. image:: /docs/img/metrics/{entry_name}.png\n   :alt: A bar for each of six maps by {entry_name}\n\n"
+        f".. image:: /docs/img/metrics/{entry_name}.png\n   :alt: A bar for each of the maps by {entry_name}\n\n"
     )
 
 
