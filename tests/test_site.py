@@ -72,7 +72,15 @@ def test_every_class_says_when_to_use_it(build: ModuleType, folder: str, registr
             assert "**When to use:**" in text
 
 
-def test_pictures_and_costs_of_methods(build: ModuleType) -> None:
+def test_pictures_of_the_reference_exist(build: ModuleType) -> None:
+    for path, text in build.reference_pages().items():
+        assert ("Picture\n" in text) == ("image:: /" in text), path
+        for image in re.findall(r"image:: /(\S+)", text):
+            assert (ROOT / image).is_file(), image
+
+
+@pytest.mark.slow
+def test_no_picture_of_a_method_is_missing(build: ModuleType) -> None:
     """Every method that can explain the included network has a picture and a cost; the others need other networks."""
     pages = build.reference_pages()
     without = {path for path in pages if path.startswith("methods/") and "Picture\n" not in pages[path]}
@@ -81,9 +89,6 @@ def test_pictures_and_costs_of_methods(build: ModuleType) -> None:
     for path in set(pages) - without:
         if path.startswith("methods/"):
             assert "**Cost:**" in pages[path]
-    for text in pages.values():
-        for image in re.findall(r"image:: /(\S+)", text):
-            assert (ROOT / image).is_file(), image
 
 
 def test_broken_links_are_found(build: ModuleType, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ relies on the wrong thing. What it finds is tested against random controls and u
 intervals, and the methods themselves against planted videos whose truth is known.
 
 .. image:: docs/img/moving.gif
-   :alt: Two planted clips: the clip, the object that decides its class, where the network looked, the concept on top
+   :alt: A planted clip whose class a ring decides: the clip, the ring alone, and maps by three methods
 
 - :doc:`docs/get_started`: from installation to a report, on planted videos and with your own network.
 - :doc:`docs/tutorials/index`: six notebooks that start from a question and end with a picture.

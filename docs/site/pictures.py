@@ -1,7 +1,8 @@
-"""The pictures of the pages, from planted clips: ``python docs/site/pictures.py moving methods metrics``.
+"""The pictures of the pages, from planted clips: ``python docs/site/pictures.py methods moving metrics gallery``.
 
-``moving`` is the README's picture and those of docs/gallery.md, ``methods`` (or ``methods:NAME,NAME``) and ``metrics`` are
-those of the reference, with ``docs/site/costs.json``. All are written to docs/img and committed, since they take minutes.
+``methods`` (or ``methods:NAME,NAME``) and ``metrics`` are those of the reference, with ``docs/site/costs.json``;
+``moving`` is the README's, from those of methods; ``gallery`` those of docs/gallery.md. All are written to docs/img and
+committed, since they take minutes.
 """
 
 import json
@@ -15,11 +16,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 import voxplain as vx
 from voxplain.datasets.planted import PlantedDesign, draw_scene, masks, render
-from voxplain.model.cost import counted
 
 ROOT = Path(__file__).parents[2]
 IMAGES, COSTS = ROOT / "docs" / "img", Path(__file__).parent / "costs.json"
 LABEL, SEED = "ring", 40  # of the clip that all methods explain
+MOMENTS = (2, 6, 10, 14)  # frames of it that are shown
+GAP = 4  # white pixels between them
+# Methods in the README's picture, with their headings.
+SHOWN = {
+    "supervoxel_occlusion": "supervoxel occlusion",
+    "integrated_gradients": "integrated gradients",
+    "grad_cam": "Grad-CAM",
+}
 # Fewer samples and steps than the defaults, so that all pictures together take minutes.
 SMALLER = {
     "guided_ig": {"steps": 50},
@@ -54,7 +62,7 @@ def enlarged(frames: np.ndarray, factor: int) -> np.ndarray:
     return frames.repeat(factor, -3).repeat(factor, -2)
 
 
-def row(frames: np.ndarray, moments: tuple[int, ...], *, factor: int = 2, gap: int = 4) -> np.ndarray:
+def row(frames: np.ndarray, moments: tuple[int, ...], *, factor: int = 2, gap: int = GAP) -> np.ndarray:
     """Some frames side by side, uint8 [H',W',3]."""
     parts = []
     for t in moments:
@@ -70,9 +78,10 @@ def save_webp(picture: np.ndarray, path: Path) -> None:
 
 def draw_methods(names: tuple[str, ...] = ()) -> None:
     """A picture of each method's map of one clip, and what the map costs; of some methods, or all."""
+    from voxplain.model.cost import counted
+
     model, clip, _ = the_clip()
-    moments = (2, 6, 10, 14)
-    save_webp(row(clip.frames, moments), IMAGES / "methods" / "clip.webp")
+    save_webp(row(clip.frames, MOMENTS), IMAGES / "methods" / "clip.webp")
     for name in names or tuple(vx.ATTRIBUTIONS):
         method = vx.ATTRIBUTIONS[name]()
         method = replace(method, **SMALLER.get(name, {}))  # type: ignore[type-var]
@@ -85,7 +94,7 @@ def draw_methods(names: tuple[str, ...] = ()) -> None:
         costs = json.loads(COSTS.read_text("utf-8")) if COSTS.exists() else {}
         costs[name] = {"forward": passes.forwards, "backward": passes.backwards}
         COSTS.write_text(json.dumps(dict(sorted(costs.items())), indent=1) + "\n", "utf-8")
-        save_webp(row(heat.overlay(), moments), IMAGES / "methods" / f"{name}.webp")
+        save_webp(row(heat.overlay(), MOMENTS), IMAGES / "methods" / f"{name}.webp")
         print(name, costs[name])
 
 
@@ -147,73 +156,53 @@ def concepts_of(label: str, folder: Path) -> vx.ConceptRun:
     return vx.evaluate_concepts(run, folder / "data" / "test" / label)
 
 
-def spotlight(clip: vx.Clip, mask: np.ndarray) -> np.ndarray:
-    """Frames with all but a mask darkened."""
-    return np.where(mask[..., None], clip.frames, clip.frames // 4).astype(np.uint8)
+def draw_gallery() -> None:
+    """The figures of concepts in the gallery, from one run a class."""
+    from io import BytesIO
 
-
-def draw_moving_and_gallery() -> None:
-    """The README's GIF and the figures of the gallery, from one run a class."""
-    from voxplain.datasets.planted import read_planted
     from voxplain.report.figures import figure_file
 
     (IMAGES / "gallery").mkdir(parents=True, exist_ok=True)
-    model, columns = vx.load_model("planted"), []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         for label in ("cross", "orbit"):
-            run = concepts_of(label, folder)
+            run = concepts_of(label, Path(name))
             for kind in ("concepts", "curves", "removing", "map"):
-                picture = Image.open(_file(figure_file(run, kind, ".png"))).convert("RGB")
+                picture = Image.open(BytesIO(figure_file(run, kind, ".png"))).convert("RGB")
                 picture.thumbnail((1400, 1400))
                 picture.save(IMAGES / "gallery" / f"{label}-{kind}.webp", "WEBP", quality=80, method=6)
-            planted, clip = read_planted(folder / "data"), run.clips[0]
-            objects = planted.scene(clip.source).objects
-            target = next(thing.name for thing in objects if thing.role == "target")
-            shown = run.supervoxels[0].masks(np.flatnonzero(np.isin(run.assigned[0], run.first)))
-            heat = vx.LRP(rule="gamma")(model, clip, label)
-            columns.append(
-                (
-                    label,
-                    [
-                        clip.frames,
-                        spotlight(clip, planted.masks(clip.source)[target]),
-                        heat.overlay(),
-                        spotlight(clip, shown),
-                    ],
-                )
-            )
+
+
+def strip(name: str) -> np.ndarray:
+    """The frames in a picture of a method, uint8 [T,H,W,3]."""
+    picture = np.asarray(Image.open(IMAGES / "methods" / f"{name}.webp").convert("RGB"))
+    side = picture.shape[0]
+    return np.stack([picture[:, x : x + side] for x in range(0, picture.shape[1], side + GAP)])
+
+
+def draw_moving() -> None:
+    """The README's GIF, from the pictures of methods: the clip, the truth, and maps, moment by moment."""
+    scene = draw_scene(PlantedDesign(), LABEL, SEED)
+    target = next(thing.name for thing in scene.objects if thing.role == "target")
+    frames = render(scene, codec=False)[list(MOMENTS)]
+    true = np.where(masks(scene)[target][list(MOMENTS)][..., None], frames, frames // 4).astype(np.uint8)
+    columns = {"the clip": enlarged(frames, 2), "truth: this decides": enlarged(true, 2)}
+    columns |= {heading: strip(name) for name, heading in SHOWN.items()}
     write_gif(columns, IMAGES / "moving.gif")
 
 
-def _file(data: bytes) -> "object":
-    import io
-
-    return io.BytesIO(data)
-
-
-def write_gif(rows: list[tuple[str, list[np.ndarray]]], path: Path, *, factor: int = 3) -> None:
-    """One row a class, one column a kind of picture, with headings; plays forwards and back."""
-    heads = ("the clip", "truth: decides the class", "where it looked (LRP-γ)", "concept on top")
-    side, left, top, gap = rows[0][1][0].shape[1] * factor, 64, 24, 6
-    font = ImageFont.truetype(_font(), 15)
-    moments = len(rows[0][1][0])
+def write_gif(columns: dict[str, np.ndarray], path: Path, *, gap: int = 6) -> None:
+    """Films side by side under their headings, as a GIF that repeats."""
+    side, top = next(iter(columns.values())).shape[1], 22
+    font = ImageFont.truetype(_font(), 12)
     pictures = []
-    for t in [*range(moments), *range(moments - 2, 0, -1)]:
-        sheet = Image.new("RGB", (left + len(heads) * (side + gap), top + len(rows) * (side + gap)), "white")
+    for t in range(len(next(iter(columns.values())))):
+        sheet = Image.new("RGB", (len(columns) * (side + gap) - gap, top + side), "white")
         pen = ImageDraw.Draw(sheet)
-        for i, head in enumerate(heads):
-            pen.text((left + i * (side + gap) + side // 2, 4), head, "black", font, anchor="ma")
-        for j, (label, columns) in enumerate(rows):
-            y = top + j * (side + gap)
-            pen.text((4, y + side // 2), label, "black", font, anchor="lm")
-            for i, frames in enumerate(columns):
-                sheet.paste(Image.fromarray(enlarged(frames[t], factor)), (left + i * (side + gap), y))
-        pictures.append(sheet)
-    palette = pictures[0].quantize(128, dither=Image.Dither.NONE)
-    small = [picture.quantize(128, palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    small[0].save(path, save_all=True, append_images=small[1:], duration=110, loop=0, optimize=True)
-    print(path, path.stat().st_size)
+        for i, (heading, frames) in enumerate(columns.items()):
+            pen.text((i * (side + gap) + side // 2, 4), heading, "black", font, anchor="ma")
+            sheet.paste(Image.fromarray(frames[t]), (i * (side + gap), top))
+        pictures.append(sheet.quantize(200, dither=Image.Dither.NONE))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0, optimize=True)
 
 
 def _font() -> str:
@@ -222,7 +211,7 @@ def _font() -> str:
     return font_manager.findfont("DejaVu Sans")
 
 
-PARTS = {"moving": draw_moving_and_gallery, "methods": draw_methods, "metrics": draw_metrics}
+PARTS = {"methods": draw_methods, "moving": draw_moving, "metrics": draw_metrics, "gallery": draw_gallery}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or list(PARTS):

@@ -2,7 +2,8 @@
 
 ``docs/tutorials/NAME.py`` is the notebook; editors and jupytext open it as one. ``python docs/site/tutorials.py NAME``
 runs it in an empty folder and writes the page ``docs/tutorials/NAME.md`` with what the cells printed, their pictures in
-``docs/img/tutorials`` and the seconds that it took. Without names all are run.
+``docs/img/tutorials`` and the seconds that it took. Without names all are run. ``--not-run NAME`` writes the page
+without output, which says so.
 """
 
 import ast
@@ -22,6 +23,9 @@ __all__ = ["NAMES", "Cell", "Output", "cells_of", "index_page", "notebook", "pag
 ROOT = Path(__file__).parents[2]
 FOLDER, PICTURES = ROOT / "docs" / "tutorials", ROOT / "docs" / "img" / "tutorials"
 NAMES = ("planted_truth", "video_transformer", "concepts_of_a_class", "shortcut", "compare_methods", "long_video")
+
+
+NOT_RUN = "Not run into this page yet."  # the page of a notebook that changed
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def page(name: str, text: str, outputs: list[Output | None], took: str) -> tuple
             file = f"{name}-{len(pictures) + 1}.png"
             pictures[file] = picture
             parts.append(f"![{heading}, picture {len(pictures)}](../img/tutorials/{file})")
-    note = f"*{took} This page is the [notebook]({name}.py) with what its cells printed.*"
+    shown = "with what its cells printed" if took != NOT_RUN else "without what its cells print"
+    note = f"*{took} This page is the [notebook]({name}.py) {shown}.*"
     parts.insert(1, note)
     return "\n\n".join(parts) + "\n", pictures
 
@@ -139,11 +144,11 @@ def index_page() -> str:
     for name in NAMES:
         heading, question = title_and_question((FOLDER / f"{name}.py").read_text("utf-8"))
         written = (FOLDER / f"{name}.md").read_text("utf-8")
-        seconds = re.findall(r"(\d+) s of processor", written)[0]
-        picture = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", written)[-1]
+        took = re.findall(r"\d+ s of processor", written)
         parts.append(f"## [{heading}]({name}.md)")
-        parts.append(f"{question} *{seconds} s of processor.*")
-        parts.append(f"![The last picture of: {heading}]({picture})")
+        parts.append(f"{question} *{took[0] if took else NOT_RUN.rstrip('.')}.*")
+        for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", written)[-1:]:
+            parts.append(f"![The last picture of: {heading}]({picture})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -159,24 +164,35 @@ def notebook(text: str) -> str:
     return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1)
 
 
+def write_page(name: str, text: str, outputs: list[Output | None], took: str) -> None:
+    """Write the page of a notebook and its pictures, and the page of all notebooks."""
+    written, pictures = page(name, text, outputs, took)
+    for old in PICTURES.glob(f"{name}-*.png"):
+        old.unlink()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for file, data in pictures.items():
+        (PICTURES / file).write_bytes(data)
+    (FOLDER / f"{name}.md").write_text(written, "utf-8")
+    if all((FOLDER / f"{name}.md").exists() for name in NAMES):
+        (FOLDER / "index.md").write_text(index_page(), "utf-8")
+
+
 def main(names: tuple[str, ...]) -> None:
     """Run notebooks and write their pages."""
+    if names and names[0] == "--not-run":  # pages without output, after a change
+        for name in names[1:]:
+            text = (FOLDER / f"{name}.py").read_text("utf-8")
+            cells = cells_of(text)
+            write_page(name, text, [None if cell.markdown else Output("", ()) for cell in cells], NOT_RUN)
+        return
     for name in names:
         text = (FOLDER / f"{name}.py").read_text("utf-8")
         busy = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             outputs, _ = run(text, Path(folder))
         took = f"Took {time.process_time() - busy:.0f} s of processor, on one thread."
-        written, pictures = page(name, text, outputs, took)
-        for old in PICTURES.glob(f"{name}-*.png"):
-            old.unlink()
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        for file, data in pictures.items():
-            (PICTURES / file).write_bytes(data)
-        (FOLDER / f"{name}.md").write_text(written, "utf-8")
+        write_page(name, text, outputs, took)
         print(f"{name}: {took}")
-    if all((FOLDER / f"{name}.md").exists() for name in NAMES):
-        (FOLDER / "index.md").write_text(index_page(), "utf-8")
 
 
 if __name__ == "__main__":
