@@ -19,7 +19,7 @@ from voxplain.corrections.improve import suspected
 from voxplain.datasets.planted import render, with_defect, without_defect
 
 design = demo_design()  # four classes, 8 frames of 48 × 48
-planted = vx.write_planted("data", design=design, train=60, test=16, unrelated=20, seed=3)
+planted = vx.write_planted("data", design=design, train=80, test=20, unrelated=20, seed=3)
 model = shortcut_network(Path("data"), Path("weights.safetensors"))  # trains `tiny` for 8 epochs
 
 # %% [markdown]
@@ -64,7 +64,7 @@ print("at one place in all clips:", remove)
 # with further training alone, and with the correction of a random concept.
 
 # %%
-better = vx.improve(model, run, remove=remove, data="data", seeds=1, clips=30)
+better = vx.improve(model, run, remove=remove, data="data", seeds=1, clips=40)
 print(better.table())
 print(
     f"a caption everywhere: {100 * called_crescent(model, with_defect):.0f} % called crescent before, "
@@ -93,6 +93,6 @@ axes[4].set_ylim(0, 100)
 axes[4].legend()
 
 # %% [markdown]
-# One network, one seed and 64 test clips: an example, not a measurement. [Improving a
+# One network, one seed and 80 test clips: an example, not a measurement. [Improving a
 # network](../improve.md#known-truth) has the figures over networks and defects, with those that were not corrected,
 # and [the longer walk](../tutorial_improve.md) reads the table line by line.
