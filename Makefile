@@ -19,7 +19,7 @@ define install
 	fi
 endef
 
-.PHONY: demo demo-improve test test-slow test-lowest test-machines lint format docs bench weights clean
+.PHONY: demo demo-improve test coverage test-slow test-lowest test-machines lint format docs bench weights clean
 
 $(CORE): pyproject.toml constraints.txt
 	$(call install,.)
@@ -39,6 +39,10 @@ demo-improve: $(CORE)
 # Files of tests side by side, each on one thread (tests/conftest.py).
 test: $(DEV) lint
 	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# The share of lines that the tests of `make test` run, by file; the lines themselves in build/coverage/index.html.
+coverage: $(DEV)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov=voxplain --cov-report=term --cov-report=html:build/coverage
 
 test-slow: $(DEV)
 	$(PY) -m pytest -m slow

@@ -53,7 +53,7 @@ def test_each_kind_is_one_new_file_and_one_entry() -> None:
 
 
 def test_the_examples_work_in_a_copy(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "src" / "voxplain", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, tmp_path / "src" / "voxplain")  # with its byte code, or all of it is compiled again
     for path, code in STEPS:
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,11 @@ COMMANDS = (
 )
 
 
+def test_every_command_is_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert {name for name in COMMANDS if not re.search(rf"voxplain {name}\b", page)} == set()
+
+
 def blocks(text: str, *languages: str) -> list[str]:
     found = re.findall(r"^[ ]*```(\w*)[^\n]*\n(.*?)^[ ]*```", text, re.MULTILINE | re.DOTALL)
     return [body for language, body in found if language in languages]
@@ -75,7 +80,14 @@ SHOWN = [(path.relative_to(ROOT).as_posix(), line) for path in PAGES for line in
 
 
 def test_the_readme_shows_commands() -> None:
-    assert len([line for page, line in SHOWN if page == "README.md"]) >= 4
+    assert "voxplain demo" in [line.partition("#")[0].strip() for page, line in SHOWN if page == "README.md"]
+    assert len([line for page, line in SHOWN if page == "docs/commands.md"]) >= len(COMMANDS) - 3
+
+
+def test_the_readme_fits_one_screen() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 75
+    assert (ROOT / "docs" / "img" / "moving.gif").stat().st_size <= 2 << 20
 
 
 @pytest.mark.parametrize(("page", "line"), SHOWN)

@@ -3,7 +3,6 @@
 import re
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -23,29 +22,43 @@ def python_of(page: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, small_set: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder with the planted videos as data/, and one of them as clip.mp4."""
-    (tmp_path / "data").symlink_to(small_set)
+    """An empty current folder with the planted videos as data/, named as `voxplain planted` does, and clip.mp4."""
+    for path in small_set.rglob("*.mp4"):
+        named = tmp_path / "data" / path.relative_to(small_set).with_name(f"{int(path.stem):04d}.mp4")
+        named.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, named)
     shutil.copy(small_set / "test" / "cross" / "0.mp4", tmp_path / "clip.mp4")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(vx.ATTRIBUTIONS, "step", partial(vx.STEP, iterations=8))  # not minutes
-    whole, own_net, discovery = python_of("README.md")
+def test_the_readme(folder: Path) -> None:
+    (code,) = python_of("README.md")
+    assert len([line for line in code.splitlines() if line]) == 5
+    Path("unrelated").symlink_to("data/unrelated")
+    planted = vx.load_model("planted")
+    names: dict[str, object] = {"net": planted.net, "names": planted.classes}
+    exec(code, names)
+    assert Path("heat.mp4").stat().st_size > 0
+    assert isinstance(run := names["run"], vx.ConceptRun)
+    assert run.target == "cross"
+    assert "<html" in Path("cross.html").read_text()
+
+
+def test_the_readme_counts_methods_and_metrics() -> None:
+    text = (ROOT / "README.md").read_text()
+    controls = {"random", "centre_prior", "motion_energy", "frame_constant"}
+    assert f"{len(set(vx.ATTRIBUTIONS) - controls)} attribution methods" in text
+    assert f"{len(vx.METRICS)} metrics" in text
+
+
+def test_concepts(folder: Path) -> None:
+    whole, discovery = python_of("docs/concepts.md")
     names: dict[str, object] = {}
     exec(whole, names)
-    assert capsys.readouterr().out.startswith("cross")
-    assert {p.name for p in folder.glob("*.html")} == {"clip.html", "cross.html"}
-    run = names["run"]
-    assert isinstance(run, vx.ConceptRun)
+    assert isinstance(run := names["run"], vx.ConceptRun)
     assert run.evaluation is not None
-
-    names["net"], names["names"] = names["model"].net, names["model"].classes  # type: ignore[attr-defined]
-    names["clip"] = vx.Clip.from_array(np.zeros((16, 112, 112, 3), np.uint8))
-    exec(own_net.replace("cuda", "cpu"), names)
-    assert isinstance(logits := names["logits"], torch.Tensor)
-    assert logits.shape == (1, 7)
+    assert "<html" in Path("cross.html").read_text()
 
     rng = np.random.default_rng(0)
     names |= {"features": torch.from_numpy(rng.normal(size=(300, 6)).astype(np.float32))}
@@ -55,11 +68,23 @@ def test_the_readme(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert cavs.vectors.shape == (10, 4, 6)
 
 
+def test_one_clip(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = python_of("docs/one_clip.md")
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("cross")
+    assert {p.name for p in folder.iterdir()} == {"data", "clip.mp4", "heat.mp4", "clip.html"}
+
+
 def test_getting_started(folder: Path) -> None:
-    own_net, whole = python_of("docs/get_started.md")
+    own_net, whole, called = python_of("docs/get_started.md")
     names: dict[str, object] = {}
     exec(whole, names)
     assert Path("heat.mp4").stat().st_size > 0
+    names["net"], names["names"] = names["model"].net, names["model"].classes  # type: ignore[attr-defined]
+    names["clip"] = vx.Clip.from_array(np.zeros((16, 112, 112, 3), np.uint8))
+    exec(called.replace("cuda", "cpu"), names)
+    assert isinstance(logits := names["logits"], torch.Tensor)
+    assert logits.shape == (1, 7)
     exec(own_net, names)
     build = names["build"]
     assert isinstance(build, FunctionType)

@@ -2,7 +2,8 @@
 
 The pages are staged in ``OUT/source`` as they lie in the repository, so that links between them hold as on GitHub, with
 the generated reference beside them. Then Sphinx writes ``OUT/html``. A warning is an error: an unknown link, a heading
-that does not exist, a page outside the navigation, a docstring that cannot be read.
+that does not exist, a page outside the navigation, a docstring that cannot be read. Last, the links of the written
+pages are checked (`links.py`).
 """
 
 import shutil
@@ -10,22 +11,40 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from links import broken_links
 from reference_pages import reference_pages
+from tutorials import notebook
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 # Heading of the navigation → pages in order. Pages of docs/ that are named nowhere are guides.
 NAVIGATION = {
-    "Get started": ("docs/get_started", "README", "docs/coming_from", "docs/comparison"),
-    "Guides": (
+    "Get started": ("docs/get_started", "README", "docs/commands", "docs/coming_from", "docs/comparison"),
+    "Tutorials": (
+        "docs/tutorials/index",
+        "docs/tutorials/planted_truth",
+        "docs/tutorials/video_transformer",
+        "docs/tutorials/concepts_of_a_class",
+        "docs/tutorials/shortcut",
+        "docs/tutorials/compare_methods",
+        "docs/tutorials/long_video",
         "docs/tutorial_improve",
+    ),
+    "Gallery": ("docs/gallery",),
+    "Guides": (
+        "docs/concepts",
+        "docs/one_clip",
+        "docs/which_method",
         "docs/audit",
         "docs/improve",
-        "docs/targets",
         "docs/networks",
+        "docs/targets",
         "docs/data",
         "docs/training",
         "docs/performance",
+        "docs/report",
+        "docs/numbers",
+        "docs/limits",
         "docs/reliability",
         "docs/weizmann",
     ),
@@ -48,11 +67,13 @@ class, where and when it looked in a clip, which explanation method can be trust
 relies on the wrong thing. What it finds is tested against random controls and unrelated videos, with confidence
 intervals, and the methods themselves against planted videos whose truth is known.
 
-.. image:: docs/img/report.png
-   :alt: A report: the class, the answer in one sentence, checks, all concepts, and the first concept's card
-   :width: 100%
+.. image:: docs/img/moving.gif
+   :alt: A planted clip whose class a ring decides: the clip, the ring alone, and maps by three methods
 
 - :doc:`docs/get_started`: from installation to a report, on planted videos and with your own network.
+- :doc:`docs/tutorials/index`: six notebooks that start from a question and end with a picture.
+- :doc:`docs/gallery`: pictures first.
+- :doc:`docs/concepts`, :doc:`docs/one_clip`, :doc:`docs/which_method`, :doc:`docs/numbers`, :doc:`docs/limits`: guides.
 - :doc:`methods/index` and :doc:`metrics/index`: what each computes, its parameters, references and an example.
 - :doc:`docs/results`: what was measured, on planted and on real videos, with what failed.
 - :doc:`docs/comparison`: other libraries, and what they do better.
@@ -67,6 +88,10 @@ def stage(source: Path) -> None:
     for name in (*(f"{name}.md" for name in ROOT_FILES), *LINKED):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
+    for path in (source / "docs" / "tutorials").glob("*.py"):
+        path.with_suffix(".ipynb").write_text(notebook(path.read_text("utf-8")), "utf-8")
+        with open(path.with_suffix(".md"), "a", encoding="utf-8") as page:
+            page.write(f"\nDownload: [{path.stem}.ipynb]({path.stem}.ipynb)\n")
     (source / "_static").mkdir()
     shutil.copy(HERE / "site.css", source / "_static")
     shutil.copy(HERE / "conf.py", source)
@@ -100,8 +125,11 @@ def main() -> int:
 
     out = Path(sys.argv[1])
     stage(out / "source")
-    options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(out / "doctrees")]
+    options = ["-b", "html", "-j", "auto", "-W", "--keep-going", "-q", "-d", str(out / "doctrees")]
     code = sphinx([*options, str(out / "source"), str(out / "html")])
+    if broken := broken_links(out / "html"):
+        print(*(f"broken link in {found}" for found in broken), sep="\n")
+        code = code or 1
     if code == 0:
         print(f"the site: {out / 'html' / 'index.html'}")
     return code

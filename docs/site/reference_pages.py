@@ -6,8 +6,12 @@ classes of a registry with the methods or metrics, everything else under ``api``
 
 import importlib
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
+
+from notes import METHOD_NOTES, METRIC_NOTES
 
 import voxplain as vx
 
@@ -30,6 +34,8 @@ METRIC_GROUPS = {
     "networks": "Two networks",
     "training": "Networks trained on masked clips",
 }
+IMAGES = Path(__file__).parents[1] / "img"
+COSTS = Path(__file__).parent / "costs.json"
 DIRECTIONS = {True: "higher is better", False: "lower is better", None: "neither direction is better"}
 METHODS_TEXT = """\
 A method is a frozen dataclass whose fields are its parameters. Calling it with a model, a clip and a target gives an
@@ -145,7 +151,8 @@ def class_pages(folder: str, registry: Mapping[str, Callable[[], object]]) -> di
         names.setdefault(type(make()).__name__, []).append(name)
     pages = {}
     for cls, entries in names.items():
-        page = title(cls) + ".. currentmodule:: voxplain\n\n" + f".. autoclass:: {cls}\n   :no-members:\n\n"
+        page = title(cls) + ".. currentmodule:: voxplain\n\n" + when_and_cost(folder, cls, entries[0])
+        page += f".. autoclass:: {cls}\n   :no-members:\n\n" + picture(folder, entries[0])
         page += "Names on the command line\n-------------------------\n\n"
         rows = [(f"``{name}``", f"``vx.{built(registry[name])}``") for name in entries]
         page += table(rows, ("name", "in Python"), "40 60")
@@ -155,6 +162,41 @@ def class_pages(folder: str, registry: Mapping[str, Callable[[], object]]) -> di
             page += DIRECTIONS[found.higher_is_better].capitalize() + " with the default parameters.\n"  # type: ignore[attr-defined]
         pages[f"{folder}/{cls}.rst"] = page
     return pages
+
+
+def when_and_cost(folder: str, cls: str, entry_name: str) -> str:
+    """When to use a method or metric, and what one map costs."""
+    text = f"**When to use:** {(METHOD_NOTES if folder == 'methods' else METRIC_NOTES)[cls]}\n\n"
+    costs = json.loads(COSTS.read_text("utf-8"))
+    if folder == "methods" and entry_name in costs:
+        cost = costs[entry_name]
+        passes = f"{cost['forward']} forward and {cost['backward']} backward"
+        if not cost["forward"] and not cost["backward"]:
+            passes = "no"
+        text += f"**Cost:** {passes} passes for the map below.\n\n"
+    return text
+
+
+def picture(folder: str, entry_name: str) -> str:
+    """The picture of a method or metric on the clip that all of them have; nothing where there is none."""
+    if folder == "methods":
+        if not (IMAGES / "methods" / f"{entry_name}.webp").exists():
+            return ""
+        return (
+            "Picture\n-------\n\n"
+            "Four frames of a planted clip, and below them the map of the included network. The class, *ring*, is\n"
+            "decided by the ring; methods of many samples have fewer here than by default.\n\n"
+            ".. image:: /docs/img/methods/clip.webp\n   :alt: Four frames of a clip with a ring and distractors\n\n"
+            f".. image:: /docs/img/methods/{entry_name}.webp\n   :alt: The map of {entry_name} over the same frames\n\n"
+        )
+    if not (IMAGES / "metrics" / f"{entry_name}.png").exists():
+        return ""
+    return (
+        "Picture\n-------\n\n"
+        "Maps of one planted clip by this metric; grey bars are controls, which do not depend on the network.\n"
+        "One clip ranks nothing: the tables in :doc:`/docs/attribution` have means over clips.\n\n"
+        f".. image:: /docs/img/metrics/{entry_name}.png\n   :alt: A bar for each of the maps by {entry_name}\n\n"
+    )
 
 
 def api_pages(elsewhere: set[str]) -> dict[str, str]:

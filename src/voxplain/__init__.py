@@ -3,7 +3,7 @@
 import voxplain as vx
 
 model = vx.load_model("planted")
-clip = model.read("data/test/cross/0.mp4")
+clip = model.read("data/test/cross/0000.mp4")
 heat = vx.IntegratedGradients(steps=25)(model, clip, "cross")
 vx.Insertion(steps=64)(model, clip, heat)
 clips = vx.read_clips("data/train/cross", model.reader())

@@ -271,7 +271,7 @@ def _current_name(name: str) -> str:
     if name not in ALIASES:
         return name
     warn_deprecated(
-        f"method {name!r}", instead=f"method {ALIASES[name]!r}", since="0.1", removed_in="0.2", stacklevel=4
+        f"method {name!r}", instead=f"method {ALIASES[name]!r}", since="0.2", removed_in="0.3", stacklevel=4
     )
     return ALIASES[name]
 

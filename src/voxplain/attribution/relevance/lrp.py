@@ -64,15 +64,15 @@ class LRP:
     ====================================  ==================  =================  =================  ===========
     rule                                  convolutions        linear, recurrent  sums and averages  first layer
     ====================================  ==================  =================  =================  ===========
-    "epsilon"                             ε                   ε                 ε → 0              same
-    "gamma"                               γ                   γ                 γ                  same
-    "alpha_beta"                          αβ                  αβ                αβ                 same
-    "z_plus"                              z⁺                  z⁺                z⁺                 same
-    "epsilon_plus"                        z⁺                  ε                 z⁺                 same
-    "epsilon_plus_flat"                   z⁺                  ε                 z⁺                 flat
-    "epsilon_gamma_box"                   γ                   ε                 ε → 0              z^B
-    "epsilon_alpha2_beta1"                αβ, 2 and 1         ε                 ε → 0              same
-    "epsilon_alpha2_beta1_flat"           αβ, 2 and 1         ε                 ε → 0              flat
+    "epsilon"                             ε                   ε                  ε → 0              same
+    "gamma"                               γ                   γ                  γ                  same
+    "alpha_beta"                          αβ                  αβ                 αβ                 same
+    "z_plus"                              z⁺                  z⁺                 z⁺                 same
+    "epsilon_plus"                        z⁺                  ε                  z⁺                 same
+    "epsilon_plus_flat"                   z⁺                  ε                  z⁺                 flat
+    "epsilon_gamma_box"                   γ                   ε                  ε → 0              z^B
+    "epsilon_alpha2_beta1"                αβ, 2 and 1         ε                  ε → 0              same
+    "epsilon_alpha2_beta1_flat"           αβ, 2 and 1         ε                  ε → 0              flat
     ====================================  ==================  =================  =================  ===========
 
     The combined rules are zennit's composites EpsilonPlus, EpsilonPlusFlat, EpsilonGammaBox, EpsilonAlpha2Beta1 and

@@ -1,4 +1,4 @@
-"""From install to a report for a Hugging Face folder: the five commands of the README, as they are written."""
+"""From install to a report for a Hugging Face folder: the five commands of Get started, as they are written."""
 
 import contextlib
 import re
@@ -17,12 +17,13 @@ from voxplain.errors import ModelError
 from voxplain.zoo.libraries import import_library
 
 ROOT = Path(__file__).parents[1]
+PAGE, HEADING = ROOT / "docs" / "get_started.md", "## A Hugging Face folder"
 CLASSES = ("cross", "orbit")
 
 
 def commands() -> list[list[str]]:
     """The words of each line of the section's shell block."""
-    section = (ROOT / "README.md").read_text().partition("### From install to a report for a Hugging Face folder")[2]
+    section = PAGE.read_text().partition(HEADING)[2]
     (block,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[:1]
     return [shlex.split(line, comments=True) for line in block.splitlines()]
 
@@ -75,8 +76,7 @@ def test_the_commands_give_reports(
     monkeypatch.chdir(tmp_path)
     for words in commands()[1:]:
         run(words, monkeypatch)
-    text = (ROOT / "README.md").read_text()
-    reports = re.findall(r"`(runs/\w+/report\.html)`", text.partition("### From install")[2])[:2]
+    reports = re.findall(r"`(runs/\w+/report\.html)`", PAGE.read_text().partition(HEADING)[2])[:2]
     assert len(reports) == 2
     for name in reports:
         assert "<html" in Path(name).read_text()
