@@ -42,6 +42,7 @@ COMMANDS = (
     "report",
     "reproduce",
     "roar",
+    "study",
     "train",
 )
 

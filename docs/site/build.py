@@ -22,6 +22,7 @@ NAVIGATION = {
         "docs/audit",
         "docs/improve",
         "docs/targets",
+        "docs/benchmark",
         "docs/networks",
         "docs/data",
         "docs/training",

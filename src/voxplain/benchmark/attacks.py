@@ -53,7 +53,7 @@ class MaskMap:
 
     Examples
     --------
-    >>> MaskMap(mask)(model, clip).max()
+    >>> MaskMap(np.ones((8, 32, 32), bool))(model, clip).max()
     1.0
     """
 
