@@ -25,8 +25,8 @@ from pathlib import Path
 
 import torch
 
+from voxplain.benchmark.study_networks import NETWORKS
 from voxplain.benchmark.study_run import run_study
-from voxplain.nets.study import STUDY_NETS
 from voxplain.runtime import read_shard
 
 __all__ = ["deeplift_ratio"]
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/study"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--design", choices=("standard", "held-out"), default="standard")
-    parser.add_argument("--nets", nargs="+", choices=list(STUDY_NETS), default=[])
+    parser.add_argument("--nets", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--shard")
     parser.add_argument("--threads", type=int, default=1)

@@ -5,7 +5,7 @@ import pytorch_grad_cam as library
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-__all__ = ["grad_cam", "grad_cam_plus_plus", "layer_cam", "last_maps"]
+__all__ = ["grad_cam", "grad_cam_plus_plus", "last_maps", "layer_cam"]
 
 
 def last_maps(net: nn.Module, x: Tensor) -> nn.Module:

@@ -2,9 +2,9 @@
 
     python benchmarks/peers/run.py [--clips 4] [--only captum …] [--work DIR]
 
-Each library's functions of a network, an input and a class are measured as `voxplain benchmark --submit-format` measures
-a method of anybody. A library that is not installed is skipped with a line. Memory is what the process's peak grows by
-during a method's first map. The last line is JSON.
+Each library's functions of a network, an input and a class are measured as `voxplain benchmark --submit-format`
+measures a method of anybody. A library that is not installed is skipped with a line. Memory is what the process's peak
+grows by during a method's first map. The last line is JSON.
 """
 
 import argparse

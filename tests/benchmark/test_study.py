@@ -19,7 +19,7 @@ from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.nets.study import STUDY_NETS
 
-TINY = StudySize(frames=8, side=32, classes=5, train=2, test=1, clips=1, epochs=1, passes=50)
+TINY = StudySize(frames=8, side=32, classes=5, train=2, test=1, clips=1, epochs=1)
 METHODS = ("gradient", "grad_cam", "occlusion", "rise", "lime")  # from the worst to the best, as rows are made
 CLIPS = 6
 
@@ -171,7 +171,7 @@ def test_shards_are_pairs_of_network_and_method(one_clip: VideoModel, tmp_path: 
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="networks among c3d"):
+    with pytest.raises(DataError, match="networks among planted"):
         run_study(tmp_path, networks=["c4d"])
     with pytest.raises(DataError, match="methods that `voxplain methods` lists"):
         run_study(tmp_path, methods=["grad_cams"])

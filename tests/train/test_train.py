@@ -459,7 +459,8 @@ def test_steps_take_the_rising_rate(normalised, factors, monkeypatch):
         return plain(self, *args)
 
     monkeypatch.setattr(torch.optim.SGD, "step", step)
-    net = nn.Sequential(nn.Conv3d(3, 2, 3), *([nn.BatchNorm3d(2)] if normalised else []), nn.Flatten(), nn.LazyLinear(3))
+    norm = [nn.BatchNorm3d(2)] if normalised else []
+    net = nn.Sequential(nn.Conv3d(3, 2, 3), *norm, nn.Flatten(), nn.LazyLinear(3))
     net(torch.zeros(2, 3, 4, 8, 8))
     run(model(net), Recipe(epochs=2, batch=5, lr=0.1), toy(10))
     assert seen == pytest.approx([0.1 * f for f in factors])

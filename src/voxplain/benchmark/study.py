@@ -15,8 +15,8 @@ import torch
 from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.benchmark.attacks import ATTACKS, MaskMap
 from voxplain.benchmark.study_clips import KnownClip, StudySize, drawn, known_clips
-from voxplain.benchmark.study_networks import study_network, train_on_clips
-from voxplain.errors import ModelError
+from voxplain.benchmark.study_networks import own_size, study_network, train_on_clips
+from voxplain.errors import DataError, ModelError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.model.cost import counted
@@ -159,10 +159,9 @@ def study_metrics(others: Sequence[np.ndarray], *, quick: bool) -> dict[str, Any
     infilled = metrics["infilled_insertion"]
     metrics["infilled_insertion"] = replace(infilled, fills=(), others=tuple(others))
     metrics["insertion_blur"] = replace(metrics["insertion"], fill="blur")
-    metrics["insertion_black"] = replace(metrics["insertion"], fill="black")
     if not quick:
-        return metrics
-    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "draws": 2, "maps": 1}
+        return metrics | {"insertion_black": replace(metrics["insertion"], fill="black")}
+    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "draws": 2, "maps": 1, "subsets": 8}
     return {n: replace(m, **{f.name: few[f.name] for f in fields(m) if f.name in few}) for n, m in metrics.items()}
 
 
@@ -229,7 +228,7 @@ def network_rows(
     Parameters
     ----------
     network : str
-        A key of `STUDY_NETS`.
+        A name in `NETWORKS`.
     design : str
         The planted clips.
     size : StudySize
@@ -248,9 +247,14 @@ def network_rows(
     -------
     list of StudyRow, float
     """
-    home = work / design / network
+    home, size = work / design / network, own_size(network, size)
     trained = study_network(network, design, size, home, tell=lambda text: tell(f"{network}: {text}"))
     model, clips = trained.model, known_clips(trained.model, design, size)
+    if not clips:
+        raise DataError(
+            f"expected clips that {network} gets right by an object, got none at an accuracy of "
+            f"{trained.accuracy:.2f}; train it for more epochs"
+        )
     tuned = _kept_tuned(model, design, size, home)
     engine, failed = inline_engine(model, Store(home / "store")), {}
     rows = []

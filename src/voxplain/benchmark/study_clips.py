@@ -37,8 +37,6 @@ class StudySize:
         Clips a class that methods explain, of the classes that an object decides.
     epochs : int
         Passes through the training clips at most.
-    passes : int
-        Passes through the network for a map, above which a method is made cheaper or left out.
     """
 
     frames: int = 16
@@ -48,11 +46,10 @@ class StudySize:
     test: int = 40
     clips: int = 8
     epochs: int = 24
-    passes: int = 4000
 
 
 FULL = StudySize()
-QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=12, passes=400)
+QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=12)
 
 
 @dataclass(frozen=True, eq=False)

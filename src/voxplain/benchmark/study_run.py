@@ -8,10 +8,10 @@ from typing import Any
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.study import StudyRow, network_rows, row_record, study_methods
 from voxplain.benchmark.study_clips import FULL, QUICK, set_hash
+from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
 from voxplain.benchmark.study_page import study_figures, study_markdown
 from voxplain.benchmark.study_tables import StudyTables
 from voxplain.errors import DataError
-from voxplain.nets.study import STUDY_NETS
 from voxplain.runtime import Shard
 from voxplain.store import write_whole
 from voxplain.version import __version__
@@ -62,7 +62,8 @@ def run_study(
     size = QUICK if quick else FULL
     chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
     _check(design, networks, methods, chosen)
-    names = [n for n in STUDY_NETS if not networks or n in networks]
+    # The shipped network knows the shapes of the standard design only.
+    names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
     folder, rows, accuracies = work / ("quick" if quick else "full"), [], {}
     for network in names:
         own, accuracies[network] = network_rows(
@@ -79,8 +80,8 @@ def _check(
 ) -> None:
     if design not in ("standard", "held-out"):
         raise DataError(f"expected a design of standard or held-out, got {design!r}; choose one")
-    if lost := [n for n in networks if n not in STUDY_NETS]:
-        raise DataError(f"expected networks among {', '.join(STUDY_NETS)}, got {', '.join(lost)}; choose others")
+    if lost := [n for n in networks if n not in NETWORKS]:
+        raise DataError(f"expected networks among {', '.join(NETWORKS)}, got {', '.join(lost)}; choose others")
     if lost := [m for m in methods if m not in chosen]:
         raise DataError(f"expected methods that `voxplain methods` lists, got {', '.join(lost)}; choose others")
 

@@ -59,13 +59,15 @@ def submission(
     Raises
     ------
     DataError
-        No method.
+        No method, or no clip that the network gets right.
     """
     if not methods:
         raise DataError("expected a method or more to submit, got none; name them with --method or --methods")
     size = replace(FULL, clips=clips)
     model = load_model("planted", device="cpu")
     known = known_clips(model, DESIGN, size)
+    if not known:
+        raise DataError(f"expected clips that the network gets right, got none of {clips} a class; draw more")
     metrics = {n: METRICS[n]() for n in MEASURED}
     engine, rows = inline_engine(model, Store(work / "store")), {}
     for name, method in methods.items():

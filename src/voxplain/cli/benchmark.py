@@ -74,8 +74,8 @@ def benchmark_command(
     method
         Methods of yours beside them, each as package.module:function, see docs/benchmark.md.
     submit_format
-        Measure the methods on the network and the planted clips that are fixed for all, without data of yours, and write
-        submission.json, see docs/benchmark.md.
+        Measure the methods on the network and the planted clips that are fixed for all, without data of yours, and
+        write submission.json, see docs/benchmark.md.
     shard
         Compute one shard of the videos, such as 2/8.
     output

@@ -39,7 +39,7 @@ def study_command(
     design
         The planted clips: standard or held-out.
     nets
-        Only these: c3d, r3d, r2plus1d, i3d, cnn_lstm, tsm, convlstm, transformer.
+        Only these: planted (shipped, not trained), c3d, r3d, r2plus1d, i3d, cnn_lstm, tsm, convlstm, transformer.
     methods
         Only these attribution methods.
     method

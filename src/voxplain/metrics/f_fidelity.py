@@ -23,9 +23,9 @@ class FFidelity:
 
     Higher is better, chance level 0. Never more than the share ``limit`` of all units is hidden, and which ones is
     drawn at random, so that a network fine-tuned once on clips with up to that share of random units hidden has seen
-    such clips; give that network as the model (`voxplain.benchmark.study.tuned_on_masks` makes it). On a network that has
-    not seen hidden units it is comprehensiveness with small parts. ``details``: plus and minus, the drops without top
-    units and without others, for each share.
+    such clips; give that network as the model (`voxplain.benchmark.study.tuned_on_masks` makes it). On a network that
+    has not seen hidden units it is comprehensiveness with small parts. ``details``: plus and minus, the drops without
+    top units and without others, for each share.
 
     Parameters
     ----------

@@ -27,10 +27,9 @@ class PlainNet(nn.Module):
         widths, self.blocks = (3, 16, 32, 48, 64), nn.Sequential()
         pools = ((1, 2, 2), (2, 2, 2), (1, 2, 2), None)
         for i, pool in enumerate(pools):
-            kernel = (3, 5, 5) if i == 0 else (3, 3, 3)
-            strides = (1, 2, 2) if i == 0 else (1, 1, 1)
-            border = tuple(k // 2 for k in kernel)
-            self.blocks.append(nn.Conv3d(widths[i], widths[i + 1], kernel, strides, border))
+            side, strides = (5, (1, 2, 2)) if i == 0 else (3, (1, 1, 1))
+            border = (1, side // 2, side // 2)
+            self.blocks.append(nn.Conv3d(widths[i], widths[i + 1], (3, side, side), strides, border))
             self.blocks.append(nn.ReLU())
             if pool is not None and i > 0:
                 self.blocks.append(nn.MaxPool3d(pool))
