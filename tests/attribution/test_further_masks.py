@@ -61,7 +61,7 @@ METHODS: dict[str, AttributionMethod] = {
     "igos_plus_plus": IGOSPlusPlus(iterations=15, steps=3, perturbation="fade", sparsity=1e-3),
     "fgvis": FGVis(iterations=30),
     "rate_distortion": RateDistortion(rates=(0.05, 0.1), iterations=10),
-    "real_time_saliency": RealTimeSaliency(iterations=40, perturbation="fade"),
+    "real_time_saliency": RealTimeSaliency(iterations=80, perturbation="fade"),
 }
 
 

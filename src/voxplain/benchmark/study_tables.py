@@ -206,7 +206,7 @@ class StudyTables:
                     now, was = (self.table(network, name, self.methods, v) for v in (attack, "map"))
                     better &= now < was
                 now, was = (self.table(network, metric, self.methods, v) for v in (attack, "map"))
-                gains[network] = np.nanmean(np.where(better, now - was, np.nan), axis=0) if len(now) else now
+                gains[network] = _means(np.where(better, now - was, np.nan).T)
             found[attack] = self._gain(gains)
         return found
 

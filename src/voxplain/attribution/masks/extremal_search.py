@@ -50,7 +50,7 @@ class MaskSearch:
     reward_weight : float
         w; 100 for 2D-EP and 3D-EP in the authors' code.
     smooth : float
-        σ of the Gaussian on each frame of the final map.
+        σ of the Gaussian on each frame of the final map; 10 in the study.
     mask : SmoothMask
         How masks are made of parameters.
     learning_rate : float, optional
@@ -71,14 +71,14 @@ class MaskSearch:
     levels: int = 8
     blur: float = 20.0
     reward_weight: float = 1.0
-    smooth: float = 10.0
+    smooth: float = 5.0
     mask: SmoothMask = field(default_factory=SmoothMask)
     learning_rate: float | None = None
     momentum: float = 0.9
     dampening: float = 0.9
     patience: int = 0
     tolerance: float = 0.001
-    weights: AreaWeights = "equal"
+    weights: AreaWeights = "inverse"
 
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
