@@ -4,8 +4,8 @@
 
 First the ceiling: masks that are right, the object's voxels first and then those nearest to it, go through the same
 sum and the same smoothing as STEP's, with an area inside the frame as large as the margin of masks lets it be. Energy
-inside ÷ chance and rank accuracy of that map are the most that a setting allows. With --masks also STEP's own masks, one
-a clip and area, by the shipped network, and what the settings make of them. The last line is JSON.
+inside ÷ chance and rank accuracy of that map are the most that a setting allows. With --masks also STEP's own masks,
+one a clip and area, by the shipped network, and what the settings make of them. The last line is JSON.
 """
 
 import argparse
