@@ -49,7 +49,7 @@ class StudySize:
 
 
 FULL = StudySize()
-QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=12)
+QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=14)
 
 
 @dataclass(frozen=True, eq=False)

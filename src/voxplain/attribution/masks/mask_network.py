@@ -157,7 +157,7 @@ def train_mask_network(
     model: VideoModel,
     clips: Sequence[Clip],
     targets: Sequence[int],
-    weights: Path,
+    weights: Path | str,
     *,
     method: RealTimeSaliency | None = None,
     epochs: int = 20,
@@ -191,8 +191,11 @@ def train_mask_network(
 
     Examples
     --------
-    >>> train_mask_network(model, [clip], [1], folder / "mask.safetensors", epochs=1).weights.name
-    'mask.safetensors'
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     method = train_mask_network(model, [clip], [1], f"{folder}/mask.safetensors", epochs=1)
+    ...     method(model, clip, 1).shape
+    (8, 32, 32)
     """
     if not clips or len(clips) != len(targets):
         raise DataError(f"expected clips and a target for each, got {len(clips)} and {len(targets)}; give both")
