@@ -24,6 +24,12 @@ METHODS = ("gradient", "grad_cam", "occlusion", "rise", "lime")  # from the wors
 CLIPS = 6
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals need not be exact here."""
+    monkeypatch.setattr("voxplain.benchmark.study_tables.DRAWS", 60)
+
+
 def made_rows(networks: tuple[str, ...] = ("c3d", "tsm"), *, motion_gain: float = -0.5) -> list[StudyRow]:
     """Methods whose truth and insertion grow with their place, and deletion (lower is better) too, so against truth.
 

@@ -156,8 +156,9 @@ def _costs_less(new: Any, old: Any) -> bool:
 def study_metrics(others: Sequence[np.ndarray], *, quick: bool) -> dict[str, Any]:
     """The metrics of the study by name; ``others``: frames of a clip of another class, for infilling."""
     metrics: dict[str, Any] = {n: make() for n, make in METRICS.items() if n in _MEASURED}
-    infilled = metrics["infilled_insertion"]
-    metrics["infilled_insertion"] = replace(infilled, fills=(), others=tuple(others))
+    infilled = metrics.pop("infilled_insertion")
+    if others:
+        metrics["infilled_insertion"] = replace(infilled, fills=(), others=tuple(others))
     metrics["insertion_blur"] = replace(metrics["insertion"], fill="blur")
     if not quick:
         return metrics | {"insertion_black": replace(metrics["insertion"], fill="black")}

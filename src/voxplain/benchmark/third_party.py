@@ -68,12 +68,12 @@ class ThirdParty:
             for x, target in zip(batch.x.split(1), batch.targets, strict=True):
                 given = from_bcthw(x, batch.model.layout).clone()
                 try:
-                    found = function(batch.model.net, given, target)
+                    found = torch.as_tensor(function(batch.model.net, given, target)).detach().float()
                 except Exception as error:  # whatever a function of another project raises concerns this method only
                     raise ModelError(
                         f"expected a map from {self.path}, got {type(error).__name__}: {error}; correct the function"
                     ) from error
-                maps.append(torch.as_tensor(found).detach().float())
+                maps.append(found)
         values = torch.stack(maps)
         if tuple(values.shape[1:]) != tuple(batch.model.grid):
             raise ModelError(
