@@ -72,7 +72,7 @@ def run_study(
         rows += own
     if shard is not None:
         return {}
-    return _written(rows, accuracies, folder / design, {"design": design, "set": set_hash(design, size)})
+    return _write_tables(rows, accuracies, folder / design, {"design": design, "set": set_hash(design, size)})
 
 
 def _check(
@@ -95,7 +95,7 @@ def _share(shard: Shard | None) -> Callable[[str, str], bool]:
     return lambda network, method: zlib.crc32(f"{network}/{method}".encode()) % shard.count == shard.index - 1
 
 
-def _written(
+def _write_tables(
     rows: Sequence[StudyRow], accuracies: Mapping[str, float], folder: Path, about: Mapping[str, str]
 ) -> dict[str, Any]:
     tables = StudyTables(rows)
