@@ -96,7 +96,7 @@ class RealTimeSaliency:
     delete_weight: float = 1.0
     delete_power: float = 0.3
     iterations: int = 100
-    learning_rate: float = 0.01
+    learning_rate: float = 0.002
     seed: int = 0
 
     def __post_init__(self) -> None:
