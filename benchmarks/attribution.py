@@ -156,13 +156,13 @@ def captum(name: str, at: Task) -> Callable[[], np.ndarray]:
         "smooth_grad": smooth,
         "guided_backprop": lambda: attr.GuidedBackprop(net).attribute(x, y),
         "deconvnet": lambda: attr.Deconvolution(net).attribute(x, y),
-        "deep_lift": lambda: attr.DeepLIFT(net).attribute(x, b, y),
+        "deep_lift": lambda: attr.DeepLift(net).attribute(x, b, y),
         "grad_cam": cam,
         "occlusion": window,
         "lime": lambda: surrogate(
-            attr.LIME, interpretable_model=SkLearnRidge(alpha=1.0)
+            attr.Lime, interpretable_model=SkLearnRidge(alpha=1.0)
         ),  # ours; its Lasso gives zeros
-        "kernel_shap": lambda: surrogate(attr.KernelSHAP),
+        "kernel_shap": lambda: surrogate(attr.KernelShap),
     }
     call = calls[name]
 

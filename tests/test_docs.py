@@ -17,6 +17,7 @@ from rich.console import Console
 import voxplain
 from voxplain.cli import settings_as_options
 from voxplain.cli.app import app
+from voxplain.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
@@ -43,6 +44,7 @@ COMMANDS = (
     "report",
     "reproduce",
     "roar",
+    "study",
     "train",
 )
 
@@ -80,8 +82,16 @@ SHOWN = [(path.relative_to(ROOT).as_posix(), line) for path in PAGES for line in
 
 
 def test_the_readme_shows_commands() -> None:
-    assert "voxplain demo" in [line.partition("#")[0].strip() for page, line in SHOWN if page == "README.md"]
+    shown = [body.splitlines() for body in blocks((ROOT / "README.md").read_text(), "sh", "bash")]
+    assert [[line.partition("#")[0].strip() for line in body] for body in shown][0] == ["make demo", "make test"]
     assert len([line for page, line in SHOWN if page == "docs/commands.md"]) >= len(COMMANDS) - 3
+
+
+def test_the_readme_counts_methods_and_metrics() -> None:
+    text = (ROOT / "README.md").read_text()
+    controls = {"random", "centre_prior", "motion_energy", "frame_constant"}
+    assert f"{len(set(voxplain.ATTRIBUTIONS) - controls)} attribution methods" in text
+    assert f"{len(METRICS)} metrics" in text
 
 
 def test_the_readme_fits_one_screen() -> None:

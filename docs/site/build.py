@@ -37,6 +37,7 @@ NAVIGATION = {
         "docs/which_method",
         "docs/audit",
         "docs/improve",
+        "docs/benchmark",
         "docs/networks",
         "docs/targets",
         "docs/data",

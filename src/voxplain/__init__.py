@@ -121,11 +121,13 @@ PUBLIC = {
     "attribution": """
         ATTRIBUTIONS AttentionRollout Attribution AttributionMethod BlurIntegratedGradients CAM CentrePrior
         ClassFeaturePyramid DeconvNet DeepLIFT EigenCAM ExcitationBackprop ExcitationBackpropRNN ExtremalPerturbation2D
-        ExtremalPerturbation3D FrameConstant GradCAM GradCAMPlusPlus Gradient GradientWeightedAttention GuidedBackprop
-        GuidedIG HiResCAM
+        ExtremalPerturbation3D FGVis FrameConstant GradCAM GradCAMPlusPlus Gradient GradientWeightedAttention
+        GuidedBackprop GuidedIG HiResCAM IGOS IGOSPlusPlus
         InputXGradient IntegratedGradients KernelSHAP LIME LRP LayerCAM LinearApproximation MeaningfulPerturbation
-        MotionEnergy Occlusion PredictionDifference RISE RandomMap STEP SWAG ScoreCAM SmoothGrad SmoothGradSquared
-        SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI""",
+        MotionEnergy Occlusion PredictionDifference RISE RandomMap RateDistortion RealTimeSaliency STEP SWAG ScoreCAM
+        SmoothGrad SmoothGradSquared
+        SupervoxelOcclusion TemporalFreeze TemporalReverse VarGrad XGradCAM XRAI
+        train_mask_network""",
     "attribution.attribution_run": "AttributionRun",
     "attribution.streams": "stream_maps",
     "audits": "AuditRun AuditSettings",
@@ -150,11 +152,11 @@ PUBLIC = {
     "errors": "DataError MissingExtra ModelError VideoError VoxplainError",
     "explain": "OwnConcepts audit evaluate_concepts explain_clip explain_concepts score_own_concepts",
     "metrics": """
-        AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FaithfulnessCorrelation FrameChange
-        IncreaseInConfidence Infidelity Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric
-        MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame RankAccuracy Retrain Retrained
-        SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of
-        similarity""",
+        AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FFidelity FaithfulnessCorrelation
+        FrameChange IncreaseInConfidence Infidelity InfilledInsertion Insertion LabelRandomisation METRICS MapMetric
+        MaskMetric MethodMetric Metric MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame
+        RankAccuracy Retrain Retrained SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric
+        join_in_time mean_of similarity""",
     "model": "Difference ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
     "report": """

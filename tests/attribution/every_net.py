@@ -25,6 +25,7 @@ CHEAP: dict[str, Any] = {
     "samples": 8,
     "iterations": 4,
     "areas": (0.3,),
+    "rates": (0.3,),
     "depth": 2,
     "cells": None,
     "top_channels": 3,

@@ -64,6 +64,7 @@ BLIND = {"centre_prior", "frame_constant", "deconvnet"}  # networks without max 
 CONTROLS = {"random", "centre_prior", "motion_energy", "frame_constant"}
 TARGETS = (1, "wave")  # of the two clips, by index and by name
 OPTIMISED = {"meaningful_perturbation", "ep_2d", "ep_3d", "step", "temporal_freeze", "temporal_reverse"}
+OPTIMISED |= {"igos", "igos_plus_plus", "fgvis", "rate_distortion", "real_time_saliency"}
 
 
 def check_map(found: Any, model: VideoModel, name: str, target: int | str) -> None:

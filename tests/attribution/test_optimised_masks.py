@@ -110,15 +110,17 @@ def test_frames_compete_in_3d_only():
     assert free[[0, 3]].max() < 0.3 * free[[1, 2]].min()
 
 
-def test_several_areas_add_up_to_one_map():
-    """The map is the smoothed sum of the masks over its maximum, whichever of them ran together."""
+@pytest.mark.parametrize("weights", ["equal", "inverse"])
+def test_several_areas_add_up_to_one_map(weights):
+    """The map is the smoothed, weighted sum of the masks over its maximum, whichever of them ran together."""
     clip, m = noise(1, low=160)[0], model(Reads(brightness))
-    search = replace(SEARCH, smooth=0)
+    search = replace(SEARCH, smooth=0, weights=weights)
     areas = (0.05, 0.1, 0.4)
     both = ExtremalPerturbation3D(areas=areas, iterations=20, search=search)(m, clip, 0)
     single = [ExtremalPerturbation3D(areas=(a,), iterations=20, search=search)(m, clip, 0) for a in areas]
     assert both.details["final_loss"] == pytest.approx([s.details["final_loss"][0] for s in single], rel=1e-4)
-    total = sum(s.values * s.details["achieved_area"][0] / s.values.mean() for s in single)
+    masks = [s.values * s.details["achieved_area"][0] / s.values.mean() for s in single]
+    total = sum(m / (a if weights == "inverse" else 1) for m, a in zip(masks, areas, strict=True))
     np.testing.assert_allclose(both.values, total / total.max(), atol=1e-4)
 
 
@@ -285,6 +287,7 @@ def test_other_axes_frozen_weights_tuples_and_frames_that_are_not_square(name):
         (lambda: ExtremalPerturbation3D(areas=(1.5,)), "areas"),
         (lambda: ExtremalPerturbation2D(variant="keep"), "variant"),
         (lambda: STEP(core_start=1), "core_start"),
+        (lambda: MaskSearch(weights="sum"), "weights"),
         (lambda: MeaningfulPerturbation(beta=0.5), "beta"),
         (lambda: TemporalFreeze(iterations=0), "iteration"),
     ],

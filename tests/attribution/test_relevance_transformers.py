@@ -112,9 +112,7 @@ def test_it_is_input_times_gradient_of_the_surrogate_and_adds_up(way: str, atten
 @pytest.mark.parametrize("divided", [False, True])
 def test_the_transformers_of_voxplain_add_up(divided: bool, attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without biases and positions, which take relevance."""
-    monkeypatch.setattr(
-        importlib.import_module("voxplain.nets.vit"), "_positions", lambda g, w: torch.zeros(prod(g), w)
-    )
+    monkeypatch.setattr(importlib.import_module("voxplain.nets.vit"), "positions", lambda g, w: torch.zeros(prod(g), w))
     torch.manual_seed(1)
     net = build_net("vit_divided" if divided else "vit", 3).eval()
     with torch.no_grad():

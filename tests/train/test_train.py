@@ -14,6 +14,7 @@ from voxplain.errors import DataError, ModelError
 from voxplain.model import VideoModel
 from voxplain.nets.checkpoint import read_checkpoint
 from voxplain.train import Recipe, TrainingVideos, accuracy, load_videos, train
+from voxplain.train.recipe import WARMUP
 from voxplain.video import Geometry
 from voxplain.video.encode import write_video
 
@@ -80,7 +81,9 @@ def test_the_loss_falls_and_the_classes_are_learnt():
 
 def test_steps_are_sgd_with_momentum_and_decay_on_the_cross_entropy():
     """One batch of whole videos, nothing random: the same updates written out."""
-    recipe = Recipe(epochs=5, batch=9, lr=0.2, lr_step=3, lr_factor=0.5, momentum=0.8, weight_decay=0.01, flip=0)
+    recipe = Recipe(
+        epochs=5, batch=9, lr=0.2, lr_step=3, lr_factor=0.5, momentum=0.8, weight_decay=0.01, flip=0, warmup=0
+    )
     videos = toy(9, size=(8, 8), frames=4)
     videos = TrainingVideos(tuple(f[:4] for f in videos.frames), videos.labels)
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 8 * 8, 3)).double()
@@ -437,3 +440,32 @@ def test_nothing_but_bad_videos(files):
 def test_as_many_labels_as_files(files):
     with pytest.raises(DataError, match="a label a video, got 2 for 5 videos"):
         load_videos(files, [0, 1], GEOMETRY)
+
+
+def test_the_rate_rises_in_the_first_steps_of_networks_without_batch_norm():
+    """The rate that the optimiser has at each step, of a run and of one that goes on after a stop."""
+    assert [Recipe(warmup=4).rise(step, True) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+    assert Recipe().rise(0, True) == 1, "batch norm needs none"
+    assert Recipe().rise(0, False) == 1 / WARMUP
+    assert Recipe(warmup=0).rise(0, False) == 1
+    with pytest.raises(DataError, match="warmup of 0 steps"):
+        Recipe(warmup=-1)
+
+
+@pytest.mark.parametrize(("normalised", "factors"), [(False, [0.2, 0.4, 0.6, 0.8]), (True, [1, 1, 1, 1])])
+def test_steps_take_the_rising_rate(normalised, factors, monkeypatch):
+    """Gradients of a linear score are constant: without momentum the steps are the rates."""
+    monkeypatch.setattr("voxplain.train.recipe.WARMUP", 5)
+    seen = []
+    plain = torch.optim.SGD.step
+
+    def step(self, *args):
+        seen.append(self.param_groups[0]["lr"])
+        return plain(self, *args)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    norm = [nn.BatchNorm3d(2)] if normalised else []
+    net = nn.Sequential(nn.Conv3d(3, 2, 3), *norm, nn.Flatten(), nn.LazyLinear(3))
+    net(torch.zeros(2, 3, 4, 8, 8))
+    run(model(net), Recipe(epochs=2, batch=5, lr=0.1), toy(10))
+    assert seen == pytest.approx([0.1 * f for f in factors])

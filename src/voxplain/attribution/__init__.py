@@ -30,7 +30,11 @@ from voxplain.attribution.gradients.smooth_grad import SmoothGrad, SmoothGradSqu
 from voxplain.attribution.gradients.swag import SWAG
 from voxplain.attribution.gradients.xrai import XRAI
 from voxplain.attribution.masks.extremal_perturbation import STEP, ExtremalPerturbation2D, ExtremalPerturbation3D
+from voxplain.attribution.masks.fine_grained import FGVis
+from voxplain.attribution.masks.igos import IGOS, IGOSPlusPlus
+from voxplain.attribution.masks.mask_network import RealTimeSaliency, train_mask_network
 from voxplain.attribution.masks.meaningful_perturbation import MeaningfulPerturbation
+from voxplain.attribution.masks.rate_distortion import RateDistortion
 from voxplain.attribution.masks.temporal_mask import TemporalFreeze, TemporalReverse
 from voxplain.attribution.perturbation.occlusion import Occlusion, SupervoxelOcclusion
 from voxplain.attribution.perturbation.prediction_difference import PredictionDifference
@@ -88,6 +92,11 @@ ATTRIBUTIONS: dict[str, Callable[[], AttributionMethod]] = {
     "attention_rollout": AttentionRollout,
     "gradient_weighted_attention": GradientWeightedAttention,
     "meaningful_perturbation": MeaningfulPerturbation,
+    "igos": IGOS,
+    "igos_plus_plus": IGOSPlusPlus,
+    "fgvis": FGVis,
+    "rate_distortion": RateDistortion,
+    "real_time_saliency": RealTimeSaliency,
     "ep_2d": ExtremalPerturbation2D,
     "ep_3d": ExtremalPerturbation3D,
     "step": STEP,
@@ -105,6 +114,7 @@ ALIASES = {"lrp_composite": "lrp_epsilon_plus_flat"}
 __all__ = [
     "ATTRIBUTIONS",
     "CAM",
+    "IGOS",
     "LIME",
     "LRP",
     "RISE",
@@ -124,6 +134,7 @@ __all__ = [
     "ExcitationBackpropRNN",
     "ExtremalPerturbation2D",
     "ExtremalPerturbation3D",
+    "FGVis",
     "FrameConstant",
     "GradCAM",
     "GradCAMPlusPlus",
@@ -132,6 +143,7 @@ __all__ = [
     "GuidedBackprop",
     "GuidedIG",
     "HiResCAM",
+    "IGOSPlusPlus",
     "InputXGradient",
     "IntegratedGradients",
     "KernelSHAP",
@@ -142,6 +154,8 @@ __all__ = [
     "Occlusion",
     "PredictionDifference",
     "RandomMap",
+    "RateDistortion",
+    "RealTimeSaliency",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradSquared",
@@ -150,4 +164,5 @@ __all__ = [
     "TemporalReverse",
     "VarGrad",
     "XGradCAM",
+    "train_mask_network",
 ]

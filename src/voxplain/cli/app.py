@@ -23,6 +23,7 @@ from voxplain.cli.planted import planted_command
 from voxplain.cli.report import report_command
 from voxplain.cli.reproduce import reproduce_command
 from voxplain.cli.roar import roar_command
+from voxplain.cli.study import study_command
 from voxplain.cli.train import train_command
 from voxplain.version import __version__
 
@@ -60,6 +61,7 @@ for command in (
     report_command,
     reproduce_command,
     roar_command,
+    study_command,
     train_command,
 ):
     app.command(command, name=command.__name__.removesuffix("_command").replace("_", "-"))

@@ -26,6 +26,8 @@ def benchmark_command(
     passes: int = 200,
     set_: Assignments = (),
     against: Words = (),
+    method: Words = (),
+    submit_format: bool = False,
     shard: str | None = None,
     losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
@@ -43,6 +45,9 @@ def benchmark_command(
         voxplain benchmark jhmdb --dataset jhmdb --truth jhmdb --net compact --weights w.safetensors -o runs/jhmdb
         voxplain benchmark data --net planted --methods grad_cam,step --set step.iterations=400 -o runs/b --shard 1/4
         voxplain benchmark data --net planted --methods grad_cam,step,ep_3d --against step:ep_3d,grad_cam -o runs/b
+
+        voxplain benchmark data --net planted --methods grad_cam --method mypkg.methods:mine -o runs/b
+        voxplain benchmark --submit-format --methods grad_cam,random --method mypkg.methods:mine -o runs/submission
 
     Parameters
     ----------
@@ -68,6 +73,11 @@ def benchmark_command(
     against
         Methods that others are tested against, clip by clip: step, or step:ep_3d,grad_cam for those two only. P-values
         are corrected for the methods tested against one by one metric.
+    method
+        Methods of yours beside them, each as package.module:function, see docs/benchmark.md.
+    submit_format
+        Measure the methods on the network and the planted clips that are fixed for all, without data of yours, and
+        write submission.json, see docs/benchmark.md.
     shard
         Compute one shard of the videos, such as 2/8.
     output
@@ -76,6 +86,7 @@ def benchmark_command(
     from voxplain.benchmark.comparison import compare, comparison_markdown
     from voxplain.benchmark.paired_tests import paired, pairs_markdown, ranks_agreement
     from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
+    from voxplain.benchmark.third_party import third_party_methods
     from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
     from voxplain.cli.benchmark_output import write_benchmark
     from voxplain.cli.console import Console
@@ -90,6 +101,12 @@ def benchmark_command(
     from voxplain.store import Store
 
     console = Console()
+    if submit_format:
+        from voxplain.cli.submission import write_submission
+
+        chosen, _ = configured(methods_by_name(methods), {}, set_)
+        write_submission({**chosen, **third_party_methods(method)}, output, console)
+        return 0
     part = None if shard is None else read_shard(shard)
     by_clip = choose_metrics(
         metrics,
@@ -97,6 +114,7 @@ def benchmark_command(
         "expected metrics that are measured clip by clip, got {}, which train or compare networks; see `voxplain roar`",
     )
     chosen, by_clip = configured(methods_by_name(methods), by_clip, set_)
+    chosen |= third_party_methods(method)
     references = reference_methods(against, chosen)
     train, test = split_videos(data, held)
     videos = test if test is not None else train

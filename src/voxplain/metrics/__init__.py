@@ -7,6 +7,7 @@ it, and ``mask``, bool [T,H,W].
 from collections.abc import Callable
 from functools import partial
 
+from voxplain.metrics.f_fidelity import FFidelity
 from voxplain.metrics.faithfulness import (
     AverageDrop,
     Comprehensiveness,
@@ -14,6 +15,7 @@ from voxplain.metrics.faithfulness import (
     IncreaseInConfidence,
     Sufficiency,
 )
+from voxplain.metrics.infilled import InfilledInsertion
 from voxplain.metrics.insertion_deletion import Deletion, Insertion
 from voxplain.metrics.localisation import EnergyInside, Overlap, PointingGame, RankAccuracy
 from voxplain.metrics.record import (
@@ -38,6 +40,8 @@ Metric = MapMetric | MaskMetric | TimeMetric | MethodMetric | NetworksMetric | R
 METRICS: dict[str, Callable[[], Metric]] = {
     "insertion": Insertion,
     "deletion": Deletion,
+    "infilled_insertion": InfilledInsertion,
+    "f_fidelity": FFidelity,
     "sufficiency": Sufficiency,
     "comprehensiveness": Comprehensiveness,
     "average_drop": AverageDrop,
@@ -71,10 +75,12 @@ __all__ = [
     "ControlAgreement",
     "Deletion",
     "EnergyInside",
+    "FFidelity",
     "FaithfulnessCorrelation",
     "FrameChange",
     "IncreaseInConfidence",
     "Infidelity",
+    "InfilledInsertion",
     "Insertion",
     "LabelRandomisation",
     "MapMetric",

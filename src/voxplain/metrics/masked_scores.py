@@ -19,14 +19,21 @@ __all__ = ["masked_scores"]
 
 
 def masked_scores(
-    model: VideoModel, clip: Clip, masks: Iterable[np.ndarray], fill: str, target: int, objective: Objective
+    model: VideoModel,
+    clip: Clip,
+    masks: Iterable[np.ndarray],
+    fill: str | np.ndarray,
+    target: int,
+    objective: Objective,
 ) -> np.ndarray:
     """Score of a clip behind each of M masks [T,H,W], float64 [M].
 
-    Masks are taken from the iterator ``batch_size`` at a time and not kept. ``fill``: an entry of FILLS.
+    Masks are taken from the iterator ``batch_size`` at a time and not kept. ``fill``: an entry of FILLS, or the frames
+    uint8 [T,H,W,3] that show where the clip is hidden.
     """
     frames = clip.frames[None]
-    x, base = to_input(model, frames)[0], base_input(model, frames, fill)[0]
+    hidden = base_input(model, frames, fill) if isinstance(fill, str) else to_input(model, fill[None])
+    x, base = to_input(model, frames)[0], hidden[0]
     found = []
     for part in _chunks(masks, model.batch_size):
         keep = torch.from_numpy(np.stack(part)).to(x.device)

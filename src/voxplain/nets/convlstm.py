@@ -81,9 +81,9 @@ class ConvLSTM(nn.Module):
         return logits
 
 
-def convlstm(classes: int) -> ConvLSTM:
-    """Build the network with random weights for ``classes`` classes (648,352 + 65·classes parameters)."""
-    net = ConvLSTM(classes)
+def convlstm(classes: int, *, width: int = 32) -> ConvLSTM:
+    """Build the network with random weights for ``classes`` classes (648,352 + 65·classes parameters at width 32)."""
+    net = ConvLSTM(classes, width=width)
     with torch.no_grad():
         for layer in (net.lstm1, net.lstm2):
             nn.init.kaiming_normal_(layer.gates.weight, nonlinearity="linear")

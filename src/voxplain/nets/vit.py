@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Attention", "VideoTransformer", "vit", "vit_divided"]
+__all__ = ["Attention", "TokenMean", "TransformerBlock", "VideoTransformer", "positions", "vit", "vit_divided"]
 
 
 class Attention(nn.Module):
@@ -118,15 +118,15 @@ class VideoTransformer(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Logits [B,K] of float clips [B,3,T,H,W]."""
         maps = self.patches(clips)
-        positions = _positions((maps.shape[2], maps.shape[3], maps.shape[4]), maps.shape[1])
-        tokens = maps.flatten(2).transpose(1, 2) + positions.to(maps)
+        places = positions((maps.shape[2], maps.shape[3], maps.shape[4]), maps.shape[1])
+        tokens = maps.flatten(2).transpose(1, 2) + places.to(maps)
         for block in self.blocks:
             tokens = block(tokens, maps.shape[2])
         logits: Tensor = self.fc(self.pool(self.norm(tokens)))
         return logits
 
 
-def _positions(grid: tuple[int, int, int], width: int) -> Tensor:
+def positions(grid: tuple[int, int, int], width: int) -> Tensor:
     """Sines and cosines [S,D] of the positions of a grid."""
     each = width // 6  # frequencies an axis
     rates = torch.exp(torch.arange(each) * (-math.log(100.0) / each))

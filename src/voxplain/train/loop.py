@@ -102,11 +102,14 @@ def _epoch(
     # Dropout differs from process to process.
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1_000_003 * processes.rank)
     batches = _batches(lengths, model.grid[0], geometry, recipe, epoch)
+    normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.net.modules())
     own = [_pieces([batch[i] for i in processes.part(np.arange(len(batch)))], recipe) for batch in batches]
     loss_sum, right = 0.0, 0
     # Closed with this function, also after an error: the iterator holds a thread.
     with closing(train_clips(videos, [piece for parts in own for piece in parts], geometry)) as pieces:
-        for batch, parts in zip(batches, own, strict=True):
+        for number, (batch, parts) in enumerate(zip(batches, own, strict=True)):
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate(epoch) * recipe.rise(epoch * len(batches) + number, normalised)
             try:
                 loss, hits = _step(model, videos, pieces, len(parts), len(batch), optimiser, processes)
             except ModelError as error:
@@ -209,8 +212,6 @@ def train(
     try:
         for epoch in range(len(logs), recipe.epochs):
             model.net.train()
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate(epoch)
             loss, right = _epoch(model, videos, lengths, geometry, recipe, epoch, optimiser, processes, advance)
             tested = accuracy(model, test, geometry, stride=recipe.stride, processes=processes) if test else None
             test_accuracy = None if tested is None else overall_accuracy(tested)

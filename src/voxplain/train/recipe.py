@@ -4,7 +4,11 @@ from dataclasses import dataclass, fields
 
 from voxplain.errors import DataError
 
-__all__ = ["EpochLog", "Recipe"]
+__all__ = ["WARMUP", "EpochLog", "Recipe"]
+
+# Steps, of networks without batch norm. C3D from random weights went to NaN at the papers' rate on its second step, see
+# `voxplain.nets.c3d`.
+WARMUP = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Recipe:
         Probability of a mirrored clip, 0–1; 0 where left and right are different classes.
     seed
         The same seed gives the same weights.
+    warmup
+        Steps over which the learning rate rises linearly to its first value. Default: 0 for networks with batch norm,
+        `WARMUP` for others, whose first steps at the full rate can break the weights.
 
     Raises
     ------
@@ -59,6 +66,7 @@ class Recipe:
     stride: int = 1
     flip: float = 0.5
     seed: int = 0
+    warmup: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -70,12 +78,19 @@ class Recipe:
                 and value < 1
             ):
                 raise DataError(f"expected {field.name} of 1 or more, got {value}; give a positive whole number")
+        if self.warmup is not None and self.warmup < 0:
+            raise DataError(f"expected warmup of 0 steps or more, got {self.warmup}; give a whole number")
         if not 0 <= self.flip <= 1:
             raise DataError(f"expected flip as a probability from 0 to 1, got {self.flip}; choose 0.5 or 0")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch counted from 0."""
         return self.lr * self.lr_factor ** (epoch // self.lr_step)
+
+    def rise(self, step: int, normalised: bool) -> float:
+        """Factor of the learning rate at a step of the run counted from 0, of a network with batch norm or without."""
+        steps = self.warmup if self.warmup is not None else (0 if normalised else WARMUP)
+        return min(1.0, (step + 1) / steps) if steps else 1.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ margin of the mask generator.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -27,7 +27,11 @@ from voxplain.attribution.masks.mask_descent import (
 from voxplain.attribution.masks.mask_generator import MaskGenerator, SmoothMask
 from voxplain.attribution.passes import logits, recording, score
 
-__all__ = ["ExtremalSearch", "MaskSearch", "Regulariser", "check"]
+__all__ = ["AREA_WEIGHTS", "AreaWeights", "ExtremalSearch", "MaskSearch", "Regulariser", "check"]
+
+AreaWeights = Literal["equal", "inverse"]
+# From an area to the weight of its mask.
+AREA_WEIGHTS: dict[str, Callable[[float], float]] = {"equal": lambda a: 1.0, "inverse": lambda a: 1 / a}
 
 # From masks [P,T,H',W'], their areas and the iteration to what is added to the reward, [P].
 Regulariser = Callable[[Tensor, Sequence[float], int], Tensor]
@@ -46,7 +50,7 @@ class MaskSearch:
     reward_weight : float
         w; 100 for 2D-EP and 3D-EP in the authors' code.
     smooth : float
-        σ of the Gaussian on each frame of the final map.
+        σ of the Gaussian on each frame of the final map; 10 in the study.
     mask : SmoothMask
         How masks are made of parameters.
     learning_rate : float, optional
@@ -59,18 +63,26 @@ class MaskSearch:
         Iterations without movement after which a mask is done; 0: run them all, as the study does.
     tolerance : float
         Mean change of the mask's parameters (0–1) that counts as no movement.
+    weights : {"equal", "inverse"}
+        Of the masks of several areas in the map: "equal", their sum, as in the study; "inverse", each divided by its
+        area, so that a mask of half of the clip adds no more than one of a twentieth.
     """
 
     levels: int = 8
     blur: float = 20.0
     reward_weight: float = 1.0
-    smooth: float = 10.0
+    smooth: float = 5.0
     mask: SmoothMask = field(default_factory=SmoothMask)
     learning_rate: float | None = None
     momentum: float = 0.9
     dampening: float = 0.9
     patience: int = 0
     tolerance: float = 0.001
+    weights: AreaWeights = "inverse"
+
+    def __post_init__(self) -> None:
+        """Check the fields before any work is done."""
+        check_field(self.weights in AREA_WEIGHTS, f"weights among {', '.join(AREA_WEIGHTS)}", self.weights)
 
     def descent(self, iterations: int) -> Descent:
         """The optimiser for that many iterations."""
@@ -116,7 +128,7 @@ class ExtremalSearch:
                 facts: dict[str, Any] = {"areas": list(areas)}
                 for area in areas:
                     mask, own = self._one(perturb, target, area, generator)
-                    total += mask
+                    total += AREA_WEIGHTS[self.search.weights](area) * mask
                     for name, value in own.items():
                         facts.setdefault(name, []).append(value)
                 maps.append(scaled(gaussian_blur(total, pixels(self.search.smooth, rows))))

@@ -1,0 +1,106 @@
+"""A whole study: networks trained, methods measured, tables and figures written."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxplain.attribution import AttributionMethod
+from voxplain.benchmark.study import StudyRow, network_rows, row_record, study_methods
+from voxplain.benchmark.study_clips import FULL, QUICK, set_hash
+from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
+from voxplain.benchmark.study_page import study_figures, study_markdown
+from voxplain.benchmark.study_tables import StudyTables
+from voxplain.errors import DataError
+from voxplain.runtime import Shard
+from voxplain.store import write_whole
+from voxplain.version import __version__
+
+__all__ = ["run_study"]
+
+
+def run_study(
+    work: Path,
+    *,
+    design: str = "standard",
+    quick: bool = False,
+    networks: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    more: Mapping[str, AttributionMethod] | None = None,
+    shard: Shard | None = None,
+    tell: Callable[[str], object] = lambda text: None,
+) -> dict[str, Any]:
+    """Train what is not yet trained, measure what is not yet measured, and write tables and figures.
+
+    Parameters
+    ----------
+    work : Path
+        Networks, results, and ``study.md`` and ``study.json`` of a whole run; the same call goes on after an end.
+    design : str
+        The planted clips: "standard" or "held-out".
+    quick : bool
+        Smaller clips, fewer of them, and fewer samples and steps.
+    networks, methods : sequence of str
+        Only these; by default all.
+    more : mapping, optional
+        Further methods by name.
+    shard : Shard, optional
+        Only a share of the pairs of network and method; no tables are written.
+    tell : callable
+        Is given lines of progress.
+
+    Returns
+    -------
+    dict
+        The figures, see `study_figures`; empty for a shard.
+
+    Raises
+    ------
+    DataError
+        Unknown names.
+    """
+    size = QUICK if quick else FULL
+    chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
+    _check(design, networks, methods, chosen)
+    # The shipped network knows the shapes of the standard design only.
+    names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
+    folder, rows, accuracies = work / ("quick" if quick else "full"), [], {}
+    for network in names:
+        own, accuracies[network] = network_rows(
+            network, design, size, folder, chosen, quick=quick, mine=_share(shard), tell=tell
+        )
+        rows += own
+    if shard is not None:
+        return {}
+    return _write_tables(rows, accuracies, folder / design, {"design": design, "set": set_hash(design, size)})
+
+
+def _check(
+    design: str, networks: Sequence[str], methods: Sequence[str], chosen: Mapping[str, AttributionMethod]
+) -> None:
+    if design not in ("standard", "held-out"):
+        raise DataError(f"expected a design of standard or held-out, got {design!r}; choose one")
+    if lost := [n for n in networks if n not in NETWORKS]:
+        raise DataError(f"expected networks among {', '.join(NETWORKS)}, got {', '.join(lost)}; choose others")
+    if lost := [m for m in methods if m not in chosen]:
+        raise DataError(f"expected methods that `voxplain methods` lists, got {', '.join(lost)}; choose others")
+
+
+def _share(shard: Shard | None) -> Callable[[str, str], bool]:
+    """Which pairs are computed: by a number that does not depend on what else is asked for."""
+    if shard is None:
+        return lambda network, method: True
+    import zlib
+
+    return lambda network, method: zlib.crc32(f"{network}/{method}".encode()) % shard.count == shard.index - 1
+
+
+def _write_tables(
+    rows: Sequence[StudyRow], accuracies: Mapping[str, float], folder: Path, about: Mapping[str, str]
+) -> dict[str, Any]:
+    tables = StudyTables(rows)
+    figures = {**about, "voxplain": __version__, **study_figures(tables, accuracies)}
+    write_whole(folder / "study.md", study_markdown(tables, figures).encode())
+    write_whole(folder / "study.json", json.dumps(figures, indent=1).encode())
+    write_whole(folder / "rows.json", json.dumps([row_record(r) for r in rows]).encode())
+    return figures

@@ -1,0 +1,17 @@
+"""A planted clip with the mask of its object."""
+
+import numpy as np
+
+from voxplain.benchmark.study_clips import QUICK, study_design
+from voxplain.datasets.planted import draw_scene
+from voxplain.datasets.planted.scene import draw
+from voxplain.video import Clip
+
+
+def planted_clip(seed: int = 5) -> tuple[Clip, np.ndarray]:
+    """A clip of the first class that a shape decides, and the voxels of that shape."""
+    design = study_design("standard", QUICK)
+    scene = draw_scene(design, design.appearance[0], seed)
+    frames, masks = draw(scene)
+    name = next(o.name for o in scene.objects if o.role == "target")
+    return Clip.from_array(frames, source=f"{seed}"), masks[name]
