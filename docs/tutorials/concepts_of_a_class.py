@@ -29,7 +29,7 @@ settings = vx.ConceptSettings(
 run = vx.explain_concepts(
     model, "data/train/orbit", random="data/unrelated", target="orbit", settings=settings, store="store"
 )
-print(run.recognition.sentence)
+print(run.recognition.sentence("orbit"))
 print(run.sentence())
 
 # %% [markdown]
@@ -49,7 +49,9 @@ print(run.table())
 # %%
 run = vx.evaluate_concepts(run, "data/test/orbit")
 for test in run.evaluation.order_tests:
-    print(test)
+    if test.measure == "accuracy":
+        points = f"{100 * test.difference:5.1f} points [{100 * test.low:.1f}, {100 * test.high:.1f}]"
+        print(f"{test.kind:8s} top − {test.other:22s} {points}, p = {test.p_value:.3f}")
 
 # %% [markdown]
 # ## Read the warnings
