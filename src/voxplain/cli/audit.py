@@ -72,6 +72,7 @@ def audit_command(
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.explain import audit
     from voxplain.explain.audit_clips import audited_videos
+    from voxplain.files import in_use
     from voxplain.progress import progress_bar, timed
     from voxplain.report import Origin
     from voxplain.runtime import MissingShards
@@ -93,28 +94,29 @@ def audit_command(
         settings = override(settings, name, value)
     layer = network.layer[0] if network.layer else None
     model = open_model(network, audited_videos(data).classes, layer=layer)
-    remove_abandoned(output)
-    took: dict[str, float] = {}
-    console = Console()
-    try:
-        found = audit(
-            model,
-            data,
-            random=random,
-            settings=settings,
-            preset=preset,
-            limit=limit,
-            budget=seconds,
-            store=output / "store",
-            progress=timed(progress_bar, took),
-            **execution.options(),
-        )
-    except MissingShards as missing:
-        console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
-        return
-    write_whole(output / "times.json", json.dumps({"seconds": took}, indent=1).encode())
-    _write(output, found, Origin(_command()))
-    _print(output, found)
+    with in_use(output, shared=execution.shard is not None):
+        remove_abandoned(output)
+        took: dict[str, float] = {}
+        console = Console()
+        try:
+            found = audit(
+                model,
+                data,
+                random=random,
+                settings=settings,
+                preset=preset,
+                limit=limit,
+                budget=seconds,
+                store=output / "store",
+                progress=timed(progress_bar, took),
+                **execution.options(),
+            )
+        except MissingShards as missing:
+            console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
+            return
+        write_whole(output / "times.json", json.dumps({"seconds": took}, indent=1).encode())
+        _write(output, found, Origin(_command()))
+        _print(output, found)
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:

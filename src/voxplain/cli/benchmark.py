@@ -81,6 +81,7 @@ def benchmark_command(
     from voxplain.cli.held_out import named_videos, split_videos
     from voxplain.cli.network import open_model
     from voxplain.explain import methods_by_name
+    from voxplain.files import in_use
     from voxplain.progress import progress_bar
     from voxplain.runtime import read_shard
     from voxplain.store import Store
@@ -101,19 +102,27 @@ def benchmark_command(
     videos = named_videos(model, videos, held)
     read, lost = benchmark_clips(model, videos, class_, truth, folder, limit, console, losses.damaged)
     cases = repeat_on(sanity, read)
-    results = run_benchmark(
-        model, cases, chosen, by_clip, store=Store(output / "store"), passes=passes, shard=part, progress=progress_bar
-    )
-    if part is not None:
-        own = sum(part.owns(case.clip.frames) for case in cases)
-        console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
+    with in_use(output, shared=part is not None):
+        results = run_benchmark(
+            model,
+            cases,
+            chosen,
+            by_clip,
+            store=Store(output / "store"),
+            passes=passes,
+            shard=part,
+            progress=progress_bar,
+        )
+        if part is not None:
+            own = sum(part.owns(case.clip.frames) for case in cases)
+            console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
+            return losses.exit_code(lost)
+        comparison = compare(results, by_clip)
+        pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
+        write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
+        text = comparison_markdown(comparison)
+        text += f"\n{agreement.sentence()}\n" if agreement else ""
+        text += f"\n{pairs_markdown(pairs)}" if pairs else ""
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
         return losses.exit_code(lost)
-    comparison = compare(results, by_clip)
-    pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
-    write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
-    text = comparison_markdown(comparison)
-    text += f"\n{agreement.sentence()}\n" if agreement else ""
-    text += f"\n{pairs_markdown(pairs)}" if pairs else ""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
-    return losses.exit_code(lost)

@@ -94,6 +94,7 @@ def concepts_command(
     from voxplain.cli.network import open_model
     from voxplain.cli.own_runs import mark_own
     from voxplain.concepts.settings import PRESETS, override
+    from voxplain.files import in_use
     from voxplain.model import narrow
     from voxplain.store import write_whole
 
@@ -145,10 +146,11 @@ def concepts_command(
         print_list(videos)
         print_estimate(job, model, videos, execution.workers)
         return 0
-    write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    if network.model is not None or network.geometry is not None:  # which may name code
-        mark_own(output)
-    return _run(job, losses, evaluate=False, execution=execution, printed=printed)
+    with in_use(output, shared=execution.shard is not None):
+        write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
+        if network.model is not None or network.geometry is not None:  # which may name code
+            mark_own(output)
+        return _run(job, losses, evaluate=False, execution=execution, printed=printed)
 
 
 def evaluate_command(
@@ -183,10 +185,12 @@ def evaluate_command(
     """
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code
+    from voxplain.files import in_use
 
     job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)
-    return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution, printed=printed)
+    with in_use(run, shared=execution.shard is not None):
+        return _run(replace(job, test=test or job.test), losses, evaluate=True, execution=execution, printed=printed)
 
 
 def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution, printed: Printed) -> int:

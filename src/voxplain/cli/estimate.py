@@ -65,7 +65,7 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
         supervoxels, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
         ids = np.arange(supervoxels.count)[:CROPS]
         fast = s.inference(model, MaskedCrops().shown(model, clip, supervoxels, ids)).model
-        crops = np.repeat(clip.frames[None, : model.grid[0]], min(CROPS, model.batch_size), 0)
+        crops = np.repeat(clip.frames[None, : model.grid[0]], min(CROPS, model.pass_size), 0)
         fast.logits(crops[:1])
         _, forward = _timed(lambda: fast.logits(crops))
         found, embed = _timed(lambda: s.embedder.embed(fast, clip, supervoxels, ids=ids, gradient_of=wanted))
