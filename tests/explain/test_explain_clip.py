@@ -32,6 +32,17 @@ def test_a_video_of_the_networks_length_gets_the_methods_own_map(model, path):
     assert run.importance("gradient").sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("size", [5, 32])
+def test_maps_and_metrics_do_not_depend_on_the_batch_size(model, path, size):
+    names = "integrated_gradients,rise,occlusion,smooth_grad"
+    wanted = explain_clip(model, path, names, target="cross", metrics="insertion")
+    found = explain_clip(replace(model, batch_size=size), path, names, target="cross", metrics="insertion")
+    assert list(found) == list(wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(found.maps[name], wanted.maps[name])
+    assert found.measured == wanted.measured
+
+
 def test_long_videos_are_explained_over_all_their_frames(model, path, tmp_path):
     frames = vx.read_video(path).frames
     write_video(tmp_path / "long.mp4", np.concatenate([frames, frames[::-1], frames])[:41])

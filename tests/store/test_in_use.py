@@ -10,7 +10,9 @@ from voxplain.errors import VoxplainError
 from voxplain.files import in_use
 
 HOLD = "import sys; from pathlib import Path; from voxplain.files import in_use\n"
-HOLD += "with in_use(Path(sys.argv[1]), shared=sys.argv[2] == 'shared'):\n    print('in', flush=True)\n    sys.stdin.read()"
+HOLD += (
+    "with in_use(Path(sys.argv[1]), shared=sys.argv[2] == 'shared'):\n    print('in', flush=True)\n    sys.stdin.read()"
+)
 
 
 @pytest.fixture
@@ -30,9 +32,11 @@ def holder(tmp_path: Path, request: pytest.FixtureRequest):
 
 @pytest.mark.parametrize("holder", ["alone", "shared"], indirect=True)
 def test_a_second_run_is_refused_until_the_first_has_ended_even_by_a_kill(holder: subprocess.Popen, tmp_path: Path):
-    with pytest.raises(VoxplainError, match=r"expected a folder that no other run uses, got .*run, where one is runn"):
-        with in_use(tmp_path / "run"):
-            raise AssertionError("used at the same time")
+    refused = pytest.raises(
+        VoxplainError, match=r"expected a folder that no other run uses, got .*, where one is running"
+    )
+    with refused, in_use(tmp_path / "run"):
+        raise AssertionError("used at the same time")
     holder.kill()
     holder.communicate()
     with in_use(tmp_path / "run"):

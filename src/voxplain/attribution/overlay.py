@@ -64,7 +64,7 @@ class Scale:
     @classmethod
     def of(cls, values: np.ndarray) -> "Scale":
         """The scale of a map float32 [T,H,W]."""
-        if values.nbytes >= LARGE:
+        if values.nbytes >= LARGE and values.dtype == np.float32:
             return cls._of_large(values)
         low, signed = float(values.min()), bool(values.min() < 0)
         if not signed:

@@ -12,6 +12,7 @@ import numpy as np
 
 from voxplain.cli.answer import answer_record, print_answer, print_note
 from voxplain.cli.console import Console
+from voxplain.cli.estimate import within_memory
 from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list, print_list
 from voxplain.cli.held_out import named_videos, split_videos
@@ -76,6 +77,10 @@ def run_job(job: Job, *, evaluate: bool, execution: Execution = THREADS, printed
     console, seconds, start = printed.console(), dict[str, float](), time.monotonic()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
+    if execution.max_memory is not None:
+        model = open_model(job.network, videos.classes, layer=(job.network.layer or (None,))[0])
+        execution, job = within_memory(execution, job, model, named_videos(model, videos, job.held))
+        console.print(f"{execution.workers} workers, passes of {job.network.batch_size} clips at most")
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
     runner = _JobRunner(

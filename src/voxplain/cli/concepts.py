@@ -85,7 +85,7 @@ def concepts_command(
     whole
         Explain whole videos instead of their middle clip (features are means over windows).
     dry_run
-        Print the work of the run and an estimate of its time, and write nothing.
+        Print the work of the run and estimates of its time and memory, and write nothing.
     """
     from voxplain.cli.estimate import print_estimate
     from voxplain.cli.file_list import data_folder, print_list

@@ -8,21 +8,26 @@ from typing import TypeVar
 import numpy as np
 
 from voxplain.cli.console import Console
+from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list
 from voxplain.cli.job import Job
+from voxplain.cli.memory import Forecast, peak_of, present, read_bytes, readable_bytes
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.datasets import VideoSet, read_clips
+from voxplain.datasets.folder import KEPT
 from voxplain.errors import DataError
+from voxplain.explain.session import LABELS
 from voxplain.inference import one_thread
 from voxplain.model import VideoModel
 from voxplain.progress import duration
 from voxplain.runtime import cores
 from voxplain.video import Clip
 
-__all__ = ["Calibration", "calibrate", "forwards_of", "print_estimate"]
+__all__ = ["Calibration", "calibrate", "forecast", "forwards_of", "print_estimate", "within_memory"]
 
 CROPS = 8  # of one clip that are timed
+CALIBRATED = 4  # classes of which a clip is measured
 
 T = TypeVar("T")
 
@@ -45,6 +50,10 @@ class Calibration:
         Length D of a feature vector.
     clip_bytes : int
         Bytes of the clip's labels and features on disk.
+    frame_bytes : int
+        Bytes of the clip's frames.
+    memory : int
+        Bytes of memory that computing the clip takes.
     """
 
     segment: float
@@ -53,6 +62,8 @@ class Calibration:
     supervoxels: int
     features: int
     clip_bytes: int
+    frame_bytes: int = 0
+    memory: int = 0
 
 
 def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
@@ -62,18 +73,22 @@ def calibrate(job: Job, model: VideoModel, videos: VideoSet) -> Calibration:
     clip = _readable_clip(job, model, videos)
     with one_thread():
         s.segmenter(clip)  # compiles on its first call
-        supervoxels, segment = _timed(lambda: s.deduplicate(s.segmenter(clip)))
+        (supervoxels, segment), segmenting = peak_of(lambda: _timed(lambda: s.deduplicate(s.segmenter(clip))))
         ids = np.arange(supervoxels.count)[:CROPS]
         fast = s.inference(model, MaskedCrops().shown(model, clip, supervoxels, ids)).model
         crops = np.repeat(clip.frames[None, : model.grid[0]], min(CROPS, model.pass_size), 0)
         fast.logits(crops[:1])
-        _, forward = _timed(lambda: fast.logits(crops))
-        found, embed = _timed(lambda: s.embedder.embed(fast, clip, supervoxels, ids=ids, gradient_of=wanted))
+        (_, forward), passing = peak_of(lambda: _timed(lambda: fast.logits(crops)))
+        (found, embed), embedding = peak_of(
+            lambda: _timed(lambda: s.embedder.embed(fast, clip, supervoxels, ids=ids, gradient_of=wanted))
+        )
     labels = int(supervoxels.labels.nbytes / 24)  # packed: 44 KiB of three levels of 16×112×112
     each = embed / (1 if wanted else max(len(ids), 1))
     features = found.values.shape[1]
     disk = labels + supervoxels.count * features * 4
-    return Calibration(segment, forward / len(crops), each, supervoxels.count, features, disk)
+    memory = max(segmenting or 0, passing or 0, embedding or 0)
+    frames = clip.frames.nbytes
+    return Calibration(segment, forward / len(crops), each, supervoxels.count, features, disk, frames, memory)
 
 
 def _readable_clip(job: Job, model: VideoModel, videos: VideoSet) -> Clip:
@@ -114,10 +129,12 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
     console, workers = Console(highlight=False), workers or cores()
     others = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
     unrelated = min(job.settings.unrelated_videos, len(others))
-    total, disk = 0.0, 0
+    total, disk, memory = 0.0, 0, list[Forecast]()
+    measured: Calibration | None = None
     for place, name in enumerate(job.classes):
         own = videos.of_class(name)
-        measured = calibrate(job, model, own)
+        if measured is None or place < CALIBRATED:  # of more classes, the last of these stands for the others
+            measured = calibrate(job, model, own)
         clips = min(job.settings.videos, len(own))
         # The unrelated videos are the same for every class: only the first computes them.
         steps = forwards_of(job, measured, clips, unrelated if place == 0 else 0)
@@ -131,11 +148,44 @@ def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int |
         )
         times = ", ".join(f"{step} {duration(took / workers)}" for step, (_, took) in steps.items() if took)
         console.print(f"  {times}", markup=False)
+        memory.append(forecast(job, measured, clips, unrelated))
+    if memory[0].worker:
+        console.print(max(memory, key=lambda one: one.total(workers)).sentence(workers), markup=False)
     console.print(
         f"all classes: about {duration(total)} and {disk / 1e6:.0f} MB of disk; "
         f"with N machines like this and --shard about a N-th of the time"
     )
     console.print("nothing was written: this was a dry run")
+
+
+def forecast(job: Job, measured: Calibration, clips: int, unrelated: int) -> Forecast:
+    """The memory of explaining a class of ``clips`` clips, with the program and the network as they are loaded now."""
+    videos = sum(min(KEPT, count * measured.frame_bytes) for count in (clips, unrelated))
+    drawn = clips * measured.supervoxels + unrelated * min(job.settings.unrelated_crops, measured.supervoxels)
+    rows = 2 * drawn * measured.features * 4  # a clip's own, and all together
+    return Forecast(present() or 0, measured.memory, videos + LABELS + rows)
+
+
+def within_memory(execution: Execution, job: Job, model: VideoModel, videos: VideoSet) -> tuple[Execution, Job]:
+    """The execution and the job with as many workers, and as large passes, as ``--max-memory`` allows.
+
+    Raises DataError where one worker with one clip in a pass takes more.
+    """
+    assert execution.max_memory is not None
+    limit, given = read_bytes(execution.max_memory), job.network.batch_size
+    own = videos.of_class(job.classes[0])
+    unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
+    counts = min(job.settings.videos, len(own)), min(job.settings.unrelated_videos, len(unrelated))
+    for size in (given, *(n for n in (2, 1) if n < given)):
+        found = forecast(job, calibrate(job, replace(model, batch_size=size), own), *counts)
+        workers = found.workers(limit, execution.workers or cores())
+        if workers or not found.worker:
+            network = replace(job.network, batch_size=size)
+            return replace(execution, workers=max(1, workers), max_memory=None), replace(job, network=network)
+    raise DataError(
+        f"expected --max-memory of {readable_bytes(found.total(1))} or more for this network and these videos, got "
+        f"{execution.max_memory}; give more, or take fewer videos (--videos)"
+    )
 
 
 def _class_passes(embedder: Embedder) -> int:

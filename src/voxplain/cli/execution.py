@@ -55,6 +55,9 @@ class Execution:
     ray: Annotated[str | None, Parameter(negative="")] = None
     "Compute on a Ray cluster: its address, or local to start one on this machine; needs the extra `ray`."
 
+    max_memory: str | None = None
+    """Most memory of the run, such as 4G: fewer workers and smaller passes of the network, by what one clip of the data
+    is measured to take."""
     profile: bool = False
     "Print at the end the seconds of each step, and the speed of the forwards beside the fastest that was measured."
 
@@ -71,10 +74,12 @@ class Execution:
         DataError
             For options that exclude each other or have no meaning.
         """
-        from voxplain.runtime import ThreadExecutor, read_shard
+        from voxplain.cli.memory import present, read_bytes
+        from voxplain.runtime import MEMORY_OF_A_WORKER, ThreadExecutor, cores, read_shard
 
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
+        limit = None if self.max_memory is None else read_bytes(self.max_memory)
         if self.ray is not None and self.shard is not None:
             raise DataError("expected either --ray or --shard, got both; Ray divides the clips by itself")
         if self.ray is not None:
@@ -82,4 +87,7 @@ class Execution:
 
             return {"executor": RayExecutor(self.ray, self.workers), "shard": None}
         shard = None if self.shard is None else read_shard(self.shard)
-        return {"executor": partial(ThreadExecutor, workers=self.workers), "shard": shard}
+        workers = self.workers
+        if limit is not None:  # and nothing was measured
+            workers = max(1, min(workers or cores(), (limit - (present() or 0)) // MEMORY_OF_A_WORKER))
+        return {"executor": partial(ThreadExecutor, workers=workers), "shard": shard}
