@@ -55,6 +55,14 @@ def test_what_is_forgotten_takes_no_memory():
     assert resident() - before < 20 * MIB + LARGE
 
 
+def test_changes_of_an_array_that_the_user_mapped_stay(tmp_path: Path):
+    np.save(tmp_path / "mine.npy", np.zeros(10 * MIB, np.uint8))
+    mine = np.load(tmp_path / "mine.npy", mmap_mode="c")  # its changes are not written
+    mine[:] = 3
+    forget(mine)
+    assert mine.min() == 3
+
+
 def test_parts_are_the_whole():
     array = np.arange(1000, dtype=np.int32).reshape(10, 100)
     assert b"".join(pieces(array, 64)) == array.tobytes()

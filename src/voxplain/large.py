@@ -22,6 +22,10 @@ __all__ = ["LARGE", "forget", "large_zeros", "pieces", "rows"]
 LARGE = 64 << 20  # bytes from which an array is in a file, and after which what was touched is forgotten
 
 
+class _Own(mmap.mmap):
+    """A shared mapping of a file without a name: not one of the user's, whose changes may be in memory alone."""
+
+
 def large_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """An array of zeros, in memory or, from 64 MiB on, in a temporary file.
 
@@ -54,7 +58,7 @@ def large_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)
-            mapped = mmap.mmap(file.fileno(), size)
+            mapped = _Own(file.fileno(), size)
     except OSError as error:
         raise VoxplainError(
             f"expected {size / 1e6:.0f} MB of free space in {tempfile.gettempdir()} for frames or maps, got "
@@ -69,13 +73,13 @@ def forget(array: NDArray[Any]) -> None:
     Parameters
     ----------
     array : ndarray
-        Its values stay as they are; an array in memory is left alone.
+        Its values stay as they are; an array in memory, or in a file of the user's, is left alone.
     """
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     base = base.obj if isinstance(base, memoryview) else base
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+    if isinstance(base, _Own) and hasattr(base, "madvise"):
         with contextlib.suppress(OSError, ValueError):  # only memory is saved by it
             base.madvise(mmap.MADV_DONTNEED)
 

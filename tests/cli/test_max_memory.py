@@ -62,7 +62,7 @@ def job(small_set: Path, tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize(
     ("limit", "workers", "size"),
-    [("4G", 8, 32), ("1300M", 4, 32), ("950M", 1, 32), ("850M", 1, 2), ("810M", 1, 1), ("700M", None, None)],
+    [("4G", 8, 32), ("1340M", 4, 32), ("950M", 1, 32), ("850M", 1, 2), ("770M", 1, 1), ("700M", None, None)],
 )
 def test_workers_are_lowered_first_and_then_passes(
     job: Job, small_set: Path, monkeypatch: pytest.MonkeyPatch, limit: str, workers: int | None, size: int | None
