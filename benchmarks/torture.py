@@ -286,6 +286,55 @@ def long_loop(rounds: int, seconds: float, folder: Path) -> dict[str, Any]:
     return found
 
 
+# What docs/reliability.md shows: what is measured, its keys, the aim, and the part that measures it.
+ROWS = (
+    (
+        "damaged copies of 12 videos: losses of which nothing is counted",
+        ("damaged_videos", "lost_frames_videos", "silent_losses"),
+        "0",
+        "videos",
+    ),
+    ("changed copies of 13 kinds of files", ("fuzz_inputs", "fuzz_tracebacks", "fuzz_hangs"), "≥ 2,000, 0, 0", "fuzz"),
+    (
+        "listing 100,000 videos in 100 classes, and in 1,000",
+        ("scan_100k_seconds", "scan_100k_peak_mib", "classes_1000_seconds"),
+        "≤ 2 s, ≤ 200 MiB",
+        "scan",
+    ),
+    (
+        "a store of a million results: opening it, looking one up, listing all",
+        ("store_files", "store_open_seconds", "store_lookup_microseconds", "store_list_seconds"),
+        "",
+        "store",
+    ),
+    ("killed runs that continue to the same files", ("kills", "kills_equal"), "100 of 100", "kills"),
+    ("peak of `attribute` on 10 minutes of 1080p, MiB", ("peak_mib_10min_1080p",), "≤ 1,536", "memory"),
+    (
+        "same results with other batches, workers, threads, hash seeds, locales and folders",
+        ("batch_size_equal",),
+        "true",
+        "batch",
+    ),
+    (
+        "`concepts`, `attribute` and `benchmark` in a loop: rise after the third round",
+        ("soak_rounds", "soak_seconds", "soak_rise_mib", "soak_rise_files", "soak_rise_threads"),
+        "flat",
+        "soak",
+    ),
+)
+
+
+def table(known: dict[str, Any]) -> str:
+    """The figures as a table in Markdown, a command beside each."""
+    lines = ["| what | keys | measured | aim | command |", "|---|---|---|---|---|"]
+    for what, keys, aim, part in ROWS:
+        found = [known.get(key) for key in keys]
+        shown = "not measured" if None in found else ", ".join(json.dumps(value) for value in found)
+        names = ", ".join(f"`{key}`" for key in keys)
+        lines.append(f"| {what} | {names} | {shown} | {aim} | `python benchmarks/torture.py --only {part}` |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the parts that are asked for, and write what is known."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -298,9 +347,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="least rounds of the loop")
     parser.add_argument("--seconds", type=float, default=3600, help="least seconds of the loop")
     parser.add_argument("-o", "--output", type=Path, default=Path("torture.json"))
+    parser.add_argument("--table", action="store_true", help="print the known figures as a table; measure nothing")
     args = parser.parse_args()
     known: dict[str, Any] = dict.fromkeys(KEYS)
     known |= json.loads(args.output.read_text()) if args.output.is_file() else {}
+    if args.table:
+        print(table(known))
+        return
     measure = {
         "kills": lambda folder: kills(args.kills, folder),
         "fuzz": lambda folder: fuzz(args.inputs, folder),
