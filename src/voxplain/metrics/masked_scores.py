@@ -23,12 +23,12 @@ def masked_scores(
 ) -> np.ndarray:
     """Score of a clip behind each of M masks [T,H,W], float64 [M].
 
-    Masks are taken from the iterator ``batch_size`` at a time and not kept. ``fill``: an entry of FILLS.
+    Masks are taken from the iterator ``pass_size`` at a time and not kept. ``fill``: an entry of FILLS.
     """
     frames = clip.frames[None]
     x, base = to_input(model, frames)[0], base_input(model, frames, fill)[0]
     found = []
-    for part in _chunks(masks, model.batch_size):
+    for part in _chunks(masks, model.pass_size):
         keep = torch.from_numpy(np.stack(part)).to(x.device)
         z = logits(model, blend(x, base, keep if keep.dtype == torch.bool else keep.to(x.dtype)))
         found.append(score(z.double(), [target] * len(part), objective).cpu())
