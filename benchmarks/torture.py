@@ -1,4 +1,4 @@
-"""Torture of voxplain: kills, damaged videos, changed files, a long video, batch sizes, a folder of 100,000 videos.
+"""Torture of voxplain: kills, damaged videos, changed files, a long video, batch sizes, many files, a long loop.
 
     python benchmarks/torture.py --kills 100 --inputs 2000 -o torture.json
 
@@ -15,6 +15,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,8 +42,19 @@ KEYS = (
     "batch_size_equal",
     "scan_100k_seconds",
     "scan_100k_peak_mib",
+    "classes_1000_seconds",
+    "store_files",
+    "store_open_seconds",
+    "store_lookup_microseconds",
+    "store_list_seconds",
+    "soak_rounds",
+    "soak_seconds",
+    "soak_mib",
+    "soak_rise_mib",
+    "soak_rise_files",
+    "soak_rise_threads",
 )
-PARTS = ("kills", "fuzz", "videos", "memory", "batch", "scan")
+PARTS = ("kills", "fuzz", "videos", "memory", "batch", "scan", "store", "soak")
 QUICK = ("--segmenter", "slic", "--segmenter.segments", "4", "8", "--clusterer", "kmeans", "--clusterer.clusters", "4")
 QUICK += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4")
 
@@ -144,58 +156,183 @@ def videos(copies: int, folder: Path) -> dict[str, Any]:
     return {"damaged_videos": total, "lost_frames_videos": lost, "silent_losses": silent}
 
 
-def memory(minutes: float, folder: Path) -> dict[str, Any]:
-    """Peak of resident memory of `voxplain attribute` on a long video of 1920×1080 at 30 frames a second."""
+def moving(path: Path, frames: int) -> Path:
+    """A video of 1920×1080 in which a rectangle moves."""
     import av
 
-    path = folder / "long.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "ultrafast", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
-        frame = np.zeros((1080, 1920, 3), np.uint8)
-        for i in range(round(minutes * 1800)):
-            frame[:] = 0
+        for i in range(frames):
+            frame = np.zeros((1080, 1920, 3), np.uint8)
             frame[100:400, (7 * i) % 1700 : (7 * i) % 1700 + 200] = (200, 40, 40)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+def repeated(piece: Path, path: Path, times: int) -> Path:
+    """The same video several times in a row, without coding it again."""
+    import av
+
+    with av.open(str(path), "w") as out, av.open(str(piece)) as source:
+        template = source.streams.video[0]
+        stream = out.add_stream_from_template(template)
+        packets = [(bytes(p), p.pts, p.is_keyframe, p.duration) for p in source.demux(template) if p.size]
+        length = max(pts for _, pts, _, _ in packets) + packets[0][3]
+        for round_ in range(times):
+            for data, pts, key, duration in packets:
+                packet = av.Packet(data)
+                packet.pts = packet.dts = pts + round_ * length
+                packet.time_base, packet.duration, packet.is_keyframe = template.time_base, duration, key
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def memory(minutes: float, folder: Path) -> dict[str, Any]:
+    """Peak of resident memory of `voxplain attribute` on a long video of 1920×1080 at 30 frames a second."""
+    path = repeated(moving(folder / "piece.mp4", 300), folder / "long.mp4", round(minutes * 6))
     words = ("--net", "planted", "--method", "gradient", "--metric", "none", "--format", "png", "-o", folder / "out")
     done = subprocess.run(command("attribute", path, *words), check=False)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     return {"peak_mib_10min_1080p": peak if done.returncode == 0 and minutes >= 10 else None, "peak_minutes": minutes}
 
 
+# What must not matter, by name of an environment variable; the second differs in the folder and its spelling, too.
+SURROUNDINGS = (
+    (32, 1, {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "1", "LC_ALL": "C"}),
+    (7, 2, {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "77", "LC_ALL": "C.UTF-8"}),
+)
+
+
 def batch(folder: Path) -> dict[str, Any]:
-    """Whether runs with two batch sizes give the same results."""
-    data, found = planted(folder / "data"), []
-    for size in (7, 32):
-        output = folder / str(size) / "run"
-        subprocess.run(concepts(data, output, "--batch-size", size), check=True, stdout=subprocess.DEVNULL)
+    """Whether two runs give the same results whose batch size, workers, threads, hash seed, locale and place differ."""
+    planted(folder / "data")
+    shutil.copytree(folder / "data", folder / "another place" / "data")
+    found = []
+    for number, (size, workers, variables) in enumerate(SURROUNDINGS):
+        place = folder / "another place" if number else folder
+        data, output = (place / "data", folder / "out" / "run") if number else (Path("data"), Path("run"))
+        words = concepts(data, output, "--batch-size", size, "--workers", workers)
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=os.environ | variables, cwd=place)
         names = ("cross/run.json", "cross/run.npz", "cross/concepts.csv")
-        found.append([hashlib.sha256((output / name).read_bytes()).hexdigest() for name in names])
+        found.append([hashlib.sha256((place / output / name).read_bytes()).hexdigest() for name in names])
     return {"batch_size_equal": found[0] == found[1]}
 
 
 def scan(count: int, folder: Path) -> dict[str, Any]:
-    """Seconds and memory of listing a folder of many videos in 100 classes."""
-    for label in range(100):
-        place = folder / "many" / f"class{label}"
-        place.mkdir(parents=True)
-        for i in range(count // 100):
-            os.close(os.open(place / f"video{i}.mp4", os.O_CREAT | os.O_WRONLY))
-    program = (
-        "import resource, sys, time\n"
-        "from voxplain.datasets import scan_folder\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "start = time.process_time()\n"
-        "found = scan_folder(sys.argv[1])\n"
-        "took = time.process_time() - start\n"
-        "print(len(found), took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", program, str(folder / "many")], check=True, capture_output=True, text=True
-    ).stdout.split()
-    assert int(said[0]) == count
-    return {"scan_100k_seconds": round(float(said[1]), 2), "scan_100k_peak_mib": int(said[2])}
+    """Seconds and memory of listing a folder of many videos, in 100 classes and in 1,000."""
+    said = {}
+    for classes in (100, 1000):
+        for label in range(classes):
+            place = folder / f"many{classes}" / f"class{label}"
+            place.mkdir(parents=True)
+            for i in range(count // classes):
+                os.close(os.open(place / f"video{i}.mp4", os.O_CREAT | os.O_WRONLY))
+        program = (
+            "import resource, sys, time\n"
+            "from voxplain.datasets import scan_folder\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "start = time.process_time()\n"
+            "found = scan_folder(sys.argv[1])\n"
+            "took = time.process_time() - start\n"
+            "print(len(found), took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+        )
+        said[classes] = subprocess.run(
+            [sys.executable, "-c", program, str(folder / f"many{classes}")], check=True, capture_output=True, text=True
+        ).stdout.split()
+        assert int(said[classes][0]) == count
+    return {
+        "scan_100k_seconds": round(float(said[100][1]), 2),
+        "scan_100k_peak_mib": int(said[100][2]),
+        "classes_1000_seconds": round(float(said[1000][1]), 2),
+    }
+
+
+def store(count: int, folder: Path) -> dict[str, Any]:
+    """Seconds of opening and listing a store of many results, and of looking one up."""
+    from voxplain.store import Store, key
+
+    made = Store(folder / "store")
+    names = [key("step", 1, number=i) for i in range(1000)]
+    for digits in range(256):
+        (folder / "store" / "step" / f"{digits:02x}").mkdir(parents=True)
+    for i in range(count):
+        name = hashlib.md5(i.to_bytes(4, "big"), usedforsecurity=False).hexdigest()
+        os.close(os.open(made.path("step", name, ".json"), os.O_CREAT | os.O_WRONLY))
+    start = time.process_time()
+    many = Store(folder / "store")
+    opened = time.process_time()
+    found = sum(many.has("record", "step", name) for name in names)
+    looked = time.process_time()
+    listed = len(many.names("step"))
+    ended = time.process_time()
+    assert (found, listed) == (0, count)
+    return {
+        "store_files": count,
+        "store_open_seconds": round(opened - start, 2),
+        "store_lookup_microseconds": round(1e6 * (looked - opened) / len(names), 1),
+        "store_list_seconds": round(ended - looked, 2),
+    }
+
+
+def long_loop(rounds: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """Memory, files and threads of the same commands in a loop, in a process of its own."""
+    program = Path(__file__).with_name("soak.py")
+    words = (program, "--rounds", rounds, "--seconds", seconds, "-o", folder / "soak.json")
+    subprocess.run([sys.executable, *map(str, words)], check=True)
+    found: dict[str, Any] = json.loads((folder / "soak.json").read_text())
+    return found
+
+
+# What docs/reliability.md shows: what is measured, its keys, the aim, and the part that measures it.
+ROWS = (
+    (
+        "damaged copies of 12 videos: losses of which nothing is counted",
+        ("damaged_videos", "lost_frames_videos", "silent_losses"),
+        "0",
+        "videos",
+    ),
+    ("changed copies of 13 kinds of files", ("fuzz_inputs", "fuzz_tracebacks", "fuzz_hangs"), "≥ 2,000, 0, 0", "fuzz"),
+    (
+        "listing 100,000 videos in 100 classes, and in 1,000",
+        ("scan_100k_seconds", "scan_100k_peak_mib", "classes_1000_seconds"),
+        "≤ 2 s, ≤ 200 MiB",
+        "scan",
+    ),
+    (
+        "a store of a million results: opening it, looking one up, listing all",
+        ("store_files", "store_open_seconds", "store_lookup_microseconds", "store_list_seconds"),
+        "",
+        "store",
+    ),
+    ("killed runs that continue to the same files", ("kills", "kills_equal"), "100 of 100", "kills"),
+    ("peak of `attribute` on 10 minutes of 1080p, MiB", ("peak_mib_10min_1080p",), "≤ 1,536", "memory"),
+    (
+        "same results with other batches, workers, threads, hash seeds, locales and folders",
+        ("batch_size_equal",),
+        "true",
+        "batch",
+    ),
+    (
+        "`concepts`, `attribute` and `benchmark` in a loop: rise after the third round",
+        ("soak_rounds", "soak_seconds", "soak_rise_mib", "soak_rise_files", "soak_rise_threads"),
+        "flat",
+        "soak",
+    ),
+)
+
+
+def table(known: dict[str, Any]) -> str:
+    """The figures as a table in Markdown, a command beside each."""
+    lines = ["| what | keys | measured | aim | command |", "|---|---|---|---|---|"]
+    for what, keys, aim, part in ROWS:
+        found = [known.get(key) for key in keys]
+        shown = "not measured" if None in found else ", ".join(json.dumps(value) for value in found)
+        names = ", ".join(f"`{key}`" for key in keys)
+        lines.append(f"| {what} | {names} | {shown} | {aim} | `python benchmarks/torture.py --only {part}` |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -206,9 +343,17 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--copies", type=int, default=36, help="damaged copies of each of twelve videos")
     parser.add_argument("--minutes", type=float, default=10, help="length of the 1080p video")
+    parser.add_argument("--results", type=int, default=1_000_000, help="files of the store")
+    parser.add_argument("--rounds", type=int, default=10, help="least rounds of the loop")
+    parser.add_argument("--seconds", type=float, default=3600, help="least seconds of the loop")
     parser.add_argument("-o", "--output", type=Path, default=Path("torture.json"))
+    parser.add_argument("--table", action="store_true", help="print the known figures as a table; measure nothing")
     args = parser.parse_args()
-    known = json.loads(args.output.read_text()) if args.output.is_file() else dict.fromkeys(KEYS)
+    known: dict[str, Any] = dict.fromkeys(KEYS)
+    known |= json.loads(args.output.read_text()) if args.output.is_file() else {}
+    if args.table:
+        print(table(known))
+        return
     measure = {
         "kills": lambda folder: kills(args.kills, folder),
         "fuzz": lambda folder: fuzz(args.inputs, folder),
@@ -216,6 +361,8 @@ def main() -> None:
         "memory": lambda folder: memory(args.minutes, folder),
         "batch": batch,
         "scan": lambda folder: scan(100_000, folder),
+        "store": lambda folder: store(args.results, folder),
+        "soak": lambda folder: long_loop(args.rounds, args.seconds, folder),
     }
     for part in args.only:
         with tempfile.TemporaryDirectory(prefix="voxplain-torture-") as folder:

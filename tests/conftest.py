@@ -12,6 +12,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest
 import torch
+from hypothesis import settings
 
 from voxplain.datasets.planted import PlantedDesign
 from voxplain.datasets.planted.draw import draw_scene, draw_unrelated
@@ -19,6 +20,8 @@ from voxplain.datasets.planted.scene import render
 from voxplain.video.encode import write_video
 
 TRAIN, TEST, UNRELATED = 4, 2, 8
+settings.register_profile("no clock", deadline=None)  # on a busy machine any example may take long
+settings.load_profile("no clock")
 
 
 @pytest.fixture(autouse=True)

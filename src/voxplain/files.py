@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ try:
 except ImportError:  # Windows, which does not delete a file that another process has open
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["cannot_write", "remove_abandoned", "write_whole"]
+__all__ = ["cannot_write", "in_use", "remove_abandoned", "write_whole"]
 
 _TEMPORARY = ".voxplain-tmp"
 _WRITE_ATTEMPTS = 5
@@ -42,10 +43,62 @@ def write_whole(path: Path, data: bytes | BinaryIO) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half-written by `write_whole` in a folder and its sub-folders."""
-    for pattern in (f".*{_TEMPORARY}", f"*/.*{_TEMPORARY}", f"*/*/.*{_TEMPORARY}"):
-        for temporary in folder.glob(pattern):
-            _remove_if_abandoned(temporary)
+    """Remove what killed processes left half-written by `write_whole` in a folder and three levels below it."""
+    level = [str(folder)]
+    for _ in range(4):
+        below: list[str] = []
+        for place in level:
+            with contextlib.suppress(OSError), os.scandir(place) as found:  # gone, or not to be read
+                for entry in found:
+                    if entry.name.endswith(_TEMPORARY) and entry.name[0] == ".":
+                        _remove_if_abandoned(Path(entry.path))
+                    elif entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+        level = below
+
+
+@contextlib.contextmanager
+def in_use(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keep other runs out of a folder inside the block, where its file system can lock folders.
+
+    Parameters
+    ----------
+    folder : Path
+        It is made where there is none.
+    shared : bool
+        Others that are ``shared`` may use it, too, as the shards of one run do.
+
+    Raises
+    ------
+    VoxplainError
+        Where another run uses the folder, or it cannot be made.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, 0, error) from error
+    with contextlib.ExitStack() as stack:
+        if made:  # and it is empty still, as after an error
+            stack.callback(_remove_empty, folder)
+        if fcntl is not None:
+            try:
+                handle = os.open(folder, os.O_RDONLY)  # the folder itself: a file would stay in it
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise VoxplainError(
+                    f"expected a folder that no other run uses, got {folder}, where one is running; wait until it has "
+                    "ended, or name another folder"
+                ) from None
+            except OSError:  # locks of folders are not supported
+                pass
+        yield
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _write_once(path: Path, data: bytes | BinaryIO) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.errors import DataError
+from voxplain.large import pieces
 
 __all__ = ["content_hash"]
 
@@ -28,7 +29,8 @@ def content_hash(source: Path | str | NDArray[Any]) -> str:
             raise TypeError(f"expected an array of numbers or text, got {got}.")
         plain = np.asarray(source, dtype=source.dtype.newbyteorder("<"), order="C")
         digest = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
-        digest.update(plain.reshape(-1).view(np.uint8).data)
+        for part in pieces(plain):
+            digest.update(part)
         return digest.hexdigest()
     path = Path(source)
     if path.is_dir():

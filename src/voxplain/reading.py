@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from voxplain.large import LARGE, forget, large_zeros
+
 __all__ = ["MAX_TEXT", "Unreadable", "parse_json", "parse_yaml", "read_arrays", "read_json", "read_regular"]
 
 MAX_TEXT = 64 << 20  # bytes of a JSON file; run.json of 1,000 clips has 2 MB
@@ -194,7 +196,7 @@ def _array(file: Any, size: int) -> NDArray[Any]:
         count *= side
     if (dtype.itemsize == 0 and count) or count * dtype.itemsize != size - counted.taken:
         raise Unreadable(f"a header of {count * dtype.itemsize:,} bytes before {size - counted.taken:,}")
-    out = np.empty(count, dtype)
+    out = large_zeros((count,), dtype)
     view = out.view(np.uint8).reshape(-1).data if out.nbytes else memoryview(b"")
     place = 0
     while place < len(view):
@@ -202,6 +204,8 @@ def _array(file: Any, size: int) -> NDArray[Any]:
         if not part:
             raise Unreadable("an array that is cut short")
         view[place : place + len(part)] = part
+        if place // LARGE != (place + len(part)) // LARGE:
+            forget(out)
         place += len(part)
     if file.read(1):  # also reaches the checksum
         raise Unreadable("bytes behind an array")

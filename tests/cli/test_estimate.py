@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import voxplain as vx
+from voxplain.cli import estimate
 from voxplain.cli.estimate import Calibration, calibrate, forwards_of, readable_clip
 from voxplain.cli.job import Job
 from voxplain.cli.network import Network
@@ -13,7 +14,7 @@ from voxplain.concepts.cluster import KMeans
 from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
-from voxplain.datasets import read_clips, scan_folder
+from voxplain.datasets import VideoSet, read_clips, scan_folder
 from voxplain.inference import Inference, metered
 from voxplain.segment import SLIC
 
@@ -78,3 +79,34 @@ def test_passes_of_large_classes(embedder: str, examples: str, features: int, ot
     hidden = SETTINGS.effect.forwards(200, 4)
     free = {"reading": 0, "supervoxels": 0, "pages": 0}
     assert passes == {**free, "features": features, "gradients and logits": others, "direct effects": hidden}
+
+
+def test_a_plan_of_1000_classes_reads_few_clips(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tuple(f"class{i:03}" for i in range(1000))
+    for name in names:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "0.mp4").symlink_to(small_set / "train" / "cross" / "0.mp4")
+    measured, read = [], []
+
+    def calibrated(
+        settings: vx.ConceptSettings, model: vx.VideoModel, clip: vx.Clip, *, workers: int, read: float
+    ) -> Calibration:
+        measured.append(clip)
+        return Calibration(1.0, 0.1, 0.1, 9, 512, 1000, read, frame_bytes=1 << 20, memory=50 << 20)
+
+    def readable(job: Job, model: vx.VideoModel, own: VideoSet) -> tuple[vx.Clip, float]:
+        read.append(own)
+        return readable_clip(job, model, own)
+
+    monkeypatch.setattr(estimate, "calibrate", calibrated)
+    monkeypatch.setattr(estimate, "readable_clip", readable)
+    job = Job(tmp_path / "data", small_set / "unrelated", tmp_path, names, Network(net="planted"), SETTINGS, "default")
+    estimate.print_estimate(job, vx.load_model("planted"), scan_folder(tmp_path / "data"), 2)
+    said = capsys.readouterr().out
+    assert len(measured) == len(read) == estimate.CALIBRATED
+    assert all(f"“{name}”: 1 videos" in said for name in names)
+    assert "memory: about " in said
+    assert "with 2 workers" in said
+    assert "50 MiB a worker" in said

@@ -32,6 +32,21 @@ def test_a_video_of_the_networks_length_gets_the_methods_own_map(model, path):
     assert run.importance("gradient").sum() == pytest.approx(1)
 
 
+def test_maps_and_metrics_do_not_depend_on_the_batch_size(model, path):
+    methods = {
+        "integrated_gradients": ATTRIBUTIONS["integrated_gradients"](steps=6),
+        "rise": ATTRIBUTIONS["rise"](samples=10),
+        "occlusion": ATTRIBUTIONS["occlusion"](window=(1.0, 0.5, 0.5), stride=(1.0, 0.5, 0.5)),
+    }
+    metrics = {"insertion": replace(METRICS["insertion"](), steps=7)}
+    wanted = explain_clip(replace(model, batch_size=32), path, methods, target="cross", metrics=metrics)
+    found = explain_clip(replace(model, batch_size=5), path, methods, target="cross", metrics=metrics)
+    assert list(found) == list(wanted) == list(methods)
+    for name in wanted:
+        np.testing.assert_array_equal(found.maps[name], wanted.maps[name])
+    assert found.measured == wanted.measured
+
+
 def test_long_videos_are_explained_over_all_their_frames(model, path, tmp_path):
     frames = vx.read_video(path).frames
     write_video(tmp_path / "long.mp4", np.concatenate([frames, frames[::-1], frames])[:41])

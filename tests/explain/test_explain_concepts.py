@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from voxplain.concepts.evaluate import AddRemove
 from voxplain.explain import class_steps
 from voxplain.explain.tasks import ClassGradient, EmbedSupervoxels
 from voxplain.report import montage
+from voxplain.runtime import ThreadExecutor, arithmetic
 from voxplain.segment import SLIC
+from voxplain.store import save_run
 
 TINY = vx.ConceptSettings(
     segmenter=SLIC(segments=(4, 8)),
@@ -103,6 +106,34 @@ def test_same_seed_same_bytes_of_every_file(
     assert {name.split(".")[-1] for name in one} == {"json", "csv", "png", "html"}
     assert [name for name in one if one[name] != two[name]] == []
     assert bytes_of(store) == bytes_of(tmp_path / "store")
+
+
+def test_results_and_what_is_stored_do_not_depend_on_the_batch_size_or_the_workers(
+    model: vx.VideoModel, videos: Videos, cross: tuple[vx.ConceptRun, Path], tmp_path: Path
+) -> None:
+    """The interval of an effect moved with the batch size: seeds and draws follow the bytes of the features."""
+    first, store = cross
+    seven = replace(model, batch_size=7)
+    run = vx.explain_concepts(
+        seven,
+        videos.train["cross"],
+        random=videos.unrelated,
+        target="cross",
+        settings=TINY,
+        store=tmp_path / "store",
+        executor=partial(ThreadExecutor, workers=1),
+    )
+    run = vx.evaluate_concepts(run, videos.test["cross"], settings=TINY, store=tmp_path / "store")
+    save_run(tmp_path / "one", first)
+    save_run(tmp_path / "two", run)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    assert bytes_of(store) == bytes_of(tmp_path / "store")
+
+
+def test_fewer_clips_in_a_pass_than_every_batch_size_gives_have_keys_of_their_own(model: vx.VideoModel) -> None:
+    same = {arithmetic(replace(model, batch_size=n), "fp32") for n in (4, 7, 32)}
+    assert same == {"fp32"}
+    assert arithmetic(replace(model, batch_size=2), "fp32") == "fp32, 2 clips a pass"
 
 
 def test_another_seed_gives_other_figures(

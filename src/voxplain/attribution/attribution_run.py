@@ -8,6 +8,7 @@ import numpy as np
 
 from voxplain.attribution.attribution import Attribution
 from voxplain.errors import DataError
+from voxplain.large import rows
 from voxplain.video import Clip
 
 __all__ = ["AttributionRun"]
@@ -139,5 +140,5 @@ class AttributionRun:
     def importance(self, method: str) -> np.ndarray:
         """Share of the map's absolute sum that each frame has, float64 [T]; zeros for a map of zeros."""
         values = self.maps[method]  # frame by frame: a copy of a long map would double its memory
-        total = np.array([np.abs(own).sum(dtype=np.float64) for own in values])
+        total = np.array([np.abs(own).sum(dtype=np.float64) for own in rows(values)])
         return total / total.sum() if total.sum() > 0 else total

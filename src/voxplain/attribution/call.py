@@ -181,7 +181,7 @@ def _attribution(
 
     Matrix products of one row and of several differ in the last bit on many processors, and methods that optimise, or
     that choose by comparing gradients, magnify that. Passes that belong to one clip (its steps, samples or windows)
-    still go in batches of ``batch_size``.
+    still go in batches of ``pass_size``.
     """
     method = in_own_unit(method, model)
     label = name if isinstance(name, str) else name(method)

@@ -3,16 +3,18 @@
 Letters: T frames, H rows, W columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from voxplain.errors import DataError
+from voxplain.large import LARGE, pieces
 
 __all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "Scale", "frame_grid", "overlay", "scaled", "spread"]
 
 GAP = 3  # white pixels between frames
+BAND = 2**18  # pixels that are coloured at once
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SEQUENTIAL, DIVERGING = "inferno", "PuOr_r"  # perceptually uniform; both distinguishable by colour-blind readers
 
@@ -62,6 +64,8 @@ class Scale:
     @classmethod
     def of(cls, values: np.ndarray) -> "Scale":
         """The scale of a map float32 [T,H,W]."""
+        if values.nbytes >= LARGE and values.dtype == np.float32:
+            return cls._of_large(values)
         low, signed = float(values.min()), bool(values.min() < 0)
         if not signed:
             high = float(np.percentile(values, 99.9))
@@ -69,11 +73,35 @@ class Scale:
         size = np.abs(values)
         return cls(0.0, float(np.percentile(size, 99.9, overwrite_input=True)) or float(np.abs(values).max()), signed)
 
+    @classmethod
+    def _of_large(cls, values: np.ndarray) -> "Scale":
+        """The same of a map that may be larger than the memory, part by part."""
+        ends = [(part.min(), part.max()) for part in _parts(values)]
+        low, largest = float(min(e[0] for e in ends)), float(max(e[1] for e in ends))
+        signed = low < 0
+        place = 0.999 * (values.size - 1)
+        kept = values.size - int(place)  # values from the one below the percentile on
+        top = np.zeros(0, np.float32)
+        for part in _parts(values):
+            size = np.abs(part) if signed else part
+            top = np.concatenate([top, size if len(top) < kept else size[size > top.min()]])
+            top = np.partition(top, len(top) - kept)[-kept:] if len(top) > kept else top
+        below, above = np.sort(top)[:2].astype(np.float64)
+        high = float(below + (above - below) * (place - int(place)))
+        if signed:
+            return cls(0.0, high or max(-low, largest), signed)
+        return cls(low, high if high > low else largest, signed)
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """The map, or a part of it, scaled; zeros where the map is constant."""
         if self.high <= self.low:
             return np.zeros_like(values, np.float32)
         return np.clip((values - self.low) / (self.high - self.low), -1 if self.signed else 0, 1).astype(np.float32)
+
+
+def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The values of a float32 array as one-dimensional parts."""
+    return (np.frombuffer(part, np.float32) for part in pieces(values, 4 << 20))
 
 
 def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75, scale: Scale | None = None) -> np.ndarray:
@@ -102,11 +130,18 @@ def overlay(frames: np.ndarray, values: np.ndarray, *, opacity: float = 0.75, sc
     from matplotlib import colormaps
 
     scale = Scale.of(values) if scale is None else scale
-    v = scale(values)
-    colours = colormaps[DIVERGING]((v + 1) / 2) if scale.signed else colormaps[SEQUENTIAL](v)
-    grey = (frames.astype(np.float32) @ LUMA)[..., None]
-    alpha = opacity * np.sqrt(np.abs(v))[..., None]
-    return np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255).astype(np.uint8)
+    out = np.empty(frames.shape, np.uint8)
+    for frame, own, drawn in zip(frames, values, out, strict=True):
+        for start in range(0, len(frame), rows := max(1, BAND // frame.shape[1])):
+            band = slice(
+                start, start + rows
+            )  # colours are double precision: of a whole frame they take 50 bytes a pixel
+            v = scale(own[band])
+            colours = colormaps[DIVERGING]((v + 1) / 2) if scale.signed else colormaps[SEQUENTIAL](v)
+            grey = (frame[band].astype(np.float32) @ LUMA)[..., None]
+            alpha = opacity * np.sqrt(np.abs(v))[..., None]
+            drawn[band] = np.rint((1 - alpha) * grey + alpha * 255 * colours[..., :3]).clip(0, 255)
+    return out
 
 
 def frame_grid(rows: Sequence[np.ndarray], count: int = 8, *, names: Sequence[str] = ()) -> np.ndarray:

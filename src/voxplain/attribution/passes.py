@@ -1,7 +1,7 @@
 """Passes of the network over float inputs, for gradients and perturbations.
 
 Letters: M inputs, K classes. An input is a normalised clip, float [M,3,T,H,W] whatever the order of axes of the
-network itself. No function keeps more than ``batch_size`` inputs on their way through the network, changes the
+network itself. No function keeps more than ``pass_size`` inputs on their way through the network, changes the
 network, or leaves a gradient on its weights.
 """
 
@@ -80,7 +80,7 @@ def score(z: Tensor, targets: Sequence[int] | Tensor, objective: Objective) -> T
 
 
 def _batches(model: VideoModel, n: int) -> Iterator[slice]:
-    return (slice(i, i + model.batch_size) for i in range(0, n, model.batch_size))
+    return (slice(i, i + model.pass_size) for i in range(0, n, model.pass_size))
 
 
 @torch.no_grad()

@@ -86,6 +86,7 @@ def attribute_command(
     from voxplain.cli.network import open_model
     from voxplain.cli.sources import place_in, short_command
     from voxplain.explain import explain_clip, methods_by_name
+    from voxplain.files import in_use
     from voxplain.progress import progress_bar
     from voxplain.report import AttributionPage, Origin
     from voxplain.store import write_whole
@@ -99,62 +100,65 @@ def attribute_command(
     console, skipped = Console(), 0
     page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
     used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
-    for path, label in videos:
-        try:
-            cut = parts(path)
-            video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged, excerpt=cut)
-            targets = target_classes(model, path, target, label, cut)
-        except VideoError as error:
-            skipped += 1
-            console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-            continue
-        damaged += [(str(path), video.damaged)] if video.damaged else []
-        del video  # read once more for each target, so that it is not kept beside its maps
-        for y in targets:
+    with in_use(output):
+        for path, label in videos:
             try:
-                run = explain_clip(
-                    model,
-                    path,
-                    methods,
-                    target=y,
-                    metrics=metrics,
-                    overlap=overlap,
-                    damaged=losses.damaged,
-                    streams=streams,
-                    excerpt=cut,
-                    progress=progress_bar,
-                )
-            except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
-                failed.append(error)
-                console.print(
-                    f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
-                )
+                cut = parts(path)
+                video, size = read_cropped(path, model.reader().geometry, damaged=losses.damaged, excerpt=cut)
+                targets = target_classes(model, path, target, label, cut)
+            except VideoError as error:
+                skipped += 1
+                console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
                 continue
-            print_attribution(console, run)
-            folder = result_folder(run, used)
-            times[folder] = dict(run.seconds)
-            source = place_in(run.clip.source, path.absolute().parents[1])
-            run = replace(run, clip=replace(run.clip, source=source), seconds={})
-            written = write_attribution(
-                output / folder, run, model, path, size, format_, excerpt=cut, progress=progress_bar
+            damaged += [(str(path), video.damaged)] if video.damaged else []
+            del video  # read once more for each target, so that it is not kept beside its maps
+            for y in targets:
+                try:
+                    run = explain_clip(
+                        model,
+                        path,
+                        methods,
+                        target=y,
+                        metrics=metrics,
+                        overlap=overlap,
+                        damaged=losses.damaged,
+                        streams=streams,
+                        excerpt=cut,
+                        progress=progress_bar,
+                    )
+                except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
+                    failed.append(error)
+                    console.print(
+                        f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
+                    )
+                    continue
+                print_attribution(console, run)
+                folder = result_folder(run, used)
+                times[folder] = dict(run.seconds)
+                source = place_in(run.clip.source, path.absolute().parents[1])
+                run = replace(run, clip=replace(run.clip, source=source), seconds={})
+                written = write_attribution(
+                    output / folder, run, model, path, size, format_, excerpt=cut, progress=progress_bar
+                )
+                for said in written:
+                    console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
+                unmeasured = any("was not computed" in note for note in chain(*run.notes.values()))
+                incomplete = incomplete or unmeasured or bool(run.failed)
+                page.add(run)
+        if not len(page) and failed:
+            raise failed[0]
+        if not len(page):
+            raise VideoError(
+                f"expected a video that can be read, got none among {len(videos)}; see what was skipped above"
             )
-            for said in written:
-                console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
-            unmeasured = any("was not computed" in note for note in chain(*run.notes.values()))
-            incomplete = incomplete or unmeasured or bool(run.failed)
-            page.add(run)
-    if not len(page) and failed:
-        raise failed[0]
-    if not len(page):
-        raise VideoError(f"expected a video that can be read, got none among {len(videos)}; see what was skipped above")
-    origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
-    write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
-    write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
-    write_whole(output / "report.html", page.render(origin))
-    skipped += len(failed)
-    if skipped:
-        console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)
-    if sentence := damage_sentence(damaged, len(videos)):
-        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-    return losses.exit_code(bool(skipped or damaged or incomplete))
+        origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
+        write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
+        write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
+        write_whole(output / "report.html", page.render(origin))
+        skipped += len(failed)
+        if skipped:
+            console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)
+        if sentence := damage_sentence(damaged, len(videos)):
+            console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+        return losses.exit_code(bool(skipped or damaged or incomplete))

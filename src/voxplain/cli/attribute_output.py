@@ -19,6 +19,7 @@ from voxplain.cli.console import Console
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.explain.session import Progress
+from voxplain.large import rows
 from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.plain_text import safe_name
@@ -26,11 +27,13 @@ from voxplain.progress import quiet
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip, Excerpt, FrameGeometry, OwnGeometry, iterate_frames
 from voxplain.video.encode import encode_stream
+from voxplain.video.geometry import resize_frame
 
 __all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
 
 MAX_MAP_PIXELS = 2**29  # pixels of a map at the size of the video: 2 GiB before packing
-MAX_GIF_PIXELS = 2**27  # pixels of all frames of a GIF, which are packed together: 400 MB
+MAX_GIF_PIXELS = 2**27  # pixels of all frames of a GIF, which are packed together
+MAX_STRIP_PIXELS = 2**26  # pixels of a strip of frames, from which on they are made smaller: 200 MB
 
 
 def map_metrics(names: str) -> dict[str, MapMetric]:
@@ -134,7 +137,7 @@ def write_attribution(
     if "gif" in formats and not gif:
         said.append(f"no gif of {path.name}: its frames are more than {MAX_GIF_PIXELS:,} pixels; use mp4 or png")
     drawn = Drawing(video, run, geometry, size, excerpt)
-    count = len(run.maps) * (("mp4" in formats) + gif) * frames + ("png" in formats) * frames
+    count = len(run.maps) * (("mp4" in formats) + gif) * frames + ("png" in formats) * min(frames, 8)
     with progress(f"{path.name}: overlays", count) as advance:
         for name in run.maps:
             if "mp4" in formats:
@@ -172,32 +175,32 @@ class Drawing:
         """Each frame with the map of a method, uint8 [H,W,3]."""
         values = self.run.maps[method]
         scale = Scale.of(values)
-        for own, frame in zip(values, self._plain(), strict=True):
+        for own, frame in zip(rows(values), self._plain(), strict=True):
             yield self._over(frame, own, scale)
 
     def strip(self, advance: Callable[[], object]) -> np.ndarray:
-        """Some frames, and below them the same with the map of each method, uint8 [H',W',3]."""
+        """Some frames, and below them the same with the map of each method, uint8 [H',W',3]; smaller where large."""
         at = spread(len(self.run.clip))
-        chosen = set(at.tolist())
-        shown = []
-        for number, frame in enumerate(self._plain()):
-            shown += [frame] if number in chosen else []
-            advance()
-        rows = [np.stack(shown)]
+        side = (MAX_STRIP_PIXELS / ((1 + len(self.run.maps)) * len(at) * self.size[0] * self.size[1])) ** 0.5
+        size = (max(1, int(side * self.size[0])), max(1, int(side * self.size[1]))) if side < 1 else self.size
+        if isinstance(self.video, Clip):
+            frames = iter(self.video.frames[at])
+        else:
+            frames = counted(iterate_frames(self.video, excerpt=self.excerpt, only=set(at.tolist())), advance)
+        shown = [resize_frame(frame, size) for frame in frames]
+        sheet = [np.stack(shown)]
         for values in self.run.maps.values():
             scale = Scale.of(values)
-            rows.append(np.stack([self._over(f, values[i], scale) for i, f in zip(at, shown, strict=True)]))
-        return frame_grid(rows, names=("clip", *self.run.maps))
+            sheet.append(np.stack([self._over(f, values[i], scale) for i, f in zip(at, shown, strict=True)]))
+        return frame_grid(sheet, names=("clip", *self.run.maps))
 
     def _plain(self) -> Iterator[np.ndarray]:
-        return (
-            iter(self.video.frames)
-            if isinstance(self.video, Clip)
-            else iterate_frames(self.video, excerpt=self.excerpt)
-        )
+        if isinstance(self.video, Clip):
+            return rows(self.video.frames)
+        return iterate_frames(self.video, excerpt=self.excerpt)
 
     def _over(self, frame: np.ndarray, own: np.ndarray, scale: Scale) -> np.ndarray:
-        full = to_original(own[None], self.geometry, *self.size)
+        full = to_original(own[None], self.geometry, *frame.shape[:2])
         drawn: np.ndarray = overlay(frame[None], full, scale=scale)[0]
         return drawn
 
@@ -209,7 +212,9 @@ def _write_maps(path: Path, run: AttributionRun, geometry: FrameGeometry, size: 
             _member(archive, "seconds", run.clip.seconds.shape, np.float64, [run.clip.seconds])
             for name, values in run.maps.items():
                 shape = values.shape if size is None else (len(values), *size)
-                parts = values if size is None else (to_original(own[None], geometry, *size) for own in values)
+                parts = (
+                    rows(values) if size is None else (to_original(own[None], geometry, *size) for own in rows(values))
+                )
                 _member(archive, name, shape, np.float32, parts)
         write_whole(path, file)
 
@@ -252,7 +257,8 @@ def tempo(seconds: np.ndarray) -> tuple[float, np.ndarray | None]:
 
 def _gif(frames: Iterator[np.ndarray], fps: float, seconds: np.ndarray | None) -> bytes:
     out = io.BytesIO()
-    first, *rest = (Image.fromarray(frame) for frame in frames)
+    rest = (Image.fromarray(frame) for frame in frames)  # of each, Pillow keeps a byte a pixel
+    first = next(rest)
     shown: int | list[int] = round(1000 / fps)
     if seconds is not None:
         gaps = np.diff(seconds, append=2 * seconds[-1] - seconds[-2])

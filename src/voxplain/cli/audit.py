@@ -74,6 +74,7 @@ def audit_command(
     from voxplain.concepts.settings import PRESETS, override
     from voxplain.explain import audit
     from voxplain.explain.audit_clips import audited_videos
+    from voxplain.files import in_use
     from voxplain.progress import progress_bar, timed
     from voxplain.report import Origin
     from voxplain.runtime import MissingShards
@@ -96,33 +97,35 @@ def audit_command(
     layer = network.layer[0] if network.layer else None
     videos = audited_videos(data)
     model = open_model(network, videos.classes, layer=layer)
-    remove_abandoned(output)
-    took: dict[str, float] = {}
-    console = Console()
-    known = execution.estimable and seconds is None
-    unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
-    watch = begun(
-        console, lambda: audited_work(settings, model, videos, unrelated, limit, execution.workers) if known else None
-    )
-    try:
-        found = audit(
-            model,
-            data,
-            random=random,
-            settings=settings,
-            preset=preset,
-            limit=limit,
-            budget=seconds,
-            store=output / "store",
-            progress=timed(progress_bar, took),
-            **execution.options(),
+    with in_use(output, shared=execution.shard is not None):
+        remove_abandoned(output)
+        took: dict[str, float] = {}
+        console = Console()
+        known = execution.estimable and seconds is None
+        unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
+        watch = begun(
+            console,
+            lambda: audited_work(settings, model, videos, unrelated, limit, execution.threads()) if known else None,
         )
-    except MissingShards as missing:
-        console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
-        return
-    _write(output, found, Origin(_command()))
-    watch.write(output, took)
-    _print(output, found, watch.sentence())
+        try:
+            found = audit(
+                model,
+                data,
+                random=random,
+                settings=settings,
+                preset=preset,
+                limit=limit,
+                budget=seconds,
+                store=output / "store",
+                progress=timed(progress_bar, took),
+                **execution.options(),
+            )
+        except MissingShards as missing:
+            console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
+            return
+        _write(output, found, Origin(_command()))
+        watch.write(output, took)
+        _print(output, found, watch.sentence())
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:

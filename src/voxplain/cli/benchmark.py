@@ -96,6 +96,7 @@ def benchmark_command(
     from voxplain.cli.network import open_model
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
+    from voxplain.files import in_use
     from voxplain.progress import progress_bar
     from voxplain.runtime import read_shard
     from voxplain.store import Store
@@ -128,21 +129,22 @@ def benchmark_command(
         options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": progress_bar}
         return run_benchmark(model, some, chosen, by_clip, shard=part, **options)
 
-    of_shard = [case for case in cases if part is None or part.owns(case.clip.frames)]
-    watch = begun(console, lambda: benchmark_estimate(model, of_shard, chosen, by_clip, measure))
-    results = measure(cases)
-    if part is not None:
-        own = sum(part.owns(case.clip.frames) for case in cases)
-        console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
-        console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
+    with in_use(output, shared=part is not None):
+        of_shard = [case for case in cases if part is None or part.owns(case.clip.frames)]
+        watch = begun(console, lambda: benchmark_estimate(model, of_shard, chosen, by_clip, measure))
+        results = measure(cases)
+        if part is not None:
+            own = sum(part.owns(case.clip.frames) for case in cases)
+            console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
+            console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
+            return losses.exit_code(lost)
+        comparison = compare(results, by_clip)
+        pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
+        write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
+        text = comparison_markdown(comparison)
+        text += f"\n{agreement.sentence()}\n" if agreement else ""
+        text += f"\n{pairs_markdown(pairs)}" if pairs else ""
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        watch.write(output)
+        console.print(f"tables: {output} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
         return losses.exit_code(lost)
-    comparison = compare(results, by_clip)
-    pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
-    write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
-    text = comparison_markdown(comparison)
-    text += f"\n{agreement.sentence()}\n" if agreement else ""
-    text += f"\n{pairs_markdown(pairs)}" if pairs else ""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-    watch.write(output)
-    console.print(f"tables: {output} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
-    return losses.exit_code(lost)

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from voxplain.cli.answer import answer_record, print_answer, print_note
 from voxplain.cli.console import Console
+from voxplain.cli.estimate import within_memory
 from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list, print_list
 from voxplain.cli.held_out import named_videos, split_videos
@@ -22,7 +24,7 @@ from voxplain.cli.profile import print_profile
 from voxplain.cli.rerun_command import command_of
 from voxplain.cli.results import write_evaluation, write_run
 from voxplain.cli.sources import place_in, with_places
-from voxplain.cli.work_estimate import Watch
+from voxplain.cli.work_estimate import Estimate, begun
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips
@@ -51,7 +53,12 @@ THREADS, ANSWER = Execution(), Printed()
 
 
 def run_job(
-    job: Job, *, evaluate: bool, execution: Execution = THREADS, printed: Printed = ANSWER, watch: Watch | None = None
+    job: Job,
+    *,
+    evaluate: bool,
+    execution: Execution = THREADS,
+    printed: Printed = ANSWER,
+    work: Callable[[Job, int | None], Estimate | None] | None = None,
 ) -> list[ConceptRun]:
     """Explain every class at every layer, write the results and print the answers.
 
@@ -65,8 +72,8 @@ def run_job(
         Where it is computed; default: on threads.
     printed : Printed, optional
         How much is printed; default: the answers.
-    watch : Watch, optional
-        The estimate of the work, for the comparison at the end; default: none was made.
+    work : callable, optional
+        Gives the estimate of a job, by so many workers, for the comparison at the end; default: none is made.
 
     Returns
     -------
@@ -78,9 +85,14 @@ def run_job(
     MissingShards
         Where results of other shards are missing, once everything else of this shard is computed.
     """
-    console, seconds, watch = printed.console(), dict[str, float](), watch or Watch()
+    console, seconds = printed.console(), dict[str, float]()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
+    if execution.max_memory is not None:
+        model = open_model(job.network, videos.classes, layer=(job.network.layer or (None,))[0])
+        execution, job = within_memory(execution, job, model, named_videos(model, videos, job.held))
+        console.print(f"{execution.workers} workers, passes of {job.network.batch_size} clips at most")
+    watch = begun(console, lambda: work(job, execution.workers) if work else None)
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)
     runner = _JobRunner(

@@ -1,6 +1,7 @@
 """`voxplain concepts` and `voxplain evaluate`."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ from voxplain.errors import DataError
 
 if TYPE_CHECKING:
     from voxplain.cli.job import Job
-    from voxplain.cli.work_estimate import Watch
+    from voxplain.cli.work_estimate import Estimate
 
 __all__ = ["concepts_command", "evaluate_command"]
 
@@ -86,7 +87,7 @@ def concepts_command(
     whole
         Explain whole videos instead of their middle clip (features are means over windows).
     dry_run
-        Print the work of the run and an estimate of its time, and write nothing.
+        Print the work of the run and estimates of its time and memory, and write nothing.
     """
     from voxplain.cli.estimate import explained_work, print_estimate
     from voxplain.cli.file_list import data_folder, print_list
@@ -94,8 +95,8 @@ def concepts_command(
     from voxplain.cli.job import Job, job_record, read_assignments
     from voxplain.cli.network import open_model
     from voxplain.cli.own_runs import mark_own
-    from voxplain.cli.work_estimate import begun
     from voxplain.concepts.settings import PRESETS, override
+    from voxplain.files import in_use
     from voxplain.model import narrow
     from voxplain.store import write_whole
 
@@ -147,12 +148,17 @@ def concepts_command(
         print_list(videos)
         print_estimate(job, model, videos, execution.workers)
         return 0
-    write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
-    if network.model is not None or network.geometry is not None:  # which may name code
-        mark_own(output)
     known = execution.estimable and seconds is None  # else the time is what was asked for
-    watch = begun(printed.console(), lambda: explained_work(job, model, videos, execution.workers) if known else None)
-    return _run(job, losses, evaluate=False, execution=execution, printed=printed, watch=watch)
+
+    def work(limited: Job, workers: int | None) -> "Estimate | None":
+        own = replace(model, batch_size=limited.network.batch_size)
+        return explained_work(limited, own, videos, workers) if known else None
+
+    with in_use(output, shared=execution.shard is not None):
+        write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
+        if network.model is not None or network.geometry is not None:  # which may name code
+            mark_own(output)
+        return _run(job, losses, evaluate=False, execution=execution, printed=printed, work=work)
 
 
 def evaluate_command(
@@ -188,22 +194,31 @@ def evaluate_command(
     from voxplain.cli.estimate_evaluation import evaluated_work
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code
-    from voxplain.cli.work_estimate import begun
+    from voxplain.files import in_use
 
     job = check_code(run, read_job(run), model)
     losses = Losses(job.damaged, strict)
     job = replace(job, test=test or job.test)
-    watch = begun(printed.console(), lambda: evaluated_work(job, execution.workers) if execution.estimable else None)
-    return _run(job, losses, evaluate=True, execution=execution, printed=printed, watch=watch)
+    work = evaluated_work if execution.estimable else None
+    with in_use(run, shared=execution.shard is not None):
+        return _run(job, losses, evaluate=True, execution=execution, printed=printed, work=work)
 
 
-def _run(job: "Job", losses: Losses, *, evaluate: bool, execution: Execution, printed: Printed, watch: "Watch") -> int:
+def _run(
+    job: "Job",
+    losses: Losses,
+    *,
+    evaluate: bool,
+    execution: Execution,
+    printed: Printed,
+    work: "Callable[[Job, int | None], Estimate | None] | None",
+) -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
     from voxplain.cli.concept_job import run_job
     from voxplain.runtime import MissingShards
 
     try:
-        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed, watch=watch)
+        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed, work=work)
     except MissingShards as missing:
         printed.console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return 0

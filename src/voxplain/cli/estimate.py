@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from voxplain.cli.console import Console
+from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list
 from voxplain.cli.job import Job
+from voxplain.cli.memory import Forecast, peak_of, present, read_bytes, readable_bytes
 from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.features import Embedder, MaskedCrops
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.datasets import VideoSet, read_clips
+from voxplain.datasets.folder import KEPT
 from voxplain.errors import DataError, ModelError
+from voxplain.explain.session import LABELS
 from voxplain.inference import one_thread, replicas
 from voxplain.inference.threads import stay_on_one_thread
 from voxplain.model import VideoModel
@@ -34,14 +38,17 @@ __all__ = [
     "expected_concepts",
     "explained_work",
     "explanation_estimate",
+    "forecast",
     "forwards_of",
     "page_seconds",
     "print_estimate",
     "readable_clip",
     "side_by_side",
+    "within_memory",
 ]
 
 CROPS = 8  # of one clip that are timed
+CALIBRATED = 4  # classes of which a clip is measured
 ON_DEVICE = 3  # passes at once on a GPU, as `ThreadExecutor` does
 READERS = 2  # threads of `read_clips`
 
@@ -70,6 +77,10 @@ class Calibration:
         Seconds of reading the clip.
     drawn : float
         Seconds of drawing and encoding one moving picture of it.
+    frame_bytes : int
+        Bytes of the clip's frames.
+    memory : int
+        Bytes of memory that computing the clip takes.
     """
 
     segment: float
@@ -80,6 +91,8 @@ class Calibration:
     clip_bytes: int
     read: float = 0.0
     drawn: float = 0.0
+    frame_bytes: int = 0
+    memory: int = 0
 
 
 def calibrate(
@@ -89,7 +102,8 @@ def calibrate(
     s = settings
     wanted = (0, s.objective) if s.embedder.one_pass else None
     with one_thread():
-        supervoxels = s.deduplicate(s.segmenter(clip))  # compiles on its first call
+        s.segmenter(clip)  # compiles on its first call
+        supervoxels, segmenting = peak_of(lambda: s.deduplicate(s.segmenter(clip)))
         ids = np.arange(supervoxels.count)[:CROPS]
         fast = s.inference(model, MaskedCrops().shown(model, clip, supervoxels, ids)).model
     segment = side_by_side(lambda: s.deduplicate(s.segmenter(clip)), workers)
@@ -99,7 +113,10 @@ def calibrate(
     except ModelError:  # a network that cannot be copied is used by one thread, as it is
         nets, at_once = [fast], 1
     fill = (getattr(s.effect, "fills", None) or (s.evaluation.fill,))[0]
-    found = _embedded(s, nets[0], clip, supervoxels, ids, wanted)
+    with one_thread():
+        found, embedding = peak_of(lambda: _embedded(s, nets[0], clip, supervoxels, ids, wanted))
+        _, passing = peak_of(lambda: _variants(nets[0], clip, supervoxels, fill))
+    memory = max(segmenting or 0, passing or 0, embedding or 0)
 
     def embed() -> None:
         net = nets.pop()
@@ -111,7 +128,7 @@ def calibrate(
         _variants(net, clip, supervoxels, fill)
         nets.append(net)
 
-    for net in nets:
+    for net in nets[1:]:
         _variants(net, clip, supervoxels, fill)
     embedded, hidden = side_by_side(embed, at_once), side_by_side(variants, at_once)
     labels = int(supervoxels.labels.nbytes / 24)  # packed: 44 KiB of three levels of 16×112×112
@@ -121,7 +138,9 @@ def calibrate(
     start = time.perf_counter()
     clip_uri(stacked_mask(clip.frames, mask, 0)[0], 8)
     drawn = time.perf_counter() - start
-    return Calibration(segment, hidden / CROPS, each, supervoxels.count, found, disk, read, drawn)
+    return Calibration(
+        segment, hidden / CROPS, each, supervoxels.count, found, disk, read, drawn, clip.frames.nbytes, memory
+    )
 
 
 def side_by_side(work: Callable[[], object], workers: int) -> float:
@@ -164,8 +183,8 @@ def _variants(model: VideoModel, clip: Clip, supervoxels: Supervoxels, fill: str
     size = supervoxels.labels.shape[-3:]
     masks = [volume_matched(rng, supervoxels, int(np.prod(size)) // 8)[: len(frames)] for _ in range(CROPS)]
     shown = np.stack([hide(frames, mask, base) for mask in masks])
-    for start in range(0, CROPS, model.batch_size):
-        model.logits(shown[start : start + model.batch_size])
+    for start in range(0, CROPS, model.pass_size):
+        model.logits(shown[start : start + model.pass_size])
 
 
 def readable_clip(job: Job, model: VideoModel, videos: VideoSet) -> tuple[Clip, float]:
@@ -216,6 +235,8 @@ def explanation_estimate(
 ) -> list[tuple[str, int, int, Calibration, Estimate]]:
     """The estimate of each class with its numbers of clips and of unrelated ones, and its measurements, at one layer.
 
+    Of more than 4 classes, the measurements of the fourth stand for those of the others.
+
     Parameters
     ----------
     job : Job
@@ -232,10 +253,12 @@ def explanation_estimate(
     others = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
     unrelated = min(job.settings.unrelated_videos, len(others))
     found = []
+    measured: Calibration | None = None
     for place, name in enumerate(job.classes):
         own = videos.of_class(name)
-        clip, read = readable_clip(job, model, own)
-        measured = calibrate(job.settings, model, clip, workers=workers or cores(), read=read)
+        if measured is None or place < CALIBRATED:
+            clip, read = readable_clip(job, model, own)
+            measured = calibrate(job.settings, model, clip, workers=workers or cores(), read=read)
         clips = min(job.settings.videos, len(own))
         # The unrelated videos are the same for every class: only the first computes them.
         more = unrelated if place == 0 else 0
@@ -247,27 +270,63 @@ def explanation_estimate(
 
 def explained_work(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> Estimate:
     """The estimate of all classes at all layers; parameters as `explanation_estimate`."""
-    every = [own for *_, own in explanation_estimate(job, model, videos, workers)]
-    return sum(every * max(len(job.network.layer), 1), Estimate())
+    every = tuple(work for *_, own in explanation_estimate(job, model, videos, workers) for work in own.steps)
+    return Estimate(every * max(len(job.network.layer), 1))
 
 
 def print_estimate(job: Job, model: VideoModel, videos: VideoSet, workers: int | None) -> None:
-    """Print the passes of the network that a run needs, and estimates of their time here and of the disk it fills."""
+    """Print the passes of the network that a run needs, and estimates of their time here, of memory and of disk."""
     console, workers = Console(highlight=False), workers or cores()
-    every, disk = Estimate(), 0.0
-    for name, clips, more, measured, own in explanation_estimate(job, model, videos, workers):
-        every, disk = every + own, disk + measured.clip_bytes * (clips + more)
+    disk, memory = 0.0, list[Forecast]()
+    found = explanation_estimate(job, model, videos, workers)
+    unrelated = found[0][2]  # which the first class computes and every class reads
+    for name, clips, more, measured, own in found:
+        disk += measured.clip_bytes * (clips + more)
+        memory.append(forecast(job, measured, clips, unrelated))
         console.print(
             f"“{name}”: {clips} videos, about {clips * measured.supervoxels} supervoxels, {own.sentence()}, on "
             f"{model.device} with {workers} workers",
             markup=False,
         )
-    layers = max(len(job.network.layer), 1)
+    if memory[0].worker:
+        console.print(max(memory, key=lambda one: one.total(workers)).sentence(workers), markup=False)
+    layers, every = max(len(job.network.layer), 1), Estimate(tuple(work for *_, own in found for work in own.steps))
     console.print(
         f"all classes{f' at {layers} layers' if layers > 1 else ''}: about {duration(layers * every.seconds)} and "
         f"{disk / 1e6:.0f} MB of disk; with N machines like this and --shard about a N-th of the time"
     )
     console.print("nothing was written: this was a dry run")
+
+
+def forecast(job: Job, measured: Calibration, clips: int, unrelated: int) -> Forecast:
+    """The memory of explaining a class of ``clips`` clips, with the program and the network as they are loaded now."""
+    videos = sum(min(KEPT, count * measured.frame_bytes) for count in (clips, unrelated))
+    drawn = clips * measured.supervoxels + unrelated * min(job.settings.unrelated_crops, measured.supervoxels)
+    rows = 2 * drawn * measured.features * 4  # a clip's own, and all together
+    return Forecast(present() or 0, measured.memory, videos + LABELS + rows)
+
+
+def within_memory(execution: Execution, job: Job, model: VideoModel, videos: VideoSet) -> tuple[Execution, Job]:
+    """The execution and the job with as many workers, and as large passes, as ``--max-memory`` allows.
+
+    Raises DataError where one worker with one clip in a pass takes more.
+    """
+    assert execution.max_memory is not None
+    limit, given = read_bytes(execution.max_memory), job.network.batch_size
+    own = videos.of_class(job.classes[0])
+    unrelated = folder_or_list(job.random, job.data, job.held.files, images=job.held.images)
+    counts = min(job.settings.videos, len(own)), min(job.settings.unrelated_videos, len(unrelated))
+    clip, _ = readable_clip(job, model, own)
+    for size in (given, *(n for n in (2, 1) if n < given)):
+        found = forecast(job, calibrate(job.settings, replace(model, batch_size=size), clip), *counts)
+        workers = found.workers(limit, execution.workers or cores())
+        if workers or not found.worker:
+            network = replace(job.network, batch_size=size)
+            return replace(execution, workers=max(1, workers), max_memory=None), replace(job, network=network)
+    raise DataError(
+        f"expected --max-memory of {readable_bytes(found.total(1))} or more for this network and these videos, got "
+        f"{execution.max_memory}; give more, or take fewer videos (--videos)"
+    )
 
 
 def page_seconds(measured: Calibration, concepts: int, *, evaluated: bool) -> float:

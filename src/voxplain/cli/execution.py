@@ -55,6 +55,9 @@ class Execution:
     ray: Annotated[str | None, Parameter(negative="")] = None
     "Compute on a Ray cluster: its address, or local to start one on this machine; needs the extra `ray`."
 
+    max_memory: str | None = None
+    """Most memory of the run, such as 4G: fewer workers and smaller passes of the network, by what one clip of the data
+    is measured to take."""
     profile: bool = False
     "Print at the end the seconds of each step, and the speed of the forwards beside the fastest that was measured."
 
@@ -62,6 +65,26 @@ class Execution:
     def estimable(self) -> bool:
         """Whether all is computed by the workers of this process, whose speed can be measured before."""
         return self.shard is None and self.ray is None
+
+    def threads(self) -> int | None:
+        """Workers that ``max_memory`` allows where nothing was measured; None: one a core.
+
+        Returns
+        -------
+        int or None
+
+        Raises
+        ------
+        DataError
+            Where ``max_memory`` is no amount of memory.
+        """
+        if self.max_memory is None:
+            return self.workers
+        from voxplain.cli.memory import present, read_bytes
+        from voxplain.runtime import MEMORY_OF_A_WORKER, cores
+
+        limit = read_bytes(self.max_memory)
+        return max(1, min(self.workers or cores(), (limit - (present() or 0)) // MEMORY_OF_A_WORKER))
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments ``executor`` and ``shard`` of `explain_concepts`.
@@ -80,6 +103,7 @@ class Execution:
 
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
+        workers = self.threads()
         if self.ray is not None and self.shard is not None:
             raise DataError("expected either --ray or --shard, got both; Ray divides the clips by itself")
         if self.ray is not None:
@@ -87,4 +111,4 @@ class Execution:
 
             return {"executor": RayExecutor(self.ray, self.workers), "shard": None}
         shard = None if self.shard is None else read_shard(self.shard)
-        return {"executor": partial(ThreadExecutor, workers=self.workers), "shard": shard}
+        return {"executor": partial(ThreadExecutor, workers=workers), "shard": shard}

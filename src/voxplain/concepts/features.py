@@ -236,7 +236,7 @@ class MaskedCrops:
         extents = supervoxels.boxes[ids, :2]
         starts = [_starts((t0, t1), len(frames), model.grid[0], self.window_step) for t0, t1 in extents]
         # One buffer a call: nothing is shared between threads, and no page is touched for the first time twice.
-        buffer = torch.empty((min(model.batch_size, sum(map(len, starts))), *model.grid, 3), dtype=torch.uint8)
+        buffer = torch.empty((min(model.pass_size, sum(map(len, starts))), *model.grid, 3), dtype=torch.uint8)
         owners: list[int] = []
         for owner, i in enumerate(ids):
             box = supervoxels.boxes[i]

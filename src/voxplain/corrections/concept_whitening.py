@@ -170,8 +170,8 @@ def _start(model: VideoModel, module: WhitenedNorm, examples: Examples) -> None:
     sums: list[list[Tensor]] = []
     try:
         with evaluation_mode(model.net), torch.no_grad():
-            for start in range(0, len(examples), model.batch_size):
-                part = slice(start, start + model.batch_size)
+            for start in range(0, len(examples), model.pass_size):
+                part = slice(start, start + model.pass_size)
                 inputs.clear()
                 model.forward(model.prepare(examples.frames[part]))
                 x, masks = inputs[0].movedim(1, -1).double(), torch.from_numpy(examples.unwanted[part])

@@ -65,9 +65,9 @@ def head_inputs(model: VideoModel, frames: NDArray[np.uint8]) -> NDArray[np.floa
     handle = head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
         with evaluation_mode(model.net), torch.no_grad():
-            for start in range(0, len(frames), model.batch_size):
+            for start in range(0, len(frames), model.pass_size):
                 seen.clear()
-                z = model.forward(model.prepare(frames[start : start + model.batch_size]))
+                z = model.forward(model.prepare(frames[start : start + model.pass_size]))
                 if len(seen) != 1 or seen[0].ndim != 2 or seen[0].shape[0] != len(z) or head(seen[0]).shape != z.shape:
                     raise ModelError(
                         f"expected a head that gives a clip's logits from one vector, got another in {model.name}; "

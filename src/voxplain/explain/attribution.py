@@ -18,6 +18,7 @@ from voxplain.deprecation import warn_deprecated
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import RunningMerge, Sliding, slide
+from voxplain.large import forget
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.model.tasks import LIKE_LABELS, like_labels
@@ -225,9 +226,11 @@ def _window_maps(
     """The maps of each window by stream; without ``streams`` of the whole network only, as the sum."""
     if streams:
         for clip in sliding:
+            forget(sliding.clip.frames)
             yield stream_maps(method, model, clip, y)
         return
     for start in range(0, len(sliding), _AT_ONCE):
+        forget(sliding.clip.frames)
         windows = [sliding[i] for i in range(start, min(start + _AT_ONCE, len(sliding)))]
         for _, found in zip(windows, method(model, windows, y), strict=True):
             yield {SUM: found}

@@ -136,7 +136,7 @@ class ConceptMap:
         full = float(scores(model, x[None], [target], self.objective))
         found: list[float] = []
         keep = ~np.stack(list(masks.values()))
-        for part in batch_slices(len(keep), model.batch_size):
+        for part in batch_slices(len(keep), model.pass_size):
             shown = torch.from_numpy(keep[part]).to(x.device)
             pictures = [blend(x, base, shown) for base in hidden]  # one a fill
             left = [scores(model, p, [target] * len(p), self.objective) for p in pictures]

@@ -15,7 +15,7 @@ from voxplain.inference import Accelerated, Inference
 from voxplain.lazy import Lazy
 from voxplain.model import Objective, VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint, function_digest
-from voxplain.runtime import Engine, Executor, Progress, Results, Shard, identify
+from voxplain.runtime import Engine, Executor, Progress, Results, Shard, arithmetic, identify
 from voxplain.segment import Supervoxels
 from voxplain.store import Store, content_hash, key
 from voxplain.video import Clip
@@ -129,7 +129,7 @@ def open_session(
     # A network that does not give such features raises its error before any work is done.
     first = (0, settings.objective) if settings.embedder.one_pass else None
     settings.embedder.embed(fast.model, windows[0], supervoxels[0], ids=ids[0][:1], gradient_of=first)
-    identity = identify(store, found, fast.precision)
+    identity = identify(store, found, arithmetic(fast.model, fast.precision))
     return Session(model, found, fast, settings, Engine(identity, store, executor(fast.model), shard, progress))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from voxplain.errors import DataError
+from voxplain.large import LARGE, forget, large_zeros
 from voxplain.model import VideoModel
 from voxplain.video import Clip, FrameGeometry, Windows
 
@@ -128,7 +129,7 @@ class RunningMerge:
         self._weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
         first = index.min(1)
         self._first = np.minimum.accumulate(first[::-1])[::-1]  # the first frame that this or a later window has
-        self._row = self._done = 0
+        self._row = self._done = self._forgotten = 0
         self._known = np.zeros(frames, bool)
         self._out = self._sum = np.zeros(0, np.float32)
         self._mass = np.zeros(0)
@@ -137,7 +138,7 @@ class RunningMerge:
         """Add the map of the next window, [T,h,w]."""
         row = self._index[self._row]
         if self._row == 0:
-            self._out = np.zeros((self._frames, *values.shape[1:]), np.float32)
+            self._out = large_zeros((self._frames, *values.shape[1:]), np.float32)
             self._sum = np.zeros((0, *values.shape[1:]))
         self._divide_before(int(self._first[self._row]))
         more = int(row.max()) + 1 - self._done - len(self._sum)
@@ -158,18 +159,26 @@ class RunningMerge:
         self._known[self._done + known] = True
         self._sum, self._mass = self._sum[count:], self._mass[count:]
         self._done += count
+        if (self._done - self._forgotten) * self._out[0].nbytes >= LARGE:
+            forget(self._out)
+            self._forgotten = self._done
 
     def finish(self) -> np.ndarray:
         """The merged map, float32 [F,h,w]."""
         self._divide_before(self._frames)
+        self._forgotten = 0
         known, missing = np.flatnonzero(self._known), np.flatnonzero(~self._known)
         after = np.searchsorted(known, missing)
         left, right = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, len(known) - 1)]
         share = np.where(right > left, (missing - left) / np.maximum(right - left, 1), 0.0)
         for frame, one, two, part in zip(missing, left, right, share, strict=True):
+            if (frame - self._forgotten) * self._out[0].nbytes >= LARGE:
+                forget(self._out)
+                self._forgotten = int(frame)
             self._out[frame] = (1 - part) * self._out[one].astype(np.float64) + part * self._out[two]
         gap, frames = int(np.diff(known).max(initial=1)), np.arange(self._frames)
         self._out[np.maximum(known[0] - frames, frames - known[-1]) >= gap] = 0
+        forget(self._out)
         return self._out
 
 

@@ -24,16 +24,7 @@ __all__ = ["PRECISIONS", "Accelerated", "Inference"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 LARGE = 100_000_000  # operations a clip; from here on bfloat16 took at most 0.75 of float32's time on a CPU
-HUGE = 10_000_000_000  # operations a clip; from here on more than AT_ONCE clips leave a processor core's caches
-AT_ONCE = 4  # R3D-18 at 112 pixels, clips/s on two cores by batch 1 to 16: 11.9, 11.3, 12.3, 10.5, 10.3; I3D alike
 FEWEST = 4  # clips to centre: with fewer a clip is much of the mean it is compared with
-
-
-def at_once(model: VideoModel, operations: int) -> int:
-    """How many clips a forward takes best: the model's batch size, on a processor fewer of a large network."""
-    if model.device.type != "cpu" or model.batch_size <= AT_ONCE or operations < HUGE:
-        return model.batch_size
-    return AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,7 @@ class Inference:
         else:
             made, why = self._fastest(model, frames, truth, tried, notes)
         return Accelerated(
-            model=_with_batch(made.model, at_once(model, operations)),
+            model=made.model,
             precision=_name(made.model.dtype),
             reason="; ".join([why, *notes]),
             fidelity=fidelity(truth, made.sample),
@@ -139,11 +130,6 @@ class Inference:
         if found.gradient_cosine is not None and not found.gradient_cosine >= self.min_cosine:
             return None, f"fp32: bf16 has gradients of cosine {found.gradient_cosine:.4f}, below {self.min_cosine:g}"
         return made, f"bf16: {figures}"
-
-
-def _with_batch(model: VideoModel, size: int) -> VideoModel:
-    """The model with another batch size; itself where it has that."""
-    return model if model.batch_size == size else replace(model, batch_size=size)
 
 
 def _name(kind: torch.dtype) -> str:

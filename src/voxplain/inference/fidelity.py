@@ -63,7 +63,7 @@ class SampleOutputs:
 
 def sample_outputs(model: VideoModel, frames: Frames, target: int | None = None) -> SampleOutputs:
     """Run a network once on clips uint8 [N,T,H,W,3]; ``target``: the class, None: that predicted for the first clip."""
-    few = frames[: min(_GRADIENT_CLIPS, model.batch_size)]
+    few = frames[: min(_GRADIENT_CLIPS, model.pass_size)]
     try:
         y, first, gradient = model.outputs_and_gradient(few, target, objective=_OBJECTIVE)
     except ModelError:  # a layer that the logits do not depend on has features all the same

@@ -28,14 +28,14 @@ def masked_scores(
 ) -> np.ndarray:
     """Score of a clip behind each of M masks [T,H,W], float64 [M].
 
-    Masks are taken from the iterator ``batch_size`` at a time and not kept. ``fill``: an entry of FILLS, or the frames
+    Masks are taken from the iterator ``pass_size`` at a time and not kept. ``fill``: an entry of FILLS, or the frames
     uint8 [T,H,W,3] that show where the clip is hidden.
     """
     frames = clip.frames[None]
     hidden = base_input(model, frames, fill) if isinstance(fill, str) else to_input(model, fill[None])
     x, base = to_input(model, frames)[0], hidden[0]
     found = []
-    for part in _chunks(masks, model.batch_size):
+    for part in _chunks(masks, model.pass_size):
         keep = torch.from_numpy(np.stack(part)).to(x.device)
         z = logits(model, blend(x, base, keep if keep.dtype == torch.bool else keep.to(x.dtype)))
         found.append(score(z.double(), [target] * len(part), objective).cpu())

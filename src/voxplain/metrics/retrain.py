@@ -195,8 +195,8 @@ class Retrain:
         ratios = sorted(self.ratios)
         labels = _labels(clips)
         found: list[np.ndarray] = []
-        for start in range(0, len(clips), model.batch_size):
-            part = slice(start, start + model.batch_size)
+        for start in range(0, len(clips), model.pass_size):
+            part = slice(start, start + model.pass_size)
             for clip, a in zip(clips[part], method(model, clips[part], labels[part]), strict=True):
                 units, rank = ranked_units(
                     clip, a.values, self.unit, self.importance, smooth=self.smooth, ordered=1.0, seed=self.seed
@@ -226,8 +226,8 @@ class Retrain:
         """Train ``net`` in place by the recipe, then bool [V]: which of the test clips it gets right."""
         learner = train_on_frames(model, net, training, self.recipe, advance=advance)
         found = []
-        for start in range(0, len(test.frames), model.batch_size):
-            part = slice(start, start + model.batch_size)
+        for start in range(0, len(test.frames), model.pass_size):
+            part = slice(start, start + model.pass_size)
             z = learner.logits(np.stack(list(test.frames[part])))
             found.append(z.argmax(1).cpu().numpy() == test.labels[part])
         return np.concatenate(found)

@@ -114,8 +114,8 @@ class Infidelity:
         x = to_input(model, clip.frames[None])
         whole = float(scores(model, x, [attribution.column], self.objective))
         predicted, uniform, actual = [], [], []
-        for start in range(0, self.draws, model.batch_size):
-            taken = np.stack([self._draw(clip, i) for i in range(start, min(start + model.batch_size, self.draws))])
+        for start in range(0, self.draws, model.pass_size):
+            taken = np.stack([self._draw(clip, i) for i in range(start, min(start + model.pass_size, self.draws))])
             predicted.append((taken * attribution.values).sum((1, 2, 3), dtype=np.float64))
             uniform.append(taken.sum((1, 2, 3), dtype=np.float64))
             less = x.float() - torch.from_numpy(taken).to(x.device)[:, None]
@@ -188,8 +188,8 @@ class Sensitivity:
     def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
         first = method(model, clip, target).values.astype(np.float64)
         changes: list[float] = []
-        for start in range(0, self.draws, model.batch_size):
-            near = [self._near(clip, i) for i in range(start, min(start + model.batch_size, self.draws))]
+        for start in range(0, self.draws, model.pass_size):
+            near = [self._near(clip, i) for i in range(start, min(start + model.pass_size, self.draws))]
             changes += [float(np.linalg.norm(a.values - first)) for a in method(model, near, target)]
         found = np.array(changes) / (np.linalg.norm(first) or 1.0)
         value = float(found.max() if self.reduce == "max" else found.mean())

@@ -16,7 +16,7 @@ def logits_of(model: VideoModel, pictures: Iterator[np.ndarray], *, finite: bool
     ----------
     model : VideoModel
     pictures : iterator of uint8 [T,H,W,3]
-        At most ``model.batch_size`` are held at a time.
+        At most ``model.pass_size`` are held at a time.
     finite : bool
         Raise an error for NaN and infinity. False: the logits of such a clip are NaN, as if it were not measured.
 
@@ -27,7 +27,7 @@ def logits_of(model: VideoModel, pictures: Iterator[np.ndarray], *, finite: bool
     rows, batch = [], []
     for picture in pictures:
         batch.append(picture)
-        if len(batch) == model.batch_size:
+        if len(batch) == model.pass_size:
             rows.append(model.logits(np.stack(batch), finite=finite).cpu().numpy())
             batch = []
     if batch:

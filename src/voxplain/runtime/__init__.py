@@ -10,6 +10,7 @@ from voxplain.runtime.engine import (
     Pending,
     Progress,
     Results,
+    arithmetic,
     identify,
     inline_engine,
     require_complete,
@@ -17,9 +18,10 @@ from voxplain.runtime.engine import (
 from voxplain.runtime.inline import InlineExecutor
 from voxplain.runtime.shard import MissingShards, Shard, read_shard
 from voxplain.runtime.task import Task
-from voxplain.runtime.thread_executor import ThreadExecutor, cores
+from voxplain.runtime.thread_executor import MEMORY_OF_A_WORKER, ThreadExecutor, cores
 
 __all__ = [
+    "MEMORY_OF_A_WORKER",
     "Engine",
     "Executor",
     "Identity",
@@ -31,6 +33,7 @@ __all__ = [
     "Shard",
     "Task",
     "ThreadExecutor",
+    "arithmetic",
     "cores",
     "identify",
     "inline_engine",

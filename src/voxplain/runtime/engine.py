@@ -10,6 +10,7 @@ from voxplain.inference import stay_on_one_thread
 from voxplain.lazy import bounded
 from voxplain.model import VideoModel
 from voxplain.model.fingerprint import Fingerprint, fingerprint
+from voxplain.model.video_model import CLIPS_ON_CPU
 from voxplain.progress import quiet
 from voxplain.runtime.inline import InlineExecutor
 from voxplain.runtime.shard import MissingShards, Shard
@@ -23,6 +24,7 @@ __all__ = [
     "Pending",
     "Progress",
     "Results",
+    "arithmetic",
     "identify",
     "inline_engine",
     "require_complete",
@@ -59,7 +61,7 @@ class Identity:
     names : tuple of str
         Names of all equal networks in the store; results are looked up under each and stored under the first.
     precision : str
-        For instance ``"fp32"`` or ``"bf16"``.
+        For instance ``"fp32"`` or ``"bf16"``, see `arithmetic`.
     """
 
     names: tuple[str, ...]
@@ -73,6 +75,12 @@ class Identity:
     def inputs(self) -> list[dict[str, str]]:
         """What goes into the key, one mapping a name."""
         return [{"network": name, "precision": self.precision} for name in self.names]
+
+
+def arithmetic(model: VideoModel, precision: str) -> str:
+    """The number type, and the clips in one pass where they are fewer than every larger batch size gives."""
+    few = model.device.type == "cpu" and model.pass_size < CLIPS_ON_CPU
+    return f"{precision}, {model.pass_size} clips a pass" if few else precision
 
 
 def identify(store: Store, found: Fingerprint, precision: str) -> Identity:
@@ -215,5 +223,6 @@ class Engine:
 
 def inline_engine(model: VideoModel, store: Store, *, shard: Shard | None = None, progress: Progress = quiet) -> Engine:
     """An engine that computes with a network as it is given, in the calling thread."""
-    identity = identify(store, fingerprint(model), str(model.dtype).removeprefix("torch."))
+    precision = arithmetic(model, str(model.dtype).removeprefix("torch."))
+    identity = identify(store, fingerprint(model), precision)
     return Engine(identity, store, InlineExecutor(model), shard, progress)

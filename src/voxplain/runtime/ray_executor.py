@@ -16,6 +16,7 @@ from voxplain.runtime.thread_executor import ThreadExecutor
 
 __all__ = ["RayExecutor"]
 
+RETRIES = 4  # of a task whose actor dies
 _KEPT = 2  # models an actor keeps: a run that explains at several layers goes from one to the next
 
 
@@ -48,7 +49,8 @@ class _Actor:
 class RayExecutor:
     """Actors of a Ray cluster, for several models one after the other: called with a model, gives an `Executor`.
 
-    A killed actor is started again and its task is computed again; earlier results are in the driver's store.
+    A killed actor is started again and its task is computed again, five times at most; earlier results are in the
+    driver's store.
     """
 
     def __init__(self, address: str = "local", workers: int | None = None) -> None:
@@ -144,8 +146,9 @@ def _ray() -> Any:
 
 
 def _start(ray: Any, device: str, count: int, *, gpu: bool) -> list[Any]:
-    # Restarted and tried again without end: nodes of a cluster come and go.
-    kind = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1, num_gpus=1 if gpu else 0)(_Actor)
+    # Restarted without end, because nodes of a cluster come and go; a task that ends its actor each time, by the memory
+    # it takes, ends the run.
+    kind = ray.remote(max_restarts=-1, max_task_retries=RETRIES, num_cpus=1, num_gpus=1 if gpu else 0)(_Actor)
     return [kind.remote(device) for _ in range(count)]
 
 

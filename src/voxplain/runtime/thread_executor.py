@@ -10,10 +10,10 @@ from voxplain.inference import one_thread, replicas
 from voxplain.model import VideoModel
 from voxplain.runtime.task import Task
 
-__all__ = ["ThreadExecutor", "cores"]
+__all__ = ["MEMORY_OF_A_WORKER", "ThreadExecutor", "cores"]
 
 ON_DEVICE = 3  # pieces at once that use one GPU: enough to keep it busy while others cut crops; each holds a batch
-_SPARE = 2 << 30  # bytes of memory a thread should find, for a batch of a large network
+MEMORY_OF_A_WORKER = 2 << 30  # bytes of memory a thread should find, for a batch of a large network
 
 
 def cores() -> int:
@@ -23,7 +23,7 @@ def cores() -> int:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return usable
-    return max(1, min(usable, memory // _SPARE))
+    return max(1, min(usable, memory // MEMORY_OF_A_WORKER))
 
 
 class ThreadExecutor:

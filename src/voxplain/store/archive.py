@@ -49,6 +49,7 @@ from voxplain.concepts.rank import ConceptScores
 from voxplain.concepts.recognition import Recognition
 from voxplain.concepts.warnings import RunWarning
 from voxplain.concepts.wholes import Whole
+from voxplain.large import pieces
 from voxplain.lazy import Lazy
 from voxplain.reading import Unreadable, read_arrays
 from voxplain.segment import Supervoxels
@@ -216,12 +217,11 @@ class _Writer:
         info._compresslevel = _LEVEL  # type: ignore[attr-defined]  # as `writestr` sets it
         head = io.BytesIO()
         np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
-        flat = array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")
-        info.file_size = len(head.getvalue()) + len(flat)
+        info.file_size = len(head.getvalue()) + array.nbytes
         with self.archive.open(info, "w") as member:
             member.write(head.getvalue())
-            for start in range(0, len(flat), _PIECE):
-                member.write(flat[start : start + _PIECE])
+            for part in pieces(array, _PIECE):
+                member.write(part)
 
 
 def _join(where: str, name: str) -> str:

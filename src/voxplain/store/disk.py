@@ -4,8 +4,9 @@ import csv
 import dataclasses
 import io
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from voxplain.plain_text import csv_cell
 from voxplain.store.formats import ARRAYS, KINDS, LABELS, RECORD, Array, Format
 
 _log = logging.getLogger(__name__)
+_HASH = re.compile(r"[0-9a-f]{32}")  # what `key` gives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """Results on disk in ``root/STEP/KEY.SUFFIX``, computed once and read back later.
+    """Results on disk in ``root/STEP/KE/KEY.SUFFIX``, computed once and read back later.
+
+    ``KE`` are the first two digits of a key that is a hash, so that no folder has too many files; other keys lie in the
+    folder of their step, and so do the results of earlier versions, which are found there.
 
     ``arrays``, ``labels`` and ``record`` return the stored value, or call ``make``, store its result and return it as
     it reads back, so that the first and later runs get the same types. A file that cannot be read is reported on the
@@ -80,24 +85,46 @@ class Store:
     def has(self, form: Literal["arrays", "labels", "record"], step: str, key: str) -> bool:
         """Whether a result of a form is there; its file may still turn out to be damaged."""
         suffix = next(suffix for suffix, kind in KINDS.items() if kind == form)
-        return (self.root / step / f"{key}{suffix}").is_file()
+        return self.path(step, key, suffix).is_file()
 
     def names(self, step: str) -> tuple[str, ...]:
         """The keys of all results of a step, in order."""
-        found = (self.root / step).glob("*")
-        return tuple(sorted(path.stem for path in found if path.suffix in KINDS and path.name[0] != "."))
+        return tuple(sorted({Path(found.name).stem for found in _results(self.root / step)}))
 
     def describe(self) -> tuple[Entry, ...]:
         """What is there, ordered by step, key and kind."""
-        found = [path for path in self.root.glob("*/*") if path.suffix in KINDS and path.name[0] != "."]
-        entries = [Entry(p.parent.name, p.stem, KINDS[p.suffix], p.stat().st_size) for p in found]
+        entries = set()
+        for step in sorted(found.name for found in os.scandir(self.root) if found.is_dir()):
+            for found in _results(self.root / step):
+                stem, suffix = os.path.splitext(found.name)
+                entries.add(Entry(step, stem, KINDS[suffix], found.stat().st_size))
         return tuple(sorted(entries, key=lambda entry: (entry.step, entry.key, entry.kind)))
+
+    def path(self, step: str, key: str, suffix: str) -> Path:
+        """Where a result is, or will be.
+
+        Parameters
+        ----------
+        step, key : str
+            Of the result.
+        suffix : str
+            Ending of its file.
+
+        Returns
+        -------
+        Path
+        """
+        flat = self.root / step / f"{key}{suffix}"
+        if not _HASH.fullmatch(key):
+            return flat
+        shared = self.root / step / key[:2] / flat.name
+        return flat if not shared.is_file() and flat.is_file() else shared
 
     def _get_or_make(self, form: Format[Any], step: str, key: str, make: Callable[[], Any]) -> Any:
         for part in (step, key):
             if not re.fullmatch(r"\w[\w.-]*", part, re.ASCII):  # also keeps every file inside root
                 raise ValueError(f"expected letters, digits, _, - and . as step and key, got {part!r}.")
-        path = self.root / step / f"{key}{form.suffix}"
+        path = self.path(step, key, form.suffix)
         try:
             return form.decode(path.read_bytes())
         except FileNotFoundError:
@@ -119,13 +146,30 @@ def gather(store: Store, others: Iterable[Path]) -> int:
     for root in others:
         if not root.is_dir():
             raise DataError(f"expected a folder of results, got {root}, which is none; check the path")
-        for entry in Store(root).describe():
+        other = Store(root)
+        for entry in other.describe():
             suffix = next(s for s, kind in KINDS.items() if kind == entry.kind)
-            name = f"{entry.step}/{entry.key}{suffix}"
-            if not (store.root / name).exists():
-                write_whole(store.root / name, (root / name).read_bytes())
+            place = store.path(entry.step, entry.key, suffix)
+            if not place.exists():
+                write_whole(place, other.path(entry.step, entry.key, suffix).read_bytes())
                 copied += 1
     return copied
+
+
+def _results(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """The files of results in the folder of a step and in those of its hashes."""
+    try:
+        found = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        if entry.name[0] == ".":
+            continue
+        if os.path.splitext(entry.name)[1] in KINDS:
+            yield entry
+        elif len(entry.name) == 2 and entry.is_dir():
+            inside = os.scandir(entry.path)
+            yield from (e for e in inside if os.path.splitext(e.name)[1] in KINDS and e.name[0] != ".")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -123,7 +123,7 @@ def _fold_tokens(output: Tensor, tokens: Tokens, n: int) -> Tensor | None:
 
 
 def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, Tensor]:
-    """Maps float32 [N,C,t,h,w] of inputs [N,3,T,H,W], at most ``batch_size`` of them, and the logits [N,K]."""
+    """Maps float32 [N,C,t,h,w] of inputs [N,3,T,H,W], at most ``pass_size`` of them, and the logits [N,K]."""
     calls: list[Tensor] = []
 
     def keep(a: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def activations(model: VideoModel, x: Tensor, layer: MapLayer) -> tuple[Tensor, 
 def activations_and_gradients(
     model: VideoModel, x: Tensor, targets: tuple[int, ...], objective: Objective, layer: MapLayer
 ) -> tuple[Tensor, Tensor]:
-    """Maps A and ∂s/∂A, s the objective, both float32 [N,C,t,h,w], of at most ``batch_size`` inputs [N,3,T,H,W]."""
+    """Maps A and ∂s/∂A, s the objective, both float32 [N,C,t,h,w], of at most ``pass_size`` inputs [N,3,T,H,W]."""
     calls: list[Tensor] = []
 
     def keep(a: Tensor) -> Tensor:

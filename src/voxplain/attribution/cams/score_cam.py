@@ -82,9 +82,9 @@ class ScoreCAM:
         return torch.einsum("c,cthw->thw", kept_scores.softmax(0), a), len(kept)
 
     def _masked_scores(self, batch: Batch, i: int, a: Tensor) -> Tensor:
-        """s(x⊙H_c) of clip ``i`` for each map [C,t,h,w], ``batch_size`` channels at a time, float32 [C]."""
+        """s(x⊙H_c) of clip ``i`` for each map [C,t,h,w], ``pass_size`` channels at a time, float32 [C]."""
         found = []
-        for part in a.split(batch.model.batch_size):
+        for part in a.split(batch.model.pass_size):
             masked = batch.x[i : i + 1] * _unit(upsample(part, batch.model.grid))[:, None]
             found.append(scores(batch.model, masked, [batch.targets[i]] * len(part), self.objective))
         return torch.cat(found)

@@ -62,10 +62,10 @@ def gradients_along(
 ) -> Iterator[Tensor]:
     """The gradients [N,3,T,H,W] at each of the points [N,3,T,H,W], in their order.
 
-    As many points go through the network at once as ``batch_size`` allows; points are made only when needed.
+    As many points go through the network at once as ``pass_size`` allows; points are made only when needed.
     """
     left, n = iter(points), len(targets)
-    while group := list(islice(left, max(1, model.batch_size // n))):
+    while group := list(islice(left, max(1, model.pass_size // n))):
         yield from gradient(model, torch.cat(group), list(targets) * len(group), objective).split(n)
 
 

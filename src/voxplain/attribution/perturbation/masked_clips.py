@@ -1,7 +1,7 @@
 """Partly hidden clips: cuboids, supervoxels, and the scores of what is visible.
 
 Letters: S pictures made of one clip, T×H×W the grid, M regions. A keep mask is the share of the clip in
-each voxel: 1 the clip, 0 the baseline. Pictures are made ``batch_size`` at a time and not kept.
+each voxel: 1 the clip, 0 the baseline. Pictures are made ``pass_size`` at a time and not kept.
 """
 
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ def region_scores(
     where = torch.from_numpy(labels).to(x.device)
     on = torch.from_numpy(visible).to(x.device)
     found = []
-    for part in batch_slices(len(visible), model.batch_size):
+    for part in batch_slices(len(visible), model.pass_size):
         pictures = blend(x, hidden, on[part][:, where])
         found.append(scores(model, pictures, [target] * len(pictures), objective).cpu())
     return torch.cat(found).double().numpy()

@@ -75,7 +75,7 @@ class Occlusion:
     def _one(self, model: VideoModel, x: Tensor, hidden: Tensor, target: int, full: float) -> Tensor:
         size, corners = cuboids(model.grid, self.window, self.stride)
         total, count = torch.zeros(2, *model.grid, dtype=torch.float64)
-        for part in batch_slices(len(corners), model.batch_size):
+        for part in batch_slices(len(corners), model.pass_size):
             keep = torch.ones(len(corners[part]), *model.grid, dtype=torch.bool)
             places = [box(corner, size) for corner in corners[part]]
             for mask, place in zip(keep, places, strict=True):

@@ -97,7 +97,7 @@ class PredictionDifference:
         """p(y|x without it) of each window, [W]."""
         pairs = [(corner, source) for corner, found in zip(corners, sources, strict=True) for source in found]
         found = []
-        for part in batch_slices(len(pairs), model.batch_size):
+        for part in batch_slices(len(pairs), model.pass_size):
             pictures = x.repeat(len(pairs[part]), 1, 1, 1, 1)
             for picture, (corner, source) in zip(pictures, pairs[part], strict=True):
                 picture[(slice(None), *box(corner, size))] = x[(slice(None), *box(source, size))]

@@ -79,7 +79,7 @@ class RISE:
         draw = masks(model.grid, self.cells, self.p, np.random.default_rng(self.seed))
         weighted, kept = torch.zeros(2, *model.grid, dtype=torch.float64)
         total = 0.0
-        for part in batch_slices(self.samples, model.batch_size):
+        for part in batch_slices(self.samples, model.pass_size):
             keep = torch.stack([next(draw) for _ in range(part.start, part.stop)])
             pictures = blend(x, hidden, keep.to(x.device))
             s = scores(model, pictures, [target] * len(pictures), self.objective).cpu().double()

@@ -56,7 +56,7 @@ def record_pass(
     evidence: bool = False,
     attention: bool | None = None,
 ) -> Iterator[RecordedPass]:
-    """A pass of inputs [N,3,T,H,W], no more than ``batch_size``; its sources are the inputs, or the calls of a layer.
+    """A pass of inputs [N,3,T,H,W], no more than ``pass_size``; its sources are the inputs, or the calls of a layer.
 
     ``rules`` by kind of layer call; ``fold`` batch norm into the layer before it; ``evidence`` and
     ``attention``: see `PassSettings`. Raises ModelError where an operation of the network has no relevance rule.

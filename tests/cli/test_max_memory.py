@@ -1,0 +1,157 @@
+"""Memory is forecast from what one clip takes, and `--max-memory` lowers workers and passes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import voxplain as vx
+from voxplain.cli import estimate
+from voxplain.cli.execution import Execution
+from voxplain.cli.job import Job
+from voxplain.cli.memory import Forecast, peak_of, read_bytes, readable_bytes
+from voxplain.cli.network import Network
+from voxplain.datasets import scan_folder
+from voxplain.errors import DataError
+
+MIB = 1 << 20
+measured = pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux tells the peak of memory")
+
+
+@pytest.mark.parametrize(("text", "count"), [("800M", 800 * MIB), ("1.5G", 1536 * MIB), ("2 GiB", 2048 * MIB)])
+def test_amounts_of_memory(text: str, count: int):
+    assert read_bytes(text) == count
+    assert read_bytes(readable_bytes(count).replace(" ", "")) == count
+
+
+@pytest.mark.parametrize("text", ["", "4", "-1G", "0M", "4T", "much"])
+def test_what_is_no_amount_of_memory(text: str):
+    with pytest.raises(DataError, match="expected memory such as 800M or 4G"):
+        read_bytes(text)
+
+
+@measured
+def test_the_peak_of_work_is_what_it_touches():
+    kept, rise = peak_of(lambda: (np.ones(100 * MIB, np.uint8) + 1)[:1].copy())
+    assert kept[0] == 2
+    assert 150 * MIB < rise < 260 * MIB
+
+
+def test_workers_are_those_that_fit():
+    forecast = Forecast(loaded=500 * MIB, worker=100 * MIB, kept=200 * MIB)
+    assert [forecast.workers(limit * MIB, 4) for limit in (2000, 1100, 1099, 800, 799, 100)] == [4, 4, 3, 1, 0, 0]
+    assert "about 900 MiB with 2 workers" in forecast.sentence(2)
+
+
+@pytest.fixture
+def job(small_set: Path, tmp_path: Path) -> Job:
+    return Job(
+        small_set,
+        small_set / "unrelated",
+        tmp_path,
+        ("cross",),
+        Network(net="planted"),
+        vx.ConceptSettings(),
+        "default",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "size"),
+    [("4G", 8, 32), ("1340M", 4, 32), ("950M", 1, 32), ("850M", 1, 2), ("770M", 1, 1), ("700M", None, None)],
+)
+def test_workers_are_lowered_first_and_then_passes(
+    job: Job, small_set: Path, monkeypatch: pytest.MonkeyPatch, limit: str, workers: int | None, size: int | None
+):
+    """700 MiB for the program and what is kept, and 40 MiB a clip of a pass."""
+    made = vx.load_model("planted")
+    monkeypatch.setattr(
+        estimate,
+        "calibrate",
+        lambda settings, model, clip: estimate.Calibration(1, 1, 1, 9, 9, 9, memory=40 * MIB * model.pass_size),
+    )
+    monkeypatch.setattr(
+        estimate, "forecast", lambda job, found, clips, unrelated: Forecast(600 * MIB, found.memory, 100 * MIB)
+    )
+    execution = Execution(workers=8, max_memory=limit)
+    given = job.network.batch_size
+    if workers is None:
+        with pytest.raises(DataError, match=r"expected --max-memory of 740 MiB or more .* got 700M; give more"):
+            estimate.within_memory(execution, job, made, scan_folder(small_set))
+        return
+    found, lowered = estimate.within_memory(execution, job, made, scan_folder(small_set))
+    assert (found.workers, lowered.network.batch_size, found.max_memory) == (workers, size, None)
+    assert given == 32
+    assert replace(lowered, network=job.network) == job
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import torch, numba, matplotlib.pyplot, sklearn.cluster, av, skimage, scipy.stats  # what every run loads
+import voxplain as vx
+from voxplain.cli import main
+torch.set_num_threads(1)
+vx.load_model("planted").predict(__import__("numpy").zeros((16, 64, 64, 3), "uint8"))
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]) * 2**20,) * 2)
+sys.argv = ["voxplain", *sys.argv[2:]]
+main()
+"""
+
+
+def run_limited(mib: int, *words: object) -> subprocess.CompletedProcess:
+    """A command that may take this much more address space than the libraries and the network."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, str(mib), *map(str, words)], capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 frames of 640×480."""
+    frames = np.zeros((200, 480, 640, 3), np.uint8)
+    for i, frame in enumerate(frames):
+        frame[100:200, 2 * i : 2 * i + 100] = (200, 40, 40)
+    return vx.Clip.from_array(frames).save(tmp_path_factory.mktemp("long") / "long.mp4")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of address space is one of Linux")
+def test_the_largest_commands_under_a_limit_of_address_space(long_video: Path, small_set: Path, tmp_path: Path):
+    """400 MiB: 200 frames of 640×480 were 6.9 GB."""
+    words = (
+        "--net",
+        "planted",
+        "--method",
+        "gradient,grad_cam,occlusion",
+        "--metric",
+        "insertion",
+        "--format",
+        "mp4",
+        "png",
+    )
+    done = run_limited(400, "attribute", long_video, *words, "-o", tmp_path / "maps")
+    assert done.returncode == 0, done.stderr[-2000:]
+    quick = (
+        "--segmenter",
+        "slic",
+        "--segmenter.segments",
+        "4",
+        "8",
+        "--clusterer",
+        "kmeans",
+        "--clusterer.clusters",
+        "4",
+    )
+    quick += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4", "--workers", "2")
+    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *quick)
+    done = run_limited(400, "concepts", small_set, *words, "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_limited(400, "evaluate", tmp_path / "run", "--test", small_set, "--workers", "2")
+    assert done.returncode == 0, done.stderr[-2000:]
