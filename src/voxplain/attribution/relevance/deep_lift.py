@@ -265,7 +265,7 @@ def multipliers(batch: Batch, reference: Tensor) -> tuple[Tensor, Tensor]:
     """
     model = batch.model
     with recording(model.net), frozen(model.net), full_precision():
-        if 2 * len(batch.x) <= model.batch_size:
+        if 2 * len(batch.x) <= model.pass_size:
             try:
                 m, rise = _together(batch, reference)
             except (ModelError, RuntimeError):
