@@ -76,13 +76,13 @@ class Scale:
     @classmethod
     def _of_large(cls, values: np.ndarray) -> "Scale":
         """The same of a map that may be larger than the memory, part by part."""
-        ends = [(part.min(), part.max()) for part in _parts(values)]
+        ends = [(part.min(), part.max()) for part in _flat_pieces(values)]
         low, largest = float(min(e[0] for e in ends)), float(max(e[1] for e in ends))
         signed = low < 0
         place = 0.999 * (values.size - 1)
         kept = values.size - int(place)  # values from the one below the percentile on
         top = np.zeros(0, np.float32)
-        for part in _parts(values):
+        for part in _flat_pieces(values):
             size = np.abs(part) if signed else part
             top = np.concatenate([top, size if len(top) < kept else size[size > top.min()]])
             top = np.partition(top, len(top) - kept)[-kept:] if len(top) > kept else top
@@ -99,7 +99,7 @@ class Scale:
         return np.clip((values - self.low) / (self.high - self.low), -1 if self.signed else 0, 1).astype(np.float32)
 
 
-def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+def _flat_pieces(values: np.ndarray) -> Iterator[np.ndarray]:
     """The values of a float32 array as one-dimensional parts."""
     return (np.frombuffer(part, np.float32) for part in pieces(values, 4 << 20))
 
