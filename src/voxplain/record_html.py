@@ -27,7 +27,7 @@ def fields_table(record: Any) -> str:
     Examples
     --------
     >>> from voxplain.concepts.wholes import Whole
-    >>> "<tr><th>parts</th>" in fields_table(Whole((0, 2), 3.0, 2.5, 5))
+    >>> "<tr><th>parts</th>" in fields_table(Whole((0, 2), 3.0, 2.5, 3.5, 1.0, 0.5, 1.5, 5))
     True
     """
     rows = "".join(

@@ -71,6 +71,7 @@ def test_two_processes_train_as_one(tmp_path: Path, small_set: Path) -> None:
         "curves.png",
         "log.csv",
         "per_class.csv",
+        "times.json",
         "weights.safetensors",
     ]
     assert len(list((net / "clips").iterdir())) == 12
