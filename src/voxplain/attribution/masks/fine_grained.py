@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation
+from voxplain.attribution.masks.clip_by_clip import clip_by_clip, deletion_map
 from voxplain.attribution.masks.mask_descent import Adam, check_field, check_probability, descend, network_loss
-from voxplain.attribution.passes import forward, logits, recording, score
+from voxplain.attribution.passes import forward, score
 from voxplain.errors import ModelError
 from voxplain.model import Objective, VideoModel
 
@@ -70,14 +71,7 @@ class FGVis:
     @attribution_call("fgvis")
     def __call__(self, batch: Batch) -> Maps:
         check_probability(batch.model)
-        maps, details = [], []
-        with recording(batch.model.net):
-            x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            for clip, target in zip(x.split(1), batch.targets, strict=True):
-                found, facts = self._one(batch.model, clip, target)
-                maps.append(found)
-                details.append(facts)
-        return torch.cat(maps), details
+        return clip_by_clip(batch, self._one)
 
     def _one(self, model: VideoModel, x: Tensor, target: int) -> tuple[Tensor, Details]:
         """The map [1,T,H,W] of one clip [1,3,T,H,W], and facts about it."""
@@ -91,10 +85,7 @@ class FGVis:
 
         start = torch.ones(1, *x.shape[2:], device=x.device)
         found, used = descend(start, loss, self.iterations, Adam(self.learning_rate))
-        with torch.no_grad():
-            before, after = (float(score(logits(model, v), [target], "probability")) for v in (x, perturb(found, [0])))
-        facts = {"probability_before": before, "probability_after": after, "iterations": used[0]}
-        return 1 - found, {"perturbed_area": float((1 - found).mean()), **facts}
+        return deletion_map(model, x, target, perturb, found, used[0])
 
 
 class _Bounded(torch.autograd.Function):

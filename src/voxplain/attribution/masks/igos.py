@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturb, Perturbation, perturbation
+from voxplain.attribution.masks.clip_by_clip import clip_by_clip, deletion_map
 from voxplain.attribution.masks.mask_descent import Adam, check_field, check_probability, descend, network_loss
 from voxplain.attribution.masks.mask_losses import total_variation
-from voxplain.attribution.passes import logits, recording, score
+from voxplain.attribution.passes import score
 from voxplain.model import Objective, VideoModel
 
 __all__ = ["IGOS", "IGOSPlusPlus"]
@@ -155,12 +156,7 @@ def _check(method: IGOS | IGOSPlusPlus) -> None:
 def _found(method: IGOS | IGOSPlusPlus, batch: Batch, *, masks: int) -> tuple[Tensor, list[Details]]:
     """Maps [N,T,H,W] and details of clips, one after the other."""
     check_probability(batch.model)
-    found = []
-    with recording(batch.model.net):
-        x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-        for clip, target in zip(x.split(1), batch.targets, strict=True):
-            found.append(_one(method, batch.model, clip, target, masks))
-    return torch.cat([m for m, _ in found]), [details for _, details in found]
+    return clip_by_clip(batch, lambda model, x, target: _one(method, model, x, target, masks))
 
 
 def _one(method: IGOS | IGOSPlusPlus, model: VideoModel, x: Tensor, target: int, masks: int) -> tuple[Tensor, Details]:
@@ -188,9 +184,7 @@ def _one(method: IGOS | IGOSPlusPlus, model: VideoModel, x: Tensor, target: int,
     found, used = descend(start, loss, method.iterations, Adam(method.learning_rate))
     with torch.no_grad():
         mask = drawn(found.prod(1))
-        before, after = (float(score(logits(model, v), [target], "probability")) for v in (x, perturb(mask, [0])))
-    facts = {"probability_before": before, "probability_after": after, "iterations": used[0]}
-    return 1 - mask, {"perturbed_area": float((1 - mask).mean()), **facts}
+    return deletion_map(model, x, target, perturb, mask, used[0])
 
 
 def path_mean(

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
 from voxplain.attribution.masks.blur_pyramid import Perturbation, perturbation, pixels
+from voxplain.attribution.masks.clip_by_clip import clip_by_clip, deletion_map
 from voxplain.attribution.masks.mask_descent import Adam, check_field, check_probability, descend, network_loss
 from voxplain.attribution.masks.mask_losses import total_variation
-from voxplain.attribution.passes import logits, recording, score
+from voxplain.attribution.passes import score
 from voxplain.model import Objective, VideoModel
 
 __all__ = ["MeaningfulPerturbation"]
@@ -87,14 +88,7 @@ class MeaningfulPerturbation:
     @attribution_call("meaningful_perturbation")
     def __call__(self, batch: Batch) -> Maps:
         check_probability(batch.model)
-        maps, details = [], []
-        with recording(batch.model.net):
-            x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            for clip, target in zip(x.split(1), batch.targets, strict=True):
-                found, facts = self._one(batch.model, clip, target)
-                maps.append(found)
-                details.append(facts)
-        return torch.cat(maps), details
+        return clip_by_clip(batch, self._one)
 
     def _one(self, model: VideoModel, x: Tensor, target: int) -> tuple[Tensor, Details]:
         """The map [1,T,H,W] of one clip [1,3,T,H,W], and facts about it."""
@@ -119,15 +113,9 @@ class MeaningfulPerturbation:
             torch.ones(1, frames, *shape, device=x.device), loss, self.iterations, Adam(self.learning_rate)
         )
         with torch.no_grad():
-            mask = drawn(found)
-            before, after = (float(score(logits(model, v), [target], "probability")) for v in (x, perturb(mask, [0])))
-        return 1 - mask, {
-            "perturbed_area": float((1 - mask).mean()),
-            "penalty": float(penalty(found)),
-            "probability_before": before,
-            "probability_after": after,
-            "iterations": used[0],
-        }
+            mask, left = drawn(found), float(penalty(found))
+        values, facts = deletion_map(model, x, target, perturb, mask, used[0])
+        return values, {**facts, "penalty": left}
 
     def _shifts(self, rows: int) -> list[tuple[int, int]]:
         """Rows and columns to shift by in every iteration."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from voxplain.attribution.call import Batch, Details, Maps, attribution_call
+from voxplain.attribution.masks.clip_by_clip import clip_by_clip
 from voxplain.attribution.masks.mask_descent import check_field, network_loss
-from voxplain.attribution.passes import recording, score, scores
+from voxplain.attribution.passes import score, scores
 from voxplain.model import Objective, VideoModel
 
 __all__ = ["RateDistortion"]
@@ -69,14 +70,7 @@ class RateDistortion:
 
     @attribution_call("rate_distortion")
     def __call__(self, batch: Batch) -> Maps:
-        maps, details = [], []
-        with recording(batch.model.net):
-            x = batch.x.float().clone()  # what a caller makes in inference mode can take part in no gradient
-            for clip, target in zip(x.split(1), batch.targets, strict=True):
-                found, facts = self._one(batch.model, clip, target)
-                maps.append(found)
-                details.append(facts)
-        return torch.cat(maps), details
+        return clip_by_clip(batch, self._one)
 
     def _one(self, model: VideoModel, x: Tensor, target: int) -> tuple[Tensor, Details]:
         """The map [1,T,H,W] of one clip [1,3,T,H,W], and the last distortion at each rate."""
