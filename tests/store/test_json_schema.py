@@ -1,4 +1,4 @@
-"""run.json against its JSON Schema, by a library that knows nothing of voxplain."""
+"""run.json against its JSON Schema, checked by the library jsonschema."""
 
 import copy
 import json
