@@ -16,7 +16,7 @@ from voxplain.benchmark.comparison import compare, comparison_markdown
 from voxplain.benchmark.paired_tests import paired, pairs_markdown
 from voxplain.benchmark.run import BenchmarkClip, run_benchmark
 
-planted = vx.write_planted("data", train=1, test=4, unrelated=1, seed=21)
+planted = vx.write_planted("data", train=1, test=3, unrelated=1, seed=21)
 model = vx.load_model("planted")
 shapes = ("cross", "ring", "triangle")  # classes that an object decides
 cases = []
@@ -88,5 +88,5 @@ ax.set_ylabel("rank accuracy (higher: the map lies on the object)")
 ax.grid(alpha=0.3)
 
 # %% [markdown]
-# Twelve clips of one network settle little. [Attribution](../attribution.md) has all methods and metrics on planted
+# Nine clips of one network settle little. [Attribution](../attribution.md) has all methods and metrics on planted
 # and real videos, with the sanity checks that several popular methods do not pass.
