@@ -11,8 +11,8 @@ iou     of the concept that fits the object best, mean over clips, with its reca
         network chooses it, so this is the most that a ranking can show
 strict  whether that IoU is 0.5 or more
 
-with the clusters of the consensus, and with these split where the contributions of a cluster's rows form two groups:
-means further apart than GAP of the clip's largest, 70 % of the variance explained, each group in a third of the clips.
+with the clusters of the consensus, and with these divided where the contributions of a cluster's rows form two groups,
+means further apart than GAP of the clip's largest (`SplitByContribution`).
 Features are kept in STORE and found again. The last line is one JSON object.
 """
 
@@ -30,33 +30,36 @@ from sklearn.metrics import roc_auc_score
 from tcav_variants import opened
 from truth_nets import TUNING, make
 from truth_sets import known_planted
-from voxplain.concepts.cluster import Clustering, with_means
 from voxplain.concepts.consensus import Consensus
 from voxplain.concepts.context import ContextFeatures
+from voxplain.concepts.contribution_split import SplitByContribution
 from voxplain.concepts.discover import discover
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.store import Store
 
-CLIPS, EXPLAINED, SHARE, FEWEST = 20, 0.7, 1 / 3, 8
+CLIPS = 20
 NETS = {"look-alike-21": 4, "textured-2": 4, "same-colour-3": 3}  # and their classes, shapes first
-STEPS = (2, 4)
+STEPS = (2, 3, 4)
 Rows = NDArray[np.float32]
 Table = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Way:
-    """Gradients on the way, exponent of a region's voxels by which the sum is divided, weight, and gap of the split."""
+    """Gradients on the way, exponent of a region's voxels by which the sum is divided, weight; gap and least share of
+    the variance of the split.
+    """
 
     steps: int = 2
     power: float = 0.0
     weight: float = 1.0
     gap: float = np.inf
+    explained: float = 0.7
 
     @property
     def name(self) -> str:
         parts = [f"{self.steps} gradients", "sum / √voxels" if self.power else "sum", f"weight {self.weight:g}"]
-        return ", ".join(parts) + (f", split {self.gap:g}" if np.isfinite(self.gap) else "")
+        return ", ".join(parts) + (f", split {self.gap:g}, {self.explained:g}" if np.isfinite(self.gap) else "")
 
 
 WAYS = (
@@ -69,43 +72,13 @@ WAYS = (
     Way(4, 0.5, gap=0.5),
     Way(4, 0.5, gap=0.4),
     Way(4, 0.5, weight=2),
+    Way(2, 0.5, gap=0.5),
+    Way(3, 0.5, gap=0.5),
+    Way(4, 0.5, gap=0.5, explained=0.75),
+    Way(4, 0.5, gap=0.5, explained=0.8),
+    Way(4, 0.5, gap=0.5, explained=0.85),
+    Way(4, 0.5, gap=0.4, explained=0.8),
 )
-
-
-def two_groups(x: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Limit between two groups with the least variance within, difference of their means, share that they explain."""
-    ordered, n = np.sort(x), len(x)
-    lower = np.arange(1, n)
-    sums = np.cumsum(ordered)
-    gaps = (sums[-1] - sums[:-1]) / (n - lower) - sums[:-1] / lower
-    between = lower * (n - lower) / n * gaps**2
-    at, total = int(between.argmax()), float(((ordered - ordered.mean()) ** 2).sum())
-    return float((ordered[at] + ordered[at + 1]) / 2), float(gaps[at]), float(between[at]) / max(total, 1e-12)
-
-
-@dataclass(frozen=True)
-class Split:
-    """The consensus, its clusters split by the last feature of their rows."""
-
-    gap: float
-    weight: float
-
-    def __call__(self, values: Rows, *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
-        found = Consensus()(values, clips=clips, seed=seed)
-        labels, count = found.labels.copy(), len(found.centers)
-        open_ = list(range(count)) if np.isfinite(self.gap) else []
-        while open_:
-            rows = np.flatnonzero(labels == open_.pop())
-            if len(rows) < FEWEST:
-                continue
-            own = values[rows, -1].astype(np.float64) / self.weight
-            limit, gap, explained = two_groups(own)
-            groups = rows[own <= limit], rows[own > limit]
-            fewest = min(len(np.unique(clips[g])) for g in groups)
-            if gap > self.gap and explained >= EXPLAINED and fewest >= SHARE * CLIPS:
-                labels[groups[0]] = count
-                count += 1
-        return with_means(values, labels)
 
 
 def table(name: str, label: str, work: Path, folder: Path) -> Table:
@@ -140,7 +113,7 @@ def table(name: str, label: str, work: Path, folder: Path) -> Table:
 def features(found: Table, way: Way) -> Rows:
     """Rows with the contribution of a way: 1, times its weight, where it is largest in a clip."""
     rows = found[f"rows{way.steps}"].copy()
-    part = rows[:, -1] / found["size"] ** way.power
+    part = rows[:, -1] * found["size"] ** (0.5 - way.power)
     for clip in np.unique(found["clips"]):
         own = found["clips"] == clip
         part[own] *= way.weight / max(np.abs(part[own]).max(), 1e-12)
@@ -154,7 +127,9 @@ def figures(found: Table, way: Way) -> dict[str, float]:
     bank = discover(
         rows,
         clips,
-        clusterer=Split(way.gap, way.weight),
+        clusterer=SplitByContribution(
+            clusterer=Consensus(), gap=way.gap * way.weight, explained=way.explained, members=6
+        ),
         keep=settings.keep,
         cluster_filter=settings.cluster_filter,
         reach=settings.reach,

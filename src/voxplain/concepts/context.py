@@ -2,8 +2,10 @@
 
 Letters: N supervoxels, C channels of a layer, t×h×w its positions, P = t·h·w; W [N,P], the voxels of each supervoxel
 by position. A part of a row is W·map / ΣW less the clip's mean, at unit length, a part a layer. The last number is the
-sum of the contributions of the supervoxel's voxels to the class. It keeps apart what looks alike and matters
-differently, and what surrounds a thing from the thing: maps far from the input blur their borders, the input does not.
+sum of the contributions of the supervoxel's voxels to the class, over the root of their number: between a sum, which
+tells small parts of a thing from large ones, and a mean, which is noise where voxels are few. It keeps apart what looks
+alike and matters differently, and what surrounds a thing from the thing: maps far from the input blur their borders,
+the input does not.
 """
 
 import math
@@ -63,7 +65,7 @@ class ContextFeatures:
     layers: tuple[str, ...] = ()
     contribution: float = 1.0
     fill: str = "median"
-    steps: int = 2
+    steps: int = 4
     window_step: int = 8
 
     layer_space: ClassVar[bool] = False
@@ -150,16 +152,18 @@ class ContextFeatures:
     def _contribution(
         self, model: VideoModel, clip: Clip, supervoxels: Supervoxels, spans: Sequence[tuple[int, int]], target: int
     ) -> np.ndarray:
-        """Mean over the windows of each voxel's contribution, summed over each supervoxel, float32 [N,1]."""
+        """Mean over the windows of each voxel's contribution, Σ / √voxels of each supervoxel, float32 [N,1]."""
         voxels, windows = np.zeros(supervoxels.shape), np.zeros(len(clip.frames))
         for start, end in spans:
             voxels[start:end] += contributions(model, clip.frames[start:end], target, fill=self.fill, steps=self.steps)
             windows[start:end] += 1
         voxels /= np.maximum(windows, 1)[:, None, None]
-        sums = np.zeros(supervoxels.count)
+        sums, size = np.zeros(supervoxels.count), np.zeros(supervoxels.count)
         for labels in supervoxels.labels:
             inside = labels >= 0
             sums += np.bincount(labels[inside], weights=voxels[inside], minlength=supervoxels.count)
+            size += np.bincount(labels[inside], minlength=supervoxels.count)
+        sums /= np.sqrt(np.maximum(size, 1))
         return np.asarray(sums * (self.contribution / np.abs(sums).max(initial=1e-12)), np.float32)[:, None]
 
 

@@ -22,7 +22,7 @@ def contributions(
     target: int,
     *,
     fill: str = "median",
-    steps: int = 2,
+    steps: int = 4,
     objective: Objective = "log_odds",
 ) -> np.ndarray:
     """Integrated gradients summed over colours: (x − b) · mean over i of ∂s/∂x at b + (x − b)·(i + ½)/steps.

@@ -13,6 +13,7 @@ from voxplain.concepts.cluster import Clusterer, KMeans
 from voxplain.concepts.cluster_filter import CLUSTER_FILTERS, ClusterFilter
 from voxplain.concepts.consensus import Consensus
 from voxplain.concepts.context import ContextFeatures
+from voxplain.concepts.contribution_split import SplitByContribution
 from voxplain.concepts.discover import CLUSTERERS
 from voxplain.concepts.effect import HideConcepts
 from voxplain.concepts.embedders import EMBEDDERS
@@ -57,6 +58,9 @@ class ConceptSettings:
     embedder : Embedder
         Features in which concepts are found.
     clusterer : Clusterer
+    split_gap : float
+        A cluster whose supervoxels' contributions form two groups, their means further apart than this share of the
+        largest contribution of a clip, is divided (`SplitByContribution`). Infinite: never.
     cluster_filter : ClusterFilter
         Which clusters count as concepts; the references' rules reject those found in most clips.
     reach : float
@@ -117,6 +121,7 @@ class ConceptSettings:
     deduplicate: Deduplicate = field(default_factory=Deduplicate)
     embedder: Embedder = field(default_factory=ContextFeatures)
     clusterer: Clusterer = field(default_factory=Consensus)
+    split_gap: float = 0.5
     cluster_filter: ClusterFilter = CLUSTER_FILTERS["small"]
     reach: float = 2.0
     keep: int = 40
@@ -159,14 +164,26 @@ class ConceptSettings:
         ):
             if getattr(self, name) < 1:
                 raise DataError(f"expected {name} to be at least 1, got {getattr(self, name)}; raise it")
+        if not self.split_gap > 0:
+            raise DataError(f"expected split_gap above 0, got {self.split_gap}; raise it, or give inf for no division")
         if self.seed < 0:
             raise DataError(f"expected a seed of 0 or more, got {self.seed}; choose another")
+
+    @property
+    def class_clusterer(self) -> Clusterer:
+        """The clusterer of a class's supervoxels: ``clusterer``, divided by contribution where features have one."""
+        weight = self.embedder.contribution if isinstance(self.embedder, ContextFeatures) else 0.0
+        if not weight or math.isinf(self.split_gap):
+            return self.clusterer
+        least = self.cluster_filter.min_members + 1  # a part that is no concept would lose its supervoxels
+        return SplitByContribution(clusterer=self.clusterer, gap=self.split_gap * weight, members=least)
 
 
 PAPER = ConceptSettings(
     segmenter=SLIC(),
     embedder=MaskedCrops(),
     clusterer=KMeans(),
+    split_gap=math.inf,
     reach=math.inf,
     videos=200,
     unrelated_videos=100,

@@ -14,6 +14,7 @@ import numpy as np
 
 from voxplain.concepts import warnings
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.description import ranking_stability
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
@@ -119,9 +120,10 @@ def explain_within_budget(
 
 def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> float:
     """Passes that a round of ``count`` videos takes when ``done`` of them have been embedded."""
-    # A video and an unrelated one: features of both and a gradient, 3 passes; or one a supervoxel and 2 for the rest.
-    crops = np.mean([len(a) for a in run.assigned]) + settings.unrelated_crops
-    each = 3 if settings.embedder.one_pass else crops + 2
+    # A video and an unrelated one: features of both, a gradient and contributions; or one pass a supervoxel and 2 more.
+    embedder, crops = settings.embedder, np.mean([len(a) for a in run.assigned]) + settings.unrelated_crops
+    steps = embedder.steps if isinstance(embedder, ContextFeatures) and embedder.contribution else 0
+    each = 3 + steps if embedder.one_pass else crops + 2
     hidden = settings.effect.forwards(min(count, settings.effect_videos), len(run.bank))
     return float((count - done) * each + hidden)
 

@@ -37,7 +37,7 @@ def bank(session: Session, values: np.ndarray, origin: np.ndarray, searched: int
     """The concepts of the class: clusters of the features of its supervoxels."""
     s = session.settings
     return session.engine.run(
-        DiscoverConcepts(values, origin, s.clusterer, s.keep, s.cluster_filter, searched, s.reach, s.seed)
+        DiscoverConcepts(values, origin, s.class_clusterer, s.keep, s.cluster_filter, searched, s.reach, s.seed)
     )
 
 

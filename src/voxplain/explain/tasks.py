@@ -68,7 +68,7 @@ class EmbedSupervoxels(Task[Embedding]):
     """Features of the supervoxels ``ids`` of a clip, and what the embedder gives beside them."""
 
     step: ClassVar[str] = "features"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     clip: Clip
     labels: np.ndarray
