@@ -413,3 +413,17 @@ def test_a_concept_without_a_direction_does_not_end_the_class(
     assert "no TCAV score, of concept 0" in (tmp_path / "report.html").read_text()
     vx.save_run(tmp_path / "saved", run)
     np.testing.assert_array_equal(vx.load_run(tmp_path / "saved").cavs.vectors, run.cavs.vectors)
+
+
+def test_without_null_concepts_tcav_is_not_tested(model: vx.VideoModel, videos: Videos) -> None:
+    few = replace(TINY, segmenter=SLIC(segments=(4,)), clusterer=KMeans(clusters=9), keep=2)
+    clips = [changed(videos.train["cross"][0], i) for i in range(1, 9)]
+    run = vx.explain_concepts(model, clips, random=videos.unrelated[:6], target="cross", settings=few)
+    assert len(run.scores["tcav"].null) < 2
+    assert np.isnan(run.scores["tcav"].p_value).all()
+    assert np.isfinite(run.scores["effect"].value).any()
+    assert any(w.code == "no_direction" and "not tested" in w.message for w in run.warnings)
+    with pytest.raises(vx.DataError, match="or rank by effect"):
+        vx.explain_concepts(
+            model, clips, random=videos.unrelated[:6], target="cross", settings=replace(few, ranking="tcav")
+        )

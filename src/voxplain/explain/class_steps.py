@@ -79,7 +79,10 @@ def unrelated_examples(session: Session, clips: Sequence[Clip]) -> Results[np.nd
 
 
 def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[DrawnFeatures]) -> list[np.ndarray]:
-    """Features [n,D'] of concepts found in unrelated clips as those of the class are: the null distribution's."""
+    """Features [n,D'] of concepts found in unrelated clips as those of the class are: the null distribution's.
+
+    Fewer than 2 are none; an error where TCAV ranks.
+    """
     s = session.settings
     values, owners, ids = (np.concatenate([getattr(d, name) for d in drawn]) for name in ("values", "clips", "ids"))
     labels, centers = s.clusterer(values, clips=owners, seed=s.seed)[:2]
@@ -91,9 +94,11 @@ def null_concepts(session: Session, clips: Sequence[Clip], drawn: Sequence[Drawn
             far = np.linalg.norm(values[own] - centers[k], axis=1)
             members.append(own[np.argsort(far, kind="stable")[: s.keep]])
     if len(members) < 2:
+        if s.ranking == "effect":  # the TCAV score beside the effect is not tested then, as a warning says
+            return []
         raise DataError(
-            f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null, got "
-            f"{len(members)}; give more unrelated videos or raise unrelated_crops"
+            f"expected at least 2 clusters of more than {least} unrelated supervoxels for the null of the ranking by "
+            f"TCAV, got {len(members)}; give more unrelated videos, raise unrelated_crops, or rank by effect"
         )
     return concept_features(session, clips, values, np.stack([owners, ids], 1), members, "null concepts", None)
 
@@ -161,20 +166,21 @@ def tcav(
         found = []
         for rows, seed in ((concepts, s.seed), (null, s.seed + 1)):
             examples = [torch.from_numpy(r) for r in rows]
-            found.append(
-                fit_cavs(
-                    examples,
-                    torch.from_numpy(sets),
-                    classifier=s.classifier,
-                    layer=session.model.layer,
-                    balance=s.balance,
-                    seed=seed,
+            if examples:
+                found.append(
+                    fit_cavs(
+                        examples,
+                        torch.from_numpy(sets),
+                        classifier=s.classifier,
+                        layer=session.model.layer,
+                        balance=s.balance,
+                        seed=seed,
+                    )
                 )
-            )
             advance()
-    cavs, null_cavs = found
-    score = SCORES[s.tcav]
-    scored, chance = (score(directional_derivatives(torch.from_numpy(g), c)) for c in (cavs, null_cavs))
+    cavs, score = found[0], SCORES[s.tcav]
+    scored = score(directional_derivatives(torch.from_numpy(g), cavs))
+    chance = score(directional_derivatives(torch.from_numpy(g), found[1])) if null else np.zeros((0, s.random_sets))
     drawn = None
     if s.ranking == "tcav":
         with session.engine.progress("TCAV scores of other draws of the videos", VIDEO_DRAWS) as advance:
