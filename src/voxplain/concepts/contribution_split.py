@@ -86,7 +86,7 @@ class SplitByContribution:
 
     clusterer: Clusterer
     gap: float
-    explained: float = 0.7
+    explained: float = 0.75
     clips: float = 1 / 3
     members: int = 4
     draws: int = 50
