@@ -55,7 +55,8 @@ def timeless() -> object:
 @pytest.fixture(scope="module")
 def done(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     output = tmp_path_factory.mktemp("done") / "out"
-    return output, benchmark(planted, output, *QUICK, "--class", "cross", "orbit", "--truth", "planted", "--sanity", 2)
+    words = ("--class", "cross", "orbit", "--truth", "planted", "--sanity", 2, "-v")
+    return output, benchmark(planted, output, *QUICK, *words)
 
 
 def rows(output: Path) -> dict[tuple[str, str], dict[str, str]]:

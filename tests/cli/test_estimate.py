@@ -66,8 +66,8 @@ def test_passes_of_the_default_are_within_a_factor_of_those_estimated(small_set:
 @pytest.mark.parametrize(
     ("embedder", "examples", "features", "others"),
     [
-        ("context", "matched", 6 * 200 + 100, 0),  # one and the two of its contributions
-        ("context", "raw", 6 * 200 + 100, 50),
+        ("context", "matched", 10 * 200 + 100, 0),  # one and the four of its contributions, forward and backward
+        ("context", "raw", 10 * 200 + 100, 50),
         ("crops", "matched", 200 * 87 + 100 * 12, 2 * 200 + 100),
         ("crops", "raw", 200 * 87 + 50 * 12 + 50, 2 * 200 + 100),  # half of the unrelated clips whole
     ],

@@ -172,7 +172,7 @@ def test_benchmark(small_set: Path, tmp_path: Path) -> None:
 def test_improvement(explained: vx.ConceptRun, small_set: Path, method: str) -> None:
     from voxplain.corrections.improve import chosen_correction
 
-    model, concept = explained.model, int(explained.order[0])
+    model, concept = explained.model, int(explained.order[-1])  # the first is in every clip
     train_set, test = (scan_folder(small_set, part=part) for part in ("train", "test"))
     correction, _ = chosen_correction(method, [concept], [])
     if hasattr(correction, "recipe"):

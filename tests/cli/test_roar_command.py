@@ -34,7 +34,7 @@ def roar(data: Path, output: Path, *words: object) -> Outcome:
 @pytest.fixture(scope="module")
 def done(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     output = tmp_path_factory.mktemp("retrained") / "out"
-    return output, roar(small_set, output, *QUICK)
+    return output, roar(small_set, output, *QUICK, "-v")
 
 
 def test_files_tables_and_words(done):

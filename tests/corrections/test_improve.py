@@ -122,7 +122,7 @@ def test_the_command_writes_weights(explained, small_set, tmp_path, capsys, monk
     with pytest.raises(SystemExit) as end:
         main()
     assert not end.value.code
-    assert "corrected" in capsys.readouterr().out
+    assert "p_clarc: conflicting" in capsys.readouterr().out
     assert (tmp_path / "better" / "weights.safetensors").exists()
     page = (tmp_path / "better" / "improved.html").read_text()
     assert "voxplain improve" in page

@@ -15,6 +15,7 @@ from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.cli.part import Part
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError, ModelError, VideoError
 
 __all__ = ["Format", "attribute_command"]
@@ -39,6 +40,7 @@ def attribute_command(
     streams: Annotated[bool, Parameter(negative="")] = False,
     part: Part = Part(),  # noqa: B008 - frozen
     losses: Losses = Losses(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
@@ -75,19 +77,19 @@ def attribute_command(
         sum.
     """
     from voxplain.cli.attribute_output import (
+        attribution_record,
         map_metrics,
         print_attribution,
+        print_map_answer,
         result_folder,
         target_classes,
         write_attribution,
     )
-    from voxplain.cli.console import Console
     from voxplain.cli.file_list import listed_videos
     from voxplain.cli.network import open_model
     from voxplain.cli.sources import place_in, short_command
     from voxplain.explain import explain_clip, methods_by_name
     from voxplain.files import in_use
-    from voxplain.progress import progress_bar
     from voxplain.report import AttributionPage, Origin
     from voxplain.store import write_whole
     from voxplain.video import damage_sentence, read_cropped
@@ -97,7 +99,8 @@ def attribute_command(
         raise DataError("expected at least one video, got none; name files or folders of frames, or give --list FILE")
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     videos, parts = listed_videos(model, clips, files), part.excerpts()
-    console, skipped = Console(), 0
+    console, progress, skipped = printed.console(), printed.progress(), 0
+    records = list[dict[str, object]]()
     page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
     used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
     with in_use(output):
@@ -124,7 +127,7 @@ def attribute_command(
                         damaged=losses.damaged,
                         streams=streams,
                         excerpt=cut,
-                        progress=progress_bar,
+                        progress=progress,
                     )
                 except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
                     failed.append(error)
@@ -132,13 +135,14 @@ def attribute_command(
                         f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
                     )
                     continue
-                print_attribution(console, run)
+                (print_attribution if printed.verbose else print_map_answer)(console, run)
                 folder = result_folder(run, used)
+                records.append(attribution_record(run, output / folder))
                 times[folder] = dict(run.seconds)
                 source = place_in(run.clip.source, path.absolute().parents[1])
                 run = replace(run, clip=replace(run.clip, source=source), seconds={})
                 written = write_attribution(
-                    output / folder, run, model, path, size, format_, excerpt=cut, progress=progress_bar
+                    output / folder, run, model, path, size, format_, excerpt=cut, progress=progress
                 )
                 for said in written:
                     console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
@@ -161,4 +165,5 @@ def attribute_command(
         if sentence := damage_sentence(damaged, len(videos)):
             console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
         console.print(f"report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+        printed.answers({"videos": records, "report": str(output / "report.html")})
         return losses.exit_code(bool(skipped or damaged or incomplete))

@@ -1,6 +1,7 @@
 """What `voxplain attribute` reads from its options, writes and prints."""
 
 import io
+import math
 import re
 import tempfile
 import zipfile
@@ -24,13 +25,23 @@ from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.plain_text import safe_name
 from voxplain.progress import quiet
+from voxplain.report.tables import plain
 from voxplain.store import save_run, write_whole
 from voxplain.video import Clip, Excerpt, FrameGeometry, OwnGeometry, iterate_frames
 from voxplain.video.encode import encode_stream
 from voxplain.video.geometry import resize_frame
 
-__all__ = ["map_metrics", "print_attribution", "result_folder", "target_classes", "write_attribution"]
+__all__ = [
+    "attribution_record",
+    "map_metrics",
+    "print_attribution",
+    "print_map_answer",
+    "result_folder",
+    "target_classes",
+    "write_attribution",
+]
 
+BEST = 3  # methods named in the answer
 MAX_MAP_PIXELS = 2**29  # pixels of a map at the size of the video: 2 GiB before packing
 MAX_GIF_PIXELS = 2**27  # pixels of all frames of a GIF, which are packed together
 MAX_STRIP_PIXELS = 2**26  # pixels of a strip of frames, from which on they are made smaller: 200 MB
@@ -267,12 +278,44 @@ def _gif(frames: Iterator[np.ndarray], fps: float, seconds: np.ndarray | None) -
     return out.getvalue()
 
 
+def print_map_answer(console: Console, run: AttributionRun) -> None:
+    """Print what the network answers for a video, which methods are best by the first metric, and what failed."""
+    console.print(_title(run), markup=False, highlight=False, soft_wrap=True)
+    for metric in dict.fromkeys(n for own in run.measured.values() for n in own):
+        values = {m: own[metric] for m, own in run.measured.items() if metric in own and math.isfinite(own[metric][0])}
+        higher = next((better for _, _, better in values.values()), None)
+        if higher is not None and len(values) > 1:
+            order = sorted(values, key=lambda m: -values[m][0] if higher else values[m][0])
+            said = ", ".join(f"{m} {values[m][0]:.3f}" for m in order[:BEST])
+            console.print(f"  best by {metric}: {said}", markup=False, highlight=False, soft_wrap=True)
+            break
+    _print_notes(console, run)
+
+
+def attribution_record(run: AttributionRun, folder: Path) -> dict[str, object]:
+    """What `voxplain attribute --json` prints of a video and class, as plain values."""
+    measured = {m: {n: plain(value[0]) for n, value in own.items()} for m, own in run.measured.items()}
+    return {
+        "video": run.clip.source,
+        "class": run.target,
+        "answer": run.answer,
+        "methods": {m: measured.get(m, {}) for m in run.maps},
+        "skipped": dict(run.skipped),
+        "failed": list(run.failed),
+        "notes": {name: list(own) for name, own in run.notes.items()},
+        "folder": str(folder),
+    }
+
+
+def _title(run: AttributionRun) -> str:
+    return f"{run.clip.source}: {run.target}, {run.answer}"
+
+
 def print_attribution(console: Console, run: AttributionRun) -> None:
     """Print the metrics and the seconds of each method, and the methods that were skipped."""
     names = list(dict.fromkeys(n for own in run.measured.values() for n in own))
     # Not the table's title: that breaks paths and reads brackets in them as markup.
-    title = f"{run.clip.source}: {run.target}, {run.answer}"
-    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    console.print(_title(run), markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for column in ("method", *names, "seconds"):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -280,6 +323,10 @@ def print_attribution(console: Console, run: AttributionRun) -> None:
         cells = [f"{run.measured[method][n][0]:.3f}" if n in run.measured[method] else "–" for n in names]
         table.add_row(method, *cells, f"{run.seconds[method]:.2f}")
     console.print(table)
+    _print_notes(console, run)
+
+
+def _print_notes(console: Console, run: AttributionRun) -> None:
     for name, own in run.notes.items():
         for note in own:
             console.print(f"note: {name}: {note}", markup=False, highlight=False, soft_wrap=True)

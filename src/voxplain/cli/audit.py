@@ -10,10 +10,12 @@ from cyclopts import Parameter
 from voxplain.cli.execution import Execution, read_duration
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError
 
 if TYPE_CHECKING:
     from voxplain.audits import AuditRun
+    from voxplain.progress import ShowProgress
     from voxplain.report import Origin
 
 __all__ = ["audit_command"]
@@ -32,6 +34,7 @@ def audit_command(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     seed: int = 0,
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Audit a network on labelled videos: what each class rests on, and which concepts go with its mistakes.
 
@@ -66,7 +69,6 @@ def audit_command(
     seed
         The same seed gives the same bytes.
     """
-    from voxplain.cli.console import Console
     from voxplain.cli.estimate_audit import audited_work
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
@@ -75,7 +77,7 @@ def audit_command(
     from voxplain.explain import audit
     from voxplain.explain.audit_clips import audited_videos
     from voxplain.files import in_use
-    from voxplain.progress import progress_bar, timed
+    from voxplain.progress import timed
     from voxplain.report import Origin
     from voxplain.runtime import MissingShards
     from voxplain.store import remove_abandoned
@@ -100,7 +102,7 @@ def audit_command(
     with in_use(output, shared=execution.shard is not None):
         remove_abandoned(output)
         took: dict[str, float] = {}
-        console = Console()
+        console = printed.console()
         known = execution.estimable and seconds is None
         unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
         watch = begun(
@@ -117,26 +119,25 @@ def audit_command(
                 limit=limit,
                 budget=seconds,
                 store=output / "store",
-                progress=timed(progress_bar, took),
+                progress=timed(printed.progress(), took),
                 **execution.options(),
             )
         except MissingShards as missing:
             console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
             return
-        _write(output, found, Origin(_command()))
+        _write(output, found, Origin(_command()), printed.progress())
         watch.write(output, took)
-        _print(output, found, watch.sentence())
+        _print(output, found, watch.sentence(), printed)
 
 
-def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
+def _write(output: Path, found: "AuditRun", origin: "Origin", progress: "ShowProgress") -> None:
     """The results of each class, then the audit's own files, its record last."""
     from voxplain.cli.results import write_run
     from voxplain.plain_text import safe_name
-    from voxplain.progress import progress_bar
     from voxplain.report import audit_csv, audit_json, audit_page, report_page
     from voxplain.store import save_audit, write_whole
 
-    with progress_bar("writing the pages of the classes", len(found.runs)) as advance:
+    with progress("writing the pages of the classes", len(found.runs)) as advance:
         for run in found.runs:
             write_run(output / safe_name(run.target), run)
             write_whole(output / safe_name(run.target) / "report.html", report_page(run, origin=origin))
@@ -148,17 +149,24 @@ def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
     save_audit(output, found)
 
 
-def _print(output: Path, found: "AuditRun", time: str) -> None:
-    from voxplain.cli.console import Console
-    from voxplain.report import audit_text
+def _print(output: Path, found: "AuditRun", time: str, printed: Printed) -> None:
+    from voxplain.report import audit_json, audit_text
     from voxplain.report.audit_tables import audit_sentences
 
-    console = Console()
-    console.print(audit_text(found), markup=False)
+    console, worst = printed.console(), found.worst()[0]
+    if printed.verbose:
+        console.print(audit_text(found), markup=False)
+    else:
+        answer = (
+            f"{found.network}: {100 * found.accuracy:.1f} % of the clips are right, the fewest of “{worst.label}” "
+            f"({100 * worst.accuracy:.1f} %)"
+        )
+        console.print(answer, markup=False, highlight=False, soft_wrap=True)
     notes = [f"left out: {source}: {reason}" for source, reason in found.skipped]
     notes += [f"no time for {what}" for what in found.left_out]
     for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'} ({time})"):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    printed.answers(audit_json(found) | {"report": str(output / "audit.html")})
 
 
 def _command() -> str:

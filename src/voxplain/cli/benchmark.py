@@ -8,6 +8,7 @@ from voxplain.cli.held_out import HeldOut
 from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
+from voxplain.cli.printed import Printed
 
 __all__ = ["benchmark_command"]
 
@@ -31,6 +32,7 @@ def benchmark_command(
     shard: str | None = None,
     losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
     """Compare attribution methods on many videos: faithfulness, localisation, sanity checks and cost.
 
@@ -88,8 +90,7 @@ def benchmark_command(
     from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
     from voxplain.benchmark.third_party import third_party_methods
     from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
-    from voxplain.cli.benchmark_output import write_benchmark
-    from voxplain.cli.console import Console
+    from voxplain.cli.benchmark_output import comparison_answer, write_benchmark
     from voxplain.cli.estimate_benchmark import benchmark_estimate
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
@@ -97,11 +98,11 @@ def benchmark_command(
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.files import in_use
-    from voxplain.progress import progress_bar
+    from voxplain.report.tables import plain
     from voxplain.runtime import read_shard
     from voxplain.store import Store
 
-    console = Console()
+    console = printed.console()
     if submit_format:
         from voxplain.cli.submission import write_submission
 
@@ -126,7 +127,7 @@ def benchmark_command(
     cases = repeat_on(sanity, read)
 
     def measure(some: Sequence[BenchmarkClip]) -> list[MethodResult]:
-        options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": progress_bar}
+        options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": printed.progress()}
         return run_benchmark(model, some, chosen, by_clip, shard=part, **options)
 
     with in_use(output, shared=part is not None):
@@ -141,10 +142,15 @@ def benchmark_command(
         comparison = compare(results, by_clip)
         pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
         write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
-        text = comparison_markdown(comparison)
+        text = comparison_markdown(comparison) if printed.verbose else comparison_answer(comparison)
         text += f"\n{agreement.sentence()}\n" if agreement else ""
         text += f"\n{pairs_markdown(pairs)}" if pairs else ""
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         watch.write(output)
         console.print(f"tables: {output} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
+        printed.answers(
+            plain(
+                {"ranks": comparison.ranks, "without_maps": comparison.errors, "against": pairs, "tables": str(output)}
+            )
+        )
         return losses.exit_code(lost)

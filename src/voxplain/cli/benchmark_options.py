@@ -17,7 +17,7 @@ from voxplain.errors import DataError
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.plain_text import one_line
-from voxplain.progress import progress_bar
+from voxplain.progress import progress_bar, quiet
 from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
 
@@ -222,7 +222,8 @@ def spread_clips(
     reader = replace(model.reader(), damaged=damaged)
     read: list[tuple[str, Clip]] = []
     lost = False
-    with progress_bar("reading videos", len(classes)) as advance:
+    show = quiet if console.quiet else progress_bar
+    with show("reading videos", len(classes)) as advance:
         for i, name in enumerate(classes):
             count = None if each is None else each + (i < rest)
             clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)

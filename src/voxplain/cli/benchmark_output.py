@@ -16,7 +16,21 @@ from voxplain.report.tables import plain
 from voxplain.store import write_csv, write_whole
 from voxplain.version import __version__
 
-__all__ = ["write_benchmark"]
+__all__ = ["comparison_answer", "write_benchmark"]
+
+BEST = 3  # methods named in the answer
+
+
+def comparison_answer(found: Comparison) -> str:
+    """The best methods by each kind of metric, and how many gave no map, a line each."""
+    lines = [f"{len(found.methods)} methods on {found.clips} clips; mean rank by metrics of a kind, 1 is the best"]
+    for kind, ranks in found.ranks.items():
+        best = sorted(ranks, key=lambda m: ranks[m])[:BEST]
+        if best:
+            lines.append(f"  {kind}: " + ", ".join(f"{m} {ranks[m]:.1f}" for m in best))
+    if found.errors:
+        lines.append(f"  without maps: {', '.join(found.errors)}")
+    return "\n".join(lines) + "\n"
 
 
 def write_benchmark(

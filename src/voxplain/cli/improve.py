@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError
 
 __all__ = ["improve_command"]
@@ -31,6 +32,7 @@ def improve_command(
     seeds: int = 3,
     clips: int | None = None,
     output: Output,
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Correct a network with the concepts of a run, and measure whether it is better.
 
@@ -69,7 +71,6 @@ def improve_command(
     output
         Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
-    from voxplain.cli.console import Console
     from voxplain.cli.estimate_improve import improvement_estimate
     from voxplain.cli.file_list import data_folder, folder_or_list, print_list
     from voxplain.cli.held_out import named_videos, split_videos
@@ -79,13 +80,12 @@ def improve_command(
     from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, chosen_correction, suspected
     from voxplain.corrections.page import write_improved_report
-    from voxplain.progress import progress_bar
     from voxplain.report import Origin
     from voxplain.store import load_run
 
     if auto and (remove or keep):
         raise DataError("expected --auto alone, got concepts beside it; leave one out")
-    found, console = load_run(run), Console()
+    found, console = load_run(run), printed.console()
     train, tests = split_videos(data, held)
     print_list(train, tests)
     if test is not None:
@@ -110,12 +110,15 @@ def improve_command(
         seeds=seeds,
         clips=clips,
         output=output,
-        progress=progress_bar,
+        progress=printed.progress(),
     )
-    console.print(better.table(), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        better.table() if printed.verbose else better.sentence(), markup=False, highlight=False, soft_wrap=True
+    )
     origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
     page = write_improved_report(better, output / "improved.html", run=found, origin=origin)
     console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
     watch.write(output)
     text = f"weights: {better.weights} ({watch.sentence()})"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+    printed.answers(better.record() | {"weights": str(better.weights), "report": str(page)})

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output
+from voxplain.cli.printed import Printed
 from voxplain.errors import DataError
 from voxplain.train.recipe import Recipe
 
@@ -30,6 +31,7 @@ def roar_command(
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     set_: Assignments = (),
     output: Output,
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Evaluate attribution methods by retraining: remove or keep the voxels with the highest attribution, and train.
 
@@ -75,7 +77,6 @@ def roar_command(
     from voxplain.benchmark.label_randomisation import compare_label_pair, train_label_pair
     from voxplain.benchmark.retraining import retrain_all
     from voxplain.cli.benchmark_options import choose_metrics, configured, spread_clips
-    from voxplain.cli.console import Console
     from voxplain.cli.estimate_training import retraining_estimate
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import named_videos, split_videos
@@ -84,10 +85,9 @@ def roar_command(
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.metrics import LabelRandomisation, Retrain
-    from voxplain.progress import progress_bar
     from voxplain.store import Store
 
-    console = Console()
+    console, progress = printed.console(), printed.progress()
     training_metrics = choose_metrics(
         metrics,
         ("training", "networks"),
@@ -114,17 +114,20 @@ def roar_command(
     if retrained:
         targeted = fixed_targets(model, chosen, target)
         trainings, results.without_maps = retrain_all(
-            model, networks, train, test, targeted, retrained, seeds=seeds, store=store, progress=progress_bar
+            model, networks, train, test, targeted, retrained, seeds=seeds, store=store, progress=progress
         )
         results.add_accuracies(trainings, retrained, 1 / len({c.label for c in train}), output)
     for metric in (m for m in training_metrics.values() if isinstance(m, LabelRandomisation)):
-        pair = train_label_pair(model, networks, train, recipe, folder=output / "label_pair", progress=progress_bar)
+        pair = train_label_pair(model, networks, train, recipe, folder=output / "label_pair", progress=progress)
         compared = evenly(test, maps)
-        similarity, without = compare_label_pair(
-            model, pair, compared, chosen, metric, store=store, progress=progress_bar
-        )
+        similarity, without = compare_label_pair(model, pair, compared, chosen, metric, store=store, progress=progress)
         results.without_maps |= without
         results.add_label_pair(similarity, (pair.shuffled_accuracy, pair.true_accuracy))
-    results.write(output, console)
+    results.write(output)
+    console.print(
+        results.tables() if printed.verbose else results.answer(), markup=False, highlight=False, soft_wrap=True
+    )
+    console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
     watch.write(output)
     console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
+    printed.answers(results.values() | {"tables": str(output)})

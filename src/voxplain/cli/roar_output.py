@@ -1,6 +1,7 @@
 """The networks, the targets and the tables of `voxplain roar`."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,6 @@ from voxplain.benchmark.retraining_tables import (
     label_pair_markdown,
     label_pair_rows,
 )
-from voxplain.cli.console import Console
 from voxplain.cli.network import Network, open_model
 from voxplain.metrics import Retrain
 from voxplain.model import VideoModel
@@ -29,6 +29,8 @@ from voxplain.version import __version__
 from voxplain.video import Clip
 
 __all__ = ["RetrainingResults", "evenly", "fixed_targets", "new_networks"]
+
+BEST = 3  # methods named in the answer
 
 
 def evenly(clips: Sequence[Clip], count: int) -> list[Clip]:
@@ -111,13 +113,31 @@ class RetrainingResults:
             "similarity": similarity,
         }
 
-    def write(self, output: Path, console: Console) -> None:
-        """Write retrained.md and retrained.json, and print the tables."""
+    def tables(self) -> str:
+        """All tables, and the methods without maps, as Markdown."""
         if self.without_maps:
             lines = [f"- {method}: {reason}" for method, reason in self.without_maps.items()]
-            self.text.append("\n".join(["Methods without maps:", "", *lines]) + "\n")
-        text = "\n".join(self.text)
-        write_whole(output / "retrained.md", text.encode())
+            return "\n".join([*self.text, "\n".join(["Methods without maps:", "", *lines]) + "\n"])
+        return "\n".join(self.text)
+
+    def answer(self) -> str:
+        """The best methods of each metric and ratio, a line each."""
+        lines, rows = [], [row for row in self.record.get("retrained", ()) if row.method]
+        for metric, ratio in dict.fromkeys((row.metric, row.ratio) for row in rows):
+            own = [row for row in rows if (row.metric, row.ratio) == (metric, ratio)]
+            own.sort(key=lambda row: row.mean.value, reverse=bool(self.metrics[metric].higher_is_better))
+            said = ", ".join(f"{row.method} {100 * row.mean.value:.1f} %" for row in own[:BEST])
+            lines.append(f"{metric}, {100 * ratio:g} % of the voxels, best first: {said}")
+        if pair := self.record.get("label_pair"):
+            known = [row for row in pair["rows"] if math.isfinite(row.difference)]
+            known.sort(key=lambda row: -row.difference)
+            said = ", ".join(f"{row.method} {row.difference:.2f}" for row in known[:BEST])
+            lines.append(f"label_randomisation, similarity lost with shuffled labels, best first: {said}")
+        lines += [f"without maps: {', '.join(self.without_maps)}"] if self.without_maps else []
+        return "\n".join(lines)
+
+    def values(self) -> dict[str, Any]:
+        """Everything that was measured, as plain values."""
         record = {
             "voxplain": __version__,
             "network": self.model.name,
@@ -128,6 +148,9 @@ class RetrainingResults:
             "target": self.target,
             **self.record,
         }
-        write_whole(output / "retrained.json", json.dumps(plain(record), indent=1).encode())
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
+        return dict(plain(record))
+
+    def write(self, output: Path) -> None:
+        """Write retrained.md and retrained.json."""
+        write_whole(output / "retrained.md", self.tables().encode())
+        write_whole(output / "retrained.json", json.dumps(self.values(), indent=1).encode())

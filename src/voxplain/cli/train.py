@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.options import Output
+from voxplain.cli.printed import Printed
 from voxplain.train.recipe import Recipe
 
 __all__ = ["train_command"]
@@ -22,6 +23,7 @@ def train_command(
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
+    printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> None:
     """Train a network from scratch on a folder with one sub-folder of videos per class.
 
@@ -58,29 +60,40 @@ def train_command(
     device
         cpu, cuda …; default: cuda where there is a GPU.
     """
+    from dataclasses import asdict
+
     import torch
 
-    from voxplain.cli.console import Console
     from voxplain.cli.estimate_training import training_estimate
     from voxplain.cli.file_list import print_list
     from voxplain.cli.held_out import split_videos
-    from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training
+    from voxplain.cli.train_steps import (
+        accuracy_sentence,
+        accuracy_table,
+        net_spec,
+        read_training_videos,
+        train_network,
+        write_training,
+    )
     from voxplain.cli.work_estimate import begun
     from voxplain.model import VideoModel
     from voxplain.nets import build_net
-    from voxplain.train import accuracy, launched
+    from voxplain.train import accuracy, launched, per_class
     from voxplain.video import Geometry
 
     spec = net_spec(net)
     geometry = Geometry(resize or spec.resize, spec.crop)
     sets = split_videos(data, held)
     processes = launched(device)
-    console = Console(quiet=not processes.first)
+    printed = printed if processes.first else Printed(quiet=True)
+    console = printed.console()
     if processes.first:
         print_list(*sets)
     output.mkdir(parents=True, exist_ok=True)
     loaded = [
-        read_training_videos(v, geometry, cache or output / "clips", processes, console) for v in sets if v is not None
+        read_training_videos(v, geometry, cache or output / "clips", processes, console, printed.progress())
+        for v in sets
+        if v is not None
     ]
     torch.manual_seed(recipe.seed)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -102,13 +115,28 @@ def train_command(
     test = loaded[1] if len(loaded) > 1 else None
     alone = processes.count == 1  # the speed of several is not that of one
     watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
-    logs = train_network(model, loaded[0], test, recipe, output, console, processes)
+    logs = train_network(
+        model,
+        loaded[0],
+        test,
+        recipe,
+        output,
+        processes,
+        console=console,
+        progress=printed.progress(),
+        every=printed.verbose,
+    )
     # Every process takes part in measuring; only the first writes and prints.
     matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
     if processes.first:
         write_training(model, logs, matrix, recipe, output)
         watch.write(output)
         if matrix is not None:
-            console.print(accuracy_table(matrix, model.classes))
+            shown = accuracy_table if printed.verbose else accuracy_sentence
+            console.print(shown(matrix, model.classes), soft_wrap=True)
         text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+        rows = [] if matrix is None else per_class(matrix, model.classes)
+        printed.answers(
+            {"last_epoch": asdict(logs[-1]), "classes": rows, "weights": str(output / "weights.safetensors")}
+        )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from voxplain.cli.console import Console
 from voxplain.datasets import VideoSet
 from voxplain.model import VideoModel
 from voxplain.nets import NETS, NetSpec, build_net, save_weights
-from voxplain.progress import progress_bar, quiet
+from voxplain.progress import ShowProgress
 from voxplain.report import training_curves
 from voxplain.store import remove_abandoned, write_csv, write_whole
 from voxplain.train import (
@@ -27,7 +28,7 @@ from voxplain.train import (
 )
 from voxplain.video import Geometry
 
-__all__ = ["accuracy_table", "net_spec", "read_training_videos", "train_network", "write_training"]
+__all__ = ["accuracy_sentence", "accuracy_table", "net_spec", "read_training_videos", "train_network", "write_training"]
 
 MOST_CLASSES = 12  # of a confusion matrix that fits a terminal
 
@@ -40,13 +41,12 @@ def net_spec(name: str) -> NetSpec:
 
 
 def read_training_videos(
-    videos: VideoSet, geometry: Geometry, cache: Path, processes: Processes, console: Console
+    videos: VideoSet, geometry: Geometry, cache: Path, processes: Processes, console: Console, progress: ShowProgress
 ) -> TrainingVideos:
     """Decode, resize and cache every video, so that damaged ones are known before the first epoch."""
-    show = progress_bar if processes.first else quiet
     first = processes.rank * len(videos) // processes.count
     remove_abandoned(cache)
-    with show("reading videos", len(videos)) as advance:
+    with progress("reading videos", len(videos)) as advance:
         loaded = load_videos(
             videos.paths, videos.labels, geometry, spans=videos.spans, cache=cache, first=first, advance=advance
         )
@@ -64,15 +64,16 @@ def train_network(
     test: TrainingVideos | None,
     recipe: Recipe,
     output: Path,
-    console: Console,
     processes: Processes,
+    *,
+    console: Console,
+    progress: ShowProgress,
+    every: bool,
 ) -> list[EpochLog]:
-    """Train the network, printing a line for each epoch; returns the log of every epoch."""
+    """Train the network, printing a line for the last epoch, or for each; returns the log of every epoch."""
     assert isinstance(model.geometry, Geometry)
     steps, done = max(1, round(len(videos.frames) / recipe.batch)), 0
-    with (progress_bar if processes.first else quiet)(
-        f"training {model.name}, steps", recipe.epochs * steps
-    ) as advance:
+    with progress(f"training {model.name}, steps", recipe.epochs * steps) as advance:
 
         def count(items: int = 1) -> None:
             nonlocal done
@@ -81,6 +82,8 @@ def train_network(
 
         def show_epoch(log: EpochLog) -> None:
             count(log.epoch * steps - done)  # epochs that an interrupted run had finished
+            if not every and log.epoch < recipe.epochs:
+                return
             test_part = "" if log.test_accuracy is None else f", test {100 * log.test_accuracy:.1f} %"
             console.print(
                 f"epoch {log.epoch}: loss {log.loss:.4f}, train {100 * log.train_accuracy:.1f} %{test_part}",
@@ -124,6 +127,16 @@ def write_training(
         ]
         write_csv(output / "confusion.csv", rows)
         write_csv(output / "per_class.csv", per_class(matrix, model.classes))
+
+
+def accuracy_sentence(matrix: np.ndarray, classes: tuple[str, ...]) -> Text:
+    """The accuracy on test videos, and that of the class with the lowest."""
+    known = [row for row in per_class(matrix, classes) if row["accuracy"] is not None]
+    worst = min(known, key=lambda row: float(row["accuracy"]))  # type: ignore[arg-type]
+    return Text(
+        f"test accuracy {100 * np.trace(matrix) / max(matrix.sum(), 1):.2f} % of {int(matrix.sum())} videos; lowest of "
+        f"“{worst['class']}”: {worst['right']} of {worst['videos']}"
+    )
 
 
 def accuracy_table(matrix: np.ndarray, classes: tuple[str, ...]) -> Table:

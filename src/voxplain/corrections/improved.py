@@ -107,6 +107,22 @@ class Improved:
         ]
         return "\n".join([head, *lines, "", *tests])
 
+    def sentence(self) -> str:
+        """What the correction brought: accuracies before and after, and the test against the original network."""
+        before, after = (next(r for r in self.rows if r.network == name) for name in ("original", "corrected"))
+        said = ", ".join(
+            f"{what} {100 * getattr(before, name):.1f} → {100 * getattr(after, name):.1f} %"
+            for name, what in (
+                ("worst_group", "worst group"),
+                ("conflicting", "conflicting clips"),
+                ("accuracy", "all"),
+            )
+            if not math.isnan(getattr(before, name))
+        )
+        test = next((g for g in self.gains if (g.corrected, g.against) == ("corrected", "original")), None)
+        sure = f"; {test.clips} clips {test.gain:+.1f} points [{test.low:+.1f}, {test.high:+.1f}]" if test else ""
+        return f"{self.method}: {said}; reliance {before.reliance:.2f} → {after.reliance:.2f}{sure}"
+
     def record(self) -> dict[str, Any]:
         """Everything but the network as plain values; None for what was not measured."""
         return {
