@@ -13,6 +13,7 @@ import numpy as np
 from voxplain.attribution import AttributionMethod
 from voxplain.errors import ModelError
 from voxplain.hashing import content_hash
+from voxplain.large import forget
 from voxplain.metrics import MetricValue, join_in_time
 from voxplain.model import VideoModel
 from voxplain.model.cost import counted
@@ -114,11 +115,19 @@ def run_benchmark(
         asked = {n: m for n, m in metrics.items() if m.needs != "method" or case.again}
         task = MeasureMethod(case.clip, case.target, case.mask, case.other, methods[name], asked, passes)
         found = replace(engine.run(task), clip=case.clip.source, method=name)
+        _forget(case)
         if found.error:
             failed[name] = found.error
         return found
 
     return engine.map("methods on clips", len(pairs), one).values()
+
+
+def _forget(case: BenchmarkClip) -> None:
+    """Take the frames and the mask of a clip out of memory where they are in files, until they are used again."""
+    for array in (case.clip.frames, case.mask, None if case.other is None else case.other.frames):
+        if array is not None:
+            forget(array)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from voxplain.cli.file_list import FileList
 from voxplain.cli.losses import Losses
+from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.cli.part import Part
@@ -39,6 +40,7 @@ def attribute_command(
     streams: Annotated[bool, Parameter(negative="")] = False,
     part: Part = Part(),  # noqa: B008 - frozen
     losses: Losses = Losses(),  # noqa: B008 - frozen
+    memory: MemoryLimit = MemoryLimit(),  # noqa: B008 - frozen
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
@@ -74,6 +76,7 @@ def attribute_command(
         Maps of each stream of a network whose pathways give several, such as SlowFast; the map of a method is their
         sum.
     """
+    from voxplain.cli.attribute_memory import within_memory
     from voxplain.cli.attribute_output import (
         map_metrics,
         print_attribution,
@@ -98,8 +101,14 @@ def attribute_command(
     model = open_model(network, (), layer=network.layer[0] if network.layer else "")  # maps need none
     videos, parts = listed_videos(model, clips, files), part.excerpts()
     console, skipped = Console(), 0
+    if memory.asked:
+        model, said = within_memory(memory, model, videos, methods, target, format_, parts, losses.damaged)
+        for line in said:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if memory.dry_run:
+            return 0
     page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
-    used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
+    used, failed, damaged = set[str](), list[str](), list[tuple[str, int]]()
     with in_use(output):
         for path, label in videos:
             try:
@@ -127,7 +136,7 @@ def attribute_command(
                         progress=progress_bar,
                     )
                 except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
-                    failed.append(error)
+                    failed.append(str(error))  # not the error itself, whose traceback holds the frames of the video
                     console.print(
                         f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
                     )
@@ -146,7 +155,7 @@ def attribute_command(
                 incomplete = incomplete or unmeasured or bool(run.failed)
                 page.add(run)
         if not len(page) and failed:
-            raise failed[0]
+            raise ModelError(failed[0])
         if not len(page):
             raise VideoError(
                 f"expected a video that can be read, got none among {len(videos)}; see what was skipped above"
@@ -155,6 +164,14 @@ def attribute_command(
         write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
         write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
         write_whole(output / "report.html", page.render(origin))
+        if page.left_out:
+            console.print(
+                f"note: {page.left_out} of {len(page)} maps are not on the page, which would be too large; "
+                "`voxplain report` of a folder of theirs makes a page of it",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         skipped += len(failed)
         if skipped:
             console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)

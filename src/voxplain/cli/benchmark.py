@@ -6,6 +6,7 @@ from typing import Any
 
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.losses import Losses
+from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
 
@@ -30,6 +31,7 @@ def benchmark_command(
     submit_format: bool = False,
     shard: str | None = None,
     losses: Losses = Losses(),  # noqa: B008 - frozen
+    memory: MemoryLimit = MemoryLimit(),  # noqa: B008 - frozen
     output: Output,
 ) -> int:
     """Compare attribution methods on many videos: faithfulness, localisation, sanity checks and cost.
@@ -97,6 +99,7 @@ def benchmark_command(
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.files import in_use
+    from voxplain.large import LARGE
     from voxplain.progress import progress_bar
     from voxplain.runtime import read_shard
     from voxplain.store import Store
@@ -124,6 +127,15 @@ def benchmark_command(
     videos = named_videos(model, videos, held)
     read, lost = benchmark_clips(model, videos, class_, truth, folder, limit, console, losses.damaged)
     cases = repeat_on(sanity, read)
+    if memory.asked:
+        first = read[0].clip
+        kept = 3 * LARGE + 2 * first.frames.size * 8  # frames and masks that are in use, and two clips joined
+        model, forecast = memory.within(model, first, chosen, kept, read[0].target)
+        work = f"{len(cases)} videos, {len(chosen)} methods, {len(by_clip)} metrics"
+        for line in (work, *memory.printed(forecast, model)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if memory.dry_run:
+            return losses.exit_code(lost)
 
     def measure(some: Sequence[BenchmarkClip]) -> list[MethodResult]:
         options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": progress_bar}

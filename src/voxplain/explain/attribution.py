@@ -18,7 +18,7 @@ from voxplain.deprecation import warn_deprecated
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import RunningMerge, Sliding, slide
-from voxplain.large import forget
+from voxplain.large import LARGE, forget
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.model.tasks import LIKE_LABELS, like_labels
@@ -117,12 +117,13 @@ def explain_clip(
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
+    least = LARGE // len(methods)  # all maps that stay in memory together take no more than one may take
     title, total = f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods) * len(sliding)
     with progress(title + (f" on {len(sliding)} windows" if len(sliding) > 1 else ""), total) as advance:
         for name, method in methods.items():
             start, counted = time.perf_counter(), _Counted(advance, len(sliding))
             try:
-                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one)
+                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one, least=least)
             except ModelError as error:
                 skipped.append((name, str(error)))
                 counted.rest()
@@ -201,6 +202,7 @@ def _whole_maps(
     *,
     streams: bool,
     advance: Callable[[], object],
+    least: int,
 ) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
     """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
     merges: dict[str, RunningMerge] = {}
@@ -210,7 +212,7 @@ def _whole_maps(
     for number, by_stream in enumerate(_window_maps(method, model, sliding, y, streams=streams)):
         for stream, found in by_stream.items():
             if number == 0:
-                merges[stream], notes[stream] = RunningMerge(len(sliding.clip), sliding.index), {}
+                merges[stream], notes[stream] = RunningMerge(len(sliding.clip), sliding.index, least=least), {}
             merges[stream].add(found.values)
             notes[stream] |= dict.fromkeys(found.notes)
             if number == wanted:
