@@ -120,12 +120,11 @@ def attribute_command(
                 console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
                 continue
             damaged += [(str(path), video.damaged)] if video.damaged else []
-            del video  # read once more for each target, so that it is not kept beside its maps
             for y in targets:
                 try:
                     run = explain_clip(
                         model,
-                        path,
+                        video if cut is None else path,
                         methods,
                         target=y,
                         metrics=metrics,

@@ -12,6 +12,8 @@ from voxplain.cli.options import Assignments, Classes, Output, Words
 
 __all__ = ["benchmark_command"]
 
+MOST_LINES = 20  # failures that are printed
+
 
 def benchmark_command(
     data: Path | None = None,
@@ -89,7 +91,14 @@ def benchmark_command(
     from voxplain.benchmark.paired_tests import paired, pairs_markdown, ranks_agreement
     from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
     from voxplain.benchmark.third_party import third_party_methods
-    from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
+    from voxplain.cli.benchmark_options import (
+        benchmark_clips,
+        choose_metrics,
+        configured,
+        print_skipped,
+        reference_methods,
+        repeat_on,
+    )
     from voxplain.cli.benchmark_output import write_benchmark
     from voxplain.cli.console import Console
     from voxplain.cli.estimate_benchmark import benchmark_estimate
@@ -145,6 +154,12 @@ def benchmark_command(
         of_shard = [case for case in cases if part is None or part.owns(case.clip.frames)]
         watch = begun(console, lambda: benchmark_estimate(model, of_shard, chosen, by_clip, measure))
         results = measure(cases)
+        failures = [f"{r.clip}: {r.method}: {text}" for r in results for text in r.failed]
+        for text in failures[:MOST_LINES]:
+            print_skipped(console, text)
+        if len(failures) > MOST_LINES:
+            console.print(f"{len(failures) - MOST_LINES} more maps and metrics failed", highlight=False)
+        lost = lost or bool(failures)
         if part is not None:
             own = sum(part.owns(case.clip.frames) for case in cases)
             console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")

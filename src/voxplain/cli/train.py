@@ -1,11 +1,13 @@
 """`voxplain train`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses, printed_losses
 from voxplain.cli.options import Output
 from voxplain.train.recipe import Recipe
 
@@ -22,7 +24,8 @@ def train_command(
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
-) -> None:
+    strict: bool = False,
+) -> int:
     """Train a network from scratch on a folder with one sub-folder of videos per class.
 
     The same command continues an interrupted training from its last finished epoch. Writes
@@ -57,6 +60,8 @@ def train_command(
         removed at any time between runs. Default: clips in the output folder.
     device
         cpu, cuda …; default: cuda where there is a GPU.
+    strict
+        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     import torch
 
@@ -66,6 +71,7 @@ def train_command(
     from voxplain.cli.held_out import split_videos
     from voxplain.cli.train_steps import accuracy_table, net_spec, read_training_videos, train_network, write_training
     from voxplain.cli.work_estimate import begun
+    from voxplain.files import in_use
     from voxplain.model import VideoModel
     from voxplain.nets import build_net
     from voxplain.train import accuracy, launched
@@ -78,37 +84,43 @@ def train_command(
     console = Console(quiet=not processes.first)
     if processes.first:
         print_list(*sets)
-    output.mkdir(parents=True, exist_ok=True)
-    loaded = [
-        read_training_videos(v, geometry, cache or output / "clips", processes, console) for v in sets if v is not None
-    ]
-    torch.manual_seed(recipe.seed)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_net(net, len(sets[0].classes)).to(processes.device or device)
-    model = VideoModel(
-        net=network,
-        layer=spec.feature_layer,
-        mean=spec.mean,
-        std=spec.std,
-        grid=(spec.frames, *spec.crop),
-        classes=sets[0].classes,
-        geometry=geometry,
-        batch_size=recipe.micro_batch or recipe.batch,
-        channels_last=True,
-        name=net,
-    )
-    if processes.count > 1:
-        console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
-    test = loaded[1] if len(loaded) > 1 else None
-    alone = processes.count == 1  # the speed of several is not that of one
-    watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
-    logs = train_network(model, loaded[0], test, recipe, output, console, processes)
-    # Every process takes part in measuring; only the first writes and prints.
-    matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
-    if processes.first:
-        write_training(model, logs, matrix, recipe, output)
-        watch.write(output)
-        if matrix is not None:
-            console.print(accuracy_table(matrix, model.classes))
-        text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    with in_use(output) if processes.first else nullcontext():
+        output.mkdir(parents=True, exist_ok=True)
+        with printed_losses(console) as lost:
+            loaded = [
+                read_training_videos(v, geometry, cache or output / "clips", processes, console)
+                for v in sets
+                if v is not None
+            ]
+        torch.manual_seed(recipe.seed)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        network = build_net(net, len(sets[0].classes)).to(processes.device or device)
+        model = VideoModel(
+            net=network,
+            layer=spec.feature_layer,
+            mean=spec.mean,
+            std=spec.std,
+            grid=(spec.frames, *spec.crop),
+            classes=sets[0].classes,
+            geometry=geometry,
+            batch_size=recipe.micro_batch or recipe.batch,
+            channels_last=True,
+            name=net,
+        )
+        if processes.count > 1:
+            console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
+        test = loaded[1] if len(loaded) > 1 else None
+        alone = processes.count == 1  # the speed of several is not that of one
+        watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
+        logs = train_network(model, loaded[0], test, recipe, output, console, processes)
+        # Every process takes part in measuring; only the first writes and prints.
+        matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
+        if processes.first:
+            write_training(model, logs, matrix, recipe, output)
+            watch.write(output)
+            if matrix is not None:
+                console.print(accuracy_table(matrix, model.classes))
+            text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        # torchrun takes every other code than 0 as a failure, and starts the training again.
+        return Losses(strict=strict).exit_code(bool(lost) and processes.count == 1)
