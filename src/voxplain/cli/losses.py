@@ -65,12 +65,19 @@ def printed_losses(console: "Console") -> "Iterator[LostVideos]":
     LostVideos
         True where there are any.
     """
-    from voxplain.plain_text import one_line
-    from voxplain.video import damage_sentence
     from voxplain.video.lost_videos import noted_losses
 
     with noted_losses() as noted:
-        yield noted
+        try:
+            yield noted
+        finally:  # an error may come of what was skipped
+            _print(console, noted)
+
+
+def _print(console: "Console", noted: "LostVideos") -> None:
+    from voxplain.plain_text import one_line
+    from voxplain.video import damage_sentence
+
     said = [f"skipped: {one_line(reason)}" for reason in noted.skipped.values()]
     if len(said) > MOST_LINES:
         said = [*said[:MOST_LINES], f"{len(said) - MOST_LINES} more videos skipped"]
