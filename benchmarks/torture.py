@@ -130,28 +130,62 @@ class Forks:
         self._process.wait()
 
 
-def kills(count: int, folder: Path) -> dict[str, Any]:
-    """Kill a run at a random moment, run it again, and compare every file with those of an undisturbed run."""
+def killed_commands(data: Path) -> list[list[str]]:
+    """The commands that are killed in turn, but for -o: mostly the one that writes the most files a second."""
+    net = ["--net", "planted", "--device", "cpu"]
+    clip = min((data / "test" / "cross").iterdir())
+    attribute = ["attribute", str(clip), *net, "--method", "gradient,grad_cam", "--format", "mp4", "gif", "png"]
+    benchmark = ["benchmark", str(data), *net, "--methods", "gradient,random", "--metrics", "insertion", "--limit", "7"]
+    explain = concepts(data, data)[3:-2]
+    return [attribute, attribute, benchmark, attribute, attribute, explain, attribute, benchmark, attribute, attribute]
+
+
+def kills(count: int, most_seconds: float, folder: Path) -> dict[str, Any]:
+    """Kill runs at random moments, run them again, and compare every file with those of undisturbed runs."""
     data, forks = planted(folder / "data"), Forks()
-    words = concepts(data, folder / "whole" / "run")[3:]
-    start = time.monotonic()
-    assert forks.run(words) == 0
-    length, wanted = time.monotonic() - start, digests(folder / "whole" / "run")
-    rng, equal, met = np.random.default_rng(0), 0, 0
-    for i in range(count):
-        output = folder / str(i) / "run"
-        words = concepts(data, output)[3:]
-        kind = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[i % 3]
-        met += forks.run(words, (float(rng.uniform(0, length)), kind)) != 0
-        ended = forks.run(words)
-        found = digests(output)
-        equal += ended == 0 and found == wanted
-        if ended or found != wanted:
-            changed = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
-            print(f"{kind.name}: exit code {ended}, other files: {changed}", file=sys.stderr)
-        shutil.rmtree(folder / str(i))
+    commands, lengths, wanted = killed_commands(data), dict[str, float](), dict[str, dict[str, str]]()
+    for words in commands:
+        if words[0] not in wanted:
+            place = folder / words[0] / "run"
+            start = time.monotonic()
+            assert forks.run([*words, "-o", str(place)]) == 0, words
+            lengths[words[0]], wanted[words[0]] = time.monotonic() - start, same(place)
+    rng, equal, met, begun, done = np.random.default_rng(0), 0, 0, time.monotonic(), 0
+    while done < count and time.monotonic() - begun < most_seconds:
+        words = commands[done % len(commands)]
+        output = folder / str(done) / "run"
+        kind = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[done % 3]
+        met += forks.run([*words, "-o", str(output)], (float(rng.uniform(0, lengths[words[0]])), kind)) != 0
+        ended = forks.run([*words, "-o", str(output)])
+        found, right = same(output), wanted[words[0]]
+        equal += ended == 0 and found == right
+        if ended or found != right:
+            changed = sorted(name for name in found.keys() | right.keys() if found.get(name) != right.get(name))
+            print(f"{words[0]}, {kind.name}: exit code {ended}, other files: {changed}", file=sys.stderr, flush=True)
+        shutil.rmtree(folder / str(done))
+        done += 1
+        print(f"{done} killed, {met} before their end, {equal} equal", file=sys.stderr, flush=True)
     forks.close()
-    return {"kills": count, "kills_equal": equal, "kills_that_met_a_run": met}
+    return {"kills": done, "kills_equal": equal, "kills_that_met_a_run": met}
+
+
+def same(run: Path) -> dict[str, str]:
+    """`digests`, without the tables and records of a benchmark, which hold the seconds of each method."""
+    timed = ("table.md", "table.csv", "results.json") if (run / "results.json").is_file() else ()
+    found = digests(run)
+    for name in timed:
+        found.pop(name, None)
+    if timed:
+        rows = json.loads((run / "results.json").read_text())
+        found["results.json without seconds"] = json.dumps(without_seconds(rows), sort_keys=True)
+    return found
+
+
+def without_seconds(value: Any) -> Any:
+    """Plain values without those named "seconds"."""
+    if isinstance(value, dict):
+        return {name: without_seconds(item) for name, item in value.items() if name != "seconds"}
+    return [without_seconds(item) for item in value] if isinstance(value, list) else value
 
 
 def fuzz(count: int, folder: Path) -> dict[str, Any]:
@@ -430,6 +464,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--most-seconds", type=float, default=float("inf"), help="after which no more runs are killed")
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--copies", type=int, default=36, help="damaged copies of each of twelve videos")
     parser.add_argument("--minutes", type=float, default=10, help="length of the 1080p video")
@@ -446,7 +481,7 @@ def main() -> None:
         print(table(known))
         return
     measure = {
-        "kills": lambda folder: kills(args.kills, folder),
+        "kills": lambda folder: kills(args.kills, args.most_seconds, folder),
         "fuzz": lambda folder: fuzz(args.inputs, folder),
         "videos": lambda folder: videos(args.copies, folder),
         "memory": lambda folder: memory(args.minutes, folder),

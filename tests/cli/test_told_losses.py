@@ -42,6 +42,25 @@ def test_losses_are_noted_where_videos_are_read(tmp_path: Path):
     assert not noted
 
 
+def test_short_videos_are_named_and_are_no_losses(small_set: Path, tmp_path: Path):
+    short = vx.Clip.from_array(np.zeros((5, 64, 64, 3), np.uint8)).save(tmp_path / "short.npy")
+    model = vx.load_model("planted")
+    with noted_losses() as noted:
+        vx.read_clips([short, small_set / "train" / "cross" / "0.mp4"], model.reader())
+    assert not noted
+    assert noted.short_sentence() == (
+        f"1 of 2 videos has fewer frames than a clip, which are repeated: {short} (5 frames)"
+    )
+    words = ("--net", "planted", "--device", "cpu", "--method", "gradient", "--metric", "none", "--format", "png")
+    done = voxplain("attribute", short, *words, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    text = "the video has 5 frames, which are repeated: the network is given 16"
+    assert f"note: gradient: {text}" in done.out
+    assert text in (tmp_path / "out" / "report.html").read_text()
+    (record,) = (tmp_path / "out").glob("*/*/run.json")
+    assert text in record.read_text()
+
+
 def test_blocks_inside_each_other_and_threads_note_the_same():
     with noted_losses() as outer, noted_losses() as inner, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: note_damaged(Path(f"{i}"), i), range(500)))

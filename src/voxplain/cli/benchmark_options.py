@@ -21,6 +21,7 @@ from voxplain.plain_text import one_line
 from voxplain.progress import progress_bar
 from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = [
     "benchmark_clips",
@@ -229,7 +230,7 @@ def spread_clips(
     room = large_zeros((sum(asked), *model.grid, 3), np.uint8)  # many clips are not kept in memory
     read: list[tuple[str, Clip]] = []
     lost = False
-    with progress_bar("reading videos", len(classes)) as advance:
+    with progress_bar("reading videos", len(classes)) as advance, noted_losses() as noted:
         for i, name in enumerate(classes):
             count = None if each is None else each + (i < rest)
             clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
@@ -241,6 +242,8 @@ def spread_clips(
                 read.append((name, replace(clip, frames=room[len(read)], label=model.class_index(name))))
                 forget(room)
             advance()
+    if sentence := noted.short_sentence():
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     hurt = [(clip.source, clip.damaged) for _, clip in read if clip.damaged]
     if sentence := damage_sentence(hurt, len(read)):
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -47,6 +47,7 @@ from voxplain.report import (
 from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = ["run_job", "test_videos"]
 
@@ -220,10 +221,12 @@ class _JobRunner:
         if self.job.whole:
             reader = replace(reader, sampler=_Whole(model.grid, model.stride, self.whole_voxels))
         total, seed = len(videos) if limit is None else min(limit, len(videos)), self.job.settings.seed
-        with self.printed.progress()(f"reading {what}", total) as advance:
+        with self.printed.progress()(f"reading {what}", total) as advance, noted_losses() as noted:
             clips = read_clips(videos, reader, limit=limit, seed=seed, progress=lambda done, all_: advance())
         if clips.skipped or clips.damaged:
             self.console.print(clips.summary(), markup=False, highlight=False)
+        if sentence := noted.short_sentence():
+            self.console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
         return replace(clips, clips=with_places(clips.clips, root))
 
     def layer_folder(self, model: VideoModel) -> str:

@@ -84,5 +84,7 @@ def _print(console: "Console", noted: "LostVideos") -> None:
     used = {path: lost for path, lost in noted.damaged.items() if path not in noted.skipped}
     if sentence := damage_sentence(list(used.items()), len(noted.read)):
         said.append(sentence)
+    if sentence := noted.short_sentence():
+        said.append(f"note: {sentence}")
     for line in said:
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

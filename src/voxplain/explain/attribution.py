@@ -111,7 +111,7 @@ def explain_clip(
     averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
         target = int(_mean_logits(model, sliding).argmax())
-    unsure = _unsure(model, shown)
+    unsure = (*_unsure(model, shown), *_repeated(sliding))
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
@@ -178,6 +178,14 @@ def _unsure(model: VideoModel, clip: Clip) -> tuple[str, ...]:
     noise = np.random.default_rng(0).integers(0, 256, clip.frames.shape, np.uint8)
     others = [255 - clip.frames, np.ascontiguousarray(clip.frames[:, ::-1]), noise]
     return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else ()
+
+
+def _repeated(sliding: Sliding) -> tuple[str, ...]:
+    """A note where a video has fewer frames than the network is given."""
+    frames, given = len(sliding.clip), sliding.index.shape[1]
+    if all(len(np.unique(row)) == given for row in sliding.index):
+        return ()
+    return (f"the video has {frames} frame{'s' * (frames != 1)}, which are repeated: the network is given {given}",)
 
 
 class _Counted:
