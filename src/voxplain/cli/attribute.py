@@ -102,8 +102,8 @@ def attribute_command(
     videos, parts = listed_videos(model, clips, files), part.excerpts()
     console, skipped = Console(), 0
     if memory.asked:
-        model, said = within_memory(memory, model, videos, methods, target, format_, parts, losses.damaged)
-        for line in said:
+        model, lines = within_memory(memory, model, videos, methods, target, format_, parts, losses.damaged)
+        for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         if memory.dry_run:
             return 0
