@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -32,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 KEYS = (
     "kills",
     "kills_equal",
+    "kills_that_met_a_run",
     "fuzz_inputs",
     "fuzz_tracebacks",
     "fuzz_hangs",
@@ -39,6 +39,9 @@ KEYS = (
     "lost_frames_videos",
     "silent_losses",
     "peak_mib_10min_1080p",
+    "peak_mib_attribute_1000_clips",
+    "peak_mib_benchmark_1000_clips",
+    "peak_mib_all_methods",
     "batch_size_equal",
     "scan_100k_seconds",
     "scan_100k_peak_mib",
@@ -54,7 +57,7 @@ KEYS = (
     "soak_rise_files",
     "soak_rise_threads",
 )
-PARTS = ("kills", "fuzz", "videos", "memory", "batch", "scan", "store", "soak")
+PARTS = ("kills", "fuzz", "videos", "memory", "many", "batch", "scan", "store", "soak")
 QUICK = ("--segmenter", "slic", "--segmenter.segments", "4", "8", "--clusterer", "kmeans", "--clusterer.clusters", "4")
 QUICK += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4")
 
@@ -82,23 +85,107 @@ def concepts(data: Path, output: Path, *more: object) -> list[str]:
     return command("concepts", data, *words, *QUICK, "-o", output, *more)
 
 
-def kills(count: int, folder: Path) -> dict[str, Any]:
-    """Kill a run at a random moment, run it again, and compare every file with those of an undisturbed run."""
-    data, quiet = planted(folder / "data"), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    start = time.monotonic()
-    subprocess.run(concepts(data, folder / "whole" / "run"), check=True, **quiet)
-    length, wanted = time.monotonic() - start, digests(folder / "whole" / "run")
-    rng, equal = np.random.default_rng(0), 0
-    for i in range(count):
-        words = concepts(data, folder / str(i) / "run")
-        process = subprocess.Popen(words, **quiet)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=float(rng.uniform(0, length)))
-        process.send_signal((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[i % 3])
-        process.wait()
-        subprocess.run(words, check=True, **quiet)
-        equal += digests(folder / str(i) / "run") == wanted
-    return {"kills": count, "kills_equal": equal}
+class Forks:
+    """Commands in forks of one process that has loaded the libraries, so that a kill meets the work and not an import.
+
+    tests/cli/runner.py has the protocol.
+    """
+
+    def __init__(self) -> None:
+        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        program = Path(__file__).parents[1] / "tests" / "cli" / "runner.py"
+        self._process = subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | one,
+        )
+        self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def _tell(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+
+    def run(self, words: list[str], kill: tuple[float, signal.Signals] | None = None) -> int:
+        """The exit code of `voxplain` with these words, which gets a signal after some seconds."""
+        self._tell(json.dumps({"words": words, "kill": None}))
+        child = int(self._answer().removeprefix("started "))
+        if kill is not None:
+            time.sleep(kill[0])
+            os.kill(child, kill[1])  # an ended child keeps its number until it is waited for
+        self._tell("")
+        return int(self._answer())
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def killed_commands(data: Path) -> list[list[str]]:
+    """The commands that are killed in turn, but for -o: mostly the one that writes the most files a second."""
+    net = ["--net", "planted", "--device", "cpu"]
+    clip = min((data / "test" / "cross").iterdir())
+    attribute = ["attribute", str(clip), *net, "--method", "gradient,grad_cam", "--format", "mp4", "gif", "png"]
+    benchmark = ["benchmark", str(data), *net, "--methods", "gradient,random", "--metrics", "insertion", "--limit", "7"]
+    explain = concepts(data, data)[3:-2]
+    return [attribute, attribute, benchmark, attribute, attribute, explain, attribute, benchmark, attribute, attribute]
+
+
+def kills(count: int, most_seconds: float, folder: Path) -> dict[str, Any]:
+    """Kill runs at random moments, run them again, and compare every file with those of undisturbed runs."""
+    data, forks = planted(folder / "data"), Forks()
+    commands, lengths, wanted = killed_commands(data), dict[str, float](), dict[str, dict[str, str]]()
+    for words in commands:
+        if words[0] not in wanted:
+            place = folder / words[0] / "run"
+            start = time.monotonic()
+            assert forks.run([*words, "-o", str(place)]) == 0, words
+            lengths[words[0]], wanted[words[0]] = time.monotonic() - start, same(place)
+    rng, equal, met, begun, done = np.random.default_rng(0), 0, 0, time.monotonic(), 0
+    while done < count and time.monotonic() - begun < most_seconds:
+        words = commands[done % len(commands)]
+        output = folder / str(done) / "run"
+        kind = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[done % 3]
+        met += forks.run([*words, "-o", str(output)], (float(rng.uniform(0, lengths[words[0]])), kind)) != 0
+        ended = forks.run([*words, "-o", str(output)])
+        found, right = same(output), wanted[words[0]]
+        equal += ended == 0 and found == right
+        if ended or found != right:
+            changed = sorted(name for name in found.keys() | right.keys() if found.get(name) != right.get(name))
+            print(f"{words[0]}, {kind.name}: exit code {ended}, other files: {changed}", file=sys.stderr, flush=True)
+        shutil.rmtree(folder / str(done))
+        done += 1
+        print(f"{done} killed, {met} before their end, {equal} equal", file=sys.stderr, flush=True)
+    forks.close()
+    return {"kills": done, "kills_equal": equal, "kills_that_met_a_run": met}
+
+
+def same(run: Path) -> dict[str, str]:
+    """`digests`, without the tables and records of a benchmark, which hold the seconds of each method."""
+    timed = ("table.md", "table.csv", "results.json") if (run / "results.json").is_file() else ()
+    found = digests(run)
+    for name in timed:
+        found.pop(name, None)
+    if timed:
+        rows = json.loads((run / "results.json").read_text())
+        found["results.json without seconds"] = json.dumps(without_seconds(rows), sort_keys=True)
+    return found
+
+
+def without_seconds(value: Any) -> Any:
+    """Plain values without those named "seconds"."""
+    if isinstance(value, dict):
+        return {name: without_seconds(item) for name, item in value.items() if name != "seconds"}
+    return [without_seconds(item) for item in value] if isinstance(value, list) else value
 
 
 def fuzz(count: int, folder: Path) -> dict[str, Any]:
@@ -194,9 +281,35 @@ def memory(minutes: float, folder: Path) -> dict[str, Any]:
     """Peak of resident memory of `voxplain attribute` on a long video of 1920×1080 at 30 frames a second."""
     path = repeated(moving(folder / "piece.mp4", 300), folder / "long.mp4", round(minutes * 6))
     words = ("--net", "planted", "--method", "gradient", "--metric", "none", "--format", "png", "-o", folder / "out")
-    done = subprocess.run(command("attribute", path, *words), check=False)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    return {"peak_mib_10min_1080p": peak if done.returncode == 0 and minutes >= 10 else None, "peak_minutes": minutes}
+    code, peak = peak_mib(command("attribute", path, *words))
+    return {"peak_mib_10min_1080p": peak if code == 0 and minutes >= 10 else None, "peak_minutes": minutes}
+
+
+def peak_mib(words: list[str]) -> tuple[int, int]:
+    """The exit code of a command, and the peak of its resident memory in MiB."""
+    process = subprocess.Popen(words)
+    _, status, used = os.wait4(process.pid, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024
+
+
+def many(clips: int, folder: Path) -> dict[str, Any]:
+    """Peaks of resident memory of commands on many clips, and of `voxplain attribute` with every method."""
+    words = command("planted", folder / "data", "--train", -(-clips // 7), "--test", 1, "--unrelated", 8)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    videos = sorted((folder / "data" / "train").glob("*/*.mp4"))[:clips]
+    planted_net = ("--net", "planted", "--device", "cpu")
+    found = {}
+    for name, words in {
+        "peak_mib_attribute_1000_clips": ("attribute", *videos, "--method", "grad_cam", "--metric", "none"),
+        "peak_mib_benchmark_1000_clips": (
+            *("benchmark", folder / "data" / "train", "--methods", "gradient", "--metrics", "pointing_game"),
+            *("--truth", "planted", "--limit", clips),
+        ),
+        "peak_mib_all_methods": ("attribute", videos[0], "--method", "all", "--format", "png"),
+    }.items():
+        code, peak = peak_mib(command(*words, *planted_net, "-o", folder / name))
+        found[name] = peak if code in (0, 3) and clips >= 1000 else None
+    return found
 
 
 # What must not matter, by name of an environment variable; the second differs in the folder and its spelling, too.
@@ -307,8 +420,19 @@ ROWS = (
         "",
         "store",
     ),
-    ("killed runs that continue to the same files", ("kills", "kills_equal"), "100 of 100", "kills"),
+    (
+        "killed runs that continue to the same files",
+        ("kills", "kills_equal", "kills_that_met_a_run"),
+        "100 of 100",
+        "kills",
+    ),
     ("peak of `attribute` on 10 minutes of 1080p, MiB", ("peak_mib_10min_1080p",), "≤ 1,536", "memory"),
+    (
+        "peaks, MiB: `attribute` and `benchmark` on 1,000 clips, `attribute` with all methods",
+        ("peak_mib_attribute_1000_clips", "peak_mib_benchmark_1000_clips", "peak_mib_all_methods"),
+        "≤ 1,536",
+        "many",
+    ),
     (
         "same results with other batches, workers, threads, hash seeds, locales and folders",
         ("batch_size_equal",),
@@ -340,9 +464,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--most-seconds", type=float, default=float("inf"), help="after which no more runs are killed")
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--copies", type=int, default=36, help="damaged copies of each of twelve videos")
     parser.add_argument("--minutes", type=float, default=10, help="length of the 1080p video")
+    parser.add_argument("--clips", type=int, default=1000, help="of the part `many`")
     parser.add_argument("--results", type=int, default=1_000_000, help="files of the store")
     parser.add_argument("--rounds", type=int, default=10, help="least rounds of the loop")
     parser.add_argument("--seconds", type=float, default=3600, help="least seconds of the loop")
@@ -355,10 +481,11 @@ def main() -> None:
         print(table(known))
         return
     measure = {
-        "kills": lambda folder: kills(args.kills, folder),
+        "kills": lambda folder: kills(args.kills, args.most_seconds, folder),
         "fuzz": lambda folder: fuzz(args.inputs, folder),
         "videos": lambda folder: videos(args.copies, folder),
         "memory": lambda folder: memory(args.minutes, folder),
+        "many": lambda folder: many(args.clips, folder),
         "batch": batch,
         "scan": lambda folder: scan(100_000, folder),
         "store": lambda folder: store(args.results, folder),

@@ -55,6 +55,28 @@ def test_what_is_forgotten_takes_no_memory():
     assert resident() - before < 20 * MIB + LARGE
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read where Linux tells it")
+def test_many_maps_of_a_video_take_the_memory_of_one(tmp_path: Path):
+    """40 maps of 15 MiB, each too small to be in a file of its own accord."""
+    frames = np.zeros((960, 64, 64, 3), np.uint8)
+    frames[:, 20:40, 20:40] = 200
+    model = vx.load_model("planted")
+
+    def constant(model: vx.VideoModel, clips: list[vx.Clip], target: object) -> list[vx.Attribution]:
+        return [vx.Attribution(np.ones(clip.frames.shape[:3], np.float32), 0, "c", clip=clip) for clip in clips]
+
+    path = vx.Clip.from_array(frames).save(tmp_path / "clip.npy")
+    explain_clip(model, path, {"warm": constant})
+    before = resident()
+    run = explain_clip(model, path, {f"m{i}": constant for i in range(40)})
+    assert sum(values.nbytes for values in run.maps.values()) == 40 * 15 * MIB
+    assert all(np.all(values[::100] == 1) for values in run.maps.values())
+    for values in run.maps.values():
+        Scale.of(values)
+    assert sum(part.nbytes for values in run.maps.values() for part in pieces(values)) == 40 * 15 * MIB
+    assert resident() - before < 150 * MIB
+
+
 def test_changes_of_an_array_that_the_user_mapped_stay(tmp_path: Path):
     np.save(tmp_path / "mine.npy", np.zeros(10 * MIB, np.uint8))
     mine = np.load(tmp_path / "mine.npy", mmap_mode="c")  # its changes are not written

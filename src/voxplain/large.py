@@ -26,13 +26,16 @@ class _Own(mmap.mmap):
     """A shared mapping of a file without a name: not one of the user's, whose changes may be in memory alone."""
 
 
-def large_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def large_zeros(shape: tuple[int, ...], dtype: DTypeLike, *, least: int | None = None) -> NDArray[Any]:
     """An array of zeros, in memory or, from 64 MiB on, in a temporary file.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : dtype
+    least : int, optional
+        Bytes from which it is in a file, at least a page: for one of several arrays that are kept together. By default
+        64 MiB.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def large_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     np.float32(0.0)
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < LARGE:
+    if size < (LARGE if least is None else max(least, mmap.PAGESIZE)):
         return np.zeros(shape, dtype)
     try:
         with tempfile.TemporaryFile(prefix="voxplain-") as file:
@@ -106,6 +109,7 @@ def pieces(array: NDArray[Any], size: int = 1 << 20) -> Iterator[memoryview]:
         yield data[start : start + size]
         if (start + size) // LARGE != start // LARGE:
             forget(flat)
+    forget(flat)
 
 
 def rows(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -126,3 +130,4 @@ def rows(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         if used >= LARGE:
             forget(array)
             used = 0
+    forget(array)

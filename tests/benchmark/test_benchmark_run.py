@@ -101,6 +101,40 @@ def test_results_come_clip_by_clip_in_the_order_of_the_methods(model, tmp_path):
     assert [(j.clip, j.method) for j in found] == [(f"{i}.mp4", m) for i in range(3) for m in "ba"]
 
 
+def test_what_fails_on_one_clip_is_named_and_the_others_go_on(model, tmp_path):
+    """The second clip makes a method raise, and the third a metric."""
+    three = cases(3)
+
+    class Broken(Made):
+        def __call__(self, model, clip, target):
+            if clip.source == "1.mp4":
+                raise IndexError("of this clip")
+            return super().__call__(model, clip, target)
+
+    @dataclass(frozen=True)
+    class Odd:
+        needs = "map"
+        higher_is_better = True
+
+        def __call__(self, model, clip, attribution):
+            if clip.source == "2.mp4":
+                raise ZeroDivisionError("nothing to divide by")
+            return vx.metrics.MetricValue(1.0, 0.0)
+
+    methods, metrics = {"broken": Broken("broken"), "made": Made()}, {"odd": Odd(), "energy": EnergyInside()}
+    found = {(j.clip, j.method): j for j in run_benchmark(model, three, methods, metrics, store=Store(tmp_path))}
+    assert len(found) == 6
+    assert found["1.mp4", "broken"].error == "no map of 1.mp4: IndexError: of this clip"
+    assert found["1.mp4", "broken"].failed == ("map: IndexError: of this clip",)
+    assert found["0.mp4", "broken"].error is None
+    assert found["2.mp4", "broken"].error is None
+    assert found["2.mp4", "made"].failed == ("odd: ZeroDivisionError: nothing to divide by",)
+    assert set(found["2.mp4", "made"].values) == {"energy"}
+    assert set(found["1.mp4", "made"].values) == {"odd", "energy"}
+    again = {(j.clip, j.method): j for j in run_benchmark(model, three, methods, metrics, store=Store(tmp_path))}
+    assert again["2.mp4", "made"] == found["2.mp4", "made"], "read from the store"
+
+
 def test_a_second_run_finds_everything_again(model, tmp_path):
     def run() -> list[MethodResult]:
         return run_benchmark(model, cases(3), {"made": Made()}, QUICK, store=Store(tmp_path))

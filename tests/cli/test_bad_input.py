@@ -464,6 +464,33 @@ def test_other_signals_end_a_command_as_an_interrupt_does(name: str, monkeypatch
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("voxplain.cli.methods_table.print_methods", end)
+    stopped = voxplain("methods")
+    assert stopped.code == 2
+    assert stopped.sentence.startswith("expected enough memory for this work, got none left; give --max-memory")
+
+
+def test_other_errors_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*args: object, **options: object) -> None:
+        raise RuntimeError("a fault of the program")
+
+    monkeypatch.setattr("voxplain.cli.methods_table.print_methods", end)
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        voxplain("methods")
+
+
 def test_an_interrupted_run(small_set: Path, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt

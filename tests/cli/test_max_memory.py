@@ -1,6 +1,7 @@
 """Memory is forecast from what one clip takes, and `--max-memory` lowers workers and passes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import TINY, voxplain
 
 import voxplain as vx
-from voxplain.cli import estimate
+from voxplain.cli import estimate, memory_limit
 from voxplain.cli.execution import Execution
 from voxplain.cli.job import Job
 from voxplain.cli.memory import Forecast, peak_of, read_bytes, readable_bytes
+from voxplain.cli.memory_limit import MemoryLimit, forecast_maps
 from voxplain.cli.network import Network
 from voxplain.datasets import scan_folder
 from voxplain.errors import DataError
@@ -87,6 +90,80 @@ def test_workers_are_lowered_first_and_then_passes(
     assert (found.workers, lowered.network.batch_size, found.max_memory) == (workers, size, None)
     assert given == 32
     assert replace(lowered, network=job.network) == job
+
+
+@measured
+def test_a_method_is_watched_for_its_first_passes_and_then_stopped():
+    model = vx.load_model("planted")
+    clip = vx.Clip.from_array(np.zeros((*model.grid, 3), np.uint8))
+    passes: list[int] = []
+    ended: list[str] = []
+
+    def greedy(model: vx.VideoModel, clip: vx.Clip, target: int) -> None:
+        held = np.ones(150 * MIB, np.uint8)
+        for _ in range(100):
+            model.logits(clip)
+            passes.append(1)
+        ended.append(str(held[0]))
+
+    def failing(model: vx.VideoModel, clip: vx.Clip, target: int) -> None:
+        raise ValueError("of this method only")
+
+    found = forecast_maps(model, clip, {"greedy": greedy, "failing": failing}, kept=7)
+    assert 140 * MIB < found.worker < 260 * MIB
+    assert found.kept == 7
+    assert (len(passes), ended) == (8, [])
+    model.logits(clip)  # nothing is left on the network
+
+
+@pytest.mark.parametrize(("limit", "size"), [("4G", 32), ("300M", 2), ("250M", 1), ("200M", None)])
+def test_passes_of_maps_are_lowered(monkeypatch: pytest.MonkeyPatch, limit: str, size: int | None):
+    """200 MiB for the program, and 40 MiB a clip of a pass."""
+    monkeypatch.setattr(
+        memory_limit, "forecast_maps", lambda model, *_: Forecast(190 * MIB, 40 * MIB * model.pass_size, 10 * MIB)
+    )
+    model = replace(vx.load_model("planted"), batch_size=32)
+    clip = vx.Clip.from_array(np.zeros((*model.grid, 3), np.uint8))
+    given = MemoryLimit(max_memory=limit)
+    if size is None:
+        with pytest.raises(DataError, match=r"expected --max-memory of 240 MiB or more .* got 200M; give more"):
+            given.within(model, clip, {}, 0)
+        return
+    lowered, found = given.within(model, clip, {}, 0)
+    assert lowered.batch_size == size
+    assert found.worker == 40 * MIB * lowered.pass_size
+
+
+@pytest.mark.parametrize("command", ["attribute", "benchmark"])
+def test_dry_runs_of_maps_write_nothing(command: str, small_set: Path, tmp_path: Path):
+    output = tmp_path / "out"
+    given = sorted((small_set / "test" / "cross").iterdir()) if command == "attribute" else [small_set]
+    methods = ("--method", "gradient,rise") if command == "attribute" else ("--methods", "gradient", "--limit", "2")
+    words = (*given, *methods, "--net", "planted", "--device", "cpu", "-o", output)
+    done = voxplain(command, *words, "--dry-run")
+    assert done.code == 0, done.err
+    assert "memory: about" in done.out
+    assert "nothing was written" in done.out
+    assert not output.exists()
+    done = voxplain(command, *words, "--max-memory", "10M")
+    assert done.code == 2
+    assert "expected --max-memory of" in done.err
+    assert not output.exists()
+
+
+def test_whole_videos_have_a_limit(small_set: Path, tmp_path: Path):
+    """One of 2,000 frames of 64×64 is left out by its name, and the others are explained."""
+    data = tmp_path / "data"
+    (data / "cross").mkdir(parents=True)
+    for path in (small_set / "train" / "cross").iterdir():
+        shutil.copy(path, data / "cross")
+    vx.Clip.from_array(np.zeros((2000, 64, 64, 3), np.uint8)).save(data / "cross" / "long.npy")
+    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *TINY, "--whole")
+    done = voxplain("concepts", data, *words, "-o", tmp_path / "run")
+    assert done.code == 3, done.err
+    assert "long.npy: expected at most 1092 frames of 64×64 with --whole, got 2000" in " ".join(done.out.split())
+    done = voxplain("concepts", data, *words, "-o", tmp_path / "again", "--max-memory", "100M")
+    assert done.code == 2
 
 
 LIMITED = """

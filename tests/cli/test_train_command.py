@@ -41,7 +41,7 @@ def test_a_class_of_bad_videos_stops_before_the_first_epoch(small_set: Path, tmp
     assert done.code == 2
     assert "none of 4 of class 'orbit'" in done.sentence
     assert "read 4 of 8 videos" in done.out
-    assert done.out.count("skipped ") == 4
+    assert done.out.count("skipped: ") == 4
     assert not list((tmp_path / "net").glob("*.safetensors"))
 
 
@@ -50,9 +50,9 @@ def test_one_bad_video_is_named_and_left_out(small_set: Path, tmp_path: Path) ->
     bad = tmp_path / "data" / "orbit" / "0.mp4"
     bad.write_bytes(b"no video")
     done = train(tmp_path / "data", tmp_path / "net", "--epochs", 1)
-    assert done.code == 0
+    assert done.code == 3
     assert "read 7 of 8 videos" in done.out
-    assert "skipped " in done.out
+    assert "skipped: " in done.out
     assert "orbit/0.mp4" in done.out.replace("\n", "")
 
 

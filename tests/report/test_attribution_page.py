@@ -113,3 +113,10 @@ def test_no_run_is_refused_and_a_file_is_written(tmp_path):
     with pytest.raises(DataError, match="at least one run"):
         attribution_page([])
     assert write_attribution_report(made(), tmp_path / "a" / "p.html").read_bytes() == attribution_page(made())
+
+
+def test_a_page_too_large_says_how_many_it_leaves_out(monkeypatch):
+    monkeypatch.setattr("voxplain.report.attribution.LARGEST", 1)
+    page = read(attribution_page([made(), made(3), made(3)]))
+    assert "The first 1 of 3 maps are shown" in page.said()
+    assert "are shown; a page of all" not in read(attribution_page([made()])).said()

@@ -60,6 +60,35 @@ def test_killed_actors_lose_nothing(pool: object, small_set: Path, tmp_path: Pat
     assert not set(now) & set(first)
 
 
+def test_work_that_ends_its_process_every_time_ends_the_run_in_one_sentence(pool: object, tmp_path: Path) -> None:
+    """As the system does where a task takes too much memory."""
+    import voxplain as vx
+    from voxplain.errors import VoxplainError
+    from voxplain.runtime.ray_executor import RETRIES
+
+    tries = tmp_path / "tries"
+
+    class Deadly:
+        uses_network = True
+
+        def compute(self, model: vx.VideoModel) -> None:
+            with tries.open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(VoxplainError, match=r"expected Ray to finish a task, .* run the same command again"):
+        pool(vx.load_model("planted"))(Deadly())
+    assert len(tries.read_text()) == 1 + RETRIES
+
+    class Harmless:
+        uses_network = True
+
+        def compute(self, model: vx.VideoModel) -> int:
+            return 7
+
+    assert [pool(vx.load_model("planted"))(Harmless()) for _ in range(2)] == [7, 7], "the actors work again"
+
+
 def test_an_error_of_the_work_arrives_as_it_is(pool: object) -> None:
     import voxplain as vx
 

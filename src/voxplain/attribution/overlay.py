@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxplain.errors import DataError
-from voxplain.large import LARGE, pieces
+from voxplain.large import LARGE, forget, pieces
 
 __all__ = ["DIVERGING", "GAP", "SEQUENTIAL", "Scale", "frame_grid", "overlay", "scaled", "spread"]
 
@@ -66,6 +66,13 @@ class Scale:
         """The scale of a map float32 [T,H,W]."""
         if values.nbytes >= LARGE and values.dtype == np.float32:
             return cls._of_large(values)
+        found = cls._of_small(values)
+        forget(values)
+        return found
+
+    @classmethod
+    def _of_small(cls, values: np.ndarray) -> "Scale":
+        """The same of a map that fits the memory several times."""
         low, signed = float(values.min()), bool(values.min() < 0)
         if not signed:
             high = float(np.percentile(values, 99.9))

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from voxplain.attribution import AttributionMethod
-from voxplain.errors import ModelError
+from voxplain.attribution import Attribution, AttributionMethod
+from voxplain.errors import ModelError, VoxplainError
 from voxplain.hashing import content_hash
+from voxplain.large import forget
 from voxplain.metrics import MetricValue, join_in_time
 from voxplain.model import VideoModel
 from voxplain.model.cost import counted
@@ -42,7 +43,10 @@ class BenchmarkClip:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """One method on one clip: (value, chance) by metric, what the map cost, or why there is none."""
+    """One method on one clip: (value, chance) by metric, what the map cost, or why there is none.
+
+    ``failed`` names what failed on this clip only, in a sentence each: metrics without a value, or the map.
+    """
 
     clip: str
     target: int
@@ -52,6 +56,7 @@ class MethodResult:
     forwards: int = 0
     backwards: int = 0
     error: str | None = None
+    failed: tuple[str, ...] = ()
 
     _repr_html_ = fields_table
 
@@ -79,8 +84,9 @@ def run_benchmark(
 
     Metrics that call the method again are measured on clips that ask for it, and only for methods that take at most
     ``passes`` clips through the network for a map, forward and backward. A method that cannot explain this network is
-    tried once; its error is reported for all clips. Localisation needs a clip's mask, temporal localisation its other
-    clip; without them those metrics are left out.
+    tried once; its error is reported for all clips. A method or metric that raises another error on one clip is named
+    in that result, and the others go on. Localisation needs a clip's mask, temporal localisation its other clip;
+    without them those metrics are left out.
 
     Parameters
     ----------
@@ -113,12 +119,35 @@ def run_benchmark(
             return MethodResult(case.clip.source, case.target, name, error=failed[name])
         asked = {n: m for n, m in metrics.items() if m.needs != "method" or case.again}
         task = MeasureMethod(case.clip, case.target, case.mask, case.other, methods[name], asked, passes)
-        found = replace(engine.run(task), clip=case.clip.source, method=name)
+        try:
+            found = replace(engine.run(task), clip=case.clip.source, method=name)
+        except _Failed as failure:  # nothing is stored, so that it is tried again by the next run
+            reason = f"no map of {case.clip.source}: {failure}"
+            return MethodResult(case.clip.source, case.target, name, error=reason, failed=(f"map: {failure}",))
+        finally:
+            _forget(case)
         if found.error:
             failed[name] = found.error
         return found
 
     return engine.map("methods on clips", len(pairs), one).values()
+
+
+class _Failed(Exception):
+    """A method raised an unexpected error on one clip; its text is that error in a sentence."""
+
+
+def _sentence(error: Exception) -> str:
+    """An error as one line, with its type where it is none of voxplain's."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, VoxplainError) else f"{type(error).__name__}: {text[:300]}"
+
+
+def _forget(case: BenchmarkClip) -> None:
+    """Take the frames and the mask of a clip out of memory where they are in files, until they are used again."""
+    for array in (case.clip.frames, case.mask, None if case.other is None else case.other.frames):
+        if array is not None:
+            forget(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +173,7 @@ class MeasureMethod(Task[MethodResult]):
     def read(self, stored: dict[str, Any]) -> MethodResult:
         """The record of the plain values."""
         values = {n: (float(v), None if c is None else float(c)) for n, (v, c) in stored["values"].items()}
-        return MethodResult(**{**stored, "values": values})
+        return MethodResult(**{**stored, "values": values, "failed": tuple(stored.get("failed", ()))})
 
     def _measured(self, model: VideoModel) -> MethodResult:
         clip, method = self.clip, self.method
@@ -153,19 +182,41 @@ class MeasureMethod(Task[MethodResult]):
                 attribution = method(model, clip, self.target)
         except ModelError as error:
             return MethodResult(clip.source, self.target, "", error=str(error))
-        joined = None
+        except Exception as error:
+            raise _Failed(_sentence(error)) from error
+        again = cost.forwards + cost.backwards <= self.passes
+        joined: list[Any] = []
         found: dict[str, MetricValue] = {}
+        failed: list[str] = []
         for name, metric in self.metrics.items():
-            if metric.needs == "map":
-                found[name] = metric(model, clip, attribution)
-            elif metric.needs == "mask" and self.mask is not None:
-                found[name] = metric(attribution, self.mask, self.mask.any((1, 2)))
-            elif metric.needs == "time" and self.other is not None:
-                if joined is None:
-                    both, own = join_in_time(clip, self.other, side=side_of(clip))
-                    joined = method(model, both, self.target), own
-                found[name] = metric(*joined)
-            elif metric.needs == "method" and cost.forwards + cost.backwards <= self.passes:
-                found[name] = metric(model, clip, self.target, method)
+            try:
+                measured = self._one(model, attribution, metric, joined, again=again)
+            except MemoryError:  # of this machine at this moment: not a result to be stored
+                raise
+            except Exception as error:  # of one metric on one clip: the others do not need it
+                failed.append(f"{name}: {_sentence(error)}")
+                continue
+            found |= {} if measured is None else {name: measured}
         values = {n: (m.value, m.chance) for n, m in found.items()}
-        return MethodResult(clip.source, self.target, "", values, cost.seconds, cost.forwards, cost.backwards)
+        return MethodResult(
+            clip.source, self.target, "", values, cost.seconds, cost.forwards, cost.backwards, failed=tuple(failed)
+        )
+
+    def _one(
+        self, model: VideoModel, attribution: Attribution, metric: Any, joined: list[Any], *, again: bool
+    ) -> MetricValue | None:
+        """One metric, where the clip has what it needs; ``joined`` keeps the map of two clips joined in time."""
+        clip, method = self.clip, self.method
+        found: MetricValue | None = None
+        if metric.needs == "map":
+            found = metric(model, clip, attribution)
+        elif metric.needs == "mask" and self.mask is not None:
+            found = metric(attribution, self.mask, self.mask.any((1, 2)))
+        elif metric.needs == "time" and self.other is not None:
+            if not joined:
+                both, own = join_in_time(clip, self.other, side=side_of(clip))
+                joined += [method(model, both, self.target), own]
+            found = metric(*joined)
+        elif metric.needs == "method" and again:
+            found = metric(model, clip, self.target, method)
+        return found

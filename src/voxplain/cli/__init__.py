@@ -102,8 +102,22 @@ def main() -> None:
         _stop(
             f"expected to read or write {place}, got: {error.strerror or error}; check path, permissions and space", 2
         )
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        _stop(
+            "expected enough memory for this work, got none left; give --max-memory or a smaller --batch-size, fewer "
+            "--workers, or smaller videos, and run the same command again to continue",
+            2,
+        )
     except KeyboardInterrupt:
         _stop("interrupted; run the same command again to continue", 130)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether there was too little memory, of the machine or of a GPU, whose libraries raise a RuntimeError."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from voxplain.cli.file_list import FileList
 from voxplain.cli.losses import Losses
+from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.cli.part import Part
@@ -41,6 +42,7 @@ def attribute_command(
     part: Part = Part(),  # noqa: B008 - frozen
     losses: Losses = Losses(),  # noqa: B008 - frozen
     printed: Printed = Printed(),  # noqa: B008 - frozen
+    memory: MemoryLimit = MemoryLimit(),  # noqa: B008 - frozen
 ) -> int:
     """Compute attribution maps of videos: where and when the evidence for a class lies.
 
@@ -76,6 +78,7 @@ def attribute_command(
         Maps of each stream of a network whose pathways give several, such as SlowFast; the map of a method is their
         sum.
     """
+    from voxplain.cli.attribute_memory import within_memory
     from voxplain.cli.attribute_output import (
         attribution_record,
         map_metrics,
@@ -101,8 +104,14 @@ def attribute_command(
     videos, parts = listed_videos(model, clips, files), part.excerpts()
     console, progress, skipped = printed.console(), printed.progress(), 0
     records = list[dict[str, object]]()
+    if memory.asked:
+        model, lines = within_memory(memory, model, videos, methods, target, format_, parts, losses.damaged)
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if memory.dry_run:
+            return 0
     page, times, incomplete = AttributionPage(), dict[str, dict[str, float]](), False
-    used, failed, damaged = set[str](), list[ModelError](), list[tuple[str, int]]()
+    used, failed, damaged = set[str](), list[str](), list[tuple[str, int]]()
     with in_use(output):
         for path, label in videos:
             try:
@@ -114,12 +123,11 @@ def attribute_command(
                 console.print(f"skipped: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
                 continue
             damaged += [(str(path), video.damaged)] if video.damaged else []
-            del video  # read once more for each target, so that it is not kept beside its maps
             for y in targets:
                 try:
                     run = explain_clip(
                         model,
-                        path,
+                        video if cut is None else path,
                         methods,
                         target=y,
                         metrics=metrics,
@@ -130,7 +138,7 @@ def attribute_command(
                         progress=progress,
                     )
                 except ModelError as error:  # of this video, such as NaN for a blank one: the others do not need it
-                    failed.append(error)
+                    failed.append(str(error))  # not the error itself, whose traceback holds the frames of the video
                     console.print(
                         f"skipped: {path}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True
                     )
@@ -150,7 +158,7 @@ def attribute_command(
                 incomplete = incomplete or unmeasured or bool(run.failed)
                 page.add(run)
         if not len(page) and failed:
-            raise failed[0]
+            raise ModelError(failed[0])
         if not len(page):
             raise VideoError(
                 f"expected a video that can be read, got none among {len(videos)}; see what was skipped above"
@@ -159,6 +167,14 @@ def attribute_command(
         write_whole(output / "origin.json", json.dumps({"command": origin.command}, indent=1).encode())
         write_whole(output / "times.json", json.dumps(times, indent=1).encode("ascii"))
         write_whole(output / "report.html", page.render(origin))
+        if page.left_out:
+            console.print(
+                f"note: {page.left_out} of {len(page)} maps are not on the page, which would be too large; "
+                "`voxplain report` of a folder of theirs makes a page of it",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         skipped += len(failed)
         if skipped:
             console.print(f"{skipped} of {len(videos)} videos skipped", highlight=False)

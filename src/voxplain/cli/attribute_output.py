@@ -20,7 +20,7 @@ from voxplain.cli.console import Console
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.explain.session import Progress
-from voxplain.large import rows
+from voxplain.large import forget, rows
 from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
 from voxplain.plain_text import safe_name
@@ -203,6 +203,7 @@ class Drawing:
         for values in self.run.maps.values():
             scale = Scale.of(values)
             sheet.append(np.stack([self._over(f, values[i], scale) for i, f in zip(at, shown, strict=True)]))
+            forget(values)
         return frame_grid(sheet, names=("clip", *self.run.maps))
 
     def _plain(self) -> Iterator[np.ndarray]:

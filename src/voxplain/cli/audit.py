@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from voxplain.cli.execution import Execution, read_duration
+from voxplain.cli.losses import Losses, printed_losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.cli.printed import Printed
@@ -33,9 +34,10 @@ def audit_command(
     config: Path | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     seed: int = 0,
+    strict: bool = False,
     execution: Execution = Execution(),  # noqa: B008 - frozen
     printed: Printed = Printed(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Audit a network on labelled videos: what each class rests on, and which concepts go with its mistakes.
 
     Writes a page with one row a class and links to the page of each class, audit.json, audit.csv, and for each class
@@ -68,6 +70,8 @@ def audit_command(
         One setting, as name=value.
     seed
         The same seed gives the same bytes.
+    strict
+        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from voxplain.cli.estimate_audit import audited_work
     from voxplain.cli.job import read_assignments
@@ -110,24 +114,26 @@ def audit_command(
             lambda: audited_work(settings, model, videos, unrelated, limit, execution.threads()) if known else None,
         )
         try:
-            found = audit(
-                model,
-                data,
-                random=random,
-                settings=settings,
-                preset=preset,
-                limit=limit,
-                budget=seconds,
-                store=output / "store",
-                progress=timed(printed.progress(), took),
-                **execution.options(),
-            )
+            with printed_losses(console) as lost:
+                found = audit(
+                    model,
+                    data,
+                    random=random,
+                    settings=settings,
+                    preset=preset,
+                    limit=limit,
+                    budget=seconds,
+                    store=output / "store",
+                    progress=timed(printed.progress(), took),
+                    **execution.options(),
+                )
         except MissingShards as missing:
             console.print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
-            return
+            return 0
         _write(output, found, Origin(_command()), printed.progress())
         watch.write(output, took)
         _print(output, found, watch.sentence(), printed)
+        return Losses(strict=strict).exit_code(bool(lost))
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin", progress: "ShowProgress") -> None:

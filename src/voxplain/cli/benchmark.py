@@ -6,11 +6,14 @@ from typing import Any
 
 from voxplain.cli.held_out import HeldOut
 from voxplain.cli.losses import Losses
+from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
 from voxplain.cli.printed import Printed
 
 __all__ = ["benchmark_command"]
+
+MOST_LINES = 20  # failures that are printed
 
 
 def benchmark_command(
@@ -31,6 +34,7 @@ def benchmark_command(
     submit_format: bool = False,
     shard: str | None = None,
     losses: Losses = Losses(),  # noqa: B008 - frozen
+    memory: MemoryLimit = MemoryLimit(),  # noqa: B008 - frozen
     output: Output,
     printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
@@ -89,7 +93,14 @@ def benchmark_command(
     from voxplain.benchmark.paired_tests import paired, pairs_markdown, ranks_agreement
     from voxplain.benchmark.run import BenchmarkClip, MethodResult, run_benchmark
     from voxplain.benchmark.third_party import third_party_methods
-    from voxplain.cli.benchmark_options import benchmark_clips, choose_metrics, configured, reference_methods, repeat_on
+    from voxplain.cli.benchmark_options import (
+        benchmark_clips,
+        choose_metrics,
+        configured,
+        print_skipped,
+        reference_methods,
+        repeat_on,
+    )
     from voxplain.cli.benchmark_output import comparison_answer, write_benchmark
     from voxplain.cli.estimate_benchmark import benchmark_estimate
     from voxplain.cli.file_list import data_folder, print_list
@@ -98,6 +109,7 @@ def benchmark_command(
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
     from voxplain.files import in_use
+    from voxplain.large import LARGE
     from voxplain.report.tables import plain
     from voxplain.runtime import read_shard
     from voxplain.store import Store
@@ -125,6 +137,15 @@ def benchmark_command(
     videos = named_videos(model, videos, held)
     read, lost = benchmark_clips(model, videos, class_, truth, folder, limit, console, losses.damaged)
     cases = repeat_on(sanity, read)
+    if memory.asked:
+        first = read[0].clip
+        kept = 3 * LARGE + 2 * first.frames.size * 8  # frames and masks that are in use, and two clips joined
+        model, forecast = memory.within(model, first, chosen, kept, read[0].target)
+        work = f"{len(cases)} videos, {len(chosen)} methods, {len(by_clip)} metrics"
+        for line in (work, *memory.printed(forecast, model)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if memory.dry_run:
+            return losses.exit_code(lost)
 
     def measure(some: Sequence[BenchmarkClip]) -> list[MethodResult]:
         options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": printed.progress()}
@@ -134,6 +155,12 @@ def benchmark_command(
         of_shard = [case for case in cases if part is None or part.owns(case.clip.frames)]
         watch = begun(console, lambda: benchmark_estimate(model, of_shard, chosen, by_clip, measure))
         results = measure(cases)
+        failures = [f"{r.clip}: {r.method}: {text}" for r in results for text in r.failed]
+        for text in failures[:MOST_LINES]:
+            print_skipped(console, text)
+        if len(failures) > MOST_LINES:
+            console.print(f"{len(failures) - MOST_LINES} more maps and metrics failed", highlight=False)
+        lost = lost or bool(failures)
         if part is not None:
             own = sum(part.owns(case.clip.frames) for case in cases)
             console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")

@@ -14,12 +14,14 @@ from voxplain.concepts.settings import override
 from voxplain.datasets import ClipSet, VideoSet, read_clips
 from voxplain.datasets.ground_truth import TRUTHS, truth_mask
 from voxplain.errors import DataError
+from voxplain.large import forget, large_zeros
 from voxplain.metrics import METRICS
 from voxplain.model import VideoModel
 from voxplain.plain_text import one_line
 from voxplain.progress import progress_bar, quiet
 from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = [
     "benchmark_clips",
@@ -152,7 +154,8 @@ def benchmark_clips(
         raise DataError(f"expected --truth {', '.join(TRUTHS)}, got {truth!r}; choose one, or leave it out")
     reader = model.reader()
     read, lost = spread_clips(model, videos, only, limit, console, damaged)
-    cases = []
+    cases: list[BenchmarkClip] = []
+    masks = large_zeros((len(read) if truth is not None else 0, *model.grid), bool)
     for i, (name, clip) in enumerate(read):
         mask = None
         if truth is not None:
@@ -162,7 +165,9 @@ def benchmark_clips(
                 print_skipped(console, str(error))
                 lost = True
                 continue
-            mask = mask if mask.any() else None
+            masks[i] = mask
+            mask = masks[i] if mask.any() else None
+            forget(masks)
         others = [c for n, c in read[i + 1 :] + read[:i] if n != name]
         cases.append(BenchmarkClip(clip, model.class_index(name), mask, others[0] if others else None))
     if not cases:
@@ -220,18 +225,26 @@ def spread_clips(
         )
     each, rest = (None, 0) if limit is None else divmod(limit, len(classes))
     reader = replace(model.reader(), damaged=damaged)
+    asked = [len(videos.of_class(name)) for name in classes]
+    asked = asked if each is None else [min(n, each + (i < rest)) for i, n in enumerate(asked)]
+    room = large_zeros((sum(asked), *model.grid, 3), np.uint8)  # many clips are not kept in memory
     read: list[tuple[str, Clip]] = []
     lost = False
     show = quiet if console.quiet else progress_bar
-    with show("reading videos", len(classes)) as advance:
+    with show("reading videos", len(classes)) as advance, noted_losses() as noted:
         for i, name in enumerate(classes):
             count = None if each is None else each + (i < rest)
             clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
             for skipped in clips.skipped:
                 print_skipped(console, skipped.reason)
             lost = lost or bool(clips.skipped)
-            read += [(name, replace(clip, label=model.class_index(name))) for clip in clips]
+            for clip in clips:
+                room[len(read)] = clip.frames
+                read.append((name, replace(clip, frames=room[len(read)], label=model.class_index(name))))
+                forget(room)
             advance()
+    if sentence := noted.short_sentence():
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
     hurt = [(clip.source, clip.damaged) for _, clip in read if clip.damaged]
     if sentence := damage_sentence(hurt, len(read)):
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from voxplain.cli.execution import Execution
 from voxplain.cli.file_list import folder_or_list, print_list
 from voxplain.cli.held_out import named_videos, split_videos
 from voxplain.cli.job import Job
+from voxplain.cli.memory import read_bytes, readable_bytes
 from voxplain.cli.network import open_model
 from voxplain.cli.printed import Printed
 from voxplain.cli.profile import print_profile
@@ -28,7 +29,7 @@ from voxplain.cli.work_estimate import Estimate, begun
 from voxplain.concepts.concept_run import ConceptRun, EvaluationRun, combined_evaluation
 from voxplain.concepts.settings import PRESETS
 from voxplain.datasets import ClipSet, VideoSet, read_clips
-from voxplain.errors import DataError
+from voxplain.errors import DataError, VideoError
 from voxplain.explain import Budget, evaluate_concepts, explain_concepts, explain_within_budget
 from voxplain.inference import metered
 from voxplain.model import VideoModel
@@ -46,10 +47,13 @@ from voxplain.report import (
 from voxplain.report.effect_sentences import effect_sentences
 from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = ["run_job", "test_videos"]
 
 THREADS, ANSWER = Execution(), Printed()
+WHOLE_OF_A_VOXEL = 360  # bytes that the segmentation of a whole video takes, measured on 128 and 512 frames of 64×64
+WHOLE_BYTES = 3 << 29  # of a worker, without --max-memory
 
 
 def run_job(
@@ -88,9 +92,12 @@ def run_job(
     console, seconds = printed.console(), dict[str, float]()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
+    whole_voxels = WHOLE_BYTES // WHOLE_OF_A_VOXEL
     if execution.max_memory is not None:
+        limit = read_bytes(execution.max_memory)
         model = open_model(job.network, videos.classes, layer=(job.network.layer or (None,))[0])
         execution, job = within_memory(execution, job, model, named_videos(model, videos, job.held))
+        whole_voxels = limit // (WHOLE_OF_A_VOXEL * (execution.workers or 1))
         console.print(f"{execution.workers} workers, passes of {job.network.batch_size} clips at most")
     watch = begun(console, lambda: work(job, execution.workers) if work else None)
     store = Store(job.store or job.output / "store")
@@ -103,6 +110,7 @@ def run_job(
         printed,
         {"store": store, "progress": timed(printed.progress(), seconds), **execution.options()},
         None if job.budget is None else time.monotonic() + job.budget,
+        whole_voxels,
     )
     runs: list[ConceptRun] = []
     missing: list[MissingShards] = []
@@ -141,6 +149,7 @@ class _JobRunner:
     printed: Printed
     tools: dict[str, Any]  # store, progress and executor of `explain_concepts`
     end: float | None  # of the budget, by time.monotonic
+    whole_voxels: int  # of a whole video, at most
 
     def with_names_of(self, model: VideoModel) -> "_JobRunner":
         """The runner with the model's names of the classes of a list."""
@@ -210,12 +219,14 @@ class _JobRunner:
         """Clips of the network's length, or whole videos, named by their places below ``root``."""
         reader = replace(model.reader(), damaged=self.job.damaged)
         if self.job.whole:
-            reader = replace(reader, sampler=_Whole(model.grid[0], model.stride))
+            reader = replace(reader, sampler=_Whole(model.grid, model.stride, self.whole_voxels))
         total, seed = len(videos) if limit is None else min(limit, len(videos)), self.job.settings.seed
-        with self.printed.progress()(f"reading {what}", total) as advance:
+        with self.printed.progress()(f"reading {what}", total) as advance, noted_losses() as noted:
             clips = read_clips(videos, reader, limit=limit, seed=seed, progress=lambda done, all_: advance())
         if clips.skipped or clips.damaged:
             self.console.print(clips.summary(), markup=False, highlight=False)
+        if sentence := noted.short_sentence():
+            self.console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
         return replace(clips, clips=with_places(clips.clips, root))
 
     def layer_folder(self, model: VideoModel) -> str:
@@ -253,13 +264,25 @@ def _skipped(clips: ClipSet, root: Path) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Whole:
-    """Sampler of every ``stride``-th frame of the video; shorter ones are looped to the network's length."""
+    """Sampler of every ``stride``-th frame of the video; shorter ones are looped to the network's length.
 
-    frames: int
+    Videos of more than ``most`` voxels are an error: all supervoxels of a clip are computed together.
+    """
+
+    grid: tuple[int, int, int]
     stride: int
+    most: int
 
     def __call__(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
-        return np.arange(0, max(count, self.frames * self.stride), self.stride, dtype=np.int64)[None] % count
+        frames, height, width = self.grid
+        needed, most = -(-count // self.stride), max(frames, self.most // (height * width))
+        if needed > most:
+            raise VideoError(
+                f"expected at most {most} frames of {height}×{width} with --whole, got {needed}: the supervoxels of "
+                f"more take about {readable_bytes(needed * height * width * WHOLE_OF_A_VOXEL)}; cut the video, give "
+                "more memory with --max-memory, or leave --whole out"
+            )
+        return np.arange(0, max(count, frames * self.stride), self.stride, dtype=np.int64)[None] % count
 
 
 def test_videos(job: Job, held_out: VideoSet | None) -> VideoSet:

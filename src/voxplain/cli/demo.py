@@ -49,9 +49,13 @@ def demo_command(
     from voxplain.cli.job import Job
     from voxplain.cli.network import Network
     from voxplain.cli.planted import planted_command
+    from voxplain.files import in_use
 
     data = output / "videos"
-    planted_command(data, train=12, test=8, unrelated=20, seed=2)
-    job = Job(data, data / "unrelated", output, tuple(class_), Network(net="planted"), demo_settings(), "demo")
-    printed.console().print("The planted truth: “cross” is decided by the cross, “orbit” by the square and its motion.")
-    run_job(job, evaluate=True, printed=printed)
+    with in_use(output):
+        planted_command(data, train=12, test=8, unrelated=20, seed=2)
+        job = Job(data, data / "unrelated", output, tuple(class_), Network(net="planted"), demo_settings(), "demo")
+        printed.console().print(
+            "The planted truth: “cross” is decided by the cross, “orbit” by the square and its motion."
+        )
+        run_job(job, evaluate=True, printed=printed)

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses, printed_losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Output
 from voxplain.cli.printed import Printed
@@ -31,9 +32,10 @@ def improve_command(
     method: str | None = None,
     seeds: int = 3,
     clips: int | None = None,
+    strict: bool = False,
     output: Output,
     printed: Printed = Printed(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Correct a network with the concepts of a run, and measure whether it is better.
 
     The corrected network is compared with the original, with the same training without correction, and with the
@@ -68,6 +70,8 @@ def improve_command(
         Corrections with other random numbers; the first one's weights are written.
     clips
         Training videos a class at most; default: all.
+    strict
+        End with exit code 1 instead of 3 where videos are lost or damaged.
     output
         Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
@@ -80,6 +84,7 @@ def improve_command(
     from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, chosen_correction, suspected
     from voxplain.corrections.page import write_improved_report
+    from voxplain.files import in_use
     from voxplain.report import Origin
     from voxplain.store import load_run
 
@@ -99,26 +104,28 @@ def improve_command(
     watch = begun(
         console, lambda: improvement_estimate(model, found, train, tests, correction, seeds=seeds, clips=clips)
     )
-    better = improve(
-        model,
-        found,
-        data=train,
-        remove=remove,
-        keep=keep,
-        test=tests,
-        method=method,
-        seeds=seeds,
-        clips=clips,
-        output=output,
-        progress=printed.progress(),
-    )
-    console.print(
-        better.table() if printed.verbose else better.sentence(), markup=False, highlight=False, soft_wrap=True
-    )
-    origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
-    page = write_improved_report(better, output / "improved.html", run=found, origin=origin)
-    console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
-    watch.write(output)
-    text = f"weights: {better.weights} ({watch.sentence()})"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-    printed.answers(better.record() | {"weights": str(better.weights), "report": str(page)})
+    with in_use(output):
+        with printed_losses(console) as lost:
+            better = improve(
+                model,
+                found,
+                data=train,
+                remove=remove,
+                keep=keep,
+                test=tests,
+                method=method,
+                seeds=seeds,
+                clips=clips,
+                output=output,
+                progress=printed.progress(),
+            )
+        shown = better.table() if printed.verbose else better.sentence()
+        console.print(shown, markup=False, highlight=False, soft_wrap=True)
+        origin = Origin(shlex.join(["voxplain", *short_command(sys.argv[1:])]))
+        page = write_improved_report(better, output / "improved.html", run=found, origin=origin)
+        console.print(f"before and after: {page}", markup=False, highlight=False, soft_wrap=True)
+        watch.write(output)
+        text = f"weights: {better.weights} ({watch.sentence()})"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        printed.answers(better.record() | {"weights": str(better.weights), "report": str(page)})
+        return Losses(strict=strict).exit_code(bool(lost))

@@ -1,11 +1,19 @@
 """Options for damaged videos and for parts of a run that fail, and the exit code of a run with losses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["WITH_LOSSES", "Losses"]
+if TYPE_CHECKING:
+    from voxplain.cli.console import Console
+    from voxplain.video.lost_videos import LostVideos
+
+__all__ = ["WITH_LOSSES", "Losses", "printed_losses"]
+
+MOST_LINES = 20  # videos that are printed
 
 WITH_LOSSES = 3  # exit code of a command that is done, but for videos, methods or metrics that it reports
 
@@ -42,3 +50,41 @@ class Losses:
         if not lost:
             return 0
         return 1 if self.strict else WITH_LOSSES
+
+
+@contextmanager
+def printed_losses(console: "Console") -> "Iterator[LostVideos]":
+    """Note videos that are skipped or damaged inside the block, and print them at its end.
+
+    Parameters
+    ----------
+    console : Console
+
+    Yields
+    ------
+    LostVideos
+        True where there are any.
+    """
+    from voxplain.video.lost_videos import noted_losses
+
+    with noted_losses() as noted:
+        try:
+            yield noted
+        finally:  # an error may come of what was skipped
+            _print(console, noted)
+
+
+def _print(console: "Console", noted: "LostVideos") -> None:
+    from voxplain.plain_text import one_line
+    from voxplain.video import damage_sentence
+
+    said = [f"skipped: {one_line(reason)}" for reason in noted.skipped.values()]
+    if len(said) > MOST_LINES:
+        said = [*said[:MOST_LINES], f"{len(said) - MOST_LINES} more videos skipped"]
+    used = {path: lost for path, lost in noted.damaged.items() if path not in noted.skipped}
+    if sentence := damage_sentence(list(used.items()), len(noted.read)):
+        said.append(sentence)
+    if sentence := noted.short_sentence():
+        said.append(f"note: {sentence}")
+    for line in said:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

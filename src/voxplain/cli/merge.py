@@ -47,6 +47,7 @@ def merge_command(
     from voxplain.cli.console import Console
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code, mark_own
+    from voxplain.files import in_use
     from voxplain.reading import read_json
     from voxplain.store import Store, gather, write_whole
 
@@ -61,9 +62,10 @@ def merge_command(
                 f"expected shards of one run, got {run} and {runs[0]} with different {differs}; merge the shards of "
                 "one command"
             )
-    copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
-    Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
-    write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
-    if first.network.model is not None:
-        mark_own(output)
-    run_job(replace(first, output=output), evaluate=evaluate, execution=execution)
+    with in_use(output):
+        copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
+        Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
+        write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
+        if first.network.model is not None:
+            mark_own(output)
+        run_job(replace(first, output=output), evaluate=evaluate, execution=execution)

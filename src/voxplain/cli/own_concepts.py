@@ -1,11 +1,13 @@
 """`voxplain own-concepts`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses, printed_losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import OutputFile
 
@@ -23,7 +25,8 @@ def own_concepts_command(
     masks: Path | None = None,
     output: OutputFile = None,
     seed: int = 0,
-) -> None:
+    losses: Losses = Losses(),  # noqa: B008 - frozen
+) -> int:
     """Compute TCAV scores of your own concepts, each given by example videos, for one class.
 
     With masks of the concepts in their videos, also their direct effects: what hiding them costs the class there.
@@ -68,12 +71,14 @@ def own_concepts_command(
     print_list(videos)
     model = open_model(network, videos.classes, layer=network.layer[0] if network.layer else None)
     videos = named_videos(model, videos, held)
-    reader, settings = model.reader(), ConceptSettings(seed=seed)
+    reader, settings = replace(model.reader(), damaged=losses.damaged), ConceptSettings(seed=seed)
     folders = scan_folder(concepts, images=held.images)
-    examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
-    clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
     others = folder_or_list(random, data, held.files, images=held.images)
-    unrelated = read_clips(others, reader, limit=settings.unrelated_videos, seed=seed).clips
+    console = Console()
+    with printed_losses(console) as lost:
+        examples = {name: read_clips(folders.of_class(name), reader).clips for name in folders.classes}
+        clips = read_clips(videos.of_class(class_), reader, limit=settings.score_videos, seed=seed).clips
+        unrelated = read_clips(others, reader, limit=settings.unrelated_videos, seed=seed).clips
     given = masks and {
         name: [grid_mask(file_mask(masks / name, Path(clip.source)), reader) for clip in own]
         for name, own in examples.items()
@@ -88,7 +93,7 @@ def own_concepts_command(
         settings=settings,
         progress=progress_bar,
     )
-    Console().print(result.table(), markup=False, highlight=False, soft_wrap=True)
+    console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
     if output is not None:
         s, effect = result.scores, result.effect
         rows = [
@@ -118,3 +123,4 @@ def own_concepts_command(
             for k in s.rank
         ]
         write_csv(output, rows)
+    return losses.exit_code(bool(lost))

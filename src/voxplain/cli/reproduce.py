@@ -47,6 +47,7 @@ def reproduce_command(
     from voxplain.cli.console import Console
     from voxplain.cli.reproduce_steps import experiment_videos, run_setting, write_experiment
     from voxplain.experiments import EXPERIMENTS, read_experiment, settings_table, table_markdown, verdicts
+    from voxplain.files import in_use
 
     console = Console()
     if name is None:
@@ -57,21 +58,22 @@ def reproduce_command(
     plan = plan.shortened() if quick else plan
     plan = replace(plan, classes=class_) if class_ else plan
     output = output or Path("runs/reproduce") / f"{plan.name}{'-quick' * quick}"
-    folder, unrelated = experiment_videos(plan, data, output)
-    outcomes = [
-        run_setting(plan, net, setting, folder, unrelated, output, device)
-        for net in plan.nets
-        for setting in plan.settings
-    ]
-    write_experiment(plan, outcomes, output)
-    console.print(f"\n{plan.title}, seed {plan.seed}", highlight=False)
-    for kind in ("adding", "removing"):
-        console.print(f"\naccuracy while {kind} concepts, % [95 % over videos]\n", highlight=False)
-        console.print(table_markdown(outcomes, kind), markup=False, highlight=False, soft_wrap=True)
-    console.print("area in points of accuracy, positive as claimed, bold where p < 0.05\n", highlight=False)
-    console.print(settings_table(outcomes), markup=False, highlight=False, soft_wrap=True)
-    for line in verdicts(outcomes):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if plan.note:
-        console.print(f"\nnote: {plan.note}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"tables and curves: {output}", markup=False, highlight=False, soft_wrap=True)
+    with in_use(output):
+        folder, unrelated = experiment_videos(plan, data, output)
+        outcomes = [
+            run_setting(plan, net, setting, folder, unrelated, output, device)
+            for net in plan.nets
+            for setting in plan.settings
+        ]
+        write_experiment(plan, outcomes, output)
+        console.print(f"\n{plan.title}, seed {plan.seed}", highlight=False)
+        for kind in ("adding", "removing"):
+            console.print(f"\naccuracy while {kind} concepts, % [95 % over videos]\n", highlight=False)
+            console.print(table_markdown(outcomes, kind), markup=False, highlight=False, soft_wrap=True)
+        console.print("area in points of accuracy, positive as claimed, bold where p < 0.05\n", highlight=False)
+        console.print(settings_table(outcomes), markup=False, highlight=False, soft_wrap=True)
+        for line in verdicts(outcomes):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if plan.note:
+            console.print(f"\nnote: {plan.note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"tables and curves: {output}", markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output
 from voxplain.cli.printed import Printed
@@ -30,9 +31,10 @@ def roar_command(
     target: str = "own",
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     set_: Assignments = (),
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
     printed: Printed = Printed(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Evaluate attribution methods by retraining: remove or keep the voxels with the highest attribution, and train.
 
     roar (remove and retrain) hides the highest values of each map in every clip and trains a network on the rest: the
@@ -84,6 +86,7 @@ def roar_command(
     from voxplain.cli.roar_output import RetrainingResults, evenly, fixed_targets, new_networks
     from voxplain.cli.work_estimate import begun
     from voxplain.explain import methods_by_name
+    from voxplain.files import in_use
     from voxplain.metrics import LabelRandomisation, Retrain
     from voxplain.store import Store
 
@@ -100,34 +103,46 @@ def roar_command(
     print_list(*videos)
     model = replace(open_model(network, videos[0].classes), channels_last=network.model is None)
     named = [named_videos(model, v, held) for v in videos if v is not None]
-    train, test = ([clip for _, clip in spread_clips(model, v, class_, limit, console)[0]] for v in named)
-    results = RetrainingResults(model, chosen, training_metrics, recipe, target)
-    store, networks = Store(output / "store"), new_networks(network, model)
-    retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}
-    every = retrained | {n: m for n, m in training_metrics.items() if isinstance(m, LabelRandomisation)}
-    watch = begun(
-        console,
-        lambda: retraining_estimate(
-            model, networks, train, test, fixed_targets(model, chosen, target), every, recipe, seeds=seeds, maps=maps
-        ),
-    )
-    if retrained:
-        targeted = fixed_targets(model, chosen, target)
-        trainings, results.without_maps = retrain_all(
-            model, networks, train, test, targeted, retrained, seeds=seeds, store=store, progress=progress
+    read = [spread_clips(model, v, class_, limit, console, losses.damaged) for v in named]
+    (train, test), lost = ([clip for _, clip in own] for own, _ in read), any(own_lost for _, own_lost in read)
+    with in_use(output, shared=True):  # by runs with other methods
+        results = RetrainingResults(model, chosen, training_metrics, recipe, target)
+        store, networks = Store(output / "store"), new_networks(network, model)
+        retrained = {n: replace(m, recipe=recipe) for n, m in training_metrics.items() if isinstance(m, Retrain)}
+        every = retrained | {n: m for n, m in training_metrics.items() if isinstance(m, LabelRandomisation)}
+        watch = begun(
+            console,
+            lambda: retraining_estimate(
+                model,
+                networks,
+                train,
+                test,
+                fixed_targets(model, chosen, target),
+                every,
+                recipe,
+                seeds=seeds,
+                maps=maps,
+            ),
         )
-        results.add_accuracies(trainings, retrained, 1 / len({c.label for c in train}), output)
-    for metric in (m for m in training_metrics.values() if isinstance(m, LabelRandomisation)):
-        pair = train_label_pair(model, networks, train, recipe, folder=output / "label_pair", progress=progress)
-        compared = evenly(test, maps)
-        similarity, without = compare_label_pair(model, pair, compared, chosen, metric, store=store, progress=progress)
-        results.without_maps |= without
-        results.add_label_pair(similarity, (pair.shuffled_accuracy, pair.true_accuracy))
-    results.write(output)
-    console.print(
-        results.tables() if printed.verbose else results.answer(), markup=False, highlight=False, soft_wrap=True
-    )
-    console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
-    watch.write(output)
-    console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
-    printed.answers(results.values() | {"tables": str(output)})
+        if retrained:
+            targeted = fixed_targets(model, chosen, target)
+            trainings, results.without_maps = retrain_all(
+                model, networks, train, test, targeted, retrained, seeds=seeds, store=store, progress=progress
+            )
+            results.add_accuracies(trainings, retrained, 1 / len({c.label for c in train}), output)
+        for metric in (m for m in training_metrics.values() if isinstance(m, LabelRandomisation)):
+            pair = train_label_pair(model, networks, train, recipe, folder=output / "label_pair", progress=progress)
+            compared = evenly(test, maps)
+            similarity, without = compare_label_pair(
+                model, pair, compared, chosen, metric, store=store, progress=progress
+            )
+            results.without_maps |= without
+            results.add_label_pair(similarity, (pair.shuffled_accuracy, pair.true_accuracy))
+        results.write(output)
+        shown = results.tables() if printed.verbose else results.answer()
+        console.print(shown, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
+        watch.write(output)
+        console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
+        printed.answers(results.values() | {"tables": str(output)})
+        return losses.exit_code(lost)

@@ -54,20 +54,22 @@ def study_command(
     from voxplain.benchmark.study_run import run_study
     from voxplain.benchmark.third_party import third_party_methods
     from voxplain.cli.console import Console
+    from voxplain.files import in_use
     from voxplain.runtime import read_shard
 
     torch.set_num_threads(threads)
     console = Console()
-    figures = run_study(
-        work,
-        design=design,
-        quick=quick,
-        networks=nets,
-        methods=methods,
-        more=third_party_methods(method),
-        shard=None if shard is None else read_shard(shard),
-        tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
-    )
+    with in_use(work, shared=shard is not None):
+        figures = run_study(
+            work,
+            design=design,
+            quick=quick,
+            networks=nets,
+            methods=methods,
+            more=third_party_methods(method),
+            shard=None if shard is None else read_shard(shard),
+            tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+        )
     folder = work / ("quick" if quick else "full") / design
     if figures:
         text = (folder / "study.md").read_text()

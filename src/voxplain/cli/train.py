@@ -1,11 +1,13 @@
 """`voxplain train`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
+from voxplain.cli.losses import Losses, printed_losses
 from voxplain.cli.options import Output
 from voxplain.cli.printed import Printed
 from voxplain.train.recipe import Recipe
@@ -23,8 +25,9 @@ def train_command(
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
+    strict: bool = False,
     printed: Printed = Printed(),  # noqa: B008 - frozen
-) -> None:
+) -> int:
     """Train a network from scratch on a folder with one sub-folder of videos per class.
 
     The same command continues an interrupted training from its last finished epoch. Writes
@@ -59,6 +62,8 @@ def train_command(
         removed at any time between runs. Default: clips in the output folder.
     device
         cpu, cuda …; default: cuda where there is a GPU.
+    strict
+        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from dataclasses import asdict
 
@@ -76,6 +81,7 @@ def train_command(
         write_training,
     )
     from voxplain.cli.work_estimate import begun
+    from voxplain.files import in_use
     from voxplain.model import VideoModel
     from voxplain.nets import build_net
     from voxplain.train import accuracy, launched, per_class
@@ -89,54 +95,57 @@ def train_command(
     console = printed.console()
     if processes.first:
         print_list(*sets)
-    output.mkdir(parents=True, exist_ok=True)
-    loaded = [
-        read_training_videos(v, geometry, cache or output / "clips", processes, console, printed.progress())
-        for v in sets
-        if v is not None
-    ]
-    torch.manual_seed(recipe.seed)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_net(net, len(sets[0].classes)).to(processes.device or device)
-    model = VideoModel(
-        net=network,
-        layer=spec.feature_layer,
-        mean=spec.mean,
-        std=spec.std,
-        grid=(spec.frames, *spec.crop),
-        classes=sets[0].classes,
-        geometry=geometry,
-        batch_size=recipe.micro_batch or recipe.batch,
-        channels_last=True,
-        name=net,
-    )
-    if processes.count > 1:
-        console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
-    test = loaded[1] if len(loaded) > 1 else None
-    alone = processes.count == 1  # the speed of several is not that of one
-    watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
-    logs = train_network(
-        model,
-        loaded[0],
-        test,
-        recipe,
-        output,
-        processes,
-        console=console,
-        progress=printed.progress(),
-        every=printed.verbose,
-    )
-    # Every process takes part in measuring; only the first writes and prints.
-    matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
-    if processes.first:
-        write_training(model, logs, matrix, recipe, output)
-        watch.write(output)
-        if matrix is not None:
-            shown = accuracy_table if printed.verbose else accuracy_sentence
-            console.print(shown(matrix, model.classes), soft_wrap=True)
-        text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        rows = [] if matrix is None else per_class(matrix, model.classes)
-        printed.answers(
-            {"last_epoch": asdict(logs[-1]), "classes": rows, "weights": str(output / "weights.safetensors")}
+    with in_use(output) if processes.first else nullcontext():
+        output.mkdir(parents=True, exist_ok=True)
+        with printed_losses(console) as lost:
+            loaded = [
+                read_training_videos(v, geometry, cache or output / "clips", processes, console, printed.progress())
+                for v in sets
+                if v is not None
+            ]
+        torch.manual_seed(recipe.seed)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        network = build_net(net, len(sets[0].classes)).to(processes.device or device)
+        model = VideoModel(
+            net=network,
+            layer=spec.feature_layer,
+            mean=spec.mean,
+            std=spec.std,
+            grid=(spec.frames, *spec.crop),
+            classes=sets[0].classes,
+            geometry=geometry,
+            batch_size=recipe.micro_batch or recipe.batch,
+            channels_last=True,
+            name=net,
         )
+        if processes.count > 1:
+            console.print(f"{processes.count} processes share each batch of {recipe.batch}", highlight=False)
+        test = loaded[1] if len(loaded) > 1 else None
+        alone = processes.count == 1  # the speed of several is not that of one
+        watch = begun(console, lambda: training_estimate(model, loaded[0], test, recipe, geometry) if alone else None)
+        logs = train_network(
+            model,
+            loaded[0],
+            test,
+            recipe,
+            output,
+            processes,
+            console=console,
+            progress=printed.progress(),
+            every=printed.verbose,
+        )
+        # Every process takes part in measuring; only the first writes and prints.
+        matrix = None if test is None else accuracy(model, test, geometry, stride=recipe.stride, processes=processes)
+        if processes.first:
+            write_training(model, logs, matrix, recipe, output)
+            watch.write(output)
+            if matrix is not None:
+                shown = accuracy_table if printed.verbose else accuracy_sentence
+                console.print(shown(matrix, model.classes), soft_wrap=True)
+            text = f"weights: {output / 'weights.safetensors'} ({watch.sentence()})"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            rows = [] if matrix is None else per_class(matrix, model.classes)
+            weights = str(output / "weights.safetensors")
+            printed.answers({"last_epoch": asdict(logs[-1]), "classes": rows, "weights": weights})
+        # torchrun takes every other code than 0 as a failure, and starts the training again.
+        return Losses(strict=strict).exit_code(bool(lost) and processes.count == 1)

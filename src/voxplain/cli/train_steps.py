@@ -50,8 +50,6 @@ def read_training_videos(
         loaded = load_videos(
             videos.paths, videos.labels, geometry, spans=videos.spans, cache=cache, first=first, advance=advance
         )
-    for path, why in loaded.skipped:
-        console.print(f"skipped {path}: {why}", markup=False)
     if loaded.skipped:
         console.print(f"read {len(loaded.frames)} of {len(videos)} videos", highlight=False)
     check_classes_filled(loaded, videos.labels, videos.classes)

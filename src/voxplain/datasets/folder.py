@@ -17,6 +17,7 @@ from voxplain.datasets.splits import in_part, read_split
 from voxplain.errors import DataError, VideoError
 from voxplain.lazy import Lazy, bounded
 from voxplain.video import Clip, ClipReader, Span
+from voxplain.video.lost_videos import note_skipped
 
 KEPT = 128 << 20  # bytes of decoded frames that one reading keeps in memory
 
@@ -287,6 +288,7 @@ def read_clips(
         for done, (i, result) in enumerate(zip(chosen, bounded(pool, attempt, chosen, 4 * workers), strict=True)):
             if isinstance(result, Skipped):
                 skipped.append(result)
+                note_skipped(result.path, result.reason)
             else:
                 clips.add(i, result)
                 damaged += result.damaged > 0

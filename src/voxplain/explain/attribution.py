@@ -18,7 +18,7 @@ from voxplain.deprecation import warn_deprecated
 from voxplain.errors import DataError, ModelError, VoxplainError
 from voxplain.explain.session import Progress
 from voxplain.explain.windows import RunningMerge, Sliding, slide
-from voxplain.large import forget
+from voxplain.large import LARGE, forget
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
 from voxplain.model.tasks import LIKE_LABELS, like_labels
@@ -111,18 +111,19 @@ def explain_clip(
     averaged = model.sampler is not None and len(sliding) > 1  # the scores of a video are means over its clips
     if averaged and target is None and model.settled().task not in ("binary", "regression"):
         target = int(_mean_logits(model, sliding).argmax())
-    unsure = _unsure(model, shown)
+    unsure = (*_unsure(model, shown), *_repeated(sliding))
     ((model, y),) = resolve_targets(model, shown, target)
     maps: dict[str, np.ndarray] = {}
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
+    least = LARGE // len(methods)  # all maps that stay in memory together take no more than one may take
     title, total = f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods) * len(sliding)
     with progress(title + (f" on {len(sliding)} windows" if len(sliding) > 1 else ""), total) as advance:
         for name, method in methods.items():
             start, counted = time.perf_counter(), _Counted(advance, len(sliding))
             try:
-                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one)
+                by_stream = _whole_maps(method, model, sliding, y, streams=streams, advance=counted.one, least=least)
             except ModelError as error:
                 skipped.append((name, str(error)))
                 counted.rest()
@@ -179,6 +180,14 @@ def _unsure(model: VideoModel, clip: Clip) -> tuple[str, ...]:
     return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else ()
 
 
+def _repeated(sliding: Sliding) -> tuple[str, ...]:
+    """A note where a video has fewer frames than the network is given."""
+    frames, given = len(sliding.clip), sliding.index.shape[1]
+    if all(len(np.unique(row)) == given for row in sliding.index):
+        return ()
+    return (f"the video has {frames} frame{'s' * (frames != 1)}, which are repeated: the network is given {given}",)
+
+
 class _Counted:
     """Counts the windows of one method; those that it does not come to are counted together."""
 
@@ -201,6 +210,7 @@ def _whole_maps(
     *,
     streams: bool,
     advance: Callable[[], object],
+    least: int,
 ) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
     """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
     merges: dict[str, RunningMerge] = {}
@@ -210,7 +220,7 @@ def _whole_maps(
     for number, by_stream in enumerate(_window_maps(method, model, sliding, y, streams=streams)):
         for stream, found in by_stream.items():
             if number == 0:
-                merges[stream], notes[stream] = RunningMerge(len(sliding.clip), sliding.index), {}
+                merges[stream], notes[stream] = RunningMerge(len(sliding.clip), sliding.index, least=least), {}
             merges[stream].add(found.values)
             notes[stream] |= dict.fromkeys(found.notes)
             if number == wanted:

@@ -121,11 +121,13 @@ class RunningMerge:
         Frames of the video, F.
     index : int64 [W,T]
         Frames of each window, in any order; in that of time the least memory is needed.
+    least : int, optional
+        Bytes of the merged map from which it is in a file; by default 64 MiB.
     """
 
-    def __init__(self, frames: int, index: np.ndarray) -> None:
+    def __init__(self, frames: int, index: np.ndarray, *, least: int | None = None) -> None:
         t = index.shape[1]
-        self._index, self._frames = index, frames
+        self._index, self._frames, self._least = index, frames, least
         self._weight = 1 - np.abs(np.arange(t) - (t - 1) / 2) / ((t + 1) / 2)  # a triangle that is nowhere 0
         first = index.min(1)
         self._first = np.minimum.accumulate(first[::-1])[::-1]  # the first frame that this or a later window has
@@ -138,7 +140,7 @@ class RunningMerge:
         """Add the map of the next window, [T,h,w]."""
         row = self._index[self._row]
         if self._row == 0:
-            self._out = large_zeros((self._frames, *values.shape[1:]), np.float32)
+            self._out = large_zeros((self._frames, *values.shape[1:]), np.float32, least=self._least)
             self._sum = np.zeros((0, *values.shape[1:]))
         self._divide_before(int(self._first[self._row]))
         more = int(row.max()) + 1 - self._done - len(self._sum)

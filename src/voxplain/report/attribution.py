@@ -14,6 +14,7 @@ from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.attribution.overlay import DIVERGING, SEQUENTIAL, Scale
 from voxplain.errors import DataError
 from voxplain.files import write_whole
+from voxplain.large import forget
 from voxplain.report.cards import clip_speed, short_name
 from voxplain.report.charts import sparkline
 from voxplain.report.embed import base64_bytes, jpeg, sprite
@@ -23,6 +24,7 @@ from voxplain.report.tables import number
 __all__ = ["AttributionPage", "attribution_page", "write_attribution_report"]
 
 LONGEST = 64  # frames of a video on the page, evenly spaced
+LARGEST = 64 << 20  # characters of the pictures of a page, from which on further runs are only counted
 LIKELY = 3  # classes whose probability is shown
 
 
@@ -60,6 +62,8 @@ def attribution_page(run: AttributionRun | Iterable[AttributionRun], *, origin: 
 class AttributionPage:
     """A page to which runs are added one by one; of each only what the page shows is kept, not its maps.
 
+    A browser has to hold the whole page: once its pictures take 64 MiB, further runs are not shown, but counted.
+
     Examples
     --------
     >>> len(AttributionPage())
@@ -68,20 +72,27 @@ class AttributionPage:
 
     def __init__(self) -> None:
         self._sections: list[dict[str, Any]] = []
+        self._size = 0
+        self.left_out = 0
 
     def __len__(self) -> int:
-        """Number of runs."""
-        return len(self._sections)
+        """Number of runs, those that are not shown included."""
+        return len(self._sections) + self.left_out
 
     def add(self, run: AttributionRun) -> None:
         """Add a run."""
-        self._sections.append(_section(run, f"a{len(self._sections)}"))
+        if self._size >= LARGEST:
+            self.left_out += 1
+            return
+        section = _section(run, f"a{len(self._sections)}")
+        self._sections.append(section)
+        self._size += len(section["viewer"]["frames"]) + sum(len(m["levels"]) for m in section["viewer"]["maps"])
 
     def render(self, origin: Origin | None = None) -> bytes:
         """The page as HTML. Raises DataError without any run."""
         if not self._sections:
             raise DataError("expected at least one run to report on, got none; explain a video first")
-        return render("attribution.html", sections=self._sections, origin=origin or Origin())
+        return render("attribution.html", sections=self._sections, left_out=self.left_out, origin=origin or Origin())
 
 
 def _without_data(run: AttributionRun) -> AttributionRun:
@@ -144,6 +155,7 @@ def _viewer(run: AttributionRun) -> dict[str, Any]:
         v, signed = scale(values[at]), scale.signed
         levels = np.rint(128 + 127 * v if signed else 255 * v).clip(0, 255).astype(np.uint8)
         maps.append({"name": name, "signed": signed, "levels": jpeg(levels.reshape(t * h, w), 92)})
+        forget(values)
     return {
         "size": [t, h, w],
         "fps": clip_speed(run.clip.seconds),

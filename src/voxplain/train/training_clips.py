@@ -11,6 +11,7 @@ from voxplain.errors import DataError, VideoError
 from voxplain.train.recipe import Recipe
 from voxplain.train.stored import StoredFrames, store_frames
 from voxplain.video import Geometry, Middle, RandomFrames, Span, read_video
+from voxplain.video.lost_videos import note_skipped
 
 __all__ = ["Cut", "TrainingVideos", "check_classes_filled", "draw", "load_videos", "test_clips", "train_clips"]
 
@@ -99,6 +100,7 @@ def load_videos(
                 return frames(paths[i], span)
             return store_frames(paths[i], cache, geometry, frames, span=span)
         except VideoError as error:
+            note_skipped(paths[i], str(error))
             return error
         finally:
             advance()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from voxplain.errors import DataError, VideoError
+from voxplain.video.lost_videos import note_damaged
 
 __all__ = ["Damaged", "check_damage", "damage_sentence"]
 
@@ -41,12 +42,14 @@ def check_damage(path: Path, frames: int, lost: int, damaged: Damaged) -> None:
     if damaged not in get_args(Damaged):
         raise DataError(f"expected damaged to be skip, use or fail, got {damaged!r}; choose one")
     if not lost or damaged == "use":
+        note_damaged(path, lost)
         return
     said = f"{path}: {lost} of {frames + lost} frames are lost: the file is damaged or cut short"
     if damaged == "fail":
         raise DataError(f"{said}; copy or download it again, or choose damaged = skip or use (--damaged)")
     if frames < HALF * (frames + lost):
         raise VideoError(f"{said}; copy or download it again, or use what is left with damaged = use (--damaged use).")
+    note_damaged(path, lost)
 
 
 def damage_sentence(damaged: Sequence[tuple[str, int]], total: int, what: str = "videos") -> str:

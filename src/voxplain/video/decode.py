@@ -16,6 +16,7 @@ from voxplain.video.clip import Clip
 from voxplain.video.damage import Damaged, check_damage
 from voxplain.video.excerpt import Excerpt
 from voxplain.video.geometry import FrameGeometry, resize_frame
+from voxplain.video.lost_videos import note_short
 from voxplain.video.stream import Source
 
 Span = tuple[int, int]  # part of a video: its first frame counted from 0, and one past its last
@@ -125,6 +126,8 @@ def read_windows(
             raise VideoError(f"{path}: two readings gave {assumed} and {count} frames; is it being written?")
         assumed, sure = count, True
     check_damage(path, count, lost, damaged)
+    if any(len(np.unique(row)) < len(row) for row in index):
+        note_short(path, count)
     return [
         Clip(np.stack([kept.frames[i] for i in row]), _rising(seconds[row]), str(path), damaged=lost)
         for row in index.tolist()

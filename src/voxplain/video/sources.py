@@ -96,7 +96,7 @@ def _decode(path: Path) -> Iterator[Item]:
 
     What the container announces and did not come follows at the end, as a number.
     """
-    reformatter = VideoReformatter()
+    reformatter, turns = VideoReformatter(), _Turns()
     with _opened(path) as container:
         stream = _video_stream(container, path)
         tally = open_tally(path, container, stream)
@@ -120,12 +120,14 @@ def _decode(path: Path) -> Iterator[Item]:
             for frame in frames:
                 seconds = _seconds(frame)
                 tally.frame(seconds, float((frame.duration or 0) * frame.time_base) if frame.time_base else 0.0)
-                yield _picture_of(frame, reformatter, path), seconds
+                yield _picture_of(frame, reformatter, turns, path), seconds
     if lost := lost_frames(tally):
         yield lost
 
 
-def _picture_of(frame: Any, reformatter: VideoReformatter, path: Path) -> Callable[[], NDArray[np.uint8]]:
+def _picture_of(
+    frame: Any, reformatter: VideoReformatter, turns: _Turns, path: Path
+) -> Callable[[], NDArray[np.uint8]]:
     def picture() -> NDArray[np.uint8]:
         _check_size(frame.width, frame.height, path)
         try:
@@ -136,7 +138,7 @@ def _picture_of(frame: Any, reformatter: VideoReformatter, path: Path) -> Callab
                 f"{path}: frames of format {frame.format.name} cannot be turned into RGB; convert it to mp4."
             ) from error
         picture = np.asarray(rgb, np.uint8)
-        return _turned(over_white(picture) if clear else picture, frame)
+        return turns.turned(over_white(picture) if clear else picture, frame)
 
     return picture
 
@@ -154,15 +156,33 @@ def _seconds(frame: Any) -> float | None:
     return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 
-def _turned(picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
-    """Apply the display matrix (of phones held upright): quarter turns and mirrors, no other angle."""
+class _Turns:
+    """The display matrix (of phones held upright) of a stream: quarter turns and mirrors, no other angle.
+
+    The side data of a frame hold the frame that holds them: it stays in memory until Python looks for such cycles, and
+    hundreds of large frames take gigabytes. They are read once for each angle, which the frame itself has.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[bool, bool, bool]] = {}
+
+    def turned(self, picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
+        """The picture of a frame as it is shown."""
+        angle = frame.rotation
+        if angle not in self._known:
+            self._known[angle] = _turn(frame)
+        swapped, mirrored, upside_down = self._known[angle]
+        picture = picture.swapaxes(0, 1) if swapped else picture
+        picture = picture[:, ::-1] if mirrored else picture
+        return picture[::-1] if upside_down else picture
+
+
+def _turn(frame: Any) -> tuple[bool, bool, bool]:
+    """Whether rows and columns change places, and whether those of the result run backwards."""
     data = frame.side_data.get(SideData.DISPLAYMATRIX)
     if data is None:
-        return picture
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5]  # x' = a·x + c·y, y' = b·x + d·y
-    if abs(int(a)) + abs(int(d)) < abs(int(b)) + abs(int(c)):
-        picture, across, down = picture.swapaxes(0, 1), c, b
-    else:
-        across, down = a, d
-    picture = picture[:, ::-1] if across < 0 else picture
-    return picture[::-1] if down < 0 else picture
+        return False, False, False
+    a, b, _, c, d = map(int, np.frombuffer(data, np.int32)[:5])  # x' = a·x + c·y, y' = b·x + d·y
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
