@@ -20,7 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -166,13 +166,13 @@ class Found:
         return np.argsort(-self.scores["effect"].value, kind="stable")
 
 
-def explain(own: ClassParts, values: np.ndarray, seed: int) -> Found:
-    """Concepts of the rows, ranked by the mean drop of the log-odds."""
+def explain(own: ClassParts, values: np.ndarray, contribution: float, seed: int) -> Found:
+    """Concepts of the rows by the mean drop of the log-odds; the last feature is the contribution, if above 0."""
     clips = own.origin[:, 0]
     bank = discover(
         values,
         clips,
-        clusterer=SETTINGS.clusterer,
+        clusterer=replace(SETTINGS, embedder=ContextFeatures(contribution=contribution)).class_clusterer,
         keep=SETTINGS.keep,
         cluster_filter=SETTINGS.cluster_filter,
         searched=CLIPS,
@@ -193,7 +193,7 @@ def explain(own: ClassParts, values: np.ndarray, seed: int) -> Found:
 def measure(own: ClassParts, choice: Choice) -> dict[str, float]:
     """The figures of one class with one choice of layers."""
     values = own.rows(choice)
-    runs = [explain(own, values, seed) for seed in SEEDS]
+    runs = [explain(own, values, choice.contribution, seed) for seed in SEEDS]
     figures = [strict_figures(run, own.known) for run in runs]  # type: ignore[arg-type]  # what is taken is there
     found = {name: float(np.mean([f[name] for f in figures])) for name in FIGURES}
     found["seed_iou"] = agreement(*(top_masks(run) for run in runs))  # type: ignore[arg-type]
@@ -214,7 +214,7 @@ def field(model: VideoModel, clips: Sequence, layer: str) -> float:
         handle = module.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out))
         model.net(x)
         handle.remove()
-        values = place.map_of(seen[0], model.channel_axis)[0][:, *at]
+        values = place.map_of(seen[0])[0][(slice(None), *at)]
         (gradient,) = torch.autograd.grad((values * values.detach()).sum(), x)
         total += gradient.float().square().sum((0, 1, 2)).sqrt().numpy()
     # Centre of the position, which has an even number of neighbours: not the centre of the picture.
