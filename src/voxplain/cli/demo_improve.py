@@ -50,6 +50,8 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
     """
     import json
 
+    import torch
+
     from voxplain.datasets import scan_folder
     from voxplain.nets import load_weights, save_weights
     from voxplain.progress import progress_bar
@@ -63,7 +65,9 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
     known = {"classes": design.classes, "grid": grid, "geometry": geometry}
     if weights.exists():
         return load_model("tiny", weights=weights, **known)  # type: ignore[arg-type]
-    model = load_model("tiny", **known)  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)  # of the head: torch draws another seed in every process
+        model = load_model("tiny", **known)  # type: ignore[arg-type]
     load_weights(model.net, PLANTED, head="drop")
     found = scan_folder(data, part="train")
     videos = load_videos(found.paths, found.labels, geometry)
