@@ -9,7 +9,7 @@ import voxplain.train
 from voxplain.cli.demo_improve import shortcut_network
 
 
-def test_the_new_head_does_not_depend_on_the_seed_of_the_process(
+def test_the_weights_do_not_depend_on_the_seed_of_the_process(
     small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voxplain.train, "train", lambda *_, **__: None)  # what differed were the weights before it

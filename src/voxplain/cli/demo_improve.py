@@ -14,7 +14,6 @@ __all__ = ["demo_design", "demo_improve_command", "demo_improve_settings", "shor
 
 TARGET = "crescent"
 TRAIN, TEST, UNRELATED = 80, 20, 20  # videos a class; unrelated videos
-MARKED = 40  # training videos a class that correct the network
 
 
 def demo_design() -> "PlantedDesign":
@@ -35,7 +34,7 @@ def demo_improve_settings() -> "ConceptSettings":
 
 
 def shortcut_network(data: Path, weights: Path) -> "VideoModel":
-    """A network trained on the videos, from the weights that come with voxplain; read back where it was trained.
+    """A network trained from scratch on the videos, which learns the caption first; read back where it was trained.
 
     Parameters
     ----------
@@ -53,11 +52,11 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
     import torch
 
     from voxplain.datasets import scan_folder
-    from voxplain.nets import load_weights, save_weights
+    from voxplain.nets import save_weights
     from voxplain.progress import progress_bar
     from voxplain.train import Recipe, load_videos, train
     from voxplain.video import Geometry
-    from voxplain.zoo.load import PLANTED, load_model
+    from voxplain.zoo.load import load_model
 
     design = demo_design()
     side = (design.size, design.size)
@@ -66,12 +65,11 @@ def shortcut_network(data: Path, weights: Path) -> "VideoModel":
     if weights.exists():
         return load_model("tiny", weights=weights, **known)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)  # of the head: torch draws another seed in every process
+        torch.manual_seed(0)  # torch draws another seed in every process
         model = load_model("tiny", **known)  # type: ignore[arg-type]
-    load_weights(model.net, PLANTED, head="drop")
-    found = scan_folder(data, part="train")
+    found = scan_folder(data / "train")
     videos = load_videos(found.paths, found.labels, geometry)
-    recipe = Recipe(epochs=8, batch=16, lr=0.02, lr_step=6, flip=0.0)
+    recipe = Recipe(epochs=12, batch=16, lr=0.05, lr_step=9, flip=0.0)
     with progress_bar("training", recipe.epochs * round(len(found) / recipe.batch)) as advance:
         train(model, videos, geometry=geometry, recipe=recipe, advance=advance)
     weights.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +81,8 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     """Correct a network that relies on a planted defect, and measure the difference.
 
     Draws videos in which a caption goes with 95 % of one class, trains a small network on them, explains the class,
-    removes the concept that is at one place in all clips, and ends with the paths of two pages.
+    removes the concept that is at one place in all clips, measures the networks on videos in which the caption goes
+    with no class, and ends with the paths of two pages.
 
     Example commands:
 
@@ -95,11 +94,13 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     output
         Folder for the videos, the network and the results.
     """
+    from dataclasses import replace
+
     from voxplain.cli.console import Console
     from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
     from voxplain.corrections.page import write_improved_report
-    from voxplain.datasets import read_clips
+    from voxplain.datasets import read_clips, scan_folder
     from voxplain.datasets.planted import write_planted
     from voxplain.explain import explain_concepts
     from voxplain.progress import progress_bar
@@ -111,9 +112,14 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    balanced = replace(design, shortcut_rate=0.5)
     with progress_bar("drawing videos", (TRAIN + TEST) * len(design.classes) + UNRELATED) as advance:
-        write_planted(data, design=design, train=TRAIN, test=TEST, unrelated=UNRELATED, seed=3, advance=advance)
-    say(f"The planted defect: a caption in the upper right in 95 % of the videos of “{TARGET}”, in 5 % of the others'.")
+        write_planted(data, design=design, train=TRAIN, test=0, unrelated=UNRELATED, seed=3, advance=advance)
+        write_planted(output / "test_videos", design=balanced, train=0, test=TEST, unrelated=0, seed=4, advance=advance)
+    say(
+        f"The planted defect: a caption in the upper right in 95 % of the training videos of “{TARGET}”, in 5 % of the "
+        "others', and in half of the test videos of every class."
+    )
     model = shortcut_network(data, output / "network" / "weights.safetensors")
     settings = demo_improve_settings()
     clips = read_clips(data / "train" / TARGET, model.reader(), limit=settings.videos).clips
@@ -133,7 +139,14 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     remove = suspected(run)
     say(f"removing {', '.join(f'concept {k}' for k in remove)}")
     better = improve(
-        model, run, data=data, remove=remove, seeds=1, clips=MARKED, output=output / "better", progress=progress_bar
+        model,
+        run,
+        data=data / "train",
+        test=scan_folder(output / "test_videos" / "test"),
+        remove=remove,
+        seeds=1,
+        output=output / "better",
+        progress=progress_bar,
     )
     say(better.table())
     page = write_improved_report(better, output / "improved.html", run=run, origin=Origin("voxplain demo-improve"))
