@@ -1,6 +1,7 @@
 """`voxplain audit`."""
 
 import json
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,7 +131,7 @@ def audit_command(
             return 0
         _write(output, found, Origin(_command()))
         watch.write(output, took)
-        _print(output, found, watch.sentence())
+        _print(output, found, watch.sentence(), printed=lost.skipped)
         return Losses(strict=strict).exit_code(bool(lost))
 
 
@@ -154,14 +155,14 @@ def _write(output: Path, found: "AuditRun", origin: "Origin") -> None:
     save_audit(output, found)
 
 
-def _print(output: Path, found: "AuditRun", time: str) -> None:
+def _print(output: Path, found: "AuditRun", time: str, *, printed: Container[str]) -> None:
     from voxplain.cli.console import Console
     from voxplain.report import audit_text
     from voxplain.report.audit_tables import audit_sentences
 
     console = Console()
     console.print(audit_text(found), markup=False)
-    notes = [f"left out: {source}: {reason}" for source, reason in found.skipped]
+    notes = [f"left out: {source}: {reason}" for source, reason in found.skipped if source not in printed]
     notes += [f"no time for {what}" for what in found.left_out]
     for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'} ({time})"):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
