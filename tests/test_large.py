@@ -75,6 +75,10 @@ def test_many_maps_of_a_video_take_the_memory_of_one(tmp_path: Path):
         Scale.of(values)
     assert sum(part.nbytes for values in run.maps.values() for part in pieces(values)) == 40 * 15 * MIB
     assert resident() - before < 150 * MIB
+    files = len(os.listdir("/proc/self/fd"))
+    few = explain_clip(model, path, {f"m{i}": constant for i in range(4)})
+    assert len(few) == 4
+    assert len(os.listdir("/proc/self/fd")) == files, "a few maps need no files"
 
 
 def test_changes_of_an_array_that_the_user_mapped_stay(tmp_path: Path):

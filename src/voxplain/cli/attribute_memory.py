@@ -8,6 +8,7 @@ from voxplain.cli.attribute import Format
 from voxplain.cli.attribute_output import MAX_GIF_PIXELS, MAX_STRIP_PIXELS, target_classes
 from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.errors import VideoError
+from voxplain.explain.attribution import IN_MEMORY
 from voxplain.explain.windows import slide
 from voxplain.large import LARGE
 from voxplain.model import VideoModel
@@ -97,7 +98,9 @@ def kept_bytes(
     """
     t, h, w = model.grid
     pixels = size[0] * size[1]
-    arrays = min(LARGE, 3 * frames * h * w) + min(LARGE, 4 * methods * frames * h * w) + min(LARGE, 4 * frames * h * w)
+    arrays = (
+        min(LARGE, 3 * frames * h * w) + min(IN_MEMORY, 4 * methods * frames * h * w) + min(LARGE, 4 * frames * h * w)
+    )
     windows = min(WINDOWS, -(-2 * frames // t)) * t * h * w * (3 + 4) + 2 * t * h * w * 8
     strip = 2 * 3 * min(MAX_STRIP_PIXELS, (1 + methods) * min(frames, 8) * pixels) if "png" in formats else 0
     gif = min(MAX_GIF_PIXELS, frames * pixels) if "gif" in formats else 0

@@ -1,6 +1,7 @@
 """`voxplain audit`."""
 
 import json
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,7 +133,7 @@ def audit_command(
             return 0
         _write(output, found, Origin(_command()), printed.progress())
         watch.write(output, took)
-        _print(output, found, watch.sentence(), printed)
+        _print(output, found, watch.sentence(), printed, told=lost.skipped)
         return Losses(strict=strict).exit_code(bool(lost))
 
 
@@ -155,7 +156,7 @@ def _write(output: Path, found: "AuditRun", origin: "Origin", progress: "ShowPro
     save_audit(output, found)
 
 
-def _print(output: Path, found: "AuditRun", time: str, printed: Printed) -> None:
+def _print(output: Path, found: "AuditRun", time: str, printed: Printed, *, told: Container[str]) -> None:
     from voxplain.report import audit_json, audit_text
     from voxplain.report.audit_tables import audit_sentences
 
@@ -168,7 +169,7 @@ def _print(output: Path, found: "AuditRun", time: str, printed: Printed) -> None
             f"({100 * worst.accuracy:.1f} %)"
         )
         console.print(answer, markup=False, highlight=False, soft_wrap=True)
-    notes = [f"left out: {source}: {reason}" for source, reason in found.skipped]
+    notes = [f"left out: {source}: {reason}" for source, reason in found.skipped if source not in told]
     notes += [f"no time for {what}" for what in found.left_out]
     for sentence in (*audit_sentences(found), *notes, f"report: {output / 'audit.html'} ({time})"):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

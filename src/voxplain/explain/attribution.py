@@ -30,6 +30,7 @@ from voxplain.video import Clip, Damaged, Excerpt, Geometry, read_cropped
 
 __all__ = ["explain_clip", "map_metrics_by_name", "methods_by_name"]
 
+IN_MEMORY = 4 * LARGE  # bytes of all maps of a video, from which on each is in a file
 _AT_ONCE = 16  # windows that are explained together: bounds memory, and the same for every video
 
 
@@ -117,7 +118,8 @@ def explain_clip(
     details, measured, seconds, parameters, skipped = {}, {}, {}, {}, []
     failed: list[str] = []
     notes: dict[str, tuple[str, ...]] = {}
-    least = LARGE // len(methods)  # all maps that stay in memory together take no more than one may take
+    together = 4 * len(methods) * sliding.clip.frames[..., 0].size
+    least = LARGE // len(methods) if together > IN_MEMORY else None  # a file each: only where it saves memory
     title, total = f"{Path(sliding.clip.source).name}: {len(methods)} methods", len(methods) * len(sliding)
     with progress(title + (f" on {len(sliding)} windows" if len(sliding) > 1 else ""), total) as advance:
         for name, method in methods.items():
@@ -210,7 +212,7 @@ def _whole_maps(
     *,
     streams: bool,
     advance: Callable[[], object],
-    least: int,
+    least: int | None,
 ) -> dict[str, tuple[np.ndarray, Attribution, tuple[str, ...]]]:
     """By stream, the sum first: the merged map, the attribution of the middle window, and the notes of all windows."""
     merges: dict[str, RunningMerge] = {}
