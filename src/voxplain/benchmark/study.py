@@ -296,6 +296,7 @@ def _kept_tuned(model: VideoModel, design: str, size: StudySize, home: Path) -> 
     if not weights.exists():
         frames, labels = drawn(design, size, "train")
         found = tuned_on_masks(model, frames, labels, epochs=max(1, size.epochs // 8))
+        home.mkdir(parents=True, exist_ok=True)  # nothing of the shipped network has been kept here
         save_weights(found.net, weights, {})
         return found
     tuned = copied(model)
