@@ -1,5 +1,6 @@
 """The study: made-up rows give the tables that they must; what is measured is found again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_rows(networks: tuple[str, ...] = ("c3d", "tsm"), *, motion_gain: float = -0.5) -> list[StudyRow]:
     """Methods whose truth and insertion grow with their place, and deletion (lower is better) too, so against truth.
 
-    Controls: the true mask inserts at 0.9, motion energy at ``motion_gain`` more, other controls at 0.1.
+    Little noise changes nothing, and much noise takes the truth to chance and insertion down, but deletion up for half
+    of the clips. Controls: the true mask inserts at 0.9, motion energy at ``motion_gain`` more, other controls at 0.1.
     """
     rng, rows = np.random.default_rng(0), []
     for network in networks:
@@ -44,7 +46,11 @@ def made_rows(networks: tuple[str, ...] = ("c3d", "tsm"), *, motion_gain: float 
                 truth = {"energy_inside": (good, 0.1), "tube_iou": (good, 0.1)}
                 worse = {n: (v - 0.05, c) for n, (v, c) in truth.items()}
                 attacked = {"blurred": {**worse, "insertion": (good + 0.1, None), "deletion": (good + 0.1, None)}}
-                rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, {"map": {**own, **truth}, **attacked}))
+                away = {**truth, "energy_inside": (0.05, 0.1), "tube_iou": (0.05, 0.1)}
+                moved = {"insertion": (0.05, None), "deletion": (good + (0.1 if clip % 2 else -0.1), None)}
+                noisy = {"little_noise": {**own, **truth}, "much_noise": {**away, **moved}}
+                values = {"map": {**own, **truth}, **attacked, **noisy}
+                rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, values))
             for name, value in (("true_mask", 0.9), ("motion_energy", 0.9 + motion_gain), ("random", 0.1)):
                 values = {"insertion": (value + 0.01 * float(rng.random()), None), "energy_inside": (value, 0.1)}
                 rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, {"map": values}))
@@ -66,6 +72,21 @@ def test_tables_of_made_rows() -> None:
     assert low <= tables.over_chance("grad_cam").value <= high
     assert tables.rank_spread()["lime"][1] == 0
     assert tables.mean("tsm", "rise", "energy_inside", moving=True).value == pytest.approx(5.5, abs=0.1)
+
+
+def test_metrics_are_tested_by_noise_and_against_insertion() -> None:
+    tables = StudyTables(made_rows())
+    assert tables.stable("insertion").value == pytest.approx(1)
+    assert tables.falls("insertion").value == pytest.approx(1)
+    assert tables.falls("deletion").value == pytest.approx(0.5)  # lower is better: it rises by noise as often as not
+    assert tables.tau_over("deletion").value == pytest.approx(-2)
+    assert tables.tau_over("insertion").value == 0
+
+
+def test_the_default_metric_is_the_truest_safe_one_without_a_mask() -> None:
+    assert StudyTables(made_rows()).default_metric() == "deletion"  # insertion prefers blurred maps there
+    rows = [replace(r, values={n: v for n, v in r.values.items() if n != "blurred"}) for r in made_rows()]
+    assert StudyTables(rows).default_metric() == "insertion"
 
 
 def test_unsafe_metrics_are_those_that_prefer_an_attack() -> None:
@@ -105,6 +126,9 @@ def test_the_page_has_every_table() -> None:
     text = study_markdown(tables, figures)
     assert "| insertion (*unsafe*): method | mean | c3d | tsm |" in text
     assert "| insertion | 1.00 [" in text
+    assert "| **deletion** | −1.00 [" in text
+    assert "| tsm | 0.950 | 6 | lime |" in text
+    assert figures["default_metric"] == "deletion"
     assert figures["networks"] == {"c3d": 0.9, "tsm": 0.95}
     assert set(figures["published"]) == {"tsm"} or not figures["published"]
 
@@ -154,7 +178,7 @@ def test_a_network_is_measured_and_found_again(
     assert accuracy == 0.5
     assert [r.method for r in rows] == ["gradient", "integrated_gradients", "true_mask", "distractor_mask"]
     of = {r.method: r for r in rows}
-    assert set(of["gradient"].values) == {"map", "blurred", "permuted"}
+    assert set(of["gradient"].values) == {"map", "blurred", "permuted", "little_noise", "much_noise"}
     assert set(of["true_mask"].values) == {"map"}
     assert of["true_mask"].values["map"]["energy_inside"][0] == pytest.approx(1)
     assert of["true_mask"].values["map"]["tube_iou"][0] == pytest.approx(1)

@@ -14,6 +14,7 @@ import torch
 
 from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.benchmark.attacks import ATTACKS, MaskMap
+from voxplain.benchmark.noisy_maps import NOISES
 from voxplain.benchmark.study_clips import KnownClip, StudySize, drawn, known_clips
 from voxplain.benchmark.study_networks import own_size, study_network, train_on_clips
 from voxplain.errors import DataError, ModelError
@@ -60,14 +61,15 @@ SINGLE: dict[str, dict[str, Any]] = {
     "guided_ig": {"steps": 20},
 }
 HIDDEN = 0.3  # the largest share of blocks that are hidden when a network is tuned for F-Fidelity
-TUNED = "f_fidelity"
+TUNED = ("f_fidelity", "area_between")  # metrics that take the network tuned on masks
+VERSIONS = ATTACKS | NOISES  # changed copies of a map that are measured beside it
 
 
 @dataclass(frozen=True)
 class StudyRow:
     """One method on one clip of a network: (value, chance) by version of the map and metric, or why there is none.
 
-    Versions: "map", as the method gives it, and the keys of `ATTACKS`.
+    Versions: "map", as the method gives it, and the keys of `ATTACKS` and `NOISES`.
     """
 
     network: str
@@ -82,13 +84,13 @@ class StudyRow:
 
 @dataclass(frozen=True, eq=False)
 class MeasureMap(Task[StudyRow]):
-    """One method on one clip, its map and attacked copies of it, by every metric.
+    """One method on one clip, its map and changed copies of it, by every metric.
 
-    ``tuned``: the network that F-Fidelity is measured on, given by the network itself.
+    ``tuned``: the network that the metrics of `TUNED` are measured on, given by the network itself.
     """
 
     step: ClassVar[str] = "study"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     form: ClassVar[Form] = "record"
 
     clip: Clip
@@ -96,7 +98,7 @@ class MeasureMap(Task[StudyRow]):
     mask: np.ndarray
     method: AttributionMethod
     metrics: Mapping[str, Any]
-    attacks: tuple[str, ...]
+    versions: tuple[str, ...]
     repeated: bool  # whether metrics that call the method again are measured
     tuned: VideoModel | None = field(default=None, compare=False)
 
@@ -108,8 +110,8 @@ class MeasureMap(Task[StudyRow]):
         except ModelError as error:
             return {"error": str(error)}
         values = {"map": self._measured(model, first, whole=True)}
-        for name in self.attacks:
-            changed = replace(first, values=ATTACKS[name](first.values, self.clip), notes=())
+        for name in self.versions:
+            changed = replace(first, values=VERSIONS[name](first.values, self.clip), notes=())
             values[name] = self._measured(model, changed, whole=False)
         return {"values": values, "seconds": cost.seconds, "passes": cost.forwards + cost.backwards}
 
@@ -127,7 +129,7 @@ class MeasureMap(Task[StudyRow]):
             if metric.needs == "mask":
                 value = metric(heat, self.mask, self.mask.any((1, 2)))
             elif metric.needs == "map":
-                value = metric(self.tuned if name == TUNED and self.tuned is not None else model, self.clip, heat)
+                value = metric(self.tuned if name in TUNED and self.tuned is not None else model, self.clip, heat)
             elif whole and self.repeated:
                 value = metric(model, self.clip, self.target, self.method)
             else:
@@ -160,16 +162,20 @@ def study_metrics(others: Sequence[np.ndarray], *, quick: bool) -> dict[str, Any
     if others:
         metrics["infilled_insertion"] = replace(infilled, fills=(), others=tuple(others))
     metrics["insertion_blur"] = replace(metrics["insertion"], fill="blur")
+    metrics["area_between_untuned"] = metrics["area_between"]  # the same, on the network that is explained
     if not quick:
         return metrics | {"insertion_black": replace(metrics["insertion"], fill="black")}
-    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "draws": 2, "maps": 1, "subsets": 8}
+    del metrics["smooth_randomisation"]  # several maps for each map
+    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "maps": 1, "subsets": 8}
+    metrics["f_fidelity"] = replace(metrics["f_fidelity"], draws=2)
     return {n: replace(m, **{f.name: few[f.name] for f in fields(m) if f.name in few}) for n, m in metrics.items()}
 
 
 _MEASURED = (
     *("insertion", "infilled_insertion", "deletion", "sufficiency", "comprehensiveness", "average_drop"),
-    *("faithfulness_correlation", "f_fidelity", "pointing_game", "energy_inside", "rank_accuracy", "tube_iou"),
-    "parameter_randomisation",
+    *("faithfulness_correlation", "f_fidelity", "area_between", "complexity", "sparseness"),
+    *("pointing_game", "energy_inside", "rank_accuracy", "tube_iou"),
+    *("parameter_randomisation", "smooth_randomisation", "efficient_randomisation"),
 )
 
 
@@ -267,9 +273,9 @@ def network_rows(
         for name, method in {**methods, **extra}.items():
             if not mine(network, name) or name in failed:
                 continue
-            attacks = tuple(ATTACKS) if name not in CONTROLS and (not quick or name in ATTACKED) else ()
+            versions = tuple(VERSIONS) if name not in CONTROLS and (not quick or name in ATTACKED) else ()
             again = not quick or number < 2
-            task = MeasureMap(known.clip, known.target, known.mask, method, metrics, attacks, again, tuned)
+            task = MeasureMap(known.clip, known.target, known.mask, method, metrics, versions, again, tuned)
             found = replace(engine.run(task), network=network, clip=known.clip.source, moving=known.moving, method=name)
             rows.append(found)
             if found.error:

@@ -78,6 +78,7 @@ def _means(tables: StudyTables, network: str, metric: str, methods: Sequence[str
 
 def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[str, Any]:
     """All figures of the study as plain values."""
+    chosen = tables.default_metric()
     return {
         "networks": {n: round(accuracies[n], 4) for n in tables.networks if n in accuracies},
         "clips": {n: len(tables.clips(n)) for n in tables.networks},
@@ -86,6 +87,10 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
         "best_truth_by_structure": tables.best_truth_by_structure(),
         "rank_stability": tables.rank_stability().plain(),
         "metric_truth_tau": {m: tables.metric_truth_tau(m).plain() for m in tables.metrics},
+        "tau_over_insertion": {m: tables.tau_over(m).plain() for m in tables.metrics if m != "insertion"},
+        "default_metric": chosen,
+        "order_kept_by_little_noise": {m: tables.stable(m).plain() for m in tables.metrics},
+        "falls_by_much_noise": {m: tables.falls(m).plain() for m in tables.metrics},
         "unsafe": tables.unsafe(),
         "objective_subjective": {n: e.plain() for n, e in tables.objective_subjective().items()},
         "published": {n: round(v, 4) for n, v in published_agreement(tables).items()},
@@ -106,16 +111,35 @@ def study_markdown(tables: StudyTables, figures: Mapping[str, Any]) -> str:
     unsafe = figures["unsafe"]
     parts = [_by_structure(tables, m, t, m in unsafe) for m, t in titles.items() if m in tables.metrics]
     parts.insert(1, _by_motion(tables))
-    parts.append(_metric_table(tables, figures))
-    parts.append(_rank_table(tables))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, _structures(tables, figures), _metric_table(figures), _rank_table(tables)]) + "\n"
+
+
+def _structures(tables: StudyTables, figures: Mapping[str, Any]) -> str:
+    """Each network: accuracy, the truest method, and how objective and subjective and published orders agree."""
+    heads = ["accuracy", "clips", "truest method", "its energy ÷ chance", "ρ insertion, pointing", "ρ published order"]
+    lines = ["| network | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    for network in tables.networks:
+        best = figures["best_truth_by_structure"][network]
+        published = figures["published"].get(network)
+        cells = [
+            number(figures["networks"].get(network, float("nan")), 3),
+            str(figures["clips"][network]),
+            best["method"],
+            _interval(best["energy_over_chance"]),
+            _interval(figures["objective_subjective"][network]),
+            "–" if published is None else number(published, 2),
+        ]
+        lines.append(f"| {network} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _by_structure(tables: StudyTables, metric: str, title: str, unsafe: bool) -> str:
     names = [*tables.methods, *CONTROLS]
     sign = -1 if metric == "parameter_randomisation" else 1
     cells = {m: [sign * _finite_mean(tables.table(n, metric, [m])[0]) for n in tables.networks] for m in names}
-    order = sorted((m for m in names if np.isfinite(cells[m]).any()), key=lambda m: -sign * float(np.nanmean(cells[m])))
+    shown = [m for m in names if np.isfinite(cells[m]).any()]
+    means = {m: [sign * v for v in _signed(tables.overall(m, metric), sign)] for m in shown}
+    order = sorted(shown, key=lambda m: -sign * means[m][0])
     warning = " (*unsafe*)" if unsafe else ""
     lines = [
         f"| {title}{warning}: method | mean | " + " | ".join(tables.networks) + " |",
@@ -123,9 +147,15 @@ def _by_structure(tables: StudyTables, metric: str, title: str, unsafe: bool) ->
     ]
     for m in order:
         name = f"*{m}*" if m in CONTROLS else m
-        row = [number(float(np.nanmean(cells[m])), 2), *(number(v, 2) for v in cells[m])]
+        row = [_interval(means[m]), *(number(v, 2) for v in cells[m])]
         lines.append(f"| {name} | " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+def _signed(found: Estimate, sign: int) -> tuple[float, float, float]:
+    """Value and ends of an interval, exchanged where the sign will be turned."""
+    low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
+    return found.value, low, high
 
 
 def _by_motion(tables: StudyTables) -> str:
@@ -148,12 +178,23 @@ def _moving(tables: StudyTables, network: str) -> np.ndarray:
     return np.array([of[c] for c in tables.clips(network)], bool)
 
 
-def _metric_table(tables: StudyTables, figures: Mapping[str, Any]) -> str:
-    taus = {m: figures["metric_truth_tau"][m] for m in tables.metrics}
-    lines = ["| metric | Kendall’s τ with the true order | attacks preferred to the truth |", "| --- | --- | --- |"]
+def _metric_table(figures: Mapping[str, Any]) -> str:
+    taus = figures["metric_truth_tau"]
+    heads = ["Kendall’s τ with the true order", "τ − that of insertion", "order kept by little noise"]
+    heads += ["falls by much noise", "attacks preferred to the truth"]
+    lines = ["| metric | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
     for m in sorted(taus, key=lambda m: -(taus[m][0] if taus[m][0] is not None else -2)):
+        over = figures["tau_over_insertion"].get(m)
         attacks = figures["unsafe"].get(m, [])
-        lines.append(f"| {m} | {_interval(taus[m])} | {'*unsafe*: ' + ', '.join(attacks) if attacks else 'none'} |")
+        cells = [
+            _interval(taus[m]),
+            "–" if over is None else _interval(over),
+            _interval(figures["order_kept_by_little_noise"][m]),
+            _interval(figures["falls_by_much_noise"][m]),
+            "*unsafe*: " + ", ".join(attacks) if attacks else "none",
+        ]
+        name = f"**{m}**" if m == figures["default_metric"] else m
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
