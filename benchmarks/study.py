@@ -1,7 +1,7 @@
 """Which attribution method, for which structure of network? Known truth, attacks as controls, eight networks.
 
-    python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out] [--nets …] [--methods …]
-                                [--shard I/N]
+    python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out|utd_depth] [--data DIR]
+                                [--nets …] [--methods …] [--shard I/N]
 
 The library's study (`voxplain study`) with what needs captum: how long DeepLIFT takes here and there on R3D-18, both in
 this process, on one thread. Small networks of eight structures are trained on planted clips; the truth is what the
@@ -18,6 +18,7 @@ deeplift_ratio           processor time of DeepLIFT here ÷ captum's
 
 import argparse
 import json
+import os
 import time
 import warnings
 from importlib.util import find_spec
@@ -26,7 +27,7 @@ from pathlib import Path
 import torch
 
 from voxplain.benchmark.study_networks import NETWORKS
-from voxplain.benchmark.study_run import run_study
+from voxplain.benchmark.study_run import DESIGNS, run_study
 from voxplain.runtime import read_shard
 
 __all__ = ["deeplift_ratio"]
@@ -54,16 +55,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/study"))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--design", choices=("standard", "held-out"), default="standard")
+    parser.add_argument("--design", choices=DESIGNS, default="standard")
+    parser.add_argument("--data", type=Path, help="UTD-MHAD as depth videos; default: VOXPLAIN_DATA/utd_mhad_depth")
     parser.add_argument("--nets", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--shard")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    data = asked.data or Path(os.environ.get("VOXPLAIN_DATA", "data")) / "utd_mhad_depth"
+    if asked.design == "utd_depth" and not data.is_dir():
+        print(json.dumps({"skipped": f"utd_depth: no folder {data}; name it with --data"}))
+        return
     figures = run_study(
         asked.work,
         design=asked.design,
+        data=data,
         quick=asked.quick,
         networks=asked.nets,
         methods=asked.methods,

@@ -11,7 +11,16 @@ from known_maps_of_study import planted_clip
 from voxplain.attribution import Gradient, IntegratedGradients
 from voxplain.benchmark import study
 from voxplain.benchmark.study import StudyRow, network_rows, study_methods, study_metrics, tuned_on_masks
-from voxplain.benchmark.study_clips import QUICK, KnownClip, StudySize, drawn, known_clips, set_hash, study_design
+from voxplain.benchmark.study_clips import (
+    QUICK,
+    KnownClip,
+    PlantedClips,
+    StudySize,
+    drawn,
+    known_clips,
+    set_hash,
+    study_design,
+)
 from voxplain.benchmark.study_networks import TrainedNetwork
 from voxplain.benchmark.study_page import study_figures, study_markdown
 from voxplain.benchmark.study_run import run_study
@@ -165,7 +174,7 @@ def one_clip(monkeypatch: pytest.MonkeyPatch) -> VideoModel:
     clip, mask = planted_clip()
     known = KnownClip(clip, 1, {"o": mask, "d": np.roll(mask, 9, 2)}, {"o": 2.0, "d": 0.0}, {}, False)
     monkeypatch.setattr(study, "study_network", lambda *_, **__: TrainedNetwork(model, 0.5))
-    monkeypatch.setattr(study, "known_clips", lambda *_: [known])
+    monkeypatch.setattr(PlantedClips, "known", lambda *_: [known])
     monkeypatch.setattr(study, "_kept_tuned", lambda *_: model)
     return model
 
@@ -174,7 +183,7 @@ def test_a_network_is_measured_and_found_again(
     one_clip: VideoModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = {"gradient": Gradient(), "integrated_gradients": IntegratedGradients(steps=2)}
-    rows, accuracy = network_rows("cnn_lstm", "standard", TINY, tmp_path, methods, quick=True)
+    rows, accuracy = network_rows("cnn_lstm", PlantedClips("standard"), TINY, tmp_path, methods, quick=True)
     assert accuracy == 0.5
     assert [r.method for r in rows] == ["gradient", "integrated_gradients", "true_mask", "distractor_mask"]
     of = {r.method: r for r in rows}
@@ -185,7 +194,7 @@ def test_a_network_is_measured_and_found_again(
     assert of["gradient"].values["map"]["parameter_randomisation"][0] < 1
     assert "parameter_randomisation" not in of["gradient"].values["blurred"]
     monkeypatch.setattr(study.MeasureMap, "compute", lambda *_: pytest.fail("computed again"))
-    again, _ = network_rows("cnn_lstm", "standard", TINY, tmp_path, methods, quick=True)
+    again, _ = network_rows("cnn_lstm", PlantedClips("standard"), TINY, tmp_path, methods, quick=True)
     assert [r.values for r in again] == [r.values for r in rows]
 
 
@@ -205,8 +214,10 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         run_study(tmp_path, networks=["c4d"])
     with pytest.raises(DataError, match="methods that `voxplain methods` lists"):
         run_study(tmp_path, methods=["grad_cams"])
-    with pytest.raises(DataError, match="design of standard or held-out"):
+    with pytest.raises(DataError, match="design of standard, held-out, utd_depth"):
         run_study(tmp_path, design="hard")
+    with pytest.raises(DataError, match="name it with --data"):
+        run_study(tmp_path, design="utd_depth")
 
 
 def test_a_quick_study_costs_less() -> None:

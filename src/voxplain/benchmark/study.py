@@ -15,7 +15,7 @@ import torch
 from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.benchmark.attacks import ATTACKS, MaskMap
 from voxplain.benchmark.noisy_maps import NOISES
-from voxplain.benchmark.study_clips import KnownClip, StudySize, drawn, known_clips
+from voxplain.benchmark.study_clips import KnownClip, StudyClips, StudySize
 from voxplain.benchmark.study_networks import own_size, study_network, train_on_clips
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import METRICS
@@ -221,7 +221,7 @@ def tuned_on_masks(
 
 def network_rows(
     network: str,
-    design: str,
+    source: StudyClips,
     size: StudySize,
     work: Path,
     methods: Mapping[str, AttributionMethod],
@@ -236,8 +236,8 @@ def network_rows(
     ----------
     network : str
         A name in `NETWORKS`.
-    design : str
-        The planted clips.
+    source : StudyClips
+        The clips that it is trained on and that are explained.
     size : StudySize
     work : Path
         Where the network and the results are kept.
@@ -254,15 +254,15 @@ def network_rows(
     -------
     list of StudyRow, float
     """
-    home, size = work / design / network, own_size(network, size)
-    trained = study_network(network, design, size, home, tell=lambda text: tell(f"{network}: {text}"))
-    model, clips = trained.model, known_clips(trained.model, design, size)
+    home, size = work / source.name / network, own_size(network, size)
+    trained = study_network(network, source, size, home, tell=lambda text: tell(f"{network}: {text}"))
+    model, clips = trained.model, source.known(trained.model, size)
     if not clips:
         raise DataError(
             f"expected clips that {network} gets right by an object, got none at an accuracy of "
             f"{trained.accuracy:.2f}; train it for more epochs"
         )
-    tuned = _kept_tuned(model, design, size, home)
+    tuned = _kept_tuned(model, source, size, home)
     engine, failed = inline_engine(model, Store(home / "store")), {}
     rows = []
     for number, known in enumerate(_spread(clips)):
@@ -294,13 +294,13 @@ def _spread(clips: Sequence[KnownClip]) -> list[KnownClip]:
     return [clips[i] for i in sorted(range(len(clips)), key=order.__getitem__)]
 
 
-def _kept_tuned(model: VideoModel, design: str, size: StudySize, home: Path) -> VideoModel:
+def _kept_tuned(model: VideoModel, source: StudyClips, size: StudySize, home: Path) -> VideoModel:
     """The network tuned on masks; found again where it was tuned before."""
     from voxplain.metrics.randomise import copied
 
     weights = home / "tuned.safetensors"
     if not weights.exists():
-        frames, labels = drawn(design, size, "train")
+        frames, labels = source.part(size, "train")
         found = tuned_on_masks(model, frames, labels, epochs=max(1, size.epochs // 8))
         home.mkdir(parents=True, exist_ok=True)  # nothing of the shipped network has been kept here
         save_weights(found.net, weights, {})
