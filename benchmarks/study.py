@@ -12,7 +12,7 @@ methods, metrics         what was measured
 best_truth_by_structure  the method of the best mean rank by energy inside and overlap with the object relied on
 rank_stability           Spearman's ρ of the methods' order by truth, mean over pairs of networks, with interval
 metric_truth_tau         Kendall's τ of the order by each metric with that by truth, with interval
-default_metric           the metric of greatest τ that needs no mask and prefers no attack to the truth; none may be left
+default_metric           the metric of greatest τ that needs no mask and prefers no attack; there may be none
 tau_over_insertion       τ of each metric − that of insertion, over the same methods and draws of clips
 step_over_chance         STEP's energy inside the object ÷ chance, with interval
 deeplift_ratio           processor time of DeepLIFT here ÷ captum's
@@ -62,7 +62,8 @@ def beside(networks: list[str], jobs: int) -> None:
         [sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--shard", "1/1", "--nets", *own] for own in parts
     ]
     running = [subprocess.Popen(call) for call in calls]
-    if any([process.wait() for process in running]):
+    ended = [process.wait() for process in running]  # of all, also after one has failed
+    if any(ended):
         raise SystemExit("a process ended early; the same command goes on")
 
 
