@@ -1,6 +1,5 @@
 """The study: made-up rows give the tables that they must; what is measured is found again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +92,11 @@ def test_metrics_are_tested_by_noise_and_against_insertion() -> None:
 
 
 def test_the_default_metric_is_the_truest_safe_one_without_a_mask() -> None:
-    assert StudyTables(made_rows()).default_metric() == "deletion"  # insertion prefers blurred maps there
-    rows = [replace(r, values={n: v for n, v in r.values.items() if n != "blurred"}) for r in made_rows()]
-    assert StudyTables(rows).default_metric() == "insertion"
+    taus = {"insertion": 0.9, "sparseness": 0.95, "deletion": 0.5, "tube_iou": 1.0, "f_fidelity": None}
+    tables = StudyTables(made_rows())
+    assert tables.default_metric(taus, []) == "insertion"
+    assert tables.default_metric(taus, ["insertion"]) == "deletion"
+    assert tables.default_metric({"tube_iou": 1.0}, []) is None
 
 
 def test_unsafe_metrics_are_those_that_prefer_an_attack() -> None:

@@ -78,7 +78,8 @@ def _means(tables: StudyTables, network: str, metric: str, methods: Sequence[str
 
 def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[str, Any]:
     """All figures of the study as plain values."""
-    chosen = tables.default_metric()
+    taus = {m: tables.metric_truth_tau(m).plain() for m in tables.metrics}
+    unsafe = tables.unsafe()
     return {
         "networks": {n: round(accuracies[n], 4) for n in tables.networks if n in accuracies},
         "clips": {n: len(tables.clips(n)) for n in tables.networks},
@@ -86,12 +87,12 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
         "metrics": tables.metrics,
         "best_truth_by_structure": tables.best_truth_by_structure(),
         "rank_stability": tables.rank_stability().plain(),
-        "metric_truth_tau": {m: tables.metric_truth_tau(m).plain() for m in tables.metrics},
+        "metric_truth_tau": taus,
         "tau_over_insertion": {m: tables.tau_over(m).plain() for m in tables.metrics if m != "insertion"},
-        "default_metric": chosen,
+        "default_metric": tables.default_metric({m: t[0] for m, t in taus.items()}, unsafe),
         "order_kept_by_little_noise": {m: tables.stable(m).plain() for m in tables.metrics},
         "falls_by_much_noise": {m: tables.falls(m).plain() for m in tables.metrics},
-        "unsafe": tables.unsafe(),
+        "unsafe": unsafe,
         "objective_subjective": {n: e.plain() for n, e in tables.objective_subjective().items()},
         "published": {n: round(v, 4) for n, v in published_agreement(tables).items()},
         "step_over_chance": tables.over_chance("step").plain(),

@@ -4,7 +4,7 @@ Letters: N networks, M methods, V clips. A table of a network is float64 [M,V], 
 Intervals are 95 % percentile bootstrap intervals over clips, which are drawn within each network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -256,13 +256,11 @@ class StudyTables:
         """Energy inside the object as a multiple of chance, mean over all clips of all networks."""
         return self.overall(method, "energy_inside")
 
-    def default_metric(self) -> str | None:
+    def default_metric(self, taus: Mapping[str, float | None], unsafe: Collection[str]) -> str | None:
         """The metric of greatest τ with the true order that needs a network, no mask, and prefers no attack."""
-        unsafe = self.unsafe()
-        free = [m for m in self.metrics if m not in unsafe and m not in NO_NETWORK and _needs(m) == "map"]
-        taus = {m: self.metric_truth_tau(m).value for m in free}
-        good = [m for m in free if np.isfinite(taus[m])]
-        return max(good, key=taus.__getitem__, default=None)
+        free = {m: t for m, t in taus.items() if m not in unsafe and m not in NO_NETWORK and _needs(m) == "map"}
+        known = {m: t for m, t in free.items() if t is not None and np.isfinite(t)}
+        return max(known, key=known.__getitem__, default=None)
 
 
 def _needs(metric: str) -> str:
