@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from voxplain.benchmark.study import CONTROLS
-from voxplain.benchmark.study_tables import Estimate, StudyTables
+from voxplain.benchmark.study_tables import TRUTHS, Estimate, StudyTables
 from voxplain.report.tables import number
 from voxplain.statistics import spearman
 
 __all__ = ["PUBLISHED", "published_agreement", "study_figures", "study_markdown"]
+
+NEEDS_TRUTH = ("pointing_game", "rank_accuracy")  # metrics with the mask of the object
 
 # Insertion areas of the video attribution study's logs by blocks (UCF101-24), by the structure that is nearest here.
 PUBLISHED: dict[str, dict[str, float]] = {
@@ -80,6 +82,7 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
     """All figures of the study as plain values."""
     taus = {m: tables.metric_truth_tau(m).plain() for m in tables.metrics}
     unsafe = tables.unsafe()
+    free, known = tables.candidates(unsafe), {m: t[0] for m, t in taus.items()}
     return {
         "networks": {n: round(accuracies[n], 4) for n in tables.networks if n in accuracies},
         "clips": {n: len(tables.clips(n)) for n in tables.networks},
@@ -89,7 +92,8 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
         "rank_stability": tables.rank_stability().plain(),
         "metric_truth_tau": taus,
         "tau_over_insertion": {m: tables.tau_over(m).plain() for m in tables.metrics if m != "insertion"},
-        "default_metric": tables.default_metric({m: t[0] for m, t in taus.items()}, unsafe),
+        "default_metric": max((m for m in free if known[m] is not None), key=known.__getitem__, default=None),
+        "chosen_on_other_networks": {n: [m, round(v, 4)] for n, (m, v) in tables.chosen_on_others(free).items()},
         "order_kept_by_little_noise": {m: tables.stable(m).plain() for m in tables.metrics},
         "falls_by_much_noise": {m: tables.falls(m).plain() for m in tables.metrics},
         "unsafe": unsafe,
@@ -195,6 +199,7 @@ def _metric_table(figures: Mapping[str, Any]) -> str:
             "*unsafe*: " + ", ".join(attacks) if attacks else "none",
         ]
         name = f"**{m}**" if m == figures["default_metric"] else m
+        name += " (part of the truth)" if m in TRUTHS else " (needs the truth)" if m in NEEDS_TRUTH else ""
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -165,10 +165,12 @@ class StudyTables:
             return NOTHING
         return self._bootstrap(list(parts), lambda drawn: _mean_tau(parts, drawn, 0) - _mean_tau(parts, drawn, 1))
 
-    def _beside_truth(self, metrics: Sequence[str]) -> "dict[str, tuple[list[np.ndarray], Worth]]":
-        """For each network the tables of metrics over the methods that all measure, and the worth by truth."""
+    def _beside_truth(
+        self, metrics: Sequence[str], networks: Sequence[str] = ()
+    ) -> "dict[str, tuple[list[np.ndarray], Worth]]":
+        """For each network the tables of metrics over the methods that all of them measure, and the worth by truth."""
         found = {}
-        for network in self.networks:
+        for network in networks or self.networks:
             measured = [self._measured(network, m) for m in metrics]
             methods = [m for m in measured[0] if all(m in own for own in measured)]
             if len(methods) >= LEAST_METHODS:
@@ -256,11 +258,29 @@ class StudyTables:
         """Energy inside the object as a multiple of chance, mean over all clips of all networks."""
         return self.overall(method, "energy_inside")
 
-    def default_metric(self, taus: Mapping[str, float | None], unsafe: Collection[str]) -> str | None:
-        """The metric of greatest τ with the true order that needs a network, no mask, and prefers no attack."""
-        free = {m: t for m, t in taus.items() if m not in unsafe and m not in NO_NETWORK and _needs(m) == "map"}
-        known = {m: t for m, t in free.items() if t is not None and np.isfinite(t)}
-        return max(known, key=known.__getitem__, default=None)
+    def candidates(self, unsafe: Collection[str]) -> list[str]:
+        """Metrics that need a network and no mask, and prefer no attack."""
+        return [m for m in self.metrics if m not in unsafe and m not in NO_NETWORK and _needs(m) == "map"]
+
+    def chosen_on_others(self, candidates: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """For each network the metric of greatest mean τ on all others, and its τ on this one less that of insertion.
+
+        A metric chosen by its τ on some networks looks better there than it is; this is what the choice is worth on a
+        network that took no part in it.
+        """
+        taus = {m: {n: self._tau_on(n, m) for n in self.networks} for m in {*candidates, "insertion"}}
+        found = {}
+        for network in self.networks if len(self.networks) > 1 else ():
+            others = {m: _mean(np.array([t for n, t in taus[m].items() if n != network])) for m in candidates}
+            known = {m: t for m, t in others.items() if np.isfinite(t)}
+            if known:
+                best = max(known, key=known.__getitem__)
+                found[network] = best, taus[best][network] - taus["insertion"][network]
+        return found
+
+    def _tau_on(self, network: str, metric: str) -> float:
+        parts = self._beside_truth([metric], [network])
+        return _mean_tau(parts, {network: np.arange(len(self.clips(network)))}, 0)
 
 
 def _needs(metric: str) -> str:
