@@ -1,6 +1,6 @@
 """The pictures of the pages, from planted clips: ``python docs/site/pictures.py methods moving metrics gallery``.
 
-``methods`` and ``metrics`` (or some, as ``methods:NAME,NAME``) are those of the reference, with ``docs/site/costs.json``;
+``methods`` and ``metrics`` (some: ``methods:NAME,NAME``) are those of the reference, with ``docs/site/costs.json``;
 ``moving`` is the README's, from those of methods; ``gallery`` those of docs/gallery.md. All are written to docs/img and
 committed, since they take minutes.
 """
