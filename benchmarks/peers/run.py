@@ -3,14 +3,15 @@
     python benchmarks/peers/run.py [--clips 4] [--only captum …] [--work DIR]
 
 Each library's functions of a network, an input and a class are measured as `voxplain benchmark --submit-format`
-measures a method of anybody. A library that is not installed is skipped with a line. Memory is what the process's peak
-grows by during a method's first map. The last line is JSON.
+measures a method of anybody. A library that is not installed is skipped with a line. ``mib`` is how far the process's
+peak of resident memory, reset before each method, lies above what it held then, metrics included (Linux; None
+elsewhere). The last line is JSON.
 """
 
 import argparse
+import gc
 import importlib
 import json
-import resource
 import sys
 import warnings
 from importlib.util import find_spec
@@ -47,6 +48,22 @@ def peer_methods(only: list[str]) -> dict[str, Any]:
     return found
 
 
+def status(field: str) -> int:
+    """A field of this process's status in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{field}:")))
+
+
+def reset_peak() -> int | None:
+    """Set the peak of resident memory to what is held now, and return that in KiB; None where it cannot be."""
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return status("VmRSS")
+    except (OSError, StopIteration):
+        return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=4)
@@ -58,11 +75,15 @@ def main() -> None:
     methods = {**{n: ATTRIBUTIONS[n]() for n in OURS}, **peer_methods(asked.only)}
     found: dict[str, Any] = {}
     for name, method in methods.items():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = reset_peak()
         one = submission({name: method}, asked.work, clips=asked.clips)
-        one["methods"][name]["grown_mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        one["methods"][name]["mib"] = None if before is None else round((status("VmHWM") - before) / 1024)
+        print(name, one["methods"][name], flush=True)
         found = {**one, "methods": {**found.get("methods", {}), **one["methods"]}}
     print(submission_markdown(found))
+    print("| method | MiB |\n| --- | --- |")
+    for name, row in found["methods"].items():
+        print(f"| {name} | {row['mib']} |")
     print(json.dumps(found))
 
 
