@@ -73,13 +73,19 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     methods = {**{n: ATTRIBUTIONS[n]() for n in OURS}, **peer_methods(asked.only)}
-    found: dict[str, Any] = {}
-    for name, method in methods.items():
-        before = reset_peak()
-        one = submission({name: method}, asked.work, clips=asked.clips)
-        one["methods"][name]["mib"] = None if before is None else round((status("VmHWM") - before) / 1024)
-        print(name, one["methods"][name], flush=True)
-        found = {**one, "methods": {**found.get("methods", {}), **one["methods"]}}
+    peaks, held = {}, {"": reset_peak()}
+
+    def next_method(name: str) -> None:
+        """Note the peak of the method before, and begin anew."""
+        ((before, start),) = held.items()
+        peaks[before] = None if start is None else round((status("VmHWM") - start) / 1024)
+        held.clear()
+        held[name] = reset_peak()
+        print(name, flush=True)
+
+    found = submission(methods, asked.work, clips=asked.clips, tell=next_method)
+    next_method("")
+    found["methods"] = {name: {**row, "mib": peaks[name]} for name, row in found["methods"].items()}
     print(submission_markdown(found))
     print("| method | MiB |\n| --- | --- |")
     for name, row in found["methods"].items():
