@@ -42,7 +42,12 @@ def peer_methods(only: list[str]) -> dict[str, Any]:
         if find_spec(package) is None:
             print(f"{name}: skipped, it is not installed", flush=True)
             continue
-        for function in importlib.import_module(module).__all__:
+        try:
+            functions = importlib.import_module(module).__all__
+        except (ImportError, RuntimeError) as error:  # such as a torchvision of another torch
+            print(f"{name}: skipped, it cannot be imported: {error}", flush=True)
+            continue
+        for function in functions:
             if function != "last_maps":
                 found[f"{name}:{function}"] = ThirdParty(f"{module}:{function}")
     return found
