@@ -104,5 +104,5 @@ def _videos(folder: Path, classes: int, side: int, train: bool) -> tuple[list[np
         for p, k in zip(chosen.paths, chosen.labels, strict=True)
         if chosen.classes[k] in wanted
     ]
-    found = load_videos([p for p, _ in pairs], [k for _, k in pairs], Geometry(side, side), workers=1)
+    found = load_videos([p for p, _ in pairs], [k for _, k in pairs], Geometry((side, side), (side, side)), workers=1)
     return list(found.frames), found.labels.tolist()

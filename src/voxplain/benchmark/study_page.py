@@ -82,7 +82,8 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
     """All figures of the study as plain values."""
     taus = {m: tables.metric_truth_tau(m).plain() for m in tables.metrics}
     unsafe = tables.unsafe()
-    free, known = tables.candidates(unsafe), {m: t[0] for m, t in taus.items()}
+    free = tables.candidates(unsafe)
+    found = {m: t for m in free if (t := taus[m][0]) is not None}
     return {
         "networks": {n: round(accuracies[n], 4) for n in tables.networks if n in accuracies},
         "clips": {n: len(tables.clips(n)) for n in tables.networks},
@@ -92,7 +93,7 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
         "rank_stability": tables.rank_stability().plain(),
         "metric_truth_tau": taus,
         "tau_over_insertion": {m: tables.tau_over(m).plain() for m in tables.metrics if m != "insertion"},
-        "default_metric": max((m for m in free if known[m] is not None), key=known.__getitem__, default=None),
+        "default_metric": max(found, key=found.__getitem__, default=None),
         "chosen_on_other_networks": {n: [m, round(v, 4)] for n, (m, v) in tables.chosen_on_others(free).items()},
         "order_kept_by_little_noise": {m: tables.stable(m).plain() for m in tables.metrics},
         "falls_by_much_noise": {m: tables.falls(m).plain() for m in tables.metrics},
