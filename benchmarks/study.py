@@ -1,7 +1,7 @@
 """Which attribution method, for which structure of network? Known truth, attacks as controls, eight networks.
 
-    python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out] [--nets …] [--methods …]
-                                [--shard I/N]
+    python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out|utd_depth] [--data DIR]
+                                [--nets …] [--methods …] [--shard I/N] [--jobs N]
 
 The library's study (`voxplain study`) with what needs captum: how long DeepLIFT takes here and there on R3D-18, both in
 this process, on one thread. Small networks of eight structures are trained on planted clips; the truth is what the
@@ -12,12 +12,17 @@ methods, metrics         what was measured
 best_truth_by_structure  the method of the best mean rank by energy inside and overlap with the object relied on
 rank_stability           Spearman's ρ of the methods' order by truth, mean over pairs of networks, with interval
 metric_truth_tau         Kendall's τ of the order by each metric with that by truth, with interval
+default_metric           the metric of greatest τ that needs no mask and prefers no attack; there may be none
+tau_over_insertion       τ of each metric − that of insertion, over the same methods and draws of clips
 step_over_chance         STEP's energy inside the object ÷ chance, with interval
 deeplift_ratio           processor time of DeepLIFT here ÷ captum's
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import time
 import warnings
 from importlib.util import find_spec
@@ -25,8 +30,8 @@ from pathlib import Path
 
 import torch
 
-from voxplain.benchmark.study_networks import NETWORKS
-from voxplain.benchmark.study_run import run_study
+from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
+from voxplain.benchmark.study_run import DESIGNS, run_study
 from voxplain.runtime import read_shard
 
 __all__ = ["deeplift_ratio"]
@@ -50,20 +55,41 @@ def deeplift_ratio(repeats: int = 3) -> float | None:
     return min(seconds["ours"][1:]) / min(seconds["captum"][1:])
 
 
+def beside(networks: list[str], jobs: int) -> None:
+    """The same command in processes of their own, each for a share of the networks; no tables are written there."""
+    parts = [networks[i::jobs] for i in range(min(jobs, len(networks)))]
+    calls = [
+        [sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--shard", "1/1", "--nets", *own] for own in parts
+    ]
+    running = [subprocess.Popen(call) for call in calls]
+    ended = [process.wait() for process in running]  # of all, also after one has failed
+    if any(ended):
+        raise SystemExit("a process ended early; the same command goes on")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/study"))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--design", choices=("standard", "held-out"), default="standard")
+    parser.add_argument("--design", choices=DESIGNS, default="standard")
+    parser.add_argument("--data", type=Path, help="UTD-MHAD as depth videos; default: VOXPLAIN_DATA/utd_mhad_depth")
     parser.add_argument("--nets", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--shard")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with networks of its own")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    data = asked.data or Path(os.environ.get("VOXPLAIN_DATA", "data")) / "utd_mhad_depth"
+    if asked.design == "utd_depth" and not data.is_dir():
+        print(json.dumps({"skipped": f"utd_depth: no folder {data}; name it with --data"}))
+        return
+    if asked.jobs > 1:
+        beside(asked.nets or [n for n in NETWORKS if n != SHIPPED or asked.design == "standard"], asked.jobs)
     figures = run_study(
         asked.work,
         design=asked.design,
+        data=data,
         quick=asked.quick,
         networks=asked.nets,
         methods=asked.methods,

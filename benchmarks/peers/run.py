@@ -3,14 +3,15 @@
     python benchmarks/peers/run.py [--clips 4] [--only captum …] [--work DIR]
 
 Each library's functions of a network, an input and a class are measured as `voxplain benchmark --submit-format`
-measures a method of anybody. A library that is not installed is skipped with a line. Memory is what the process's peak
-grows by during a method's first map. The last line is JSON.
+measures a method of anybody. A library that is not installed is skipped with a line. ``mib`` is how far the process's
+peak of resident memory, reset before each method, lies above what it held then, metrics included (Linux; None
+elsewhere). The last line is JSON.
 """
 
 import argparse
+import gc
 import importlib
 import json
-import resource
 import sys
 import warnings
 from importlib.util import find_spec
@@ -41,10 +42,31 @@ def peer_methods(only: list[str]) -> dict[str, Any]:
         if find_spec(package) is None:
             print(f"{name}: skipped, it is not installed", flush=True)
             continue
-        for function in importlib.import_module(module).__all__:
+        try:
+            functions = importlib.import_module(module).__all__
+        except (ImportError, RuntimeError) as error:  # such as a torchvision of another torch
+            print(f"{name}: skipped, it cannot be imported: {error}", flush=True)
+            continue
+        for function in functions:
             if function != "last_maps":
                 found[f"{name}:{function}"] = ThirdParty(f"{module}:{function}")
     return found
+
+
+def status(field: str) -> int:
+    """A field of this process's status in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{field}:")))
+
+
+def reset_peak() -> int | None:
+    """Set the peak of resident memory to what is held now, and return that in KiB; None where it cannot be."""
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return status("VmRSS")
+    except (OSError, StopIteration):
+        return None
 
 
 def main() -> None:
@@ -56,13 +78,23 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     methods = {**{n: ATTRIBUTIONS[n]() for n in OURS}, **peer_methods(asked.only)}
-    found: dict[str, Any] = {}
-    for name, method in methods.items():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        one = submission({name: method}, asked.work, clips=asked.clips)
-        one["methods"][name]["grown_mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        found = {**one, "methods": {**found.get("methods", {}), **one["methods"]}}
+    peaks, held = {}, {"": reset_peak()}
+
+    def next_method(name: str) -> None:
+        """Note the peak of the method before, and begin anew."""
+        ((before, start),) = held.items()
+        peaks[before] = None if start is None else round((status("VmHWM") - start) / 1024)
+        held.clear()
+        held[name] = reset_peak()
+        print(name, flush=True)
+
+    found = submission(methods, asked.work, clips=asked.clips, tell=next_method)
+    next_method("")
+    found["methods"] = {name: {**row, "mib": peaks[name]} for name, row in found["methods"].items()}
     print(submission_markdown(found))
+    print("| method | MiB |\n| --- | --- |")
+    for name, row in found["methods"].items():
+        print(f"| {name} | {row['mib']} |")
     print(json.dumps(found))
 
 

@@ -52,7 +52,7 @@ NAVIGATION = {
     "Methods": ("docs/attribution", "methods/index"),
     "Metrics": ("metrics/index",),
     "API": ("api/index",),
-    "Results": ("docs/results", "docs/defaults"),
+    "Results": ("docs/results", "docs/study", "docs/defaults"),
     "Design": ("docs/design", "docs/glossary", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY"),
     "Changelog": ("CHANGELOG",),
 }

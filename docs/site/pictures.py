@@ -1,6 +1,6 @@
 """The pictures of the pages, from planted clips: ``python docs/site/pictures.py methods moving metrics gallery``.
 
-``methods`` (or ``methods:NAME,NAME``) and ``metrics`` are those of the reference, with ``docs/site/costs.json``;
+``methods`` and ``metrics`` (some: ``methods:NAME,NAME``) are those of the reference, with ``docs/site/costs.json``;
 ``moving`` is the README's, from those of methods; ``gallery`` those of docs/gallery.md. All are written to docs/img and
 committed, since they take minutes.
 """
@@ -38,6 +38,9 @@ SMALLER = {
     "ep_3d": {"iterations": 60, "areas": (0.1,)},
     "step": {"iterations": 60, "areas": (0.1,)},
     "meaningful_perturbation": {"iterations": 100},
+    "igos": {"iterations": 8},
+    "igos_plus_plus": {"iterations": 8},
+    "rate_distortion": {"iterations": 15},
     "temporal_freeze": {"iterations": 60},
     "temporal_reverse": {"iterations": 60},
     "prediction_difference": {"stride": (0.25, 0.15, 0.15), "samples": 1},
@@ -98,18 +101,22 @@ def draw_methods(names: tuple[str, ...] = ()) -> None:
         print(name, costs[name])
 
 
-def draw_metrics() -> None:
-    """A bar a map for every metric that one clip is enough for."""
+def draw_metrics(names: tuple[str, ...] = ()) -> None:
+    """A bar a map for every metric that one clip is enough for; for some metrics, or all."""
     from matplotlib import pyplot as plt
 
     model, clip, mask = the_clip()
     y = model.classes.index(LABEL)
     heats = {name: vx.ATTRIBUTIONS[name]()(model, clip, LABEL) for name in MAPS}
-    small = {"parameter_randomisation": {"maps": 3}, "sensitivity": {"draws": 3}}
+    small = {
+        "parameter_randomisation": {"maps": 3},
+        "smooth_randomisation": {"maps": 2, "draws": 4},
+        "sensitivity": {"draws": 3},
+    }
     (IMAGES / "metrics").mkdir(parents=True, exist_ok=True)
     cheap = tuple(name for name in MAPS if name != "supervoxel_occlusion")  # for metrics that call the method again
-    for name, make in vx.METRICS.items():
-        metric = replace(make(), **small.get(name, {}))  # type: ignore[type-var]
+    for name in names or tuple(vx.METRICS):
+        metric = replace(vx.METRICS[name](), **small.get(name, {}))  # type: ignore[type-var]
         needs = metric.needs
         if needs not in ("map", "mask", "method"):
             continue
@@ -215,7 +222,8 @@ PARTS = {"methods": draw_methods, "moving": draw_moving, "metrics": draw_metrics
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or list(PARTS):
-        if part.startswith("methods:"):
-            draw_methods(tuple(part.removeprefix("methods:").split(",")))
+        kind, _, some = part.partition(":")
+        if some:
+            {"methods": draw_methods, "metrics": draw_metrics}[kind](tuple(some.split(",")))
         else:
-            PARTS[part]()
+            PARTS[kind]()

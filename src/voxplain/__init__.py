@@ -152,11 +152,11 @@ PUBLIC = {
     "errors": "DataError MissingExtra ModelError VideoError VoxplainError",
     "explain": "OwnConcepts audit evaluate_concepts explain_clip explain_concepts score_own_concepts",
     "metrics": """
-        AverageDrop Comprehensiveness ControlAgreement Deletion EnergyInside FFidelity FaithfulnessCorrelation
-        FrameChange IncreaseInConfidence Infidelity InfilledInsertion Insertion LabelRandomisation METRICS MapMetric
-        MaskMetric MethodMetric Metric MetricValue NetworksMetric Overlap ParameterRandomisation PointingGame
-        RankAccuracy Retrain Retrained SIMILARITIES Sensitivity Sufficiency TemporalEnergy TemporalPointing TimeMetric
-        join_in_time mean_of similarity""",
+        AreaBetween AverageDrop Complexity Comprehensiveness ControlAgreement Deletion EfficientRandomisation
+        EnergyInside FFidelity FaithfulnessCorrelation FrameChange IncreaseInConfidence Infidelity InfilledInsertion
+        Insertion LabelRandomisation METRICS MapMetric MaskMetric MethodMetric Metric MetricValue NetworksMetric Overlap
+        ParameterRandomisation PointingGame RankAccuracy Retrain Retrained SIMILARITIES Sensitivity Sparseness
+        Sufficiency TemporalEnergy TemporalPointing TimeMetric join_in_time mean_of similarity""",
     "model": "Difference ModelOutput OBJECTIVES Prediction Tokens VideoModel",
     "nets": "NETS build_net load_weights",
     "report": """

@@ -10,7 +10,16 @@ from known_maps_of_study import planted_clip
 from voxplain.attribution import Gradient, IntegratedGradients
 from voxplain.benchmark import study
 from voxplain.benchmark.study import StudyRow, network_rows, study_methods, study_metrics, tuned_on_masks
-from voxplain.benchmark.study_clips import QUICK, KnownClip, StudySize, drawn, known_clips, set_hash, study_design
+from voxplain.benchmark.study_clips import (
+    QUICK,
+    KnownClip,
+    PlantedClips,
+    StudySize,
+    drawn,
+    known_clips,
+    set_hash,
+    study_design,
+)
 from voxplain.benchmark.study_networks import TrainedNetwork
 from voxplain.benchmark.study_page import study_figures, study_markdown
 from voxplain.benchmark.study_run import run_study
@@ -33,7 +42,8 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_rows(networks: tuple[str, ...] = ("c3d", "tsm"), *, motion_gain: float = -0.5) -> list[StudyRow]:
     """Methods whose truth and insertion grow with their place, and deletion (lower is better) too, so against truth.
 
-    Controls: the true mask inserts at 0.9, motion energy at ``motion_gain`` more, other controls at 0.1.
+    Little noise changes nothing, and much noise takes the truth to chance and insertion down, but deletion up for half
+    of the clips. Controls: the true mask inserts at 0.9, motion energy at ``motion_gain`` more, other controls at 0.1.
     """
     rng, rows = np.random.default_rng(0), []
     for network in networks:
@@ -44,7 +54,11 @@ def made_rows(networks: tuple[str, ...] = ("c3d", "tsm"), *, motion_gain: float 
                 truth = {"energy_inside": (good, 0.1), "tube_iou": (good, 0.1)}
                 worse = {n: (v - 0.05, c) for n, (v, c) in truth.items()}
                 attacked = {"blurred": {**worse, "insertion": (good + 0.1, None), "deletion": (good + 0.1, None)}}
-                rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, {"map": {**own, **truth}, **attacked}))
+                away = {**truth, "energy_inside": (0.05, 0.1), "tube_iou": (0.05, 0.1)}
+                moved = {"insertion": (0.05, None), "deletion": (good + (0.1 if clip % 2 else -0.1), None)}
+                noisy = {"little_noise": {**own, **truth}, "much_noise": {**away, **moved}}
+                values = {"map": {**own, **truth}, **attacked, **noisy}
+                rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, values))
             for name, value in (("true_mask", 0.9), ("motion_energy", 0.9 + motion_gain), ("random", 0.1)):
                 values = {"insertion": (value + 0.01 * float(rng.random()), None), "energy_inside": (value, 0.1)}
                 rows.append(StudyRow(network, f"{clip}", clip % 2 == 0, name, {"map": values}))
@@ -66,6 +80,33 @@ def test_tables_of_made_rows() -> None:
     assert low <= tables.over_chance("grad_cam").value <= high
     assert tables.rank_spread()["lime"][1] == 0
     assert tables.mean("tsm", "rise", "energy_inside", moving=True).value == pytest.approx(5.5, abs=0.1)
+
+
+def test_metrics_are_tested_by_noise_and_against_insertion() -> None:
+    tables = StudyTables(made_rows())
+    assert tables.stable("insertion").value == pytest.approx(1)
+    assert tables.falls("insertion").value == pytest.approx(1)
+    assert tables.falls("deletion").value == pytest.approx(0.5)  # lower is better: it rises by noise as often as not
+    assert tables.tau_over("deletion").value == pytest.approx(-2)
+    assert tables.tau_over("insertion").value == 0
+
+
+def test_the_default_metric_is_a_safe_one_without_a_mask() -> None:
+    tables = StudyTables(made_rows())
+    assert set(tables.candidates([])) == {"deletion", "insertion"}
+    assert tables.candidates(["insertion"]) == ["deletion"]
+    assert study_figures(tables, {})["default_metric"] == "deletion"  # insertion prefers blurred maps there
+
+
+def test_a_metric_chosen_on_one_network_is_tried_on_the_other() -> None:
+    """Deletion follows the truth on the second network only, so that it is chosen for the first, where it is wrong."""
+    rows = [r for r in made_rows() if r.network == "c3d"]
+    for r in (r for r in made_rows() if r.network == "tsm"):
+        own = dict(r.values["map"])
+        own["insertion"], own["deletion"] = ((-own["insertion"][0], None) for _ in range(2))
+        rows.append(StudyRow(r.network, r.clip, r.moving, r.method, {"map": own}))
+    found = StudyTables(rows).chosen_on_others(["deletion", "insertion"])
+    assert found == {"c3d": ("deletion", pytest.approx(-2)), "tsm": ("insertion", pytest.approx(0))}
 
 
 def test_unsafe_metrics_are_those_that_prefer_an_attack() -> None:
@@ -105,6 +146,8 @@ def test_the_page_has_every_table() -> None:
     text = study_markdown(tables, figures)
     assert "| insertion (*unsafe*): method | mean | c3d | tsm |" in text
     assert "| insertion | 1.00 [" in text
+    assert "| **deletion** | −1.00 [" in text
+    assert "| tsm | 0.950 | 6 | lime |" in text
     assert figures["networks"] == {"c3d": 0.9, "tsm": 0.95}
     assert set(figures["published"]) == {"tsm"} or not figures["published"]
 
@@ -141,7 +184,7 @@ def one_clip(monkeypatch: pytest.MonkeyPatch) -> VideoModel:
     clip, mask = planted_clip()
     known = KnownClip(clip, 1, {"o": mask, "d": np.roll(mask, 9, 2)}, {"o": 2.0, "d": 0.0}, {}, False)
     monkeypatch.setattr(study, "study_network", lambda *_, **__: TrainedNetwork(model, 0.5))
-    monkeypatch.setattr(study, "known_clips", lambda *_: [known])
+    monkeypatch.setattr(PlantedClips, "known", lambda *_: [known])
     monkeypatch.setattr(study, "_kept_tuned", lambda *_: model)
     return model
 
@@ -150,18 +193,18 @@ def test_a_network_is_measured_and_found_again(
     one_clip: VideoModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = {"gradient": Gradient(), "integrated_gradients": IntegratedGradients(steps=2)}
-    rows, accuracy = network_rows("cnn_lstm", "standard", TINY, tmp_path, methods, quick=True)
+    rows, accuracy = network_rows("cnn_lstm", PlantedClips("standard"), TINY, tmp_path, methods, quick=True)
     assert accuracy == 0.5
     assert [r.method for r in rows] == ["gradient", "integrated_gradients", "true_mask", "distractor_mask"]
     of = {r.method: r for r in rows}
-    assert set(of["gradient"].values) == {"map", "blurred", "permuted"}
+    assert set(of["gradient"].values) == {"map", "blurred", "permuted", "little_noise", "much_noise"}
     assert set(of["true_mask"].values) == {"map"}
     assert of["true_mask"].values["map"]["energy_inside"][0] == pytest.approx(1)
     assert of["true_mask"].values["map"]["tube_iou"][0] == pytest.approx(1)
     assert of["gradient"].values["map"]["parameter_randomisation"][0] < 1
     assert "parameter_randomisation" not in of["gradient"].values["blurred"]
     monkeypatch.setattr(study.MeasureMap, "compute", lambda *_: pytest.fail("computed again"))
-    again, _ = network_rows("cnn_lstm", "standard", TINY, tmp_path, methods, quick=True)
+    again, _ = network_rows("cnn_lstm", PlantedClips("standard"), TINY, tmp_path, methods, quick=True)
     assert [r.values for r in again] == [r.values for r in rows]
 
 
@@ -181,8 +224,10 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         run_study(tmp_path, networks=["c4d"])
     with pytest.raises(DataError, match="methods that `voxplain methods` lists"):
         run_study(tmp_path, methods=["grad_cams"])
-    with pytest.raises(DataError, match="design of standard or held-out"):
+    with pytest.raises(DataError, match="design of standard, held-out, utd_depth"):
         run_study(tmp_path, design="hard")
+    with pytest.raises(DataError, match="name it with --data"):
+        run_study(tmp_path, design="utd_depth")
 
 
 def test_a_quick_study_costs_less() -> None:

@@ -121,9 +121,9 @@ def test_networks_without_weights_and_wrong_options_are_refused():
     model = VideoModel(net=net, layer="0", grid=(4, 8, 8))
     with pytest.raises(ModelError, match="layers with weights"):
         ParameterRandomisation()(model, noise(), 0, CentrePrior())
-    for metric in (ParameterRandomisation("up"), ParameterRandomisation(maps=0)):
+    for options in ({"order": "up"}, {"maps": 0}):
         with pytest.raises(DataError, match="cascading or independent"):
-            metric(conv_model(), noise(), 0, CentrePrior())
+            ParameterRandomisation(**options)
 
 
 def test_twins():

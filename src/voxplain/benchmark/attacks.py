@@ -6,6 +6,7 @@ method found, or the other way round.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -31,13 +32,19 @@ def blurred(values: np.ndarray, clip: Clip) -> np.ndarray:
 
 def permuted(values: np.ndarray, clip: Clip) -> np.ndarray:
     """The map with its values exchanged at random inside each supervoxel, so that only their sums are kept."""
-    labels = SLIC(segments=(REGIONS,))(clip).labels[0]
+    labels = _regions(clip)
     rng, out = clip_rng(clip, 17), values.copy()
     flat, where = out.reshape(-1), labels.reshape(-1)
     order = np.argsort(where, kind="stable")
     for region in np.split(order, np.flatnonzero(np.diff(where[order])) + 1):
         flat[region] = flat[rng.permutation(region)]
     return out
+
+
+@lru_cache(maxsize=4)
+def _regions(clip: Clip) -> np.ndarray:
+    """The supervoxel of each voxel, the same for every map of a clip."""
+    return SLIC(segments=(REGIONS,))(clip).labels[0]
 
 
 ATTACKS: dict[str, Callable[[np.ndarray, Clip], np.ndarray]] = {"blurred": blurred, "permuted": permuted}

@@ -14,7 +14,8 @@ import torch
 
 from voxplain.attribution import ATTRIBUTIONS, Attribution, AttributionMethod
 from voxplain.benchmark.attacks import ATTACKS, MaskMap
-from voxplain.benchmark.study_clips import KnownClip, StudySize, drawn, known_clips
+from voxplain.benchmark.noisy_maps import NOISES
+from voxplain.benchmark.study_clips import KnownClip, StudyClips, StudySize
 from voxplain.benchmark.study_networks import own_size, study_network, train_on_clips
 from voxplain.errors import DataError, ModelError
 from voxplain.metrics import METRICS
@@ -40,8 +41,13 @@ __all__ = [
 CONTROLS = ("random", "centre_prior", "motion_energy", "frame_constant", "true_mask", "distractor_mask")
 # Methods whose maps are attacked in a quick study, one of each family; in the whole study all are.
 ATTACKED = (
-    *("gradient", "integrated_gradients", "guided_backprop", "grad_cam", "layer_cam", "lrp_epsilon_plus_flat"),
-    *("deep_lift", "supervoxel_occlusion", "occlusion", "rise", "step"),
+    "gradient",
+    "integrated_gradients",
+    "grad_cam",
+    "lrp_epsilon_plus_flat",
+    "supervoxel_occlusion",
+    "rise",
+    "step",
 )
 # Fields of methods in a quick study, instead of their defaults, wherever a method has such a field.
 CHEAPER: dict[str, Any] = {
@@ -58,16 +64,20 @@ SINGLE: dict[str, dict[str, Any]] = {
     "kernel_shap": {"samples": 150},
     "prediction_difference": {"samples": 1},
     "guided_ig": {"steps": 20},
+    "igos": {"iterations": 6},
+    "igos_plus_plus": {"iterations": 6},
+    "rate_distortion": {"iterations": 12},
 }
 HIDDEN = 0.3  # the largest share of blocks that are hidden when a network is tuned for F-Fidelity
-TUNED = "f_fidelity"
+TUNED = ("f_fidelity", "area_between")  # metrics that take the network tuned on masks
+VERSIONS = ATTACKS | NOISES  # changed copies of a map that are measured beside it
 
 
 @dataclass(frozen=True)
 class StudyRow:
     """One method on one clip of a network: (value, chance) by version of the map and metric, or why there is none.
 
-    Versions: "map", as the method gives it, and the keys of `ATTACKS`.
+    Versions: "map", as the method gives it, and the keys of `ATTACKS` and `NOISES`.
     """
 
     network: str
@@ -82,13 +92,13 @@ class StudyRow:
 
 @dataclass(frozen=True, eq=False)
 class MeasureMap(Task[StudyRow]):
-    """One method on one clip, its map and attacked copies of it, by every metric.
+    """One method on one clip, its map and changed copies of it, by every metric.
 
-    ``tuned``: the network that F-Fidelity is measured on, given by the network itself.
+    ``tuned``: the network that the metrics of `TUNED` are measured on, given by the network itself.
     """
 
     step: ClassVar[str] = "study"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     form: ClassVar[Form] = "record"
 
     clip: Clip
@@ -96,7 +106,7 @@ class MeasureMap(Task[StudyRow]):
     mask: np.ndarray
     method: AttributionMethod
     metrics: Mapping[str, Any]
-    attacks: tuple[str, ...]
+    versions: tuple[str, ...]
     repeated: bool  # whether metrics that call the method again are measured
     tuned: VideoModel | None = field(default=None, compare=False)
 
@@ -108,8 +118,8 @@ class MeasureMap(Task[StudyRow]):
         except ModelError as error:
             return {"error": str(error)}
         values = {"map": self._measured(model, first, whole=True)}
-        for name in self.attacks:
-            changed = replace(first, values=ATTACKS[name](first.values, self.clip), notes=())
+        for name in self.versions:
+            changed = replace(first, values=VERSIONS[name](first.values, self.clip), notes=())
             values[name] = self._measured(model, changed, whole=False)
         return {"values": values, "seconds": cost.seconds, "passes": cost.forwards + cost.backwards}
 
@@ -127,7 +137,7 @@ class MeasureMap(Task[StudyRow]):
             if metric.needs == "mask":
                 value = metric(heat, self.mask, self.mask.any((1, 2)))
             elif metric.needs == "map":
-                value = metric(self.tuned if name == TUNED and self.tuned is not None else model, self.clip, heat)
+                value = metric(self.tuned if name in TUNED and self.tuned is not None else model, self.clip, heat)
             elif whole and self.repeated:
                 value = metric(model, self.clip, self.target, self.method)
             else:
@@ -160,16 +170,21 @@ def study_metrics(others: Sequence[np.ndarray], *, quick: bool) -> dict[str, Any
     if others:
         metrics["infilled_insertion"] = replace(infilled, fills=(), others=tuple(others))
     metrics["insertion_blur"] = replace(metrics["insertion"], fill="blur")
+    metrics["area_between_untuned"] = metrics["area_between"]  # the same, on the network that is explained
     if not quick:
         return metrics | {"insertion_black": replace(metrics["insertion"], fill="black")}
-    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "draws": 2, "maps": 1, "subsets": 8}
-    return {n: replace(m, **{f.name: few[f.name] for f in fields(m) if f.name in few}) for n, m in metrics.items()}
+    del metrics["smooth_randomisation"]  # several maps for each map
+    few = {"steps": 8, "ratios": (0.05, 0.2), "shares": (0.1, 0.3), "maps": 1, "subsets": 8}
+    metrics["f_fidelity"] = replace(metrics["f_fidelity"], draws=2)
+    metrics = {n: replace(m, **{f.name: few[f.name] for f in fields(m) if f.name in few}) for n, m in metrics.items()}
+    return metrics | {n: replace(metrics[n], steps=4) for n in ("area_between", "area_between_untuned")}
 
 
 _MEASURED = (
     *("insertion", "infilled_insertion", "deletion", "sufficiency", "comprehensiveness", "average_drop"),
-    *("faithfulness_correlation", "f_fidelity", "pointing_game", "energy_inside", "rank_accuracy", "tube_iou"),
-    "parameter_randomisation",
+    *("faithfulness_correlation", "f_fidelity", "area_between", "complexity", "sparseness"),
+    *("pointing_game", "energy_inside", "rank_accuracy", "tube_iou"),
+    *("parameter_randomisation", "smooth_randomisation", "efficient_randomisation"),
 )
 
 
@@ -215,7 +230,7 @@ def tuned_on_masks(
 
 def network_rows(
     network: str,
-    design: str,
+    source: StudyClips,
     size: StudySize,
     work: Path,
     methods: Mapping[str, AttributionMethod],
@@ -230,8 +245,8 @@ def network_rows(
     ----------
     network : str
         A name in `NETWORKS`.
-    design : str
-        The planted clips.
+    source : StudyClips
+        The clips that it is trained on and that are explained.
     size : StudySize
     work : Path
         Where the network and the results are kept.
@@ -248,15 +263,15 @@ def network_rows(
     -------
     list of StudyRow, float
     """
-    home, size = work / design / network, own_size(network, size)
-    trained = study_network(network, design, size, home, tell=lambda text: tell(f"{network}: {text}"))
-    model, clips = trained.model, known_clips(trained.model, design, size)
+    home, size = work / source.name / network, own_size(network, size)
+    trained = study_network(network, source, size, home, tell=lambda text: tell(f"{network}: {text}"))
+    model, clips = trained.model, source.known(trained.model, size)
     if not clips:
         raise DataError(
             f"expected clips that {network} gets right by an object, got none at an accuracy of "
             f"{trained.accuracy:.2f}; train it for more epochs"
         )
-    tuned = _kept_tuned(model, design, size, home)
+    tuned = _kept_tuned(model, source, size, home)
     engine, failed = inline_engine(model, Store(home / "store")), {}
     rows = []
     for number, known in enumerate(_spread(clips)):
@@ -267,9 +282,9 @@ def network_rows(
         for name, method in {**methods, **extra}.items():
             if not mine(network, name) or name in failed:
                 continue
-            attacks = tuple(ATTACKS) if name not in CONTROLS and (not quick or name in ATTACKED) else ()
-            again = not quick or number < 2
-            task = MeasureMap(known.clip, known.target, known.mask, method, metrics, attacks, again, tuned)
+            versions = tuple(VERSIONS) if name not in CONTROLS and (not quick or name in ATTACKED) else ()
+            again = not quick or number < 1
+            task = MeasureMap(known.clip, known.target, known.mask, method, metrics, versions, again, tuned)
             found = replace(engine.run(task), network=network, clip=known.clip.source, moving=known.moving, method=name)
             rows.append(found)
             if found.error:
@@ -288,14 +303,15 @@ def _spread(clips: Sequence[KnownClip]) -> list[KnownClip]:
     return [clips[i] for i in sorted(range(len(clips)), key=order.__getitem__)]
 
 
-def _kept_tuned(model: VideoModel, design: str, size: StudySize, home: Path) -> VideoModel:
+def _kept_tuned(model: VideoModel, source: StudyClips, size: StudySize, home: Path) -> VideoModel:
     """The network tuned on masks; found again where it was tuned before."""
     from voxplain.metrics.randomise import copied
 
     weights = home / "tuned.safetensors"
     if not weights.exists():
-        frames, labels = drawn(design, size, "train")
+        frames, labels = source.part(size, "train")
         found = tuned_on_masks(model, frames, labels, epochs=max(1, size.epochs // 8))
+        home.mkdir(parents=True, exist_ok=True)  # nothing of the shipped network has been kept here
         save_weights(found.net, weights, {})
         return found
     tuned = copied(model)

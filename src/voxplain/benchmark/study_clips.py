@@ -5,6 +5,7 @@ Letters: T×H×W the grid. A set is given by its design, sizes and seed; `conten
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +16,18 @@ from voxplain.hashing import content_hash
 from voxplain.model import OBJECTIVES, VideoModel, logits_of
 from voxplain.video import Clip
 
-__all__ = ["FULL", "QUICK", "KnownClip", "StudySize", "drawn", "known_clips", "set_hash", "study_design"]
+__all__ = [
+    "FULL",
+    "QUICK",
+    "KnownClip",
+    "PlantedClips",
+    "StudyClips",
+    "StudySize",
+    "drawn",
+    "known_clips",
+    "set_hash",
+    "study_design",
+]
 
 SEEDS = {"standard": 1, "held-out": 501}
 LEAST_DROP = 1.0  # of the log-odds without the object, below which a clip has no object that is relied on
@@ -49,7 +61,7 @@ class StudySize:
 
 
 FULL = StudySize()
-QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=14)
+QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=36)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +93,54 @@ class KnownClip:
         """The voxels of the object that it relies on least, if there is another one that is seen."""
         others = [n for n in sorted(self.drop, key=lambda n: self.drop[n]) if n != self.relied and self.masks[n].any()]
         return self.masks[others[0]] if others else None
+
+
+class StudyClips(Protocol):
+    """A set of clips that networks are trained on and methods explain."""
+
+    @property
+    def name(self) -> str:
+        """Of the set, and of its folder of results."""
+        ...
+
+    def classes(self, size: StudySize) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+        ...
+
+    def part(self, size: StudySize, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Frames uint8 [N,T,H,W,3] and labels int64 [N] of a part: train, test or explain."""
+        ...
+
+    def known(self, model: VideoModel, size: StudySize) -> list[KnownClip]:
+        """The clips to explain: those that the network classifies right, with what it should rely on."""
+        ...
+
+    def digest(self, size: StudySize) -> str:
+        """Hash of the frames that are explained."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlantedClips:
+    """Planted clips of a design: "standard" or "held-out"."""
+
+    name: str
+
+    def classes(self, size: StudySize) -> tuple[str, ...]:
+        """The design's."""
+        return study_design(self.name, size).classes
+
+    def part(self, size: StudySize, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """See `drawn`."""
+        return drawn(self.name, size, part)
+
+    def known(self, model: VideoModel, size: StudySize) -> list[KnownClip]:
+        """See `known_clips`."""
+        return known_clips(model, self.name, size)
+
+    def digest(self, size: StudySize) -> str:
+        """See `set_hash`."""
+        return set_hash(self.name, size)
 
 
 def study_design(design: str, size: StudySize) -> PlantedDesign:

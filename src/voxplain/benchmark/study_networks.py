@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from voxplain.benchmark.study_clips import FULL, StudySize, drawn, study_design
+from voxplain.benchmark.study_clips import FULL, StudyClips, StudySize
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.nets import load_weights, save_weights
@@ -40,7 +40,7 @@ class TrainedNetwork:
 
 def study_network(
     name: str,
-    design: str,
+    clips: StudyClips,
     size: StudySize,
     folder: Path,
     *,
@@ -53,8 +53,8 @@ def study_network(
     ----------
     name : str
         A name in `NETWORKS`.
-    design : str
-        The planted clips: "standard" or "held-out".
+    clips : StudyClips
+        The set that it is trained and tested on.
     size : StudySize
         Clips and epochs.
     folder : Path
@@ -77,10 +77,10 @@ def study_network(
         raise DataError(f"expected a network among {', '.join(NETWORKS)}, got {name!r}; choose one")
     if name == SHIPPED:
         model = load_model(SHIPPED, device="cpu")
-        seen, truth = drawn(design, own_size(name, size), "test")
+        seen, truth = clips.part(own_size(name, size), "test")
         return TrainedNetwork(model, _right(model, seen, truth))
     torch.manual_seed(seed)
-    classes, side = study_design(design, size).classes, (size.side, size.side)
+    classes, side = clips.classes(size), (size.side, size.side)
     net = STUDY_NETS[name](len(classes)).eval()
     whole = Geometry(side, side)
     model = VideoModel(
@@ -88,9 +88,9 @@ def study_network(
     )
     weights, figures = folder / "weights.safetensors", folder / "accuracy.json"
     if not figures.exists():  # written last
-        frames, labels = drawn(design, size, "train")
+        frames, labels = clips.part(size, "train")
         train_on_clips(model, frames, labels, RATES.get(name, RATES["r3d"]), size.epochs, seed=seed, tell=tell)
-        seen, truth = drawn(design, size, "test")
+        seen, truth = clips.part(size, "test")
         right = _right(model, seen, truth)
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(net, weights, {})

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from voxplain.benchmark.study import CONTROLS
-from voxplain.benchmark.study_tables import Estimate, StudyTables
+from voxplain.benchmark.study_tables import TRUTHS, Estimate, StudyTables
 from voxplain.report.tables import number
 from voxplain.statistics import spearman
 
 __all__ = ["PUBLISHED", "published_agreement", "study_figures", "study_markdown"]
+
+NEEDS_TRUTH = ("pointing_game", "rank_accuracy")  # metrics with the mask of the object
 
 # Insertion areas of the video attribution study's logs by blocks (UCF101-24), by the structure that is nearest here.
 PUBLISHED: dict[str, dict[str, float]] = {
@@ -78,6 +80,10 @@ def _means(tables: StudyTables, network: str, metric: str, methods: Sequence[str
 
 def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[str, Any]:
     """All figures of the study as plain values."""
+    taus = {m: tables.metric_truth_tau(m).plain() for m in tables.metrics}
+    unsafe = tables.unsafe()
+    free = tables.candidates(unsafe)
+    found = {m: t for m in free if (t := taus[m][0]) is not None}
     return {
         "networks": {n: round(accuracies[n], 4) for n in tables.networks if n in accuracies},
         "clips": {n: len(tables.clips(n)) for n in tables.networks},
@@ -85,8 +91,13 @@ def study_figures(tables: StudyTables, accuracies: Mapping[str, float]) -> dict[
         "metrics": tables.metrics,
         "best_truth_by_structure": tables.best_truth_by_structure(),
         "rank_stability": tables.rank_stability().plain(),
-        "metric_truth_tau": {m: tables.metric_truth_tau(m).plain() for m in tables.metrics},
-        "unsafe": tables.unsafe(),
+        "metric_truth_tau": taus,
+        "tau_over_insertion": {m: tables.tau_over(m).plain() for m in tables.metrics if m != "insertion"},
+        "default_metric": max(found, key=found.__getitem__, default=None),
+        "chosen_on_other_networks": {n: [m, round(v, 4)] for n, (m, v) in tables.chosen_on_others(free).items()},
+        "order_kept_by_little_noise": {m: tables.stable(m).plain() for m in tables.metrics},
+        "falls_by_much_noise": {m: tables.falls(m).plain() for m in tables.metrics},
+        "unsafe": unsafe,
         "objective_subjective": {n: e.plain() for n, e in tables.objective_subjective().items()},
         "published": {n: round(v, 4) for n, v in published_agreement(tables).items()},
         "step_over_chance": tables.over_chance("step").plain(),
@@ -106,16 +117,35 @@ def study_markdown(tables: StudyTables, figures: Mapping[str, Any]) -> str:
     unsafe = figures["unsafe"]
     parts = [_by_structure(tables, m, t, m in unsafe) for m, t in titles.items() if m in tables.metrics]
     parts.insert(1, _by_motion(tables))
-    parts.append(_metric_table(tables, figures))
-    parts.append(_rank_table(tables))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, _structures(tables, figures), _metric_table(figures), _rank_table(tables)]) + "\n"
+
+
+def _structures(tables: StudyTables, figures: Mapping[str, Any]) -> str:
+    """Each network: accuracy, the truest method, and how objective and subjective and published orders agree."""
+    heads = ["accuracy", "clips", "truest method", "its energy ÷ chance", "ρ insertion, pointing", "ρ published order"]
+    lines = ["| network | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    for network in tables.networks:
+        best = figures["best_truth_by_structure"][network]
+        published = figures["published"].get(network)
+        cells = [
+            number(figures["networks"].get(network, float("nan")), 3),
+            str(figures["clips"][network]),
+            best["method"],
+            _interval(best["energy_over_chance"]),
+            _interval(figures["objective_subjective"][network]),
+            "–" if published is None else number(published, 2),
+        ]
+        lines.append(f"| {network} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _by_structure(tables: StudyTables, metric: str, title: str, unsafe: bool) -> str:
     names = [*tables.methods, *CONTROLS]
     sign = -1 if metric == "parameter_randomisation" else 1
     cells = {m: [sign * _finite_mean(tables.table(n, metric, [m])[0]) for n in tables.networks] for m in names}
-    order = sorted((m for m in names if np.isfinite(cells[m]).any()), key=lambda m: -sign * float(np.nanmean(cells[m])))
+    shown = [m for m in names if np.isfinite(cells[m]).any()]
+    means = {m: [sign * v for v in _signed(tables.overall(m, metric), sign)] for m in shown}
+    order = sorted(shown, key=lambda m: -sign * means[m][0])
     warning = " (*unsafe*)" if unsafe else ""
     lines = [
         f"| {title}{warning}: method | mean | " + " | ".join(tables.networks) + " |",
@@ -123,9 +153,15 @@ def _by_structure(tables: StudyTables, metric: str, title: str, unsafe: bool) ->
     ]
     for m in order:
         name = f"*{m}*" if m in CONTROLS else m
-        row = [number(float(np.nanmean(cells[m])), 2), *(number(v, 2) for v in cells[m])]
+        row = [_interval(means[m]), *(number(v, 2) for v in cells[m])]
         lines.append(f"| {name} | " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+def _signed(found: Estimate, sign: int) -> tuple[float, float, float]:
+    """Value and ends of an interval, exchanged where the sign will be turned."""
+    low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
+    return found.value, low, high
 
 
 def _by_motion(tables: StudyTables) -> str:
@@ -148,12 +184,24 @@ def _moving(tables: StudyTables, network: str) -> np.ndarray:
     return np.array([of[c] for c in tables.clips(network)], bool)
 
 
-def _metric_table(tables: StudyTables, figures: Mapping[str, Any]) -> str:
-    taus = {m: figures["metric_truth_tau"][m] for m in tables.metrics}
-    lines = ["| metric | Kendall’s τ with the true order | attacks preferred to the truth |", "| --- | --- | --- |"]
+def _metric_table(figures: Mapping[str, Any]) -> str:
+    taus = figures["metric_truth_tau"]
+    heads = ["Kendall’s τ with the true order", "τ − that of insertion", "order kept by little noise"]
+    heads += ["falls by much noise", "attacks preferred to the truth"]
+    lines = ["| metric | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
     for m in sorted(taus, key=lambda m: -(taus[m][0] if taus[m][0] is not None else -2)):
+        over = figures["tau_over_insertion"].get(m)
         attacks = figures["unsafe"].get(m, [])
-        lines.append(f"| {m} | {_interval(taus[m])} | {'*unsafe*: ' + ', '.join(attacks) if attacks else 'none'} |")
+        cells = [
+            _interval(taus[m]),
+            "–" if over is None else _interval(over),
+            _interval(figures["order_kept_by_little_noise"][m]),
+            _interval(figures["falls_by_much_noise"][m]),
+            "*unsafe*: " + ", ".join(attacks) if attacks else "none",
+        ]
+        name = f"**{m}**" if m == figures["default_metric"] else m
+        name += " (part of the truth)" if m in TRUTHS else " (needs the truth)" if m in NEEDS_TRUTH else ""
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from voxplain.attribution import AttributionMethod
 from voxplain.benchmark.study import StudyRow, network_rows, row_record, study_methods
-from voxplain.benchmark.study_clips import FULL, QUICK, set_hash
+from voxplain.benchmark.study_clips import FULL, QUICK, PlantedClips, StudyClips
+from voxplain.benchmark.study_depth import DEPTH, DepthClips
 from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
 from voxplain.benchmark.study_page import study_figures, study_markdown
 from voxplain.benchmark.study_tables import StudyTables
@@ -16,13 +17,16 @@ from voxplain.runtime import Shard
 from voxplain.store import write_whole
 from voxplain.version import __version__
 
-__all__ = ["run_study"]
+__all__ = ["DESIGNS", "run_study"]
+
+DESIGNS = ("standard", "held-out", DEPTH)
 
 
 def run_study(
     work: Path,
     *,
     design: str = "standard",
+    data: Path | None = None,
     quick: bool = False,
     networks: Sequence[str] = (),
     methods: Sequence[str] = (),
@@ -37,7 +41,10 @@ def run_study(
     work : Path
         Networks, results, and ``study.md`` and ``study.json`` of a whole run; the same call goes on after an end.
     design : str
-        The planted clips: "standard" or "held-out".
+        The planted clips, "standard" or "held-out", or "utd_depth": depth videos, where the person's silhouette takes
+        the place of the object relied on.
+    data : Path, optional
+        Folder of UTD-MHAD as depth videos, for "utd_depth".
     quick : bool
         Smaller clips, fewer of them, and fewer samples and steps.
     networks, methods : sequence of str
@@ -57,33 +64,42 @@ def run_study(
     Raises
     ------
     DataError
-        Unknown names.
+        Unknown names, or no folder of depth videos.
     """
     size = QUICK if quick else FULL
     chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
     _check(design, networks, methods, chosen)
+    source = _source(design, data)
     # The shipped network knows the shapes of the standard design only.
     names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
     folder, rows, accuracies = work / ("quick" if quick else "full"), [], {}
     for network in names:
         own, accuracies[network] = network_rows(
-            network, design, size, folder, chosen, quick=quick, mine=_share(shard), tell=tell
+            network, source, size, folder, chosen, quick=quick, mine=_share(shard), tell=tell
         )
         rows += own
     if shard is not None:
         return {}
-    return _write_tables(rows, accuracies, folder / design, {"design": design, "set": set_hash(design, size)})
+    return _write_tables(rows, accuracies, folder / design, {"design": design, "set": source.digest(size)})
 
 
 def _check(
     design: str, networks: Sequence[str], methods: Sequence[str], chosen: Mapping[str, AttributionMethod]
 ) -> None:
-    if design not in ("standard", "held-out"):
-        raise DataError(f"expected a design of standard or held-out, got {design!r}; choose one")
+    if design not in DESIGNS:
+        raise DataError(f"expected a design of {', '.join(DESIGNS)}, got {design!r}; choose one")
     if lost := [n for n in networks if n not in NETWORKS]:
         raise DataError(f"expected networks among {', '.join(NETWORKS)}, got {', '.join(lost)}; choose others")
     if lost := [m for m in methods if m not in chosen]:
         raise DataError(f"expected methods that `voxplain methods` lists, got {', '.join(lost)}; choose others")
+
+
+def _source(design: str, data: Path | None) -> StudyClips:
+    if design != DEPTH:
+        return PlantedClips(design)
+    if data is None:
+        raise DataError(f"expected the folder of UTD-MHAD for {DEPTH}, got none; name it with --data")
+    return DepthClips(data)
 
 
 def _share(shard: Shard | None) -> Callable[[str, str], bool]:

@@ -4,7 +4,7 @@ Letters: N networks, M methods, V clips. A table of a network is float64 [M,V], 
 Intervals are 95 % percentile bootstrap intervals over clips, which are drawn within each network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,11 @@ from voxplain.benchmark.study import CONTROLS, StudyRow
 from voxplain.metrics import METRICS
 from voxplain.statistics import spearman
 
-__all__ = ["TRUTHS", "Estimate", "StudyTables"]
+__all__ = ["NO_NETWORK", "TRUTHS", "Estimate", "StudyTables"]
 
 TRUTHS = ("energy_inside", "tube_iou")  # with the object of true reliance
-DIRECTION = {"insertion_blur": True, "insertion_black": True}  # of metrics that METRICS does not list
+NO_NETWORK = ("complexity", "sparseness")  # metrics of a map that ask nothing of the network
+DIRECTION = {"insertion_blur": True, "insertion_black": True, "area_between_untuned": True}  # not listed in METRICS
 DRAWS = 500
 LEAST_METHODS = 4  # for a rank correlation
 
@@ -35,6 +36,10 @@ class Estimate:
     def plain(self) -> list[float | None]:
         """Value, low and high, rounded; None for NaN."""
         return [round(v, 4) if np.isfinite(v) else None for v in (self.value, self.low, self.high)]
+
+
+NOTHING = Estimate(float("nan"), float("nan"), float("nan"))
+Worth = Callable[[np.ndarray], np.ndarray]  # from clips to a number for each method, the best first
 
 
 def _higher(metric: str) -> bool | None:
@@ -111,7 +116,7 @@ class StudyTables:
             values = np.where([of[c] == moving for c in self.clips(network)], values, np.nan)
         return self._bootstrap([network], lambda drawn: _mean(values[drawn[network]]))
 
-    def truth(self, network: str, methods: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    def truth(self, network: str, methods: Sequence[str]) -> "Worth":
         """From clips to minus the mean rank of each method by energy and by overlap with the object, [M]."""
         tables = [self.table(network, name, methods) for name in TRUTHS]
         return lambda clips: -np.mean([_ranks(_means(t[:, clips])) for t in tables], axis=0)
@@ -132,7 +137,7 @@ class StudyTables:
         networks = self.networks
         shared = [m for m in self.methods if all(m in self._measured(n) for n in networks)]
         if len(networks) < 2 or len(shared) < LEAST_METHODS:
-            return Estimate(float("nan"), float("nan"), float("nan"))
+            return NOTHING
         worth = {n: self.truth(n, shared) for n in networks}
 
         def agree(drawn: dict[str, np.ndarray]) -> float:
@@ -150,7 +155,27 @@ class StudyTables:
 
     def metric_truth_tau(self, metric: str) -> Estimate:
         """Mean over networks of Kendall's τ between the methods' order by a metric and by truth."""
-        return self._against(metric, lambda n, methods: self.truth(n, methods), "kendall")
+        parts = self._beside_truth([metric])
+        return self._bootstrap(list(parts), lambda drawn: _mean_tau(parts, drawn, 0)) if parts else NOTHING
+
+    def tau_over(self, metric: str, other: str = "insertion") -> Estimate:
+        """By how much a metric's τ with truth is above another's, over the same methods and draws of clips."""
+        parts = self._beside_truth([metric, other])
+        if not parts:
+            return NOTHING
+        return self._bootstrap(list(parts), lambda drawn: _mean_tau(parts, drawn, 0) - _mean_tau(parts, drawn, 1))
+
+    def _beside_truth(
+        self, metrics: Sequence[str], networks: Sequence[str] = ()
+    ) -> "dict[str, tuple[list[np.ndarray], Worth]]":
+        """For each network the tables of metrics over the methods that all of them measure, and the worth by truth."""
+        found = {}
+        for network in networks or self.networks:
+            measured = [self._measured(network, m) for m in metrics]
+            methods = [m for m in measured[0] if all(m in own for own in measured)]
+            if len(methods) >= LEAST_METHODS:
+                found[network] = [self.table(network, m, methods) for m in metrics], self.truth(network, methods)
+        return found
 
     def objective_subjective(self) -> dict[str, Estimate]:
         """Spearman's ρ on each network of the methods' order by insertion and by the pointing game."""
@@ -163,22 +188,6 @@ class StudyTables:
                 lambda d, t=tables, n=network: _rho(*(_means(x[:, d[n]]) for x in t)),  # type: ignore[misc]
             )
         return found
-
-    def _against(
-        self, metric: str, truth: Callable[[str, list[str]], Callable[[np.ndarray], np.ndarray]], how: str
-    ) -> Estimate:
-        parts: dict[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = {}
-        for network in self.networks:
-            methods = self._measured(network, metric)
-            if len(methods) >= LEAST_METHODS:
-                parts[network] = self.table(network, metric, methods), truth(network, methods)
-
-        def agree(drawn: dict[str, np.ndarray]) -> float:
-            taus = [_tau(_means(t[:, drawn[n]]), worth(drawn[n])) for n, (t, worth) in parts.items()]
-            return _mean(np.array(taus))
-
-        nothing = Estimate(float("nan"), float("nan"), float("nan"))
-        return self._bootstrap(list(parts), agree) if parts else nothing
 
     def _measured(self, network: str, metric: str = TRUTHS[0]) -> list[str]:
         """Methods, without controls, with a value of a metric on most clips of a network."""
@@ -199,16 +208,37 @@ class StudyTables:
             gains = {n: pair[0] - pair[1] for n, pair in pairs.items()}
             found[control] = self._gain(gains)
         for attack in ATTACKS:
-            gains = {}
-            for network in self.networks:
-                better = np.ones((len(self.methods), len(self.clips(network))), bool)
-                for name in TRUTHS:
-                    now, was = (self.table(network, name, self.methods, v) for v in (attack, "map"))
-                    better &= now < was
-                now, was = (self.table(network, metric, self.methods, v) for v in (attack, "map"))
-                gains[network] = _means(np.where(better, now - was, np.nan).T)
-            found[attack] = self._gain(gains)
+            found[attack] = self._gain({n: _means(self._less_true(n, metric, attack).T) for n in self.networks})
         return found
+
+    def _less_true(self, network: str, metric: str, version: str) -> np.ndarray:
+        """Gain of a metric by a changed copy of the map, [M,V]; NaN where the copy is not farther from the truth."""
+        farther = np.ones((len(self.methods), len(self.clips(network))), bool)
+        for name in TRUTHS:
+            now, was = (self.table(network, name, self.methods, v) for v in (version, "map"))
+            farther &= now < was
+        now, was = (self.table(network, metric, self.methods, v) for v in (version, "map"))
+        return np.where(farther, now - was, np.nan)
+
+    def falls(self, metric: str) -> Estimate:
+        """Share of maps whose value falls by much noise, of those that the noise takes farther from the truth.
+
+        A value that stays the same counts half, so that 0.5 is the level of a metric that does not notice.
+        """
+        gains = {n: self._less_true(n, metric, "much_noise") for n in self.networks}
+        fell = {n: np.where(np.isfinite(g), 0.5 - 0.5 * np.sign(g), np.nan) for n, g in gains.items()}
+        return self._gain({n: _means(f.T) for n, f in fell.items()})
+
+    def stable(self, metric: str) -> Estimate:
+        """Mean over clips of Spearman's ρ between the methods' order by their maps and by copies with little noise."""
+        found = {}
+        for network in self.networks:
+            tables = [self.table(network, metric, self.methods, v) for v in ("map", "little_noise")]
+            both = np.isfinite(tables[0]) & np.isfinite(tables[1])
+            found[network] = np.array(
+                [_rho(*(np.where(both[:, j], t[:, j], np.nan) for t in tables)) for j in range(both.shape[1])]
+            )
+        return self._gain(found)
 
     def unsafe(self) -> dict[str, list[str]]:
         """Attacks that each metric prefers to the truth: the interval of the gain lies above 0. Unsafe metrics only."""
@@ -220,9 +250,47 @@ class StudyTables:
             list(gains), lambda drawn: _mean(np.concatenate([gains[n][clips] for n, clips in drawn.items()]))
         )
 
+    def overall(self, method: str, metric: str) -> Estimate:
+        """Mean over all clips of all networks that a method explains."""
+        return self._gain({n: self.table(n, metric, [method])[0] for n in self.networks})
+
     def over_chance(self, method: str) -> Estimate:
         """Energy inside the object as a multiple of chance, mean over all clips of all networks."""
-        return self._gain({n: self.table(n, "energy_inside", [method])[0] for n in self.networks})
+        return self.overall(method, "energy_inside")
+
+    def candidates(self, unsafe: Collection[str]) -> list[str]:
+        """Metrics that need a network and no mask, and prefer no attack."""
+        return [m for m in self.metrics if m not in unsafe and m not in NO_NETWORK and _needs(m) == "map"]
+
+    def chosen_on_others(self, candidates: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """For each network the metric of greatest mean τ on all others, and its τ on this one less that of insertion.
+
+        A metric chosen by its τ on some networks looks better there than it is; this is what the choice is worth on a
+        network that took no part in it.
+        """
+        taus = {m: {n: self._tau_on(n, m) for n in self.networks} for m in {*candidates, "insertion"}}
+        found = {}
+        for network in self.networks if len(self.networks) > 1 else ():
+            others = {m: _mean(np.array([t for n, t in taus[m].items() if n != network])) for m in candidates}
+            known = {m: t for m, t in others.items() if np.isfinite(t)}
+            if known:
+                best = max(known, key=known.__getitem__)
+                found[network] = best, taus[best][network] - taus["insertion"][network]
+        return found
+
+    def _tau_on(self, network: str, metric: str) -> float:
+        parts = self._beside_truth([metric], [network])
+        return _mean_tau(parts, {network: np.arange(len(self.clips(network)))}, 0)
+
+
+def _needs(metric: str) -> str:
+    return "map" if metric in DIRECTION else METRICS[metric]().needs
+
+
+def _mean_tau(parts: "Mapping[str, tuple[list[np.ndarray], Worth]]", drawn: Mapping[str, np.ndarray], i: int) -> float:
+    """Mean over networks of Kendall's τ between the order by the metric of place ``i`` and by truth."""
+    taus = [_tau(_means(tables[i][:, drawn[n]]), worth(drawn[n])) for n, (tables, worth) in parts.items()]
+    return _mean(np.array(taus))
 
 
 def _mean(values: np.ndarray) -> float:

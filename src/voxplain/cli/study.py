@@ -12,6 +12,7 @@ def study_command(
     *,
     quick: bool = False,
     design: str = "standard",
+    data: Path | None = None,
     nets: Words = (),
     methods: Words = (),
     method: Words = (),
@@ -37,7 +38,9 @@ def study_command(
     quick
         Smaller clips, fewer of them, fewer samples and steps.
     design
-        The planted clips: standard or held-out.
+        The planted clips, standard or held-out, or utd_depth: depth videos of people, with the silhouette as truth.
+    data
+        Folder of UTD-MHAD as depth videos, for utd_depth.
     nets
         Only these: planted (shipped, not trained), c3d, r3d, r2plus1d, i3d, cnn_lstm, tsm, convlstm, transformer.
     methods
@@ -63,6 +66,7 @@ def study_command(
         figures = run_study(
             work,
             design=design,
+            data=data,
             quick=quick,
             networks=nets,
             methods=methods,

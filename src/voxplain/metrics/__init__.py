@@ -7,6 +7,9 @@ it, and ``mask``, bool [T,H,W].
 from collections.abc import Callable
 from functools import partial
 
+from voxplain.metrics.area_between import AreaBetween
+from voxplain.metrics.complexity import Complexity, Sparseness
+from voxplain.metrics.efficient_randomisation import EfficientRandomisation
 from voxplain.metrics.f_fidelity import FFidelity
 from voxplain.metrics.faithfulness import (
     AverageDrop,
@@ -42,12 +45,15 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "deletion": Deletion,
     "infilled_insertion": InfilledInsertion,
     "f_fidelity": FFidelity,
+    "area_between": AreaBetween,
     "sufficiency": Sufficiency,
     "comprehensiveness": Comprehensiveness,
     "average_drop": AverageDrop,
     "increase_in_confidence": IncreaseInConfidence,
     "faithfulness_correlation": FaithfulnessCorrelation,
     "infidelity": Infidelity,
+    "complexity": Complexity,
+    "sparseness": Sparseness,
     "pointing_game": PointingGame,
     "pointing_game_volume": partial(PointingGame, over="volume"),
     "energy_inside": EnergyInside,
@@ -58,6 +64,8 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "temporal_energy": TemporalEnergy,
     "sensitivity": Sensitivity,
     "parameter_randomisation": ParameterRandomisation,
+    "smooth_randomisation": partial(ParameterRandomisation, draws=8),
+    "efficient_randomisation": EfficientRandomisation,
     "label_randomisation": LabelRandomisation,
     "frame_shuffle": FrameChange,
     "frame_reverse": partial(FrameChange, change="reverse"),
@@ -70,10 +78,13 @@ METRICS: dict[str, Callable[[], Metric]] = {
 __all__ = [
     "METRICS",
     "SIMILARITIES",
+    "AreaBetween",
     "AverageDrop",
+    "Complexity",
     "Comprehensiveness",
     "ControlAgreement",
     "Deletion",
+    "EfficientRandomisation",
     "EnergyInside",
     "FFidelity",
     "FaithfulnessCorrelation",
@@ -96,6 +107,7 @@ __all__ = [
     "Retrain",
     "Retrained",
     "Sensitivity",
+    "Sparseness",
     "Sufficiency",
     "TemporalEnergy",
     "TemporalPointing",

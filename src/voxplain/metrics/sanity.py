@@ -29,7 +29,8 @@ class ParameterRandomisation:
     """Parameter randomisation: mean similarity of the map to those of networks with randomised layers.
 
     From the output down to the input; lower is better, chance level 0 (unrelated maps; none for ssim). Normalisation
-    layers keep their weights and statistics. ``details``: layers and similarity of each step.
+    layers keep their weights and statistics. With ``draws``, each map is the mean over noisy copies of the clip (smooth
+    MPRT), since noise of gradients alone makes maps differ. ``details``: layers and similarity of each step.
 
     Parameters
     ----------
@@ -39,12 +40,17 @@ class ParameterRandomisation:
         An entry of `SIMILARITIES`.
     maps : int, optional
         How many maps are computed, at layers spread evenly, the last included; by default at every layer.
+    draws : int
+        Noisy copies of the clip whose maps are averaged; 0: the map of the clip itself.
+    noise : float
+        Standard deviation of the copies' Gaussian noise, as a share of the clip's range of grey levels.
     seed : int
-        Of the new weights.
+        Of the new weights and of the noise.
 
     References
     ----------
     Adebayo et al. 2018, Sanity checks for saliency maps, arXiv 1810.03292
+    Hedström et al. 2024, A fresh look at sanity checks for saliency maps, arXiv 2405.02383 (smooth MPRT)
 
     Examples
     --------
@@ -55,16 +61,23 @@ class ParameterRandomisation:
     order: Literal["cascading", "independent"] = "cascading"
     similarity: Similarity = "spearman"
     maps: int | None = None
+    draws: int = 0
+    noise: float = 0.1
     seed: int = 0
 
     higher_is_better: ClassVar[bool | None] = False
     needs: ClassVar[Literal["method"]] = "method"
 
-    @method_call
-    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
+    def __post_init__(self) -> None:
+        """Check the options."""
         if self.order not in ("cascading", "independent") or (self.maps is not None and self.maps < 1):
             raise DataError(f"expected order cascading or independent, and 1 map or more, got {self}; correct it")
-        first = method(model, clip, target).values
+        if self.draws < 0 or self.noise <= 0:
+            raise DataError(f"expected 0 draws or more and noise above 0, got {self}; correct it")
+
+    @method_call
+    def __call__(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> MetricValue:
+        first = self._map(model, clip, target, method)
         trial = copied(model)
         layers = weight_layers(trial, to_input(trial, stack([clip])))
         count = min(self.maps or len(layers), len(layers))
@@ -76,9 +89,24 @@ class ParameterRandomisation:
             if self.order == "cascading" or i in chosen:
                 redraw(trial.net, name, self.seed * 100_003 + i)
             if i in chosen:
-                found.append(similarity(first, method(trial, clip, target).values, self.similarity))
+                found.append(similarity(first, self._map(trial, clip, target, method), self.similarity))
         details = {"layers": [layers[i] for i in sorted(chosen)], "similarity": found}
         return MetricValue(float(np.mean(found)), None if self.similarity == "ssim" else 0.0, details)
+
+    def _map(self, model: VideoModel, clip: Clip, target: Target, method: AttributionMethod) -> np.ndarray:
+        """The map of the clip, or the mean of those of its noisy copies, the same for every network."""
+        if not self.draws:
+            return method(model, clip, target).values
+        total = np.zeros(clip.frames.shape[:3], np.float64)
+        for start in range(0, self.draws, model.pass_size):
+            near = [self._near(clip, i) for i in range(start, min(start + model.pass_size, self.draws))]
+            total += np.sum([a.values for a in method(model, near, target)], 0)
+        return np.asarray(total / self.draws, np.float32)
+
+    def _near(self, clip: Clip, i: int) -> Clip:
+        spread = self.noise * np.ptp(clip.frames)
+        moved = clip.frames + spread * clip_rng(clip, self.seed, i).standard_normal(clip.frames.shape, np.float32)
+        return replace(clip, frames=np.clip(np.rint(moved), 0, 255).astype(np.uint8))
 
 
 @dataclass(frozen=True)
