@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from voxplain.model import VideoModel
+from voxplain.model import Tokens, VideoModel
 from voxplain.nets import tiny
 from voxplain.train import TrainingVideos
 
@@ -122,12 +122,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """How to build a network, the layer it is explained at, the stages of its training, and the size of its clips."""
+    """How to build a network, its layer, stages of training and size of clips; ``tokens`` where they are not inferred."""
 
     build: Callable[[int], nn.Module]
     layer: str
     stages: tuple[Stage, ...]
     size: int = 64
+    tokens: Tokens | None = None
 
 
 def fit(model: VideoModel, videos: TrainingVideos, how: Architecture, seed: int, tell: Callable[[str], object]) -> None:

@@ -26,7 +26,7 @@ from truth_architectures import Architecture, ResidualNet, Stage, VideoTransform
 from voxplain.datasets import scan_folder
 from voxplain.datasets.planted import DESIGNS, PlantedDesign, PlantedSet, design_of, read_planted, write_planted
 from voxplain.errors import DataError
-from voxplain.model import VideoModel
+from voxplain.model import Tokens, VideoModel
 from voxplain.nets import load_weights, r3d, save_weights, tiny
 from voxplain.train import TrainingVideos, accuracy, load_videos
 from voxplain.train.measure import overall_accuracy
@@ -55,7 +55,11 @@ NETWORKS = {
         size=112,
     ),
     "vit112": Architecture(
-        partial(VideoTransformer, positions=4 * 14 * 14), "norm", (Stage(4, 1e-3, enough=0.97),), size=112
+        partial(VideoTransformer, positions=4 * 14 * 14),
+        "norm",
+        (Stage(4, 1e-3, enough=0.97),),
+        size=112,
+        tokens=Tokens((4, 14, 14)),  # 784 tokens could be 16×7×7, too
     ),
 }
 # A class whose shape resembles that of the distractors, which are in every clip.
@@ -162,6 +166,7 @@ def make(case: Case, work: Path, *, tell: bool = False) -> tuple[VideoModel, Pla
         grid=(16, how.size, how.size),
         classes=planted.design.classes,
         geometry=case.geometry,
+        tokens=how.tokens,
         batch_size=32 if how.size == 64 else 8,
         name=case.name,
     )
