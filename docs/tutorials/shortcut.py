@@ -82,7 +82,7 @@ print(
 # The concept that was removed, and what a caption does to the network before and after.
 
 # %%
-figure, axes = plt.subplots(1, 5, figsize=(13, 2.6), width_ratios=(1, 1, 1, 1, 1.6))
+figure, axes = plt.subplots(1, 5, figsize=(13, 2.6), width_ratios=(1, 1, 1, 1, 1.6), layout="constrained")
 for place, ax in enumerate(axes[:4]):
     clip, mask = run.member(remove[0], place)
     t = int(mask.sum((1, 2)).argmax())
