@@ -13,6 +13,7 @@ from torch import nn
 import voxplain as vx
 from reference import planted
 from reference_ours import Forwards, Task, crops_forwards, ours, peak_memory, settings_of
+from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.features import MaskedCrops
 from voxplain.inference import Inference
 from voxplain.model import VideoModel
@@ -97,8 +98,9 @@ def test_forwards_and_seconds_of_the_default_are_those_of_all_its_steps(small, t
     assert found["total_s"] == pytest.approx(sum(found["steps_s"].values()), rel=0.05)
     steps = found["forwards"]
     features = sum(count for step, count in steps.items() if step.startswith("supervoxels and features"))
-    # One forward a clip and two for its contributions; every thread finds the layers and the streams of its network.
-    assert 6 * 3 + 8 <= features <= 6 * 3 + 8 + 2 * cores()
+    # One forward a clip and those of its contributions; every thread finds the layers and the streams of its network.
+    expected = 6 * (1 + ContextFeatures().steps) + 8
+    assert expected <= features <= expected + 2 * cores()
     assert "direct effects: logits of unrelated videos" not in steps  # they come with the features
     hidden = sum(count for step, count in steps.items() if step.startswith("direct effects"))
     assert hidden >= 6 * (1 + found["concepts"]) + 8
