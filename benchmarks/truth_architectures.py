@@ -122,7 +122,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """How to build a network, its layer, stages of training and size of clips; ``tokens`` where they are not inferred."""
+    """How to build a network, its layer, its training and the size of its clips; ``tokens`` where not inferred."""
 
     build: Callable[[int], nn.Module]
     layer: str

@@ -206,7 +206,7 @@ def _clear(values: np.ndarray) -> np.ndarray:
 def _together(found: Overlap, concepts: list[int]) -> Overlap:
     """The overlap of several concepts without common voxels, as of one."""
     both, concept = (x[:, concepts].sum(1, keepdims=True) for x in (found.both, found.concept))
-    return Overlap(both, concept, found.object)
+    return Overlap(both, concept, found.object, concept[:, 0])
 
 
 def _mean_where(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
