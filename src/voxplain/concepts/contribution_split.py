@@ -98,7 +98,7 @@ class SplitByContribution:
             raise DataError(
                 f"expected a gap above 0, shares of 0 to 1, 1 member and 1 draw or more, got gap={self.gap}, "
                 f"explained={self.explained}, clips={self.clips}, members={self.members} and draws={self.draws}; "
-                f"correct them"
+                "correct them"
             )
 
     def __call__(self, values: NDArray[np.float32], *, clips: NDArray[np.int64], seed: int = 0) -> Clustering:
@@ -116,10 +116,9 @@ class SplitByContribution:
                 continue
             labels[rows[above]] = count
             if stability is not None:
-                kept = _together(values[rows, -1], clips[rows], above, rng, self.draws)
-                whole = stability[cluster]
-                stability[cluster], now = whole * kept[0], whole * kept[1]
-                stability.append(now)
+                lower, upper = _together(values[rows, -1], clips[rows], above, rng, self.draws)
+                stability.append(stability[cluster] * upper)
+                stability[cluster] *= lower
             undivided += [cluster, count]
             count += 1
         if count == len(found.centers):
@@ -144,7 +143,8 @@ def _together(
     own: NDArray[np.float32], clips: NDArray[np.int64], above: NDArray[np.bool_], rng: np.random.Generator, draws: int
 ) -> tuple[float, float]:
     """Mean share of draws in which pairs of rows of the lower and of the upper group are on one side of the limit."""
-    known, shares = np.unique(clips), ([], [])  # type: tuple[NDArray[np.int64], tuple[list[float], list[float]]]
+    known = np.unique(clips)
+    shares: tuple[list[float], list[float]] = ([], [])
     for _ in range(draws):
         half = np.isin(clips, rng.choice(known, -(-len(known) // 2), replace=False))
         limit = two_groups(own[half])[0] if half.sum() > 1 else np.inf
