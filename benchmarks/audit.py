@@ -219,9 +219,9 @@ def run_relation(work: Path) -> dict:
                 write_video(path, relation_clip(label.split()[0], i))
             paths.append(path)
     videos = VideoSet(classes, tuple(paths), np.repeat([0, 1], 10).astype(np.int64))
-    settings = replace(
-        SETTINGS, embedder=vx.ContextFeatures(layers=("colours",)), clusterer=vx.KMeans(clusters=3), keep=4
-    )
+    # Maps alone: contributions of squares that matter only together differ from clip to clip, and mix them.
+    features = vx.ContextFeatures(layers=("colours",), contribution=0.0)
+    settings = replace(SETTINGS, embedder=features, clusterer=vx.KMeans(clusters=6), keep=4)
     audit = vx.audit(
         model, videos, settings=settings, measures=MEASURES, store=work / "relation" / "store", progress=progress_bar
     )
