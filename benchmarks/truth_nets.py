@@ -59,7 +59,7 @@ NETWORKS = {
         "norm",
         (Stage(4, 1e-3, enough=0.97),),
         size=112,
-        tokens=Tokens((4, 14, 14)),  # 784 tokens could be 16×7×7, too
+        tokens=Tokens((4, 14, 14)),  # not inferred: a change of a corner changes another token of the stem most
     ),
 }
 # A class whose shape resembles that of the distractors, which are in every clip.
