@@ -183,8 +183,9 @@ class STEP:
     core_start : float
         Share of the iterations without the core loss: 100 of 800; the study's 100.
     core_frames : int, optional
-        Length of the kernel, at most T; by default 8, but at most T/2. The study logged 5, 8, 11 and 14 of 16. Over a
-        whole clip of 8 frames the core is at odds with a mask on an object that moves.
+        Length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16. By default 8, but for clips of less
+        than 16 frames the largest odd number up to T/2: a core over the whole clip is at odds with a mask on an object
+        that moves, and a small ellipsoid of an even length has no middle frame and is little more than its axis.
     core_size : float
         Side of the kernel, pixels at 112 rows.
     core_shape : {"ellipsoid", "cylinder"}
@@ -246,4 +247,7 @@ class STEP:
 
     def _length(self, frames: int) -> int:
         """Of the kernel, in frames, for a clip of that many."""
-        return max(1, min(CORE_FRAMES, frames // 2)) if self.core_frames is None else min(self.core_frames, frames)
+        if self.core_frames is not None:
+            return min(self.core_frames, frames)
+        half = frames // 2
+        return CORE_FRAMES if half >= CORE_FRAMES else max(1, half - 1 + half % 2)
