@@ -145,6 +145,18 @@ def test_core_loss_joins_what_the_area_alone_leaves_scattered():
     assert np.abs(other.values - lumps.values).max() > 0.01  # the option reaches the loss
 
 
+@pytest.mark.parametrize(("frames", "core"), [(6, 3), (8, 3), (16, 8), (18, 8), (1, 1)])
+def test_the_core_is_at_most_half_of_the_clip_where_no_length_is_given(frames, core):
+    """The study's 8 of 16 frames, to the byte, and no longer on longer clips; on shorter ones an odd part of half."""
+    grid = (frames, 8, 8)
+    m, clip = model(Reads(lambda x: x[:, :, :, 1:5, 3:7].mean((1, 2, 3, 4))), grid=grid), noise(1, grid, low=160)[0]
+    kind = {"areas": (0.1,), "iterations": 12, "core_size": 42.0, "perturbation": "fade", "search": SEARCH}
+    maps = {length: STEP(**kind, core_frames=length)(m, clip, 0).values for length in {None, core, 1, frames}}
+    np.testing.assert_array_equal(maps[None], maps[core])
+    for other in {1, frames} - {core}:
+        assert np.abs(maps[other] - maps[None]).max() > 1e-4  # the length reaches the loss
+
+
 def test_meaningful_perturbation_finds_the_box():
     grid = (4, 16, 16)
     box = (slice(0, 4), slice(2, 8), slice(8, 14))

@@ -40,6 +40,10 @@ def test_a_control_is_as_complex_as_before_and_a_constant_map_has_none() -> None
     assert EfficientRandomisation()(conv_model(), noise(), TARGET, CentrePrior()).value == 0
     flat = EfficientRandomisation()(conv_model(), noise(), TARGET, lambda *_: given(np.ones((4, 8, 8))))
     assert np.isnan(flat.value)
+    steps = np.spacing(np.float32(0.5)) * (np.arange(256).reshape(4, 8, 8) % 3)  # fewer floats than bins lie between
+    rounded = EfficientRandomisation()(conv_model(), noise(), TARGET, lambda *_: given(0.5 + steps))
+    assert np.ptp(0.5 + steps) > 0
+    assert np.isnan(rounded.value)
     with pytest.raises(DataError, match="2 bins or more"):
         EfficientRandomisation(bins=1)
 

@@ -23,7 +23,7 @@ class EfficientRandomisation:
 
     Higher is better, chance level 0: a map that does not depend on the weights is as complex as before. It needs two
     maps, where `ParameterRandomisation` needs one for each layer, and no similarity of maps, which noise of gradients
-    decides. NaN for a constant map. ``details``: before and after, the entropies in nats.
+    decides. NaN for a map that is constant but for rounding. ``details``: before and after, the entropies in nats.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ class EfficientRandomisation:
         return MetricValue(value, 0.0, {"before": before, "after": after})
 
     def _entropy(self, values: np.ndarray) -> float:
+        if np.ptp(values) < 2 * self.bins * np.spacing(np.abs(values).max()):
+            return 0.0  # constant but for rounding: no bins of such a width
         counts = np.histogram(values, self.bins)[0]
         shares = counts[counts > 0] / values.size
         return float(max(0.0, -(shares * np.log(shares)).sum()))

@@ -27,6 +27,8 @@ ITERATIONS = 200
 # The area's weight at the end over that at the start: × 1.0008668 an iteration makes 2 in 800 and 2.83 in the study's
 # 1200; 1 for 2D-EP and 3D-EP in the WACV code.
 GROWTH = 2.0
+# The core's length where none is given: the study's for its clips of 16 frames.
+CORE_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,10 @@ class STEP:
         Weight of the core loss.
     core_start : float
         Share of the iterations without the core loss: 100 of 800; the study's 100.
-    core_frames : int
-        Length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16.
+    core_frames : int, optional
+        Length of the kernel, at most T; the study logged 5, 8, 11 and 14 of 16. By default 8, but for clips of less
+        than 16 frames the largest odd number up to T/2: a core over the whole clip is at odds with a mask on an object
+        that moves, and a small ellipsoid of an even length has no middle frame and is little more than its axis.
     core_size : float
         Side of the kernel, pixels at 112 rows.
     core_shape : {"ellipsoid", "cylinder"}
@@ -210,7 +214,7 @@ class STEP:
     area_growth: float = GROWTH
     core_weight: float = 300.0
     core_start: float = 0.125
-    core_frames: int = 8
+    core_frames: int | None = None
     core_size: float = 11.0
     core_shape: CoreShape = "ellipsoid"
     core_count: CoreCount = "true"
@@ -219,7 +223,7 @@ class STEP:
     def __post_init__(self) -> None:
         """Check the fields before any work is done."""
         check(self.areas, self.variant, self.iterations)
-        check_field(self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
+        check_field(self.core_frames is None or self.core_frames >= 1, "core_frames of 1 or more", self.core_frames)
         check_field(
             0 <= self.core_start < 1, "core_start from 0 to below 1, a share of the iterations", self.core_start
         )
@@ -229,7 +233,7 @@ class STEP:
         frames, rows, columns = batch.model.grid
         start = int(self.core_start * self.iterations)
         size = min(rows, columns, max(1, round(pixels(self.core_size, rows))))
-        kernel = core_kernel(min(self.core_frames, frames), size, self.core_shape).to(batch.x.device)
+        kernel = core_kernel(self._length(frames), size, self.core_shape).to(batch.x.device)
 
         def regulariser(masks: Tensor, areas: Sequence[float], iteration: int) -> Tensor:
             volume = masks.flatten(1)[:, None]
@@ -240,3 +244,10 @@ class STEP:
 
         how = self.variant, self.perturbation, self.iterations
         return ExtremalSearch(batch, *how, regulariser, self.search, settled=start).maps(self.areas)
+
+    def _length(self, frames: int) -> int:
+        """Of the kernel, in frames, for a clip of that many."""
+        if self.core_frames is not None:
+            return min(self.core_frames, frames)
+        half = frames // 2
+        return CORE_FRAMES if half >= CORE_FRAMES else max(1, half - 1 + half % 2)
