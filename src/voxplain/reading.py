@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import stat
+import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -21,7 +22,20 @@ from numpy.typing import NDArray
 
 from voxplain.large import LARGE, forget, large_zeros
 
-__all__ = ["MAX_TEXT", "Unreadable", "parse_json", "parse_yaml", "read_arrays", "read_json", "read_regular"]
+__all__ = [
+    "ARRAY_HEADER",
+    "MAX_TEXT",
+    "Unreadable",
+    "parse_json",
+    "parse_yaml",
+    "read_arrays",
+    "read_json",
+    "read_regular",
+]
+
+# Held while numpy reads the header of an array, which it parses as Python: in some versions of CPython (3.11.7) threads
+# that parse at once can end in "SystemError: AST constructor recursion depth mismatch".
+ARRAY_HEADER = threading.Lock()
 
 MAX_TEXT = 64 << 20  # bytes of a JSON file; run.json of 1,000 clips has 2 MB
 MAX_SETTINGS = 1 << 20  # bytes of a YAML file
@@ -186,7 +200,8 @@ def _array(file: Any, size: int) -> NDArray[Any]:
     counted = _Counted(file)
     major, _ = np.lib.format.read_magic(counted)
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(counted)
+    with ARRAY_HEADER:
+        shape, fortran, dtype = read(counted)
     if dtype.hasobject or dtype.kind not in "biufcSU":
         raise Unreadable(f"an array of {dtype}, not of numbers or text")
     if not all(type(side) is int and side >= 0 for side in shape):

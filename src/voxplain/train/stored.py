@@ -16,6 +16,7 @@ import numpy as np
 
 from voxplain.errors import VideoError
 from voxplain.files import write_whole
+from voxplain.reading import ARRAY_HEADER
 from voxplain.video import Geometry, Span
 
 __all__ = ["StoredFrames", "store_frames"]
@@ -48,8 +49,7 @@ class StoredFrames(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return StoredFrames(self.paths[index])
         # Opened anew each time: thousands of open maps would run into the limits on open files.
-        frames: np.ndarray = np.load(self.paths[index], mmap_mode="r", allow_pickle=False)
-        return frames
+        return _opened(self.paths[index])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The videos, one open at a time."""
@@ -112,10 +112,17 @@ def _key(path: Path, geometry: Geometry, span: Span | None) -> str:
     return digest.hexdigest()[:32]
 
 
+def _opened(file: Path) -> np.ndarray:
+    """The array of a file, mapped; raises for a file shorter than its header says."""
+    with ARRAY_HEADER:
+        frames: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+    return frames
+
+
 def _whole(file: Path, geometry: Geometry) -> bool:
     """Whether a file holds frames of the size; reads its header only, and its length."""
     try:
-        frames = np.load(file, mmap_mode="r", allow_pickle=False)  # raises for a file shorter than its header says
+        frames = _opened(file)
     except (OSError, ValueError, EOFError):
         return False
     return frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[1:] == (*geometry.resize, 3)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from voxplain.errors import VideoError
+from voxplain.reading import ARRAY_HEADER
 from voxplain.video.clip import Clip
 from voxplain.video.stream import DEFAULT_FPS, MAX_FRAME_PIXELS, PICTURE_SUFFIXES, Item, Source, natural
 
@@ -83,7 +84,8 @@ def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def array_source(path: Path) -> Source:
     """A `.npy` file of uint8 [T,H,W,3] or [T,H,W]. VideoError for other contents."""
     try:
-        frames = np.lib.format.open_memmap(path, mode="r")  # unlike np.load never an archive, never pickle
+        with ARRAY_HEADER:
+            frames = np.lib.format.open_memmap(path, mode="r")  # unlike np.load never an archive, never pickle
     except (ValueError, EOFError) as error:
         raise VideoError(f"{path}: not a plain array file; save uint8 frames [T,H,W,3] with numpy.save.") from error
     if frames.nbytes > 2**33:
