@@ -13,6 +13,7 @@ from voxplain.concepts.context import ContextFeatures, place_weights
 from voxplain.concepts.contributions import contributions
 from voxplain.concepts.embedders import EMBEDDERS
 from voxplain.concepts.feature_maps import feature_maps, map_layers
+from voxplain.concepts.features import MaskedCrops
 from voxplain.errors import DataError, ModelError, VideoError
 from voxplain.model import VideoModel
 from voxplain.model.tokens import Tokens
@@ -340,3 +341,9 @@ def test_every_embedder_keeps_the_protocol(name):
     assert all(m.training and not m._forward_hooks for m in model.net.modules())
     assert all(p.grad is None for p in model.net.parameters())
     assert torch.is_grad_enabled()
+
+
+def test_gradients_that_the_contribution_takes():
+    assert ContextFeatures(steps=3).class_gradients == 3
+    assert ContextFeatures(steps=3).without_class().class_gradients == 0
+    assert MaskedCrops().class_gradients == 0

@@ -17,6 +17,7 @@ from voxplain.attribution.attribution_run import AttributionRun
 from voxplain.attribution.overlay import Scale, frame_grid, overlay, spread
 from voxplain.cli.attribute import Format
 from voxplain.cli.console import Console
+from voxplain.cli.printed import BEST
 from voxplain.explain import to_original
 from voxplain.explain.attribution import map_metrics_by_name
 from voxplain.explain.session import Progress
@@ -41,7 +42,6 @@ __all__ = [
     "write_attribution",
 ]
 
-BEST = 3  # methods named in the answer
 MAX_MAP_PIXELS = 2**29  # pixels of a map at the size of the video: 2 GiB before packing
 MAX_GIF_PIXELS = 2**27  # pixels of all frames of a GIF, which are packed together
 MAX_STRIP_PIXELS = 2**26  # pixels of a strip of frames, from which on they are made smaller: 200 MB

@@ -9,11 +9,9 @@ from voxplain.cli.losses import Losses
 from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
-from voxplain.cli.printed import Printed
+from voxplain.cli.printed import MOST_LINES, Printed
 
 __all__ = ["benchmark_command"]
-
-MOST_LINES = 20  # failures that are printed
 
 
 def benchmark_command(

@@ -11,14 +11,13 @@ from voxplain.benchmark.comparison import Comparison, class_markdown, comparison
 from voxplain.benchmark.paired_tests import Agreement, Pair, pair_rows, pairs_markdown
 from voxplain.benchmark.ranks_figure import ranks_figure
 from voxplain.benchmark.run import MethodResult
+from voxplain.cli.printed import BEST
 from voxplain.model import VideoModel
 from voxplain.report.tables import plain
 from voxplain.store import write_csv, write_whole
 from voxplain.version import __version__
 
 __all__ = ["comparison_answer", "write_benchmark"]
-
-BEST = 3  # methods named in the answer
 
 
 def comparison_answer(found: Comparison) -> str:

@@ -336,7 +336,7 @@ def page_seconds(measured: Calibration, concepts: int, *, evaluated: bool) -> fl
 
 def class_passes(embedder: Embedder) -> int:
     """Forward and backward passes in which one clip of the class is embedded, contributions included."""
-    return 2 + 2 * (getattr(embedder, "steps", 0) if getattr(embedder, "contribution", 0) else 0)
+    return 2 + 2 * embedder.class_gradients
 
 
 def expected_concepts(clusterer: Clusterer) -> int:

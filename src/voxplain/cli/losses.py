@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
+from voxplain.cli.printed import MOST_LINES
+
 if TYPE_CHECKING:
     from voxplain.cli.console import Console
     from voxplain.video.lost_videos import LostVideos
 
 __all__ = ["WITH_LOSSES", "Losses", "printed_losses"]
-
-MOST_LINES = 20  # videos that are printed
 
 WITH_LOSSES = 3  # exit code of a command that is done, but for videos, methods or metrics that it reports
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from voxplain.cli.console import Console
     from voxplain.progress import ShowProgress
 
-__all__ = ["Printed"]
+__all__ = ["BEST", "MOST_LINES", "Printed"]
+
+BEST = 3  # methods that a short answer names
+MOST_LINES = 20  # of what was skipped or failed
 
 
 @Parameter(name="*")

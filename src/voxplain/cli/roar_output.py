@@ -19,6 +19,7 @@ from voxplain.benchmark.retraining_tables import (
     label_pair_rows,
 )
 from voxplain.cli.network import Network, open_model
+from voxplain.cli.printed import BEST
 from voxplain.metrics import Retrain
 from voxplain.model import VideoModel
 from voxplain.nets import build_net
@@ -29,8 +30,6 @@ from voxplain.version import __version__
 from voxplain.video import Clip
 
 __all__ = ["RetrainingResults", "evenly", "fixed_targets", "new_networks"]
-
-BEST = 3  # methods named in the answer
 
 
 def evenly(clips: Sequence[Clip], count: int) -> list[Clip]:

@@ -145,6 +145,11 @@ class ContextFeatures:
         """The contribution is the last dimension, where there is one."""
         return int(self.contribution > 0)
 
+    @property
+    def class_gradients(self) -> int:
+        """The steps of the contribution, where there is one."""
+        return self.steps if self.contribution else 0
+
     def without_class(self) -> "ContextFeatures":
         """The same features without the contribution."""
         return replace(self, contribution=0.0)

@@ -1,4 +1,4 @@
-"""Clusters divided where what looks alike contributes differently to the class: an object and its likes among them.
+"""Clusters divided where supervoxels that look alike contribute differently: an object, and distractors of its kind.
 
 Letters: N rows, K clusters, B draws of halves of the clips.
 """

@@ -79,6 +79,10 @@ class Embedder(Protocol):
     def class_dimensions(self) -> int:
         """How many of the last dimensions of the features depend on the class; 0 for features of no class."""
 
+    @property
+    def class_gradients(self) -> int:
+        """How many gradients at the input a window takes for those dimensions, a forward and a backward pass each."""
+
     def without_class(self) -> "Embedder":
         """An embedder of the same features without those that depend on a class."""
 
@@ -170,6 +174,7 @@ class MaskedCrops:
     layer_space: ClassVar[bool] = True
     one_pass: ClassVar[bool] = False
     class_dimensions: ClassVar[int] = 0
+    class_gradients: ClassVar[int] = 0
 
     fill: str = "mean"
     crop: str = "box"

@@ -14,7 +14,6 @@ import numpy as np
 
 from voxplain.concepts import warnings
 from voxplain.concepts.concept_run import ConceptRun
-from voxplain.concepts.context import ContextFeatures
 from voxplain.concepts.description import ranking_stability
 from voxplain.concepts.settings import ConceptSettings
 from voxplain.errors import DataError
@@ -122,8 +121,7 @@ def _cost(run: ConceptRun, settings: ConceptSettings, done: int, count: int) -> 
     """Passes that a round of ``count`` videos takes when ``done`` of them have been embedded."""
     # A video and an unrelated one: features of both, a gradient and contributions; or one pass a supervoxel and 2 more.
     embedder, crops = settings.embedder, np.mean([len(a) for a in run.assigned]) + settings.unrelated_crops
-    steps = embedder.steps if isinstance(embedder, ContextFeatures) and embedder.contribution else 0
-    each = 3 + steps if embedder.one_pass else crops + 2
+    each = 3 + embedder.class_gradients if embedder.one_pass else crops + 2
     hidden = settings.effect.forwards(min(count, settings.effect_videos), len(run.bank))
     return float((count - done) * each + hidden)
 
