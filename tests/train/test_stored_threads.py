@@ -1,6 +1,7 @@
 """Stored videos are opened by several threads: the header of an array is parsed by one at a time."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def test_headers_are_parsed_by_one_thread_at_a_time(tmp_path: Path, monkeypatch:
     def counted(*args: object, **options: object) -> np.ndarray:
         most.append(inside.acquire(blocking=False))  # False where another thread is in here
         try:
+            time.sleep(1e-3)  # so that threads meet here unless they wait for each other
             return load(*args, **options)
         finally:
             inside.release()

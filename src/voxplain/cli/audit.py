@@ -165,7 +165,7 @@ def _print(output: Path, found: "AuditRun", time: str, printed: Printed, *, told
         console.print(audit_text(found), markup=False)
     else:
         answer = (
-            f"{found.network}: {100 * found.accuracy:.1f} % of the clips are right, the fewest of “{worst.label}” "
+            f"{found.network}: {100 * found.accuracy:.1f} % of the clips are right, the least share in “{worst.label}” "
             f"({100 * worst.accuracy:.1f} %)"
         )
         console.print(answer, markup=False, highlight=False, soft_wrap=True)
