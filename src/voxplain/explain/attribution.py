@@ -374,6 +374,7 @@ def _provenance(model: VideoModel, clip: Clip) -> dict[str, Any]:
         "voxplain": __version__,
         "device": str(model.device),
         "weights": weights_digest(model.net),
+        "outputs": model.settled().meaning,
         "video": content_hash(clip.frames),
         "grid": list(model.grid),
         "stride": model.stride,

@@ -256,6 +256,7 @@ def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) 
         "inference": session.fast.reason,
         "network": session.fingerprint.record(),
         "weights": weights_digest(session.given.net),
+        "outputs": session.given.settled().meaning,
         "videos": dict(zip(own.sources, own.hashes, strict=True)),
         "unrelated_videos": dict(zip(unrelated.sources, unrelated.hashes, strict=True)),
     }

@@ -262,6 +262,12 @@ class VideoModel:
             self._set(task=task, probabilities=probabilities if self.probabilities is None else self.probabilities)
         return self
 
+    @property
+    def meaning(self) -> str:
+        """What the outputs are taken as: the task, and whether they are logits or probabilities; for a record."""
+        values = "" if self.task == "regression" else f", {'probabilities' if self.probabilities else 'logits'}"
+        return f"{self.task or 'not known yet'}{values}"
+
     def narrow(self, target: Target) -> "VideoModel":
         """The model with one score of each clip as its only question: that of a target.
 
