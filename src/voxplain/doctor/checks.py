@@ -80,8 +80,8 @@ def about_tokens(model: VideoModel, found: Trace) -> Iterator[str]:
         if token_layout(model, shape[1]) is None:
             yield (
                 f"the {shape[1]} tokens of {call.name!r} have no positions that could be found, so that layers of "
-                "tokens have no map and maps are taken from layers before them; give VideoModel their positions in time "
-                "and space and the number of tokens before them: tokens=Tokens(grid=(t, h, w), prefix=…)"
+                "tokens have no map and maps are taken from layers before them; give VideoModel their positions in "
+                "time and space and the number of tokens before them: tokens=Tokens(grid=(t, h, w), prefix=…)"
             )
             return
 
