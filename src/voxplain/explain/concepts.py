@@ -141,7 +141,7 @@ def explain_concepts(
     session = open_session(model, settings, store, own.clips, **options)
     run = _explained(session, own.clips, unrelated.clips, y, label, [*skipped, *lost, *lost_random])
     said = warnings.collect(
-        warnings.like_labels(model.settled(), run.effects.base),
+        warnings.like_labels(model.settled(), run.effects.base) or warnings.assumed_classes(model),
         warnings.damaged(own, f"videos of “{run.target}”"),
         warnings.damaged(unrelated, "unrelated videos"),
         warnings.duplicates(own, f"videos of “{run.target}”"),
