@@ -19,8 +19,8 @@ def find_classes(root: Path, part: str, items: Items) -> dict[str, list[Path]]:
     if len(parts) == len(PARTS) or any(parts.values()):
         if part not in parts:
             raise DataError(
-                f"{root}: expected the folder {part!r} of class folders beside {next(iter(parts))!r}, got none; add it, "
-                f"or give {str(root / next(iter(parts)))!r} itself"
+                f"{root}: expected the folder {part!r} of class folders beside {next(iter(parts))!r}, got none; add "
+                f"it, or give {str(root / next(iter(parts)))!r} itself"
             )
         found = {name: parts[part].get(name, []) for own in parts.values() for name in own}
     else:
