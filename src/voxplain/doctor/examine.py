@@ -89,7 +89,8 @@ def examine(
     model = replace(
         model, layer=given or model.layer, pool=model.pool if isinstance(model_or_net, VideoModel) else pool
     )
-    map_layer = last_map(model, _run(model, frames[:1])) if z.ndim == 2 else None
+    alone = _run(model, frames[:1]) if z.ndim == 2 else None
+    map_layer = None if alone is None else last_map(model, alone)
     cam = None if map_layer is None else map_layer.name
     given_task = model.task
     if bool(torch.isfinite(z).all()):
@@ -97,9 +98,10 @@ def examine(
         warnings += about_task(model, z)
         model = replace(model, task="regression") if model.task is None else model
         warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
-        warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
+        by_itself = z[:1] if alone is None else class_rows(alone.output)
+        warnings += [*about_output(model, frames, z, by_itself), *about_range(model, frames, z)]
         if given is not None:
-            warnings += about_feature(model, frames)
+            warnings += about_feature(model, frames, pool if model.layer == feature else None)
     else:
         warnings += about_values(found)
     logits = tuple(found.output.shape)
