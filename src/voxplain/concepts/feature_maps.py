@@ -5,7 +5,7 @@ Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W th
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ from voxplain.model import OBJECTIVES, Objective, VideoModel
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output, start_gradient
 from voxplain.model.map_choice import last_map
+from voxplain.model.token_pool import find_pool
 from voxplain.model.tokens import Positions, find_positions
 from voxplain.model.trace import Trace, trace
 
@@ -255,13 +256,24 @@ def _positions(model: VideoModel, found: Trace) -> dict[str, Positions]:
     if any(prod(place.grid[1:]) > 1 for place in places.values()):
         places = {name: place for name, place in places.items() if prod(place.grid[1:]) > 1}
     final = next(reversed(places.values()), None)
-    if final is None or final.tokens is None or (model.pool is True and not final.frames):
+    if final is None or final.tokens is None:
+        return places
+    if model.pool is True and not final.frames and _is_pooled(model, final):
         return places
     whole = last_map(model, found)
     if whole is None or whole.name not in places:
         return places
     names = list(places)
     return {name: places[name] for name in names[: names.index(whole.name) + 1]}
+
+
+def _is_pooled(model: VideoModel, final: Positions) -> bool:
+    """Whether the logits depend on more than one of the final tokens.
+
+    They do where the model's layer is of these tokens and their mean its feature. A layer after them may have been
+    given the class token alone, without tokens by which the model could show that.
+    """
+    return model.layer == final.layer or find_pool(replace(model, layer=final.layer)) is True
 
 
 def _ends(places: dict[str, Positions], grid: Grid) -> tuple[Positions, ...]:
