@@ -70,7 +70,7 @@ def test_gradients_of_streams_add_up_to_autograd_by_hand() -> None:
 def test_a_stream_is_explained_by_what_it_sees(name: str) -> None:
     method = vx.ATTRIBUTIONS[name]()
     if name == "grad_cam":
-        with pytest.raises(ModelError, match="several streams"):
+        with pytest.raises(ModelError, match="of several streams; explain each with stream_maps"):
             method(model(), clip(), 0)
     for pathways, net in ((halves, None), (lambda x: list(halves(x).values()), Listed())):
         own = model(pathways, net)

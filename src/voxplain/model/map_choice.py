@@ -4,7 +4,7 @@ It is what class activation mapping takes by default and what the doctor suggest
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
@@ -76,7 +76,15 @@ def last_map(model: "VideoModel", found: Trace) -> MapLayer | None:
     head = head_call(found, found.output.shape[1])
     candidates = list(_candidates(model, found, found.calls[:head] if head else found.calls))
     with uncounted():
-        return next((layer for layer in _reaching(model, candidates)[:TRIES] if _carries_all(model, layer)), None)
+        rest = _reaching(model, candidates)[:TRIES]
+        while rest:
+            layer, *rest = rest
+            carries, behind = _carries_all(model, layer, rest)
+            if carries:
+                return layer
+            # What reaches the logits through this layer alone has the same beside it: one try for each stream.
+            rest = [other for other in rest if other.name not in behind]
+    return None
 
 
 def map_layer(model: "VideoModel", found: Trace, name: str) -> MapLayer:
@@ -164,26 +172,44 @@ def _share(gradient: Tensor) -> float:
     return float((gradient.abs().sum(2) > 0).float().mean())
 
 
-def _carries_all(model: "VideoModel", layer: MapLayer) -> bool:
-    """Whether the logits depend on the clip through this layer alone, and through half of its tokens at least."""
+def _carries_all(model: "VideoModel", layer: MapLayer, others: list[MapLayer]) -> tuple[bool, set[str]]:
+    """Whether the logits depend on the clip through this layer alone, and through half of its tokens at least.
+
+    And which of the other layers the logits depend on through this one alone.
+    """
     noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
     seen: list[Tensor] = []
+    kept: dict[str, list[Tensor]] = {other.name: [] for other in others}
 
     def cut(a: Tensor) -> Tensor:
         seen.append(a.detach().clone().requires_grad_(True))
         return seen[-1]
 
-    module = find_layer(model.net, layer.name)
-    with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad():
+    with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
         x = model.prepare(noise).requires_grad_(True)
-        with record_output(module, [], cut):
-            z = model.raw(x.clone()).float()
+        for name, outputs in kept.items():
+            hooks.enter_context(record_output(find_layer(model.net, name), [], _into(outputs)))
+        hooks.enter_context(record_output(find_layer(model.net, layer.name), [], cut))
+        z = model.raw(x.clone()).float()
         if not z.requires_grad:
-            return True  # a network that runs without gradients: methods say so
-        beside, *inside = torch.autograd.grad(z.square().sum(), [x, *seen], allow_unused=True)
+            return True, set()  # a network that runs without gradients: methods say so
+        ends = [(name, a) for name, outputs in kept.items() for a in outputs if a.requires_grad]
+        found = torch.autograd.grad(z.square().sum(), [x, *seen, *(a for _, a in ends)], allow_unused=True)
+    beside, inside, after = found[0], found[1 : 1 + len(seen)], found[1 + len(seen) :]
     if beside is not None and bool(beside.any()):
-        return False
+        reached = {name for (name, _), g in zip(ends, after, strict=True) if g is not None}
+        return False, {name for name, _ in ends} - reached
     if layer.tokens is None:
-        return True
-    reached = [g for g in inside if g is not None]
-    return bool(reached) and _share(reached[0]) >= 0.5
+        return True, set()
+    tokens = [g for g in inside if g is not None]
+    return bool(tokens) and _share(tokens[0]) >= 0.5, set()
+
+
+def _into(outputs: list[Tensor]) -> Callable[[Tensor], Tensor]:
+    """A copy of a tensor that is kept in ``outputs``."""
+
+    def keep(a: Tensor) -> Tensor:
+        outputs.append(a.clone())
+        return outputs[-1]
+
+    return keep

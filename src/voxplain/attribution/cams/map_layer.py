@@ -73,10 +73,21 @@ def _choose(batch: Batch, layer: str | None, found: Trace) -> MapLayer:
     if chosen is None:
         raise ModelError(
             f"expected a layer with a map over space, [N,C,t,h,w], or tokens in such positions, on which all logits "
-            f"depend, got none in {batch.model.name} (several streams, or tokens whose positions are not known?); name "
-            "one as layer=…, give tokens=Tokens(grid=(t, h, w)) to VideoModel, or use a method that works at the input"
+            f"depend, got none in {batch.model.name}{_advice(batch.model)}, or use a method that works at the input"
         )
     return chosen
+
+
+def _advice(model: VideoModel) -> str:
+    if model.pathways is not None:
+        return (
+            ", a network of several streams; explain each with stream_maps (attribute --streams), name one stream's "
+            "layer as layer=…"
+        )
+    return (
+        " (several streams, or tokens whose positions are not known?); name one as layer=…, give "
+        "tokens=Tokens(grid=(t, h, w)) to VideoModel"
+    )
 
 
 def fold(calls: list[Tensor], layer: MapLayer, n: int, frames: int) -> Tensor | None:
