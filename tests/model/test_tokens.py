@@ -176,6 +176,25 @@ def test_one_stream_of_two_is_no_layer_for_cams() -> None:
     assert GradCAM(layer="slow")(m, noise()[0], 1).details["layer"] == "slow"
 
 
+def test_tokens_of_heads_are_no_map() -> None:
+    """[1,heads,S,D], of which CAMs took heads for rows and tokens for columns."""
+
+    class ByHead(Patches):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = nn.LayerNorm(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = self.norm(torch.cat([self.prefix.expand(len(x), -1, -1), self.patches(x).flatten(2).mT], 1))
+            heads = self.own(tokens.unflatten(2, (2, 4)).transpose(1, 2))
+            return self.head(heads.transpose(1, 2).flatten(2).mean(1))
+
+    m = model(ByHead())
+    found = last_map(m, trace(m.net, m.prepare(noise())))
+    assert found is not None
+    assert (found.name, found.tokens) == ("norm", Tokens(PLACES, 1))
+
+
 def test_one_layer_of_each_stream_is_tried() -> None:
     """Those before it have the same stream beside them."""
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from voxplain.model.cost import uncounted
 from voxplain.model.layer_choice import PASSING, POOLING
 from voxplain.model.layers import evaluation_mode, find_layer, record_output
-from voxplain.model.tokens import Tokens, channel_axis, token_layout
+from voxplain.model.tokens import Tokens, channel_axis, is_picture, token_layout
 from voxplain.model.trace import Call, Trace
 
 if TYPE_CHECKING:
@@ -120,8 +120,11 @@ def _layer(model: "VideoModel", found: Trace, call: Call, name: str) -> MapLayer
     if not folded and not (len(shape) == 5 and shape[0] == 1):
         return None
     axis = _axis(model, found, call)
-    places = [size for i, size in enumerate(shape) if i not in (0, axis)][-2:]
-    return MapLayer(name, axis) if prod(places) > 1 else None
+    high, wide = [size for i, size in enumerate(shape) if i not in (0, axis)][-2:]
+    of_heads = folded and not is_picture((high, wide), model.grid)  # of an attention, each with its tokens
+    if of_heads and token_layout(model, wide, per_frame=shape[0] > 1) is not None:
+        return None
+    return MapLayer(name, axis) if high * wide > 1 else None
 
 
 def _name(calls: list[Call], call: Call, counts: Counter[str], frames: int) -> str | None:

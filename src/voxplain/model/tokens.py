@@ -21,7 +21,7 @@ from voxplain.model.trace import Call, trace
 if TYPE_CHECKING:
     from voxplain.model.video_model import VideoModel
 
-__all__ = ["Positions", "Tokens", "channel_axis", "find_positions", "token_layout"]
+__all__ = ["Positions", "Tokens", "channel_axis", "find_positions", "is_picture", "token_layout"]
 
 Grid = tuple[int, int, int]
 MOST_PREFIX = 5  # a class token and four registers
@@ -143,7 +143,7 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
     if len(shape) == 4 and shape[0] == model.grid[0]:  # of the frames of the one clip, or of one picture
         axis = channel_axis(call.module, shape) if axis is None else axis % 4
         h, w = (n for i, n in enumerate(shape) if i not in (0, axis))
-        fits = h * w > 1 and _is_picture((h, w), model.grid)
+        fits = h * w > 1 and is_picture((h, w), model.grid)
         return Positions(call.name, (shape[0], h, w), None, axis, frames=True) if fits else None
     if len(shape) == 3 and shape[0] == model.grid[0] > 1:
         own = token_layout(model, shape[1], per_frame=True)
@@ -154,7 +154,7 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
     return None
 
 
-def _is_picture(places: tuple[int, int], grid: Grid) -> bool:
+def is_picture(places: tuple[int, int], grid: Grid) -> bool:
     """Whether one stride gives a map of h×w of frames of H×W, up to a position; not tokens by features of a head."""
     least, most = ([full / max(n + step, 0.5) for n, full in zip(places, grid[1:], strict=True)] for step in (1, -1))
     return max(least) <= min(most)
@@ -230,7 +230,7 @@ def _grid_of_map(call: Call, size: Grid) -> Grid | None:
     inner = tuple(n for i, n in enumerate(call.shape) if i not in (0, axis))
     if len(inner) == 3:
         return inner
-    if len(inner) == 2 and call.shape[0] == size[0] and len(call.shape) == 4 and _is_picture(inner, size):
+    if len(inner) == 2 and call.shape[0] == size[0] and len(call.shape) == 4 and is_picture(inner, size):
         return (size[0], *inner)
     return None
 
