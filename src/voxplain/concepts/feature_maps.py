@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.model.copies import copied_from
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output, start_gradient
 from voxplain.model.map_choice import last_map
@@ -132,7 +133,7 @@ def last_maps(model: VideoModel) -> tuple[Positions, ...]:
     would leave the other stream out. One pass is made for a network, and its result is kept.
     """
     last = map_layers(model)[-1:]
-    known = _streams.setdefault(model.net, {})
+    known = _streams.setdefault(copied_from(model.net), {})
     if (key := _key(model)) not in known:
         streams = () if model.layer in ("", last[0].layer) else _find_streams(model)
         known[key] = streams if len(streams) > 1 else last
@@ -152,7 +153,7 @@ def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
 
     with evaluation_mode(model.net), uncounted(), ExitStack() as hooks:
         hooks.enter_context(record_output(find_layer(model.net, model.layer), feature))
-        for place in _found[model.net][_key(model)].values():
+        for place in _found[copied_from(model.net)][_key(model)].values():
             hook = find_layer(model.net, place.layer).register_forward_hook(lambda _, __, out, p=place: note(p, out))
             hooks.callback(hook.remove)
         model.raw(model.prepare(noise))
@@ -218,7 +219,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     for name in layers:
         find_layer(model.net, name)
     key = _key(model)
-    known = _found.setdefault(model.net, {})
+    known = _found.setdefault(copied_from(model.net), {})
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
         with uncounted():

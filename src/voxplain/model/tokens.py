@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
+from voxplain.model.copies import copied_from
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor
 from voxplain.model.trace import Call, trace
@@ -187,7 +188,7 @@ def token_layout(model: "VideoModel", count: int, *, per_frame: bool = False) ->
     """
     if model.tokens is not None and model.tokens.count == count and not per_frame:
         return model.tokens
-    known = _found.setdefault(model.net, {})
+    known = _found.setdefault(copied_from(model.net), {})
     key = (model.layout, model.grid, tuple(n for n, _ in model.net.named_modules()))
     if key not in known:
         with uncounted():
