@@ -4,9 +4,10 @@ It is what class activation mapping takes by default and what the doctor suggest
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,14 @@ from torch import Tensor, nn
 
 from voxplain.model.cost import uncounted
 from voxplain.model.layer_choice import PASSING, POOLING
-from voxplain.model.layers import evaluation_mode, find_layer, record_output
+from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output
 from voxplain.model.tokens import Tokens, channel_axis, is_picture, token_layout
 from voxplain.model.trace import Call, Trace
 
 if TYPE_CHECKING:
     from voxplain.model.video_model import VideoModel
 
-__all__ = ["MapLayer", "head_call", "last_map", "map_layer"]
+__all__ = ["MapLayer", "head_call", "last_map", "last_map_apart", "map_layer"]
 
 NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they pass on, coarsen or weigh; the map is what came before
 TRIES = 16  # layers whose part in the logits is looked at, from the last, among those whose positions reach them
@@ -85,6 +86,50 @@ def last_map(model: "VideoModel", found: Trace) -> MapLayer | None:
             # What reaches the logits through this layer alone has the same beside it: one try for each stream.
             rest = [other for other in rest if other.name not in behind]
     return None
+
+
+def last_map_apart(model: "VideoModel", found: Trace, others: Sequence["VideoModel"]) -> MapLayer | None:
+    """The last layer before the head whose map depends on the clip, and in none of some other models does.
+
+    Parameters
+    ----------
+    model : VideoModel
+        Of one stream of a network, such that the others are held.
+    found : Trace
+        Of a pass of one clip.
+    others : sequence of VideoModel
+        The network with other streams; what they reach is not of this stream alone.
+
+    Returns
+    -------
+    MapLayer or None
+    """
+    head = head_call(found, found.output.shape[1])
+    candidates = list(_candidates(model, found, found.calls[:head] if head else found.calls))
+    names = [layer.name for layer in candidates]
+    with uncounted():
+        own = _changing(model, names)
+        shared = set[str]().union(*(_changing(other, names) for other in others))
+    return next((layer for layer in candidates if layer.name in own - shared), None)
+
+
+@torch.no_grad()
+def _changing(model: "VideoModel", names: list[str]) -> set[str]:
+    """The layers whose outputs are not the same for two clips, by their sums."""
+    passes: list[dict[str, tuple[float, float]]] = [{}, {}]
+
+    def note(_: nn.Module, __: object, output: object, *, name: str, sums: dict[str, tuple[float, float]]) -> None:
+        a = first_tensor(output).double()
+        sums[name] = (float(a.sum()), float(a.square().sum()))
+
+    for seed, sums in enumerate(passes):
+        noise = np.random.default_rng(seed).integers(0, 256, (1, *model.grid, 3), np.uint8)
+        with evaluation_mode(model.net), ExitStack() as hooks:
+            for name in names:
+                hook = partial(note, name=name, sums=sums)
+                hooks.callback(find_layer(model.net, name).register_forward_hook(hook).remove)
+            model.raw(model.prepare(noise))
+    return {name for name in names if passes[0].get(name) != passes[1].get(name)}
 
 
 def map_layer(model: "VideoModel", found: Trace, name: str) -> MapLayer:
