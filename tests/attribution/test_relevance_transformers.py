@@ -259,6 +259,29 @@ def test_softmax_by_hand() -> None:
     assert settings.constants == pytest.approx(float(r.sum() - found.sum()), rel=1e-4)
 
 
+def test_the_network_may_write_into_products_and_attention_weights() -> None:
+    """As relative positions are added to scores, and queries to values, in MViT of torchvision."""
+    a, b, r = noise(2, 3, 4), noise(2, 4, 5, seed=1), noise(2, 3, 5, seed=2)
+
+    def into(a: Tensor, b: Tensor) -> Tensor:
+        y = a @ b
+        y[:, 1:] += b[:, :2]
+        s = y.softmax(-1)
+        s[:, 1:] += b[:, 2:]
+        return s
+
+    def anew(a: Tensor, b: Tensor) -> Tensor:
+        y = a @ b
+        s = torch.cat([y[:, :1], y[:, 1:] + b[:, :2]], 1).softmax(-1)
+        return torch.cat([s[:, :1], s[:, 1:] + b[:, 2:]], 1)
+
+    (found, settings), (expected, others) = relevance(into, a, b, r=r), relevance(anew, a, b, r=r)
+    for one, other in zip(found, expected, strict=True):
+        assert bool(one.any())
+        torch.testing.assert_close(one, other)
+    assert settings.constants == pytest.approx(others.constants)
+
+
 @pytest.mark.parametrize("norm", [F.layer_norm, "written out", F.rms_norm, "rms written out"])
 def test_norms_have_a_constant_divisor(norm) -> None:
     """LayerNorm: y = w (x − mean) / σ; RMSNorm: y = w x / σ, so that relevance passes unchanged."""

@@ -70,7 +70,7 @@ def test_gradients_of_streams_add_up_to_autograd_by_hand() -> None:
 def test_a_stream_is_explained_by_what_it_sees(name: str) -> None:
     method = vx.ATTRIBUTIONS[name]()
     if name == "grad_cam":
-        with pytest.raises(ModelError, match="several streams"):
+        with pytest.raises(ModelError, match="of several streams; explain each with stream_maps"):
             method(model(), clip(), 0)
     for pathways, net in ((halves, None), (lambda x: list(halves(x).values()), Listed())):
         own = model(pathways, net)
@@ -80,6 +80,33 @@ def test_a_stream_is_explained_by_what_it_sees(name: str) -> None:
         np.testing.assert_allclose(total.values, first.values + second.values, atol=1e-6)
         if name != "grad_cam":  # its maps are those of the stream's own picture, on the grid of the clip
             assert not first.values[..., 8:].any()
+
+
+class Lateral(TwoStreams):
+    """What the right stream is given also enters the left one, as the fast stream of SlowFast enters the slow one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.across, self.left_end = nn.Conv3d(3, 4, 3, (1, 2, 2), 1), nn.Conv3d(4, 4, 1)
+        self.right_end = nn.Conv3d(4, 4, 1)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        a = self.left_end(self.left_act(self.left(left)) + self.across(right))
+        b = self.right_end(self.right_act(self.right(right)))
+        return self.head(torch.cat([a.mean((2, 3, 4)), b.mean((2, 3, 4))], 1))
+
+
+def test_a_stream_that_enters_another_one_has_the_map_at_the_end_of_its_own_layers() -> None:
+    own = model(net=Lateral())
+    found = vx.stream_maps(vx.GradCAM(), own, clip(), 0)
+    assert {name: found[name].details["layer"] for name in ("left", "right")} == {
+        "left": "left_end",
+        "right": "right_end",
+    }
+    for name in ("left", "right"):
+        one = vx.GradCAM(layer=f"{name}_end")(own, clip(), 0)
+        np.testing.assert_allclose(found[name].values, one.values, atol=1e-6)
+    assert found["right"].values.any()
 
 
 def test_hiding_changes_one_stream_only() -> None:

@@ -253,6 +253,38 @@ def test_tokens_are_in_the_positions_of_the_map_before_them_without_the_class_to
     assert rows.shape == (5, 6)
 
 
+class Mixed(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + x.mean(1, keepdim=True)
+
+
+class First(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, 0]
+
+
+class ClassToken(Transformer):
+    """Its tokens are mixed once; then a module takes the class token alone, as in MViT of PyTorchVideo."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed, self.first = Mixed(), First()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        tokens = self.mixed(torch.cat([self.token.expand(len(x), -1, -1), tokens], 1))
+        return self.head(self.first(self.norm(torch.tanh(self.block(tokens)))))
+
+
+def test_tokens_that_do_not_reach_the_logits_are_left_out_also_where_the_layer_has_the_class_token_alone():
+    model = VideoModel(net=ClassToken().eval(), layer="first", grid=(4, 8, 8))
+    assert model.pool is True
+    assert map_layers(model)[-1].layer == "patches"
+    seen = feature_maps(model, noise().frames[None], gradient_of=(1, "logit"))
+    assert seen.gradient is not None
+    assert bool(seen.gradient.any())
+
+
 class Patchless(nn.Module):
     """Voxels as tokens [N,S,D] without a map before them."""
 

@@ -90,6 +90,13 @@ def test_suggests_the_outermost_name_and_what_the_head_really_takes():
     assert (found.feature_layer, found.cam_layer) == ("trunk", "trunk")
 
 
+def test_runs_the_network_on_few_clips():
+    net, passes = clean(), []
+    net.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+    assert check(net, "act").feature_layer == "act"
+    assert sum(passes) == 13, "of large networks a clip takes seconds, so that one pass more is felt"
+
+
 def test_warns_of_training_mode():
     net = ConvNet().train()
     dropout, norm = check(net).warnings

@@ -1,5 +1,6 @@
 """Replicas share weights and nothing else; threads that use them at once get the bytes of one after another."""
 
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 from small_nets import GRID, ConvNet, clips
+from voxplain.concepts.feature_maps import feature_maps
 from voxplain.errors import ModelError
 from voxplain.inference import Inference, one_thread, replicas, stay_on_one_thread, threads
 from voxplain.model import VideoModel
+from voxplain.model.copies import copied_from
 from voxplain.nets import NETS, build_net
 
 
@@ -43,6 +46,24 @@ def test_weights_are_shared_and_modules_are_not():
     with torch.no_grad():
         m.net.head.bias += 1
     assert torch.equal(first.logits(clips(2)), m.logits(clips(2)))
+
+
+def test_the_maps_of_a_network_are_found_once_for_all_its_replicas():
+    m = VideoModel(net=ConvNet().eval(), layer="pool", grid=GRID).settled()
+    (first,) = replicas(m, 1)
+    (second,) = replicas(first, 1)
+    frames, passes = clips(1), []
+    expected = feature_maps(m, frames)
+    for twin in (first, second):
+        twin.net.register_forward_hook(lambda *_: passes.append(1))
+        found = feature_maps(twin, frames)
+        assert list(found.maps) == list(expected.maps)
+        assert torch.equal(found.feature, expected.feature)
+    assert len(passes) == 2, "one pass of each for its clip, none to find the layers"
+    (orphan,) = replicas(VideoModel(net=ConvNet().eval(), layer="pool", grid=GRID), 1)
+    gc.collect()
+    assert copied_from(orphan.net) is orphan.net
+    assert list(feature_maps(orphan, frames).maps) == list(expected.maps)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -191,6 +191,65 @@ def test_one_stream_of_two_is_no_layer_for_cams() -> None:
     assert GradCAM(layer="slow")(m, noise()[0], 1).details["layer"] == "slow"
 
 
+def test_tokens_of_heads_are_no_map() -> None:
+    """[1,heads,S,D], of which CAMs took heads for rows and tokens for columns."""
+
+    class ByHead(Patches):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = nn.LayerNorm(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = self.norm(torch.cat([self.prefix.expand(len(x), -1, -1), self.patches(x).flatten(2).mT], 1))
+            heads = self.own(tokens.unflatten(2, (2, 4)).transpose(1, 2))
+            return self.head(heads.transpose(1, 2).flatten(2).mean(1))
+
+    m = model(ByHead())
+    found = last_map(m, trace(m.net, m.prepare(noise())))
+    assert found is not None
+    assert (found.name, found.tokens) == ("norm", Tokens(PLACES, 1))
+
+
+def test_one_layer_of_each_stream_is_tried() -> None:
+    """Those before it have the same stream beside them."""
+
+    def stream() -> nn.Sequential:
+        return nn.Sequential(*(nn.Conv3d(n, 4, 3, padding=1) for n in (3, 4, 4)))
+
+    class Deeper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slow, self.fast, self.head = stream(), stream(), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.cat([self.slow(x[:, :, ::2]).mean((2, 3, 4)), self.fast(x).mean((2, 3, 4))], 1))
+
+    m, passes = model(Deeper(), "head"), []
+    found = trace(m.net, m.prepare(noise()))
+    m.net.register_forward_pre_hook(lambda *_: passes.append(1))
+    assert last_map(m, found) is None
+    assert len(passes) == 2
+
+
+def test_a_layer_beside_one_that_fails_is_still_found() -> None:
+    """The branch has a shortcut beside it, and what both come from has not."""
+
+    class Shortcut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.branch = nn.Conv3d(3, 4, 3, padding=1), nn.Conv3d(4, 4, 3, padding=1)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.trunk(x)
+            return self.head((x + self.branch(x)).mean((2, 3, 4)))
+
+    m = model(Shortcut(), "head")
+    found = last_map(m, trace(m.net, m.prepare(noise())))
+    assert found is not None
+    assert found.name == "trunk"
+
+
 def test_the_map_of_logits_is_no_layer_for_cams() -> None:
     class LogitMaps(nn.Module):
         def __init__(self) -> None:

@@ -58,6 +58,13 @@ class OneStream:
             return {name: own[name] if name == self.stream else other for name, other in held.items()}
         return type(own)(own[i] if i == self.stream else other for i, other in enumerate(held))
 
+    def others(self) -> tuple["OneStream", ...]:
+        """The same for each of the other streams."""
+        with torch.no_grad():
+            held = self.pathways(self.fixed)
+        keys = list(held) if isinstance(held, Mapping) else range(len(held))
+        return tuple(replace(self, stream=key) for key in keys if key != self.stream)
+
 
 def stream_models(model: VideoModel, clip: ClipLike) -> dict[str, VideoModel]:
     """For each stream of a network the model in which the others are held at a clip.

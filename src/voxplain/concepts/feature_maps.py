@@ -5,7 +5,7 @@ Letters: N clips, C channels, t×h×w positions of a layer, S tokens, T×H×W th
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from weakref import WeakKeyDictionary
 
@@ -16,9 +16,11 @@ from torch.nn import functional as F
 
 from voxplain.errors import ModelError
 from voxplain.model import OBJECTIVES, Objective, VideoModel
+from voxplain.model.copies import copied_from
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output, start_gradient
 from voxplain.model.map_choice import last_map
+from voxplain.model.token_pool import find_pool
 from voxplain.model.tokens import Positions, find_positions
 from voxplain.model.trace import Trace, trace
 
@@ -131,7 +133,7 @@ def last_maps(model: VideoModel) -> tuple[Positions, ...]:
     would leave the other stream out. One pass is made for a network, and its result is kept.
     """
     last = map_layers(model)[-1:]
-    known = _streams.setdefault(model.net, {})
+    known = _streams.setdefault(copied_from(model.net), {})
     if (key := _key(model)) not in known:
         streams = () if model.layer in ("", last[0].layer) else _find_streams(model)
         known[key] = streams if len(streams) > 1 else last
@@ -151,7 +153,7 @@ def _find_streams(model: VideoModel) -> tuple[Positions, ...]:
 
     with evaluation_mode(model.net), uncounted(), ExitStack() as hooks:
         hooks.enter_context(record_output(find_layer(model.net, model.layer), feature))
-        for place in _found[model.net][_key(model)].values():
+        for place in _found[copied_from(model.net)][_key(model)].values():
             hook = find_layer(model.net, place.layer).register_forward_hook(lambda _, __, out, p=place: note(p, out))
             hooks.callback(hook.remove)
         model.raw(model.prepare(noise))
@@ -217,7 +219,7 @@ def map_layers(model: VideoModel, layers: Sequence[str] = ()) -> tuple[Positions
     for name in layers:
         find_layer(model.net, name)
     key = _key(model)
-    known = _found.setdefault(model.net, {})
+    known = _found.setdefault(copied_from(model.net), {})
     if key not in known:
         noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
         with uncounted():
@@ -255,13 +257,24 @@ def _positions(model: VideoModel, found: Trace) -> dict[str, Positions]:
     if any(prod(place.grid[1:]) > 1 for place in places.values()):
         places = {name: place for name, place in places.items() if prod(place.grid[1:]) > 1}
     final = next(reversed(places.values()), None)
-    if final is None or final.tokens is None or (model.pool is True and not final.frames):
+    if final is None or final.tokens is None:
+        return places
+    if model.pool is True and not final.frames and _is_pooled(model, final):
         return places
     whole = last_map(model, found)
     if whole is None or whole.name not in places:
         return places
     names = list(places)
     return {name: places[name] for name in names[: names.index(whole.name) + 1]}
+
+
+def _is_pooled(model: VideoModel, final: Positions) -> bool:
+    """Whether the logits depend on more than one of the final tokens.
+
+    They do where the model's layer is of these tokens and their mean its feature. A layer after them may have been
+    given the class token alone, without tokens by which the model could show that.
+    """
+    return model.layer == final.layer or find_pool(replace(model, layer=final.layer)) is True
 
 
 def _ends(places: dict[str, Positions], grid: Grid) -> tuple[Positions, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.model.layer_choice import PASSING
-from voxplain.model.layers import evaluation_mode
+from voxplain.model.layers import Pool, evaluation_mode
 from voxplain.model.tasks import LIKE_LABELS, like_labels
 from voxplain.model.token_pool import find_pool
 from voxplain.model.tokens import token_layout
@@ -110,8 +110,11 @@ def about_task(model: VideoModel, z: Tensor) -> Iterator[str]:
         yield LIKE_LABELS
 
 
-def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[str]:
-    """Outputs that are no logits of single clips: shape, softmax, batch dependence, no dependence."""
+def about_output(model: VideoModel, frames: np.ndarray, z: Tensor, alone: Tensor) -> Iterator[str]:
+    """Outputs that are no logits of single clips: shape, softmax, batch dependence, no dependence.
+
+    ``z``: scores of all clips in one batch; ``alone``: those of the first by itself.
+    """
     size = float(z.abs().max())
     if z.ndim != 2 or len(z) != len(frames) or (model.classes and z.shape[1] != len(model.classes)):
         yield (
@@ -119,7 +122,7 @@ def about_output(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[s
             "needed; wrap the network so that it gives one row of class scores a clip"
         )
         return
-    alone, again = _outputs(model, frames[:1]), _outputs(model, frames[:1])
+    again = _outputs(model, frames[:1])
     if float((alone - again).abs().max()) > 1e-3 * size:
         yield (
             "the same clip gives other logits each time, even in evaluation mode, so the network is random; look for "
@@ -143,8 +146,8 @@ def about_range(model: VideoModel, frames: np.ndarray, z: Tensor) -> Iterator[st
             f"the normalised input has mean {mean:.3g} and standard deviation {std:.3g}, far from 0 and 1; "
             "unless the network was trained so, correct mean and std (of RGB in 0–1, not 0–255)"
         )
-    raw = _outputs(replace(model, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)), frames)
-    if raw.shape == z.shape and float((raw - z).abs().max()) < 0.01 * float(z.max() - z.min()):
+    raw = _outputs(replace(model, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)), frames[:1])
+    if raw.shape == z[:1].shape and float((raw - z[:1]).abs().max()) < 0.01 * float(z.max() - z.min()):
         yield (
             "the logits hardly change when the input is given as 0–255 without normalisation; the network "
             "seems to normalise by itself: set mean=(0, 0, 0), std=(1, 1, 1) unless you know better"
@@ -157,10 +160,13 @@ def _outputs(model: VideoModel, frames: np.ndarray) -> Tensor:
         return model.raw(model.prepare(frames))
 
 
-def about_feature(model: VideoModel, frames: np.ndarray) -> Iterator[str]:
-    """The layer to explain at: one position that counts, a linear head, or a layer that cannot be used."""
+def about_feature(model: VideoModel, frames: np.ndarray, pool: Pool | None = None) -> Iterator[str]:
+    """The layer to explain at: one position that counts, a linear head, or a layer that cannot be used.
+
+    ``pool``: what `find_pool` found at the layer, where it was run there.
+    """
     try:
-        y = int(model.logits(frames)[0].argmax())
+        y = int(model.logits(frames[:1])[0].argmax())
         g = model.gradient(frames, y, objective="logit")
     except ModelError as error:
         yield str(error)
@@ -171,7 +177,9 @@ def about_feature(model: VideoModel, frames: np.ndarray) -> Iterator[str]:
             f"{str(error).splitlines()[0]}; write that step of the network without in-place operations"
         )
         return
-    one = find_pool(model) if model.pool is True else True
+    one: Pool = True
+    if model.pool is True:
+        one = find_pool(model) if pool is None else pool
     if one is not True:
         which = "first" if one == "class_token" else "last"
         yield (

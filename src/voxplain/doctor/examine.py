@@ -90,17 +90,19 @@ def examine(
     model = replace(
         model, layer=given or model.layer, pool=model.pool if isinstance(model_or_net, VideoModel) else pool
     )
-    alone = _run(model, frames[:1])
-    map_layer = last_map(model, alone) if z.ndim == 2 else None
+    alone = _run(model, frames[:1]) if z.ndim == 2 else None
+    map_layer = None if alone is None else last_map(model, alone)
     cam = None if map_layer is None else map_layer.name
     if bool(torch.isfinite(z).all()):
         model = _with_task(model)
         warnings += about_task(model, z)
         model = replace(model, task="regression") if model.task is None and z.shape[-1] == 1 else model
-        warnings += [*about_layers(found, [given, cam]), *about_tokens(model, alone), *about_reuse(found)]
-        warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
+        warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
+        warnings += [] if alone is None else about_tokens(model, alone)
+        by_itself = z[:1] if alone is None else class_rows(alone.output)
+        warnings += [*about_output(model, frames, z, by_itself), *about_range(model, frames, z)]
         if given is not None:
-            warnings += about_feature(model, frames)
+            warnings += about_feature(model, frames, pool if model.layer == feature else None)
     else:
         warnings += about_values(found)
     logits = tuple(found.output.shape)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
+from voxplain.model.copies import mark_copy
 
 __all__ = ["replicas"]
 
@@ -26,4 +27,6 @@ def replicas(model: VideoModel, count: int) -> list[VideoModel]:
             f"expected a network whose modules can be copied, got {type(error).__name__}: {error}; "
             "keep open files, locks and computed tensors out of it, or use one thread"
         ) from None
+    for net in nets:
+        mark_copy(net, model.net)
     return [replace(model, net=net) for net in nets]

@@ -4,9 +4,10 @@ It is what class activation mapping takes by default and what the doctor suggest
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,14 @@ from torch import Tensor, nn
 
 from voxplain.model.cost import uncounted
 from voxplain.model.layer_choice import PASSING, POOLING
-from voxplain.model.layers import evaluation_mode, find_layer, record_output
-from voxplain.model.tokens import Tokens, channel_axis, token_layout
+from voxplain.model.layers import evaluation_mode, find_layer, first_tensor, record_output
+from voxplain.model.tokens import Tokens, channel_axis, is_picture, token_layout
 from voxplain.model.trace import Call, Trace
 
 if TYPE_CHECKING:
     from voxplain.model.video_model import VideoModel
 
-__all__ = ["MapLayer", "head_call", "last_map", "map_layer"]
+__all__ = ["MapLayer", "head_call", "last_map", "last_map_apart", "map_layer"]
 
 NO_MAPS = (*PASSING, *POOLING, nn.Softmax)  # they pass on, coarsen or weigh; the map is what came before
 TRIES = 16  # layers whose part in the logits is looked at, from the last, among those whose positions reach them
@@ -76,7 +77,59 @@ def last_map(model: "VideoModel", found: Trace) -> MapLayer | None:
     head = head_call(found, found.output.shape[1])
     candidates = list(_candidates(model, found, found.calls[:head] if head else found.calls))
     with uncounted():
-        return next((layer for layer in _reaching(model, candidates)[:TRIES] if _carries_all(model, layer)), None)
+        rest = _reaching(model, candidates)[:TRIES]
+        while rest:
+            layer, *rest = rest
+            carries, behind = _carries_all(model, layer, rest)
+            if carries:
+                return layer
+            # What reaches the logits through this layer alone has the same beside it: one try for each stream.
+            rest = [other for other in rest if other.name not in behind]
+    return None
+
+
+def last_map_apart(model: "VideoModel", found: Trace, others: Sequence["VideoModel"]) -> MapLayer | None:
+    """The last layer before the head whose map depends on the clip, and in none of some other models does.
+
+    Parameters
+    ----------
+    model : VideoModel
+        Of one stream of a network, such that the others are held.
+    found : Trace
+        Of a pass of one clip.
+    others : sequence of VideoModel
+        The network with other streams; what they reach is not of this stream alone.
+
+    Returns
+    -------
+    MapLayer or None
+    """
+    head = head_call(found, found.output.shape[1])
+    candidates = list(_candidates(model, found, found.calls[:head] if head else found.calls))
+    names = [layer.name for layer in candidates]
+    with uncounted():
+        own = _changing(model, names)
+        shared = set[str]().union(*(_changing(other, names) for other in others))
+    return next((layer for layer in candidates if layer.name in own - shared), None)
+
+
+@torch.no_grad()
+def _changing(model: "VideoModel", names: list[str]) -> set[str]:
+    """The layers whose outputs are not the same for two clips, by their sums."""
+    passes: list[dict[str, tuple[float, float]]] = [{}, {}]
+
+    def note(_: nn.Module, __: object, output: object, *, name: str, sums: dict[str, tuple[float, float]]) -> None:
+        a = first_tensor(output).double()
+        sums[name] = (float(a.sum()), float(a.square().sum()))
+
+    for seed, sums in enumerate(passes):
+        noise = np.random.default_rng(seed).integers(0, 256, (1, *model.grid, 3), np.uint8)
+        with evaluation_mode(model.net), ExitStack() as hooks:
+            for name in names:
+                hook = partial(note, name=name, sums=sums)
+                hooks.callback(find_layer(model.net, name).register_forward_hook(hook).remove)
+            model.raw(model.prepare(noise))
+    return {name for name in names if passes[0].get(name) != passes[1].get(name)}
 
 
 def map_layer(model: "VideoModel", found: Trace, name: str) -> MapLayer:
@@ -112,8 +165,11 @@ def _layer(model: "VideoModel", found: Trace, call: Call, name: str) -> MapLayer
     if not folded and not (len(shape) == 5 and shape[0] == 1):
         return None
     axis = _axis(model, found, call)
-    places = [size for i, size in enumerate(shape) if i not in (0, axis)][-2:]
-    return MapLayer(name, axis) if prod(places) > 1 else None
+    high, wide = [size for i, size in enumerate(shape) if i not in (0, axis)][-2:]
+    of_heads = folded and not is_picture((high, wide), model.grid)  # of an attention, each with its tokens
+    if of_heads and token_layout(model, wide, per_frame=shape[0] > 1) is not None:
+        return None
+    return MapLayer(name, axis) if high * wide > 1 else None
 
 
 def _name(calls: list[Call], call: Call, counts: Counter[str], frames: int) -> str | None:
@@ -164,26 +220,44 @@ def _share(gradient: Tensor) -> float:
     return float((gradient.abs().sum(2) > 0).float().mean())
 
 
-def _carries_all(model: "VideoModel", layer: MapLayer) -> bool:
-    """Whether the logits depend on the clip through this layer alone, and through half of its tokens at least."""
+def _carries_all(model: "VideoModel", layer: MapLayer, others: list[MapLayer]) -> tuple[bool, set[str]]:
+    """Whether the logits depend on the clip through this layer alone, and through half of its tokens at least.
+
+    And which of the other layers the logits depend on through this one alone.
+    """
     noise = np.random.default_rng(0).integers(0, 256, (1, *model.grid, 3), np.uint8)
     seen: list[Tensor] = []
+    kept: dict[str, list[Tensor]] = {other.name: [] for other in others}
 
     def cut(a: Tensor) -> Tensor:
         seen.append(a.detach().clone().requires_grad_(True))
         return seen[-1]
 
-    module = find_layer(model.net, layer.name)
-    with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad():
+    with evaluation_mode(model.net), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
         x = model.prepare(noise).requires_grad_(True)
-        with record_output(module, [], cut):
-            z = model.raw(x.clone()).float()
+        for name, outputs in kept.items():
+            hooks.enter_context(record_output(find_layer(model.net, name), [], _into(outputs)))
+        hooks.enter_context(record_output(find_layer(model.net, layer.name), [], cut))
+        z = model.raw(x.clone()).float()
         if not z.requires_grad:
-            return True  # a network that runs without gradients: methods say so
-        beside, *inside = torch.autograd.grad(z.square().sum(), [x, *seen], allow_unused=True)
+            return True, set()  # a network that runs without gradients: methods say so
+        ends = [(name, a) for name, outputs in kept.items() for a in outputs if a.requires_grad]
+        found = torch.autograd.grad(z.square().sum(), [x, *seen, *(a for _, a in ends)], allow_unused=True)
+    beside, inside, after = found[0], found[1 : 1 + len(seen)], found[1 + len(seen) :]
     if beside is not None and bool(beside.any()):
-        return False
+        reached = {name for (name, _), g in zip(ends, after, strict=True) if g is not None}
+        return False, {name for name, _ in ends} - reached
     if layer.tokens is None:
-        return True
-    reached = [g for g in inside if g is not None]
-    return bool(reached) and _share(reached[0]) >= 0.5
+        return True, set()
+    tokens = [g for g in inside if g is not None]
+    return bool(tokens) and _share(tokens[0]) >= 0.5, set()
+
+
+def _into(outputs: list[Tensor]) -> Callable[[Tensor], Tensor]:
+    """A copy of a tensor that is kept in ``outputs``."""
+
+    def keep(a: Tensor) -> Tensor:
+        outputs.append(a.clone())
+        return outputs[-1]
+
+    return keep

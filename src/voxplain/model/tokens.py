@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.errors import ModelError
+from voxplain.model.copies import copied_from
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import evaluation_mode, find_layer, first_tensor
 from voxplain.model.trace import Call, trace
@@ -21,7 +22,7 @@ from voxplain.model.trace import Call, trace
 if TYPE_CHECKING:
     from voxplain.model.video_model import VideoModel
 
-__all__ = ["Positions", "Tokens", "channel_axis", "find_positions", "token_layout"]
+__all__ = ["Positions", "Tokens", "channel_axis", "find_positions", "is_picture", "token_layout"]
 
 Grid = tuple[int, int, int]
 Order = Literal["thw", "hwt"]
@@ -145,7 +146,7 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
     if len(shape) == 4 and shape[0] == model.grid[0]:  # of the frames of the one clip, or of one picture
         axis = channel_axis(call.module, shape) if axis is None else axis % 4
         h, w = (n for i, n in enumerate(shape) if i not in (0, axis))
-        fits = h * w > 1 and _is_picture((h, w), model.grid)
+        fits = h * w > 1 and is_picture((h, w), model.grid)
         return Positions(call.name, (shape[0], h, w), None, axis, frames=True) if fits else None
     if len(shape) == 3 and shape[0] == model.grid[0] > 1:
         own = token_layout(model, shape[1], per_frame=True)
@@ -156,7 +157,7 @@ def find_positions(model: "VideoModel", call: Call) -> Positions | None:
     return None
 
 
-def _is_picture(places: tuple[int, int], grid: Grid) -> bool:
+def is_picture(places: tuple[int, int], grid: Grid) -> bool:
     """Whether one stride gives a map of h×w of frames of H×W, up to a position; not tokens by features of a head."""
     least, most = ([full / max(n + step, 0.5) for n, full in zip(places, grid[1:], strict=True)] for step in (1, -1))
     return max(least) <= min(most)
@@ -189,7 +190,7 @@ def token_layout(model: "VideoModel", count: int, *, per_frame: bool = False) ->
     """
     if model.tokens is not None and model.tokens.count == count and not per_frame:
         return model.tokens
-    known = _found.setdefault(model.net, {})
+    known = _found.setdefault(copied_from(model.net), {})
     key = (model.layout, model.grid, tuple(n for n, _ in model.net.named_modules()))
     if key not in known:
         with uncounted():
@@ -232,7 +233,7 @@ def _grid_of_map(call: Call, size: Grid) -> Grid | None:
     inner = tuple(n for i, n in enumerate(call.shape) if i not in (0, axis))
     if len(inner) == 3:
         return inner
-    if len(inner) == 2 and call.shape[0] == size[0] and len(call.shape) == 4 and _is_picture(inner, size):
+    if len(inner) == 2 and call.shape[0] == size[0] and len(call.shape) == 4 and is_picture(inner, size):
         return (size[0], *inner)
     return None
 

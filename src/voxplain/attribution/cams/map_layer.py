@@ -5,6 +5,7 @@ one, [N·T,C,h,w] or T calls of [N,C,h,w], are folded back to clips.
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 from math import prod
 from weakref import WeakKeyDictionary
 
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from voxplain.attribution.call import Batch, Details
 from voxplain.attribution.passes import forward, recording, score
 from voxplain.attribution.reduce import upsample
+from voxplain.attribution.streams import OneStream
 from voxplain.errors import ModelError
 from voxplain.model import Objective, VideoModel, stack
 from voxplain.model.cost import uncounted
 from voxplain.model.layers import channels_second, find_layer, record_output, start_gradient
-from voxplain.model.map_choice import MapLayer, head_call, last_map, map_layer
+from voxplain.model.map_choice import MapLayer, head_call, last_map, last_map_apart, map_layer
 from voxplain.model.tokens import Tokens
 from voxplain.model.trace import Trace, trace
 
@@ -69,14 +71,29 @@ def choose_layer(batch: Batch, layer: str | None, found: Trace | None = None) ->
 def _choose(batch: Batch, layer: str | None, found: Trace) -> MapLayer:
     if layer is not None:
         return map_layer(batch.model, found, layer)
-    chosen = last_map(batch.model, found)
+    chosen, pathways = last_map(batch.model, found), batch.model.pathways
+    if chosen is None and isinstance(pathways, OneStream):
+        # A stream that reaches another one on its way, as the fast one of SlowFast does: the end of its own layers.
+        others = [replace(batch.model, pathways=other) for other in pathways.others()]
+        chosen = last_map_apart(batch.model, found, others)
     if chosen is None:
         raise ModelError(
             f"expected a layer with a map over space, [N,C,t,h,w], or tokens in such positions, on which all logits "
-            f"depend, got none in {batch.model.name} (several streams, or tokens whose positions are not known?); name "
-            "one as layer=…, give tokens=Tokens(grid=(t, h, w)) to VideoModel, or use a method that works at the input"
+            f"depend, got none in {batch.model.name}{_advice(batch.model)}, or use a method that works at the input"
         )
     return chosen
+
+
+def _advice(model: VideoModel) -> str:
+    if model.pathways is not None:
+        return (
+            ", a network of several streams; explain each with stream_maps (attribute --streams), name one stream's "
+            "layer as layer=…"
+        )
+    return (
+        " (several streams, or tokens whose positions are not known?); name one as layer=…, give "
+        "tokens=Tokens(grid=(t, h, w)) to VideoModel"
+    )
 
 
 def fold(calls: list[Tensor], layer: MapLayer, n: int, frames: int) -> Tensor | None:

@@ -36,16 +36,16 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, run: Product) -> Tensor:
         ctx.run = run
-        y = run(a, b)
-        ctx.save_for_backward(a, b, y)
-        return y
+        ctx.save_for_backward(a, b)  # and not the product, into which the network may write
+        return run(a, b)
 
     @staticmethod
     def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, Tensor, None]:
-        a, b, y = ctx.saved_tensors
+        a, b = ctx.saved_tensors
         with torch.enable_grad():
             leaves = a.detach().requires_grad_(True), b.detach().requires_grad_(True)
-            g = torch.autograd.grad(ctx.run(*leaves), leaves, _quotient(r[0], y).to(y.dtype))
+            y = ctx.run(*leaves)
+            g = torch.autograd.grad(y, leaves, _quotient(r[0], y.detach()).to(y.dtype))
         return a * g[0] / 2, b * g[1] / 2, None
 
 
@@ -74,13 +74,13 @@ class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, settings: PassSettings, dim: int) -> Tensor:
         ctx.settings, ctx.dim = settings, dim
-        s = x.softmax(dim)
-        ctx.save_for_backward(x, s)
-        return s
+        ctx.save_for_backward(x)
+        return x.softmax(dim)
 
     @staticmethod
     def backward(ctx: Any, *r: Tensor) -> tuple[Tensor, None, None]:
-        x, s = ctx.saved_tensors
+        (x,) = ctx.saved_tensors
+        s = x.softmax(ctx.dim)
         # A masked score is −∞ and its weight 0: it has no share.
         found = torch.where(s > 0, x, 0) * (r[0] - s * r[0].sum(ctx.dim, keepdim=True))
         ctx.settings.constants += float(r[0].double().sum() - found.double().sum())
