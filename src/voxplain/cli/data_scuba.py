@@ -25,12 +25,12 @@ def scuba_command(
     background: str = "stripes",
     copies: int = 1,
     seed: int = 0,
-) -> None:
+) -> int:
     """Write test videos with the person in front of unrelated backgrounds (SCUBA), and one frame repeated (SCUFO).
 
     A network that relies on the background is wrong in scuba/; one that is right in scufo/ needs no motion. Both are
     folders of classes. The test part of the data is used, or all videos where there is none. The same command continues
-    an interrupted one.
+    an interrupted one. The exit code is 3 where videos were left out.
 
     Examples:
 
@@ -70,7 +70,7 @@ def scuba_command(
     drawn = _background(background, videos, mask)
     with progress_bar("writing videos", copies * len(videos)) as advance:
         written = write_scuba(output, videos, mask, background=drawn, copies=copies, seed=seed, advance=advance)
-    print_composed(Console(), written)
+    return print_composed(Console(), written)
 
 
 def _background(name: str, videos: "VideoSet", mask: "MaskOf") -> "Background":
@@ -87,8 +87,9 @@ def _background(name: str, videos: "VideoSet", mask: "MaskOf") -> "Background":
     return Pictures.below(Path(name))
 
 
-def print_composed(console: "Console", written: "ComposedSet") -> None:
-    """Print what was left out, and how many videos each part has."""
+def print_composed(console: "Console", written: "ComposedSet") -> int:
+    """Print what was left out and how many videos each part has; returns the exit code."""
+    from voxplain.cli.losses import Losses
     from voxplain.plain_text import one_line
 
     for lost in written.skipped:
@@ -96,5 +97,6 @@ def print_composed(console: "Console", written: "ComposedSet") -> None:
             f"skipped: {one_line(lost.reason)}", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
     parts = [place.partition("/")[0] for place in written.places]
-    counts = ", ".join(f"{parts.count(part)} videos in {part}/" for part in dict.fromkeys(parts))
-    console.print(f"{counts}: {written.root}", highlight=False, markup=False, soft_wrap=True)
+    counts = ", ".join(f"{part}/: {parts.count(part)} videos" for part in dict.fromkeys(parts))
+    console.print(f"{counts}, in {written.root}", highlight=False, markup=False, soft_wrap=True)
+    return Losses().exit_code(lost=bool(written.skipped))

@@ -17,11 +17,12 @@ def tied_command(
     classes: Classes = (),
     rate: float = 0.95,
     seed: int = 0,
-) -> None:
+) -> int:
     """Write videos with a striped background that goes with the class, to train a network that relies on it.
 
     train/ has the stripes of the class in a share of the videos, test/ in all of them, and conflicting/ has the test
     videos with the stripes of another class. All are folders of classes. The same command continues an interrupted one.
+    The exit code is 3 where videos were left out.
 
     Examples:
 
@@ -61,4 +62,4 @@ def tied_command(
     mask = person_mask(truth, data)
     with progress_bar("writing videos", len(train) + 2 * len(test)) as advance:
         written = write_tied(output, train, test, mask, rate=rate, seed=seed, advance=advance)
-    print_composed(Console(), written)
+    return print_composed(Console(), written)

@@ -23,7 +23,7 @@ from voxplain.datasets.folder import Skipped
 from voxplain.errors import DataError, VideoError
 from voxplain.files import write_whole
 from voxplain.video import Clip, Span, read_video
-from voxplain.video.encode import write_video
+from voxplain.video.encode import encode_video
 
 __all__ = ["ComposedSet", "Composition", "write_composed"]
 
@@ -191,8 +191,7 @@ def _write(
         raise DataError(f"expected a person in {composition.video}, got an empty mask; leave the video out")
     picture = composition.background.picture(*frames.shape[1:3])
     for file, shown in zip(files, make(behind(frames, person, picture), person), strict=True):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_video(file, shown, fps=_rate(clip))
+        write_whole(file, encode_video(shown, fps=_rate(clip)))
 
 
 def _rate(clip: Clip) -> int:

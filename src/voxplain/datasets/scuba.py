@@ -7,6 +7,7 @@ the person's looks, without motion. Contrasted accuracy counts the videos that a
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,7 @@ def write_scuba(
         label, name = videos.classes[videos.labels[i]], path.name if path.is_dir() else path.stem
         for copy in range(copies):
             # By its name, so that a video keeps its background when others are added.
-            rng = np.random.default_rng([seed, zlib.crc32(f"{label}/{name}".encode()), copy])
+            rng = np.random.default_rng([seed, zlib.crc32(os.fsencode(f"{label}/{name}")), copy])
             own = name if copies == 1 else f"{name}_{copy + 1}"
             span = None if videos.spans is None else videos.spans[i]
             compositions.append(Composition(("scuba", "scufo"), path, label, drawn(label, rng), own, span))

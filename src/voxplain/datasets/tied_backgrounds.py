@@ -5,6 +5,7 @@ For videos whose background is empty, such as depth, or for which masks of the p
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,7 @@ def _compositions(part: str, videos: VideoSet, agrees: NDArray[np.bool_], seed: 
     stripes, found = ClassStripes(videos.classes), []
     for i, path in enumerate(videos.paths):
         label, name = videos.classes[videos.labels[i]], path.name if path.is_dir() else path.stem
-        rng = np.random.default_rng([seed, zlib.crc32(f"{part}/{label}/{name}".encode())])
+        rng = np.random.default_rng([seed, zlib.crc32(os.fsencode(f"{part}/{label}/{name}"))])
         others = [other for other in videos.classes if other != label]
         shown = label if agrees[i] else others[int(rng.integers(len(others)))]
         span = None if videos.spans is None else videos.spans[i]
