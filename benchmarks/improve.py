@@ -1,7 +1,7 @@
 """Does a correction take a planted defect out of a network? Worst-group accuracy and reliance, with what it must beat.
 
     python benchmarks/improve.py [--work DIR] [--cases report|tuning] [--kinds patch caption …] [--seeds 1 2 3]
-                                 [--methods …] [--quick] [--real]
+                                 [--methods …] [--quick] [--real] [--backgrounds]
 
 Each case is a small network trained on planted clips in which a defect goes with 95 % of one class's clips and 5 % of
 the others' (`improve_planted.py`). The class is explained, the concept that covers the defect best (ground and camera:
@@ -20,7 +20,8 @@ reliance_left  change of the class's log-odds by the defect, after / before
 Intervals of 95 % over cases and, where points are compared, over cases and their clips; p-values of sign-flip tests
 over cases. Method and parameters were chosen with --cases tuning; --cases report has other shapes and seeds. What was
 computed is kept in WORK, case by case; several processes may compute other --kinds or --seeds in the same WORK, and the
-last one prints the whole. --real measures real videos (`improve_real.py`), from which accuracy_gain is read.
+last one prints the whole. --real measures real videos (`improve_real.py`), from which accuracy_gain is read;
+--backgrounds tests whose background is known (`improve_backgrounds.py`).
 """
 
 import argparse
@@ -32,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from improve_backgrounds import background_figures, run_backgrounds
 from improve_figures import summary, table
 from improve_planted import Case, Seed
 from improve_real import real_figures, run_real
@@ -101,6 +103,7 @@ def report(found: dict[str, dict], work: Path) -> None:
     real = real_figures(work)
     line["accuracy_gain"] = None if real is None else real.get("accuracy_gain")
     line["real_defects"] = None if real is None else real.get("defects")
+    line["backgrounds"] = background_figures(work)
     print(json.dumps(line))
 
 
@@ -113,10 +116,14 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=[n for n in CORRECTIONS if n != "keep_concepts"])
     parser.add_argument("--quick", action="store_true", help="one network with a patch, the default method alone")
     parser.add_argument("--real", action="store_true", help="real videos in place of planted ones")
+    parser.add_argument("--backgrounds", action="store_true", help="real videos in front of other backgrounds")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.real:
         run_real(asked.work, asked.seeds)
+        return
+    if asked.backgrounds:
+        run_backgrounds(asked.work, asked.seeds, tuning=asked.cases == "tuning")
         return
     methods = asked.methods or [DEFAULT, *CHEAP]
     seeds, kinds = ([1], ["patch"]) if asked.quick else (asked.seeds, asked.kinds)

@@ -1,7 +1,8 @@
 """Real videos for `improve.py --real`: planted defects, and plain accuracy with concept-guided training.
 
-A small network (8 frames of 48 × 48 pixels, 5 classes) is trained for each seed. Weizmann: the seed chooses the two
-persons that are held out. UTD-MHAD depth: the set's own split.
+A small network (8 frames of 48 × 48 pixels, 5 classes) is trained for each seed. Weizmann, every second class: the seed
+chooses the two persons that are held out (10 clips). UTD-MHAD depth, the set's own split: the seed chooses the classes,
+so that five seeds have no class in common (80 clips each).
 
 defects        a mark in a corner, a border, or a tint is put into 95 % of one class's training clips and 5 % of the
                others' (at least one clip is an exception on each side); training goes on from the clean network; the
@@ -48,7 +49,8 @@ DEFECTIVE = Recipe(epochs=25, batch=16, lr=0.02, lr_step=20, weight_decay=5e-4, 
 DEFECTS = ("mark", "border", "tint")
 SETS = {"weizmann": ("weizmann", (48, 60)), "utd_depth": ("utd_mhad_depth", (48, 60))}
 WHOLE = Geometry((SIZE, SIZE), (SIZE, SIZE))
-KEPT, DEFECT_SEEDS = 2, 2  # concepts of each class to keep; seeds with defects
+KEPT = 2  # concepts of each class
+DEFECT_SEEDS = {"weizmann": 5, "utd_depth": 2}
 
 
 def with_real_defect(kind: str, frames: np.ndarray) -> np.ndarray:
@@ -80,7 +82,7 @@ class RealSeed:
 
     @cached_property
     def parts(self) -> tuple[VideoSet, VideoSet]:
-        """Training and held-out videos of every second class."""
+        """Training and held-out videos of five classes."""
         folder = data_folder() / SETS[self.name][0]
         if self.name == "weizmann":
             held = {PERSONS[(2 * self.number + i) % len(PERSONS)] for i in (0, 1)}
@@ -89,8 +91,12 @@ class RealSeed:
             train_set, maybe = load_named("utd_mhad", folder)
             assert maybe is not None
             test_set = maybe
-        names = sorted(train_set.classes)[::EVERY][:5]
-        return _only(train_set, names), _only(test_set, names)
+        names = sorted(train_set.classes)
+        if self.name == "weizmann":
+            names = names[::EVERY]
+        else:
+            names = [names[(5 * self.number + i) % len(names)] for i in range(5)]
+        return train_set.only(names), test_set.only(names)
 
     @cached_property
     def videos(self) -> tuple[TrainingVideos, TrainingVideos]:
@@ -135,12 +141,6 @@ class RealSeed:
         clips = [_clip(f, f"{label} {i}") for i, f in enumerate(frames)]
         store = Store(self.home / "store")
         return explain_concepts(model, clips, random=unrelated, target=label, settings=settings, store=store)
-
-
-def _only(videos: VideoSet, names: list[str]) -> VideoSet:
-    rows = [i for i, k in enumerate(videos.labels) if videos.classes[k] in names]
-    labels = np.array([names.index(videos.classes[videos.labels[i]]) for i in rows], np.int64)
-    return VideoSet(tuple(names), tuple(videos.paths[i] for i in rows), labels)
 
 
 def window(frames: np.ndarray) -> np.ndarray:
@@ -260,11 +260,11 @@ def run_real(work: Path, seeds: list[int]) -> None:
             print(f"{name}: no {data_folder() / folder}; set VOXPLAIN_DATA", flush=True)
             continue
         for number in seeds:
-            seed = RealSeed(name, number, work)
-            found = run_accuracy(seed)
+            found = run_accuracy(RealSeed(name, number, work))
             print(name, number, {k: round(float(np.mean(v)), 3) for k, v in found["right"].items()}, flush=True)
-            for kind in DEFECTS if number <= DEFECT_SEEDS else ():
-                figures = run_defect(seed, kind)["figures"]
+        for number in seeds:
+            for kind in DEFECTS if number <= DEFECT_SEEDS[name] else ():
+                figures = run_defect(RealSeed(name, number, work), kind)["figures"]
                 print(name, number, kind, {k: round(f["worst"], 2) for k, f in figures.items()}, flush=True)
     print(json.dumps(real_figures(work)))
 

@@ -9,6 +9,8 @@ from voxplain.cli.card import card_command
 from voxplain.cli.completion import completion_command
 from voxplain.cli.concepts import concepts_command, evaluate_command
 from voxplain.cli.data import data_command
+from voxplain.cli.data_scuba import scuba_command
+from voxplain.cli.data_tied import tied_command
 from voxplain.cli.demo import demo_command
 from voxplain.cli.demo_improve import demo_improve_command
 from voxplain.cli.doctor import doctor_command
@@ -46,7 +48,6 @@ for command in (
     completion_command,
     concepts_command,
     evaluate_command,
-    data_command,
     demo_command,
     demo_improve_command,
     doctor_command,
@@ -65,3 +66,9 @@ for command in (
     train_command,
 ):
     app.command(command, name=command.__name__.removesuffix("_command").replace("_", "-"))
+
+data = App(name="data", help_format="markdown", help=data_command.__doc__)
+data.default(data_command)
+data.command(scuba_command, name="scuba")
+data.command(tied_command, name="tied")
+app.command(data)

@@ -93,6 +93,17 @@ class VideoSet:
             raise DataError(f"class {name!r} has no video in this part of the data; check folder or split.")
         return found
 
+    def only(self, names: Sequence[str]) -> VideoSet:
+        """The videos of some classes, labelled in the order of ``names``. DataError for an unknown or empty class."""
+        _check_names(names, self.classes)
+        numbers = [self.classes.index(name) for name in names]
+        found = self.select([i for i, k in enumerate(self.labels) if k in numbers])
+        labels = np.array([numbers.index(k) for k in found.labels], np.int64)
+        empty = [name for k, name in enumerate(names) if k not in labels]
+        if empty:
+            raise DataError(f"class {empty[0]!r} has no video in this part of the data; check folder or split.")
+        return VideoSet(tuple(names), found.paths, labels, found.spans)
+
 
 @dataclass(frozen=True)
 class Skipped:

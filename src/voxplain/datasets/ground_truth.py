@@ -5,12 +5,13 @@ Letters: F frames of the video, H×W its size, T×h×w the network's grid.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from voxplain.datasets.backgrounds import MaskOf
 from voxplain.datasets.jhmdb import puppet_mask
 from voxplain.datasets.planted import PlantedSet, read_planted
 from voxplain.errors import DataError
@@ -18,7 +19,7 @@ from voxplain.video import ClipReader, LongSide, read_video
 from voxplain.video.geometry import resize_frame
 from voxplain.video.sample import middle_window
 
-__all__ = ["TRUTHS", "file_mask", "grid_mask", "truth_mask"]
+__all__ = ["TRUTHS", "file_mask", "grid_mask", "person_mask", "truth_mask"]
 
 SILHOUETTE = 30  # grey level of depth videos above which a pixel belongs to the person
 
@@ -50,6 +51,30 @@ TRUTHS: dict[str, Callable[[Path, Path, str], np.ndarray]] = {
     "jhmdb": _jhmdb,  # the acting person
     "silhouette": _silhouette,  # everything but the black background of depth videos
 }
+
+
+def person_mask(truth: str, root: Path) -> MaskOf:
+    """A function (video, class) → mask bool [F,H,W] of the videos of a data set's folder.
+
+    Parameters
+    ----------
+    truth : str
+        A key of `TRUTHS`.
+    root : Path
+        Folder of the data set.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    DataError
+        For an unknown truth; when called, for a video without a mask.
+    """
+    if truth not in TRUTHS:
+        raise DataError(f"expected a truth of {', '.join(TRUTHS)}, got {truth!r}; choose one")
+    return partial(TRUTHS[truth], root)
 
 
 def file_mask(folder: Path, video: Path) -> np.ndarray:
@@ -103,9 +128,7 @@ def _read_mask(file: Path) -> np.ndarray:
 
 def truth_mask(truth: str, root: Path, video: Path, label: str, reader: ClipReader) -> np.ndarray:
     """The mask of the clip that ``reader`` reads, bool [T,h,w]. DataError on an unknown truth or a missing mask."""
-    if truth not in TRUTHS:
-        raise DataError(f"expected a truth of {', '.join(TRUTHS)}, got {truth!r}; choose one")
-    return grid_mask(TRUTHS[truth](root, video, label), reader)
+    return grid_mask(person_mask(truth, root)(video, label), reader)
 
 
 def grid_mask(mask: np.ndarray, reader: ClipReader) -> np.ndarray:
