@@ -35,7 +35,7 @@ def audit_command(
     config: Path | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     seed: int = 0,
-    strict: bool = False,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     execution: Execution = Execution(),  # noqa: B008 - frozen
     printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
@@ -71,8 +71,6 @@ def audit_command(
         One setting, as name=value.
     seed
         The same seed gives the same bytes.
-    strict
-        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from voxplain.cli.estimate_audit import audited_work
     from voxplain.cli.job import read_assignments
@@ -123,6 +121,7 @@ def audit_command(
                     settings=settings,
                     preset=preset,
                     limit=limit,
+                    damaged=losses.damaged,
                     budget=seconds,
                     store=output / "store",
                     progress=timed(printed.progress(), took),
@@ -134,7 +133,7 @@ def audit_command(
         _write(output, found, Origin(_command()), printed.progress())
         watch.write(output, took)
         _print(output, found, watch.sentence(), printed, told=lost.skipped)
-        return Losses(strict=strict).exit_code(bool(lost))
+        return losses.exit_code(bool(lost))
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin", progress: "ShowProgress") -> None:
