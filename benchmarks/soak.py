@@ -78,6 +78,11 @@ def state() -> dict[str, int]:
     }
 
 
+def packages() -> set[str]:
+    """Packages that are imported, but for Python's own."""
+    return {name.partition(".")[0] for name in list(sys.modules)} - sys.stdlib_module_names
+
+
 def round_of(data: Path, output: Path) -> dict[str, dict[str, int]]:
     """The three commands once, and the state after each; raises where one does not end with 0."""
     from voxplain.cli import main
@@ -104,7 +109,11 @@ def round_of(data: Path, output: Path) -> dict[str, dict[str, int]]:
 
 
 def soak(rounds: int, seconds: float) -> dict[str, object]:
-    """States after each round, at least ``rounds`` of them and for ``seconds``, and how much they rose."""
+    """States after each round, at least ``rounds`` of them and for ``seconds``, and how much they rose.
+
+    SLIC's loops are compiled after 20 processor seconds of scikit-image unless a run before has left them on disk: one
+    step of about 160 MiB, for numba and the compiler, which imports numba.
+    """
     from voxplain.datasets.planted import write_planted
 
     with tempfile.TemporaryDirectory(prefix="voxplain-soak-") as place:
@@ -112,10 +121,11 @@ def soak(rounds: int, seconds: float) -> dict[str, object]:
         write_planted(data, train=4, test=1, unrelated=8)
         start, states, steps = time.monotonic(), list[dict[str, int]](), list[str]()
         while len(states) < rounds or time.monotonic() - start < seconds:
-            before = state()
+            before, loaded = state(), packages()
             for name, after in round_of(data, Path(place) / "out").items():
                 if after["mib"] - before["mib"] >= STEP:
-                    steps.append(f"round {len(states) + 1}, {name}: {before} to {after}")
+                    new = ", ".join(sorted(packages() - loaded)) or "nothing"
+                    steps.append(f"round {len(states) + 1}, {name}: {before} to {after}; the round imported {new}")
                     print(steps[-1], flush=True)
                 before = after
             states.append(state())
