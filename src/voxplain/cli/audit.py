@@ -72,7 +72,7 @@ def audit_command(
     seed
         The same seed gives the same bytes.
     """
-    from voxplain.cli.estimate_audit import audited_work
+    from voxplain.cli.estimate_audit import audited_work, within_memory
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
     from voxplain.cli.work_estimate import begun
@@ -102,16 +102,18 @@ def audit_command(
     layer = network.layer[0] if network.layer else None
     videos = audited_videos(data)
     model = open_model(network, videos.classes, layer=layer)
+    unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
+    if execution.max_memory is not None:
+        execution, model = within_memory(execution, settings, model, videos, unrelated, limit, losses.damaged)
+        said = f"{execution.workers} workers, passes of {model.batch_size} clips at most"
+        printed.console().print(said, highlight=False)
     with in_use(output, shared=execution.shard is not None):
         remove_abandoned(output)
         took: dict[str, float] = {}
         console = printed.console()
         known = execution.estimable and seconds is None
-        unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
-        watch = begun(
-            console,
-            lambda: audited_work(settings, model, videos, unrelated, limit, execution.threads()) if known else None,
-        )
+        work = (settings, model, videos, unrelated, limit, execution.workers, losses.damaged)
+        watch = begun(console, lambda: audited_work(*work) if known else None)
         try:
             with printed_losses(console) as lost:
                 found = audit(
