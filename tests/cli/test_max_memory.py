@@ -266,37 +266,49 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return vx.Clip.from_array(frames).save(tmp_path_factory.mktemp("long") / "long.mp4")
 
 
+limits_address_space = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the limit of address space is one of Linux"
+)
+CONCEPTS = ("--segmenter", "slic", "--segmenter.segments", "4", "8", "--clusterer", "kmeans", "--clusterer.clusters")
+CONCEPTS += ("4", "--keep", "3", "--unrelated-crops", "12", "--random-sets", "4", "--workers", "2")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of address space is one of Linux")
+@limits_address_space
 def test_the_largest_commands_under_a_limit_of_address_space(long_video: Path, small_set: Path, tmp_path: Path):
     """400 MiB: 200 frames of 640×480 were 6.9 GB."""
-    words = (
-        "--net",
-        "planted",
-        "--method",
-        "gradient,grad_cam,occlusion",
-        "--metric",
-        "insertion",
-        "--format",
-        "mp4",
-        "png",
-    )
-    done = run_limited(400, "attribute", long_video, *words, "-o", tmp_path / "maps")
-    assert done.returncode == 0, done.stderr[-2000:]
-    quick = (
-        "--segmenter",
-        "slic",
-        "--segmenter.segments",
-        "4",
-        "8",
-        "--clusterer",
-        "kmeans",
-        "--clusterer.clusters",
-        "4",
-    )
-    quick += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4", "--workers", "2")
-    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *quick)
-    done = run_limited(400, "concepts", small_set, *words, "-o", tmp_path / "run")
-    assert done.returncode == 0, done.stderr[-2000:]
-    done = run_limited(400, "evaluate", tmp_path / "run", "--test", small_set, "--workers", "2")
-    assert done.returncode == 0, done.stderr[-2000:]
+    net, random = ("--net", "planted"), ("--random", small_set / "unrelated")
+    maps = ("--method", "gradient,grad_cam,occlusion", "--metric", "insertion", "--format", "mp4", "png")
+    correction = ("--remove", "0", "--method", "p_clarc", "--seeds", "1")
+    for words in (
+        ("attribute", long_video, *net, *maps, "-o", tmp_path / "maps"),
+        ("concepts", small_set, "--class", "cross", *net, *random, *CONCEPTS, "-o", tmp_path / "run"),
+        ("evaluate", tmp_path / "run", "--test", small_set, "--workers", "2"),
+        (
+            "benchmark",
+            small_set,
+            *net,
+            "--methods",
+            "gradient,rise",
+            "--metrics",
+            "insertion",
+            "-o",
+            tmp_path / "table",
+        ),
+        ("audit", small_set, *net, *random, *CONCEPTS, "-o", tmp_path / "audit"),
+        ("improve", tmp_path / "run" / "cross", small_set, *net, *correction, "-o", tmp_path / "better"),
+        ("train", small_set, "--net", "tiny", "--epochs", "1", "-o", tmp_path / "net"),
+    ):
+        done = run_limited(400, *words)
+        assert done.returncode == 0, f"{words[0]}: {done.stderr[-2000:]}"
+
+
+@pytest.mark.slow
+@limits_address_space
+def test_too_little_address_space_is_one_sentence(long_video: Path, tmp_path: Path):
+    words = ("--net", "planted", "--method", "rise", "--metric", "none", "--format", "png", "-o", tmp_path / "maps")
+    done = run_limited(20, "attribute", long_video, *words)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("voxplain: ")]
+    assert "memory" in said
