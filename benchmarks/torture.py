@@ -147,9 +147,10 @@ def kills(count: int, most_seconds: float, folder: Path) -> dict[str, Any]:
     commands, lengths, wanted = killed_commands(data), dict[str, float](), dict[str, dict[str, str]]()
     for words in commands:
         if words[0] not in wanted:
-            place = folder / words[0] / "run"
-            start = time.monotonic()
+            place, once_more = folder / words[0] / "run", folder / f"{words[0]} again" / "run"
             assert forks.run([*words, "-o", str(place)]) == 0, words
+            start = time.monotonic()  # the first run also reads what the later ones find in memory
+            assert forks.run([*words, "-o", str(once_more)]) == 0, words
             lengths[words[0]], wanted[words[0]] = time.monotonic() - start, same(place)
     rng, equal, met, begun, done = np.random.default_rng(0), 0, 0, time.monotonic(), 0
     while done < count and time.monotonic() - begun < most_seconds:
