@@ -160,6 +160,30 @@ def make_probed(run: ConceptRun) -> ExploredClip:
     )
 
 
+def quantity(steps: AddRemoveCurves) -> AddRemoveCurves:
+    """The first logit, times 40 and below zero in part, as the one output of a network."""
+    rest = {n: 40 * getattr(steps, n)[..., :1] for n in ("logits", "matched", "unmodified")}
+    return replace(steps, **rest, truth=np.zeros_like(steps.truth))
+
+
+def quantity_run(run: ConceptRun) -> ConceptRun:
+    """An evaluated run as that of a network with one output, 40 times the first logit, in pixels."""
+    evaluation, effects = run.evaluation, run.effects
+    assert evaluation is not None
+    parts = ("unmodified", "blank", "hidden", "switched")
+    explored = tuple(replace(e, **{n: 40 * getattr(e, n)[..., :1] for n in parts}) for e in evaluation.explored)
+    outputs = {n: 40 * getattr(effects, n)[..., :1] for n in ("base", "hidden", "control", "alone", "blank")}
+    both = {n: quantity(getattr(evaluation, n)) for n in ("adding", "removing")}
+    return replace(
+        run,
+        target="rise of speed",
+        classes=("rise of speed",),
+        units="px",
+        effects=replace(effects, **outputs),
+        evaluation=replace(evaluation, explored=explored, **both),
+    )
+
+
 def make_evaluated_run() -> ConceptRun:
     run = make_run()
     return replace(run, evaluation=replace(make_evaluation(), explored=(make_probed(run),)))

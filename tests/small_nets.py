@@ -85,3 +85,22 @@ class TokenNet(nn.Module):
             x = block(x)
             x = x[0] if isinstance(x, tuple) else x
         return self.head(self.norm(x).mean(1))
+
+
+class TokenStem(nn.Module):
+    """Tokens of the map of two padded convolutions, which see their neighbours' voxels, in one of three orders."""
+
+    def __init__(self, order: str = "thw", classes: int = 5) -> None:
+        super().__init__()
+        self.order = order
+        self.stem = nn.Sequential(
+            nn.Conv3d(3, 6, (3, 5, 5), (1, 2, 2), (1, 2, 2)), nn.ReLU(), nn.Conv3d(6, 8, 3, 2, 1), nn.ReLU()
+        )
+        self.embed, self.norm, self.hidden = nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.stem(x)
+        maps = {"thw": maps, "hwt": maps.permute(0, 1, 3, 4, 2), "twh": maps.transpose(3, 4)}[self.order]
+        tokens = self.norm(self.embed(maps.flatten(2).transpose(1, 2)))
+        return self.head(torch.tanh(self.hidden(tokens.mean(1))))

@@ -43,7 +43,7 @@ def test_every_import_is_declared_and_every_dependency_imported() -> None:
 
 
 def test_extras_have_one_lowest_version() -> None:
-    zoo = ("huggingface", "torchvision", "pytorchvideo", "timm")  # large, and of use only with their networks
+    zoo = ("huggingface", "names", "torchvision", "pytorchvideo", "timm")  # large, and of use only with their networks
     separate = (*zoo, "docs")  # the site is built in an environment of its own
     extras = {name: set(lines) for name, lines in PROJECT["optional-dependencies"].items() if name not in separate}
     assert all(lines <= extras["dev"] for lines in extras.values())

@@ -53,6 +53,34 @@ def test_a_job_leaves_the_whole_run_and_the_page_can_be_made_again(job: Path, tm
     assert (tmp_path / "deep" / "page.html").read_bytes() == (job / "report.html").read_bytes()
 
 
+def test_names_are_suggested_from_a_list_and_own_names_count_before_them(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxplain.zoo import text_image
+
+    class First:
+        """Every picture is the first word."""
+
+        def pictures(self, frames: list[np.ndarray]) -> np.ndarray:
+            return np.tile(np.eye(9, dtype=np.float32)[0], (len(frames), 1))
+
+        def texts(self, texts: list[str]) -> np.ndarray:
+            return np.eye(9, dtype=np.float32)[: len(texts)]
+
+    monkeypatch.setattr(text_image, "load_text_image", lambda folder: First())
+    (tmp_path / "words.txt").write_text("a plus sign\ngrass\n")
+    options = ("--words", tmp_path / "words.txt", "--text-image", tmp_path, "-o", tmp_path / "page.html")
+    outcome = voxplain("report", job, *options, "--name", "cross:1=mine")
+    assert outcome.code == 0, outcome.err
+    assert "names suggested for “cross”: 0 a plus sign" in outcome.out
+    page = (tmp_path / "page.html").read_text()
+    assert "a plus sign (suggested)" in page
+    assert "mine" in page
+    alone = voxplain("report", job, "--words", tmp_path / "words.txt")
+    assert alone.code == 2
+    assert "expected --words FILE and --text-image FOLDER" in alone.err
+
+
 def test_the_page_goes_into_the_run_and_needs_nothing_else_of_it(job: Path, tmp_path: Path) -> None:
     shutil.copytree(job / "cross", tmp_path / "alone")
     for path in (tmp_path / "alone").iterdir():

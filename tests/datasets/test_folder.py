@@ -98,6 +98,18 @@ def test_train_and_test_folders_share_their_classes(tmp_path: Path) -> None:
         scan_folder(tmp_path, classes=["a", "c"])
 
 
+def test_one_part_alone_is_a_part_and_other_folders_are_no_classes(tmp_path: Path) -> None:
+    _tree(tmp_path / "train", {"a": 2, "b": 1})
+    _tree(tmp_path, {"unrelated": 3})
+    assert scan_folder(tmp_path).classes == ("a", "b")
+    with pytest.raises(DataError, match="expected the folder 'test' of class folders beside 'train', got none"):
+        scan_folder(tmp_path, part="test")
+
+
+def test_a_class_may_have_the_name_of_a_part(tmp_path: Path) -> None:
+    assert scan_folder(_tree(tmp_path / "rail", {"train": 2, "tram": 1})).classes == ("train", "tram")
+
+
 def test_of_class_and_select_keep_labels(tmp_path: Path) -> None:
     videos = scan_folder(_tree(tmp_path / "d", {"a": 2, "b": 3}))
     b = videos.of_class("b")

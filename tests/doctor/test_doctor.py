@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from small_nets import GRID, ConvNet, LinearNet, TokenNet, Wrapped, clips
+from small_nets import GRID, ConvNet, LinearNet, TokenNet, TokenStem, Wrapped, clips
 from voxplain.doctor import Diagnosis, examine
 from voxplain.errors import ModelError
-from voxplain.model import VideoModel
+from voxplain.model import Tokens, VideoModel
 from voxplain.nets import NETS, build_net
 from voxplain.video import Clip
 
@@ -19,9 +19,9 @@ def clean() -> nn.Module:
     return ConvNet().eval()
 
 
-def check(net: nn.Module, layer: str = "pool", **options) -> Diagnosis:
+def check(net: nn.Module, layer: str = "pool", grid=GRID, **options) -> Diagnosis:
     """Examine at a layer below a head that is not linear."""
-    return examine(VideoModel(net=net, layer=layer, grid=GRID, **options))
+    return examine(VideoModel(net=net, layer=layer, grid=grid, **options))
 
 
 def only(found: Diagnosis, pattern: str) -> None:
@@ -64,6 +64,14 @@ def test_suggests_what_the_networks_here_are_known_for(name):
 def test_suggests_the_last_norm_of_a_network_of_tokens(as_tuple):
     found = examine(TokenNet(as_tuple).eval(), grid=GRID, layout="BTCHW")
     assert (found.feature_layer, found.cam_layer, found.pool) == ("norm", "norm", True)
+
+
+def test_tokens_without_positions_are_told_and_given_ones_are_not():
+    torch.manual_seed(0)
+    transposed = TokenStem("twh").eval()
+    only(check(transposed, "norm", grid=(8, 32, 32)), "the 256 tokens of 'norm' have no positions .* tokens=Tokens")
+    assert check(transposed, "norm", grid=(8, 32, 32), tokens=Tokens((4, 8, 8))).warnings == ()
+    assert check(TokenStem().eval(), "norm", grid=(8, 32, 32)).warnings == ()
 
 
 def test_suggests_the_outermost_name_and_what_the_head_really_takes():

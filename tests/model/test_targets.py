@@ -43,7 +43,7 @@ def by_hand(m: VideoModel, score) -> Tensor:
 @pytest.mark.parametrize(
     ("change", "outputs", "task", "probabilities"),
     [
-        (None, 3, "classification", False),
+        (None, 3, None, False),
         (nn.Softmax(1), 3, "classification", True),
         (lambda z: z.softmax(1).view(len(z), -1).clone(), 3, "classification", True),
         (lambda z: z.log_softmax(1), 3, "classification", False),
@@ -57,7 +57,7 @@ def test_tasks_that_a_pass_shows(change, outputs, task, probabilities):
     assert m.settled() is m
     assert (m.task, m.probabilities) == (task, probabilities)
     found = examine(m)
-    assert (found.task, found.probabilities) == (task, probabilities)
+    assert (found.task, found.probabilities) == (task or "classification", probabilities)
 
 
 @pytest.mark.parametrize("built", [lambda net: net.requires_grad_(False), lambda net: net])
@@ -126,6 +126,15 @@ def test_what_no_pass_shows_is_said_to_be_assumed():
     found = examine(model())
     assert "taken as logits of classes that exclude each other" in found.assumed
     assert found.assumed[:40] in found.text()
+    assert model().assumed
+    assert model().settled().task is None
+    (note,) = vx.explain_clip(model(classes=LABELS), FRAMES[0].numpy(), "gradient")["gradient"].notes
+    assert note == found.assumed
+    run = explained(model(classes=LABELS))
+    assert [w.message for w in run.warnings if w.code == "assumed_classes"] == [note]
+    assert run.provenance["outputs"] == "classification (assumed), logits"
+    told = model(classes=LABELS, task="classification")
+    assert vx.explain_clip(told, FRAMES[0].numpy(), "gradient")["gradient"].notes == ()
     for known in (model(nn.Softmax(1)), model(nn.Sigmoid()), model(task="multilabel"), model(task="classification")):
         assert examine(known).assumed == ""
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from small_nets import TokenStem
 from voxplain.attribution import GradCAM
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
@@ -61,6 +62,20 @@ def test_the_positions_of_tokens_are_found(order: str, prefix: int, convolution:
         place = (t * 2 + h) * 3 + w if order == "thw" else (h * 3 + w) * 2 + t
         assert torch.equal(found.map_of(tokens)[0, :, t, h, w], tokens[0, prefix + place])
     assert token_layout(m, 5) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("order", ["thw", "hwt"])
+def test_tokens_of_a_convolutional_stem_change_beside_the_corner_too(order: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    net = TokenStem(order).eval()
+    m = VideoModel(net, layer="norm", grid=(8, 32, 32))
+    assert token_layout(m, 4 * 8 * 8) == Tokens((4, 8, 8), 0, order)  # type: ignore[arg-type]
+
+
+def test_an_order_that_is_none_of_the_two_is_not_taken_for_one() -> None:
+    torch.manual_seed(0)
+    assert token_layout(VideoModel(TokenStem("twh").eval(), layer="norm", grid=(8, 32, 32)), 256) is None
 
 
 def test_registers_before_many_tokens() -> None:

@@ -178,6 +178,17 @@ def test_print_shows_the_answer_and_no_controls(page):
     page.emulate_media(media="print")
     assert page.locator(".verdict").is_visible()
     assert not page.locator("details.part").first.is_visible()
+    assert not page.get_by_text("hover over or press").is_visible()
+
+
+def test_the_printed_page_starts_with_answer_and_strip_and_has_two_sheets(browser, report):
+    with quiet_page(browser, report) as shown:
+        printed = shown.pdf(format="A4")
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
+        shown.emulate_media(media="print")
+        shown.set_viewport_size({"width": 688, "height": 1017})  # A4 without its margins, in CSS pixels
+        strip = shown.locator(".effect-strip").first.bounding_box()
+        assert strip["y"] + strip["height"] < 1017
 
 
 def test_a_clip_plays_only_once_it_is_seen(page):

@@ -1,15 +1,13 @@
 """Charts as SVG: the drawn points are the numbers."""
 
 import re
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from report_runs import make_evaluation
+from report_runs import make_evaluation, quantity
 from voxplain.concepts.concept_run import EvaluationRun
-from voxplain.concepts.evaluate import AddRemoveCurves
 from voxplain.report.add_remove import common_limits, mean_curves
 from voxplain.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, curves_svg, sparkline
 from voxplain.report.figures.accuracy import accuracy_figure
@@ -48,12 +46,6 @@ def test_a_chart_is_told_in_words_and_labels_the_last_step():
     share = 100 * mean_curves(steps).values["top"][3]
     assert f"after 3 concepts: top {share:.0f} %" in svg.get("aria-label")
     assert "all" in [t.text for t in svg.iter("text")]
-
-
-def quantity(steps: AddRemoveCurves) -> AddRemoveCurves:
-    """The first logit, times 40 and below zero in part, as the one output of a network."""
-    rest = {n: 40 * getattr(steps, n)[..., :1] for n in ("logits", "matched", "unmodified")}
-    return replace(steps, **rest, truth=np.zeros_like(steps.truth))
 
 
 def test_curves_of_a_quantity_are_its_mean_outputs_on_one_axis():

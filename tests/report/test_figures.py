@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from PIL import Image
 from scipy.special import log_softmax
 
-from report_runs import CLASSES, GRID, VIDEOS, make_evaluated_run, make_evaluation, make_run
+from report_runs import CLASSES, GRID, VIDEOS, make_evaluated_run, make_evaluation, make_run, quantity_run
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.errors import DataError
@@ -171,7 +171,7 @@ def test_steps_show_the_union_of_the_first_concepts_and_what_the_network_said(ru
             for step, q, union in zip(found, places, unions, strict=True):
                 np.testing.assert_array_equal(step.shown, union if kind == "adding" else ~union)
                 logits = steps.logits[steps.names.index("top"), PLACE, q]
-                assert step.probability == pytest.approx(np.exp(log_softmax(logits))[0], rel=1e-5)
+                assert step.value == pytest.approx(np.exp(log_softmax(logits))[0], rel=1e-5)
                 assert step.right == (logits.argmax() == 0)
                 assert step.share == steps.coverage[0, PLACE, q]
             assert [s.absent for s in found[: most + 1]] == [False, False, False, True][: most + 1]
@@ -185,10 +185,27 @@ def test_bars_stand_at_the_probabilities(run: ConceptRun, kind: str) -> None:
     steps = steps_of(run, run.evaluation.explored[0], kind, 5)
     figure = draw_figure(run, kind)
     bars = [p for ax in figure.axes for p in ax.patches if p.get_gid() in ("right", "wrong")]
-    assert [b.get_height() for b in bars] == [s.probability for s in steps]
+    assert [b.get_height() for b in bars] == [s.value for s in steps]
     assert [b.get_gid() == "right" for b in bars] == [s.right for s in steps]
     for bar in bars:
         assert (bar.get_facecolor()[:3] == (1, 1, 1)) == (bar.get_gid() == "wrong")
+
+
+@pytest.mark.parametrize("kind", ["adding", "removing"])
+def test_bars_of_a_quantity_stand_at_its_outputs(run: ConceptRun, kind: str) -> None:
+    other = quantity_run(run)
+    assert other.evaluation is not None
+    figure = draw_figure(other, kind)
+    axes = next(ax for ax in figure.axes if ax.get_ylabel() == "output, px")
+    bars = [p.get_height() for p in axes.patches if p.get_gid() == "output"]
+    curves = other.evaluation.adding if kind == "adding" else other.evaluation.removing
+    whole = curves.logits[curves.names.index("top"), PLACE, :, 0]
+    assert bars[0] == pytest.approx(whole[0])
+    assert bars[-1] == pytest.approx(whole[len(bars) - 1])
+    low, high = axes.get_ylim()
+    assert low <= min(0, *bars)
+    assert high >= max(0, *bars)
+    assert not [t for t in texts(figure) if "chance" in t.get_text() or "recognised" in t.get_text()]
 
 
 def pictures(figure: Figure) -> list[np.ndarray]:

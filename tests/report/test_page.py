@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run
+from report_runs import NASTY, TARGET, make_evaluated_run, make_probed, make_run, quantity_run
 from voxplain import files
 from voxplain.concepts.wholes import Whole
 from voxplain.errors import DataError, VoxplainError
@@ -145,17 +145,35 @@ def test_clips_show_the_members_above_the_raw_frames(written):
 def test_the_explorer_gets_what_was_measured(written):
     run = make_evaluated_run()
     explored = run.evaluation.explored[0]
-    data = json.loads(next(s for s in read(written).scripts if s.startswith('{"clips"')))
+    data = json.loads(next(s for s in read(written).scripts if s.startswith('{"changed"')))
     clip = data["clips"][0]
     assert clip["size"] == list(explored.clip.frames.shape[:3])
     assert clip["switches"] == explored.switches.tolist()
     own = np.exp(explored.switched.astype(float))
     own /= own.sum(1, keepdims=True)
     assert [row[0] for row in clip["likely"]] == pytest.approx(own[:, run.target_index], abs=1e-4)
+    assert [float(row[0].removesuffix(" %")) for row in clip["amounts"]] == pytest.approx(
+        100 * own[:, run.target_index], abs=0.51
+    )
     for level, labels in zip(clip["levels"], explored.supervoxels.labels, strict=True):
         pairs = np.frombuffer(base64.b64decode(level["runs"]), "<u2").reshape(-1, 2)
         ids = np.repeat(pairs[:, 0], pairs[:, 1]).reshape(labels.shape)
         assert [level["concept"][i] for i in ids.ravel()] == explored.assigned[labels.ravel()].tolist()
+
+
+def test_the_explorer_of_a_quantity_shows_its_output(tmp_path):
+    run = quantity_run(make_evaluated_run())
+    page = read(write_report(run, tmp_path / "report.html"))
+    data = json.loads(next(s for s in page.scripts if s.startswith('{"changed"')))
+    assert (data["changed"], data["shown"]) == ("output", "Output, px")
+    values = run.evaluation.explored[0].switched[:, 0].astype(float)
+    clip = data["clips"][0]
+    assert clip["classes"] == ["rise of speed"]
+    assert [float(text.replace("−", "-")) for (text,) in clip["amounts"]] == pytest.approx(values, abs=0.051)
+    shares = (values - values.min()) / (values.max() - values.min())
+    assert [share for (share,) in clip["likely"]] == pytest.approx(shares, abs=1e-4)
+    assert clip["drop"][1] == pytest.approx(values[0] - run.evaluation.explored[0].hidden[1, 0], abs=1e-3)
+    assert "highest output to the lowest" in "".join(page.text)
 
 
 def test_run_lengths_are_lossless_also_beyond_one_pair():

@@ -181,11 +181,19 @@ def refused(folder: Path) -> str:
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
-    assert "no run.json there; make one with `voxplain concepts`" in refused(tmp_path / "none")
-    assert "no run.json" in refused(tmp_path)
+    assert "which is no folder; check the path" in refused(tmp_path / "none")
+    assert "no run.json in it, in its sub-folders or theirs; make one with `voxplain concepts`" in refused(tmp_path)
     save_run(tmp_path, make_run())
     (tmp_path / "run.npz").unlink()
     assert "expected run.npz beside" in refused(tmp_path)
+
+
+def test_a_folder_of_one_run_is_that_run_and_of_several_needs_a_choice(tmp_path: Path) -> None:
+    save_run(tmp_path / "cross", make_run())
+    assert load_run(tmp_path).target == make_run().target
+    save_run(tmp_path / "ring", make_run())
+    assert "got those of cross, ring; name the folder of one of them" in refused(tmp_path)
+    assert load_run(tmp_path / "ring").target == make_run().target
 
 
 def test_any_damage_is_found(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from voxplain.report.verdict import verdict
 __all__ = ["answer_record", "print_answer", "print_note"]
 
 # What the verdict says already.
-SAID = ("few_videos", "class_not_recognised", "not_evaluated", "unstable_ranking")
+# Elsewhere in the answer, or when the network was loaded.
+SAID = ("assumed_classes", "few_videos", "class_not_recognised", "not_evaluated", "unstable_ranking")
 
 
 def print_answer(console: Console, run: ConceptRun) -> None:

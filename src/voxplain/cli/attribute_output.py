@@ -24,6 +24,7 @@ from voxplain.explain.session import Progress
 from voxplain.large import forget, rows
 from voxplain.metrics import MapMetric
 from voxplain.model import Target, VideoModel, narrow
+from voxplain.model.tasks import ASSUMED
 from voxplain.plain_text import safe_name
 from voxplain.progress import quiet
 from voxplain.report.tables import plain
@@ -330,6 +331,8 @@ def print_attribution(console: Console, run: AttributionRun) -> None:
 def _print_notes(console: Console, run: AttributionRun) -> None:
     for name, own in run.notes.items():
         for note in own:
+            if note == ASSUMED:  # said when the network was loaded
+                continue
             console.print(f"note: {name}: {note}", markup=False, highlight=False, soft_wrap=True)
     for name, reason in run.skipped:
         console.print(f"note: {name} was skipped: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -271,7 +271,8 @@ def print_details(console: Console, run: ConceptRun) -> None:
     for sentence in effect_sentences(run):
         console.print(sentence, markup=False, highlight=False)
     for warning in run.warnings:
-        print_note(console, warning)
+        if warning.code != "assumed_classes":  # said when the network was loaded
+            print_note(console, warning)
     if run.evaluation is not None:
         _print_evaluation(console, run.evaluation)
 

@@ -84,18 +84,19 @@ def improve_command(
     from voxplain.corrections.page import write_improved_report
     from voxplain.files import in_use
     from voxplain.report import Origin
-    from voxplain.store import load_run
+    from voxplain.store import find_run, load_run
 
     if auto and (remove or keep):
         raise DataError("expected --auto alone, got concepts beside it; leave one out")
-    found, console = load_run(run), printed.console()
+    place, console = find_run(run), printed.console()
+    found = load_run(place)
     train, tests = split_videos(data, held)
     print_list(train, tests)
     if test is not None:
         tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test", images=held.images)
     model = open_model(network, found.classes, layer=found.layer)
     if auto:
-        remove = audited_suspects(run, found) or suspected(found)
+        remove = audited_suspects(place, found) or suspected(found)
         console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
     train, tests = named_videos(model, train, held), tests and named_videos(model, tests, held)
     correction, _ = chosen_correction(method, remove, keep)

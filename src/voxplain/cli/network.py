@@ -117,9 +117,7 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
     """
     import torch
 
-    from voxplain.cli.console import Console
     from voxplain.model.fingerprint import probe_clip
-    from voxplain.model.tasks import ASSUMED
     from voxplain.nets.checkpoint import read_checkpoint
     from voxplain.zoo.load import load_model, model_from_function
 
@@ -138,10 +136,8 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         with user_code_errors(f"{network.model} to run on {device!r}"):
             model.net.to(device)
             model = model if model.classes or not classes else _with_classes(model, classes)
-            told = model.task is not None
             model.logits(probe_clip(model.grid))  # a network that cannot run fails before any work
-            if not told and model.settled().task == "classification" and not model.probabilities:
-                Console(stderr=True).print(f"note: {ASSUMED}", markup=False, highlight=False, soft_wrap=True)
+            _tell_assumed(model)
         return model
     assert network.net is not None
     if network.net != "planted" and ":" not in network.net and network.weights is None:
@@ -159,7 +155,18 @@ def open_model(network: Network, classes: Sequence[str] | None = None, *, layer:
         batch_size=network.batch_size,
         **own,
     )
-    return with_reading(replace(loaded, **chosen) if chosen else loaded, network)
+    model = with_reading(replace(loaded, **chosen) if chosen else loaded, network)
+    _tell_assumed(model)
+    return model
+
+
+def _tell_assumed(model: "VideoModel") -> None:
+    """Print what is assumed of the outputs, where nothing says what they are."""
+    from voxplain.cli.console import Console
+    from voxplain.model.tasks import ASSUMED
+
+    if model.assumed:
+        Console(stderr=True).print(f"note: {ASSUMED}", markup=False, highlight=False, soft_wrap=True)
 
 
 def network_options(network: Network) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def report_command(
     *,
     output: OutputFile = None,
     name: Words = (),
+    words: Path | None = None,
+    text_image: Path | None = None,
     limit: float = 15.0,
     single_file: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -34,6 +36,7 @@ def report_command(
         voxplain report runs/bend
         voxplain report runs/bend/bend -o bend.html
         voxplain report runs/bend --name bend:3="bending trunk" bend:0=wall
+        voxplain report runs/bend --words words.txt --text-image clip-folder
         voxplain report runs/all --single-file -o all.html
 
     Parameters
@@ -45,6 +48,10 @@ def report_command(
         The HTML file; default: report.html in RUN.
     name
         Your own names of concepts, as CLASS:CONCEPT=WORDS.
+    words
+        A text file of words, one a line, of which names are suggested for the other concepts; needs --text-image.
+    text_image
+        Folder of a network that compares pictures with words, such as CLIP, saved with its processor; extra names.
     limit
         Megabytes of images and clips a class; the first examples of each concept are always shown.
     single_file
@@ -66,6 +73,9 @@ def report_command(
     else:
         runs = read_runs(run)
         names = _concept_names(runs, name)
+        if words is not None or text_image is not None:
+            for target, found in _suggested(runs, words, text_image).items():
+                names[target] = found | names[target]
         write = write_pages if len(runs) > 1 and not single_file else write_report
         with consistent(run), progress_bar("writing the report", len(runs)) as advance:
             write(runs, path, names=names, limit=int(limit * 1e6), origin=read_origin(run), advance=advance)
@@ -102,6 +112,25 @@ def _concept_names(runs: "Sequence[ConceptRun]", given: Sequence[str]) -> dict[s
                 f"{text!r}; for example {first}:{counts[first] - 1}=background"
             )
         names[target][int(concept)] = words.strip()
+    return names
+
+
+def _suggested(runs: "Sequence[ConceptRun]", words: Path | None, text_image: Path | None) -> dict[str, dict[int, str]]:
+    """Suggested names by class and concept, marked as such and printed."""
+    from voxplain.cli.console import Console
+    from voxplain.report.suggested_names import suggest_names
+    from voxplain.zoo.class_names import read_classes
+    from voxplain.zoo.text_image import load_text_image
+
+    if words is None or text_image is None:
+        raise DataError("expected --words FILE and --text-image FOLDER, got one of them; give both")
+    listed, network = read_classes(words), load_text_image(text_image)
+    names = {}
+    for run in runs:
+        found = suggest_names(run, listed, network.pictures, network.texts)
+        names[run.target] = {concept: f"{word} (suggested)" for concept, word in found.items()}
+        told = ", ".join(f"{concept} {word}" for concept, word in found.items()) or "none"
+        Console().print(f"names suggested for “{run.target}”: {told}", markup=False, highlight=False, soft_wrap=True)
     return names
 
 

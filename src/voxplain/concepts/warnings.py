@@ -33,6 +33,7 @@ __all__ = [
     "RunWarning",
     "WarningCode",
     "aligned_cavs",
+    "assumed_classes",
     "background",
     "background_share",
     "budget",
@@ -73,6 +74,7 @@ NOT_RECOGNISED = 0.05  # accuracy on partly shown clips, in the best order, up t
 
 WarningCode = Literal[
     "aligned_cavs",
+    "assumed_classes",
     "background",
     "budget",
     "class_not_predicted",
@@ -301,6 +303,12 @@ def like_labels(model: VideoModel, logits: np.ndarray) -> RunWarning | None:
     if one or not tasks.like_labels(model.task, model.probabilities, torch.from_numpy(logits)):
         return None
     return RunWarning("like_labels", tasks.LIKE_LABELS)
+
+
+def assumed_classes(model: VideoModel) -> RunWarning | None:
+    """Several outputs that are taken as logits of exclusive classes, because nothing says what they are."""
+    unknown = model.narrowed is None and model.assumed  # a question to one or two outputs takes them for themselves
+    return RunWarning("assumed_classes", tasks.ASSUMED) if unknown else None
 
 
 def like_unrelated(own: DistinctClips, unrelated: DistinctClips, target: str) -> RunWarning | None:

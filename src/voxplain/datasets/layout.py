@@ -15,10 +15,14 @@ Items = Callable[[Path], list[Path]]  # `list_videos` or `list_pictures`
 
 def find_classes(root: Path, part: str, items: Items) -> dict[str, list[Path]]:
     """Class name to its videos, or to what else ``items`` lists, for each of the three layouts."""
-    if all((root / name).is_dir() for name in PARTS) and not any(items(root / name) for name in PARTS):
-        names = {name for each in PARTS for name in _classes(root / each, items)}
-        of_part = _classes(root / part, items)
-        found = {name: of_part.get(name, []) for name in names}
+    parts = {name: _classes(root / name, items) for name in PARTS if _is_part(root / name, items)}
+    if len(parts) == len(PARTS) or any(parts.values()):
+        if part not in parts:
+            raise DataError(
+                f"{root}: expected the folder {part!r} of class folders beside {next(iter(parts))!r}, got none; add "
+                f"it, or give {str(root / next(iter(parts)))!r} itself"
+            )
+        found = {name: parts[part].get(name, []) for own in parts.values() for name in own}
     else:
         found = _classes(root, items)
     if not found and (direct := items(root)):
@@ -29,6 +33,11 @@ def find_classes(root: Path, part: str, items: Items) -> dict[str, list[Path]]:
         hint = f"; did you mean {str(root / inner[0])!r}?" if inner else f"; expected root/<class>/<{what}>."
         raise DataError(f"{root}: no {what} found{hint}")
     return found
+
+
+def _is_part(folder: Path, items: Items) -> bool:
+    """Whether a folder named like a part of a split is one: it holds no videos of its own."""
+    return folder.is_dir() and not items(folder)
 
 
 def _classes(folder: Path, items: Items) -> dict[str, list[Path]]:

@@ -13,6 +13,7 @@ from voxplain.model.layer_choice import PASSING
 from voxplain.model.layers import evaluation_mode
 from voxplain.model.tasks import LIKE_LABELS, like_labels
 from voxplain.model.token_pool import find_pool
+from voxplain.model.tokens import token_layout
 from voxplain.model.trace import Trace
 
 __all__ = [
@@ -23,9 +24,12 @@ __all__ = [
     "about_range",
     "about_reuse",
     "about_task",
+    "about_tokens",
     "about_values",
     "class_rows",
 ]
+
+NORMS = (nn.LayerNorm, nn.RMSNorm)
 
 
 def class_rows(output: Tensor) -> Tensor:
@@ -65,6 +69,21 @@ def about_layers(found: Trace, layers: list[str | None]) -> Iterator[str]:
             + (f"; name {by!r} as the layer to see them after" if by else "")
             + ", and other tools' hooks see the wrong ones: build with inplace=False for them"
         )
+
+
+def about_tokens(model: VideoModel, found: Trace) -> Iterator[str]:
+    """Tokens of a transformer whose positions could not be found; of a pass of one clip."""
+    for call in found.calls:
+        shape = call.shape
+        if not isinstance(call.module, NORMS) or len(shape) != 3 or shape[0] != 1 or shape[1] <= model.grid[0]:
+            continue
+        if token_layout(model, shape[1]) is None:
+            yield (
+                f"the {shape[1]} tokens of {call.name!r} have no positions that could be found, so that layers of "
+                "tokens have no map and maps are taken from layers before them; give VideoModel their positions in "
+                "time and space and the number of tokens before them: tokens=Tokens(grid=(t, h, w), prefix=…)"
+            )
+            return
 
 
 def about_reuse(found: Trace) -> Iterator[str]:

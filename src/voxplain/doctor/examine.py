@@ -14,6 +14,7 @@ from voxplain.doctor.checks import (
     about_range,
     about_reuse,
     about_task,
+    about_tokens,
     about_values,
     class_rows,
 )
@@ -89,23 +90,23 @@ def examine(
     model = replace(
         model, layer=given or model.layer, pool=model.pool if isinstance(model_or_net, VideoModel) else pool
     )
-    map_layer = last_map(model, _run(model, frames[:1])) if z.ndim == 2 else None
+    alone = _run(model, frames[:1])
+    map_layer = last_map(model, alone) if z.ndim == 2 else None
     cam = None if map_layer is None else map_layer.name
-    given_task = model.task
     if bool(torch.isfinite(z).all()):
         model = _with_task(model)
         warnings += about_task(model, z)
-        model = replace(model, task="regression") if model.task is None else model
-        warnings += [*about_layers(found, [given, cam]), *about_reuse(found)]
+        model = replace(model, task="regression") if model.task is None and z.shape[-1] == 1 else model
+        warnings += [*about_layers(found, [given, cam]), *about_tokens(model, alone), *about_reuse(found)]
         warnings += [*about_output(model, frames, z), *about_range(model, frames, z)]
         if given is not None:
             warnings += about_feature(model, frames)
     else:
         warnings += about_values(found)
     logits = tuple(found.output.shape)
-    task = None if any("one number a clip" in w for w in warnings) else model.task
+    task = None if any("one number a clip" in w for w in warnings) else model.task or "classification"
     rows = _rows(model.net, found)
-    assumed = ASSUMED if task == "classification" and given_task is None and not model.probabilities else ""
+    assumed = ASSUMED if task is not None and model.task is None else ""
     return Diagnosis(
         rows,
         feature,

@@ -33,6 +33,7 @@ _ASK = {
     "stride": "not found out, a default: frames of a video from one of the clip to the next",
     "task": "not found out: classification, multilabel, binary or regression",
 }
+_ASSUMED = "assumed: multilabel if the outputs are labels, regression if they are quantities"
 
 
 def glue(
@@ -88,7 +89,8 @@ def glue(
         text, own = _source(field, value)
         imports |= own
         asked = field in _ASK and not ready and field not in given and (field != "task" or value is None)
-        lines.append(f"        {field}={text},{f'  # {_ASK[field]}' if asked else ''}")
+        said = _ASSUMED if field == "task" and found.assumed else _ASK[field] if asked else ""
+        lines.append(f"        {field}={text},{f'  # {said}' if said else ''}")
     if ready:
         imports |= {"from dataclasses import replace"}
     call, first = ("replace", built) if ready else ("VideoModel", built)

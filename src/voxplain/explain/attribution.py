@@ -21,7 +21,7 @@ from voxplain.explain.windows import RunningMerge, Sliding, slide
 from voxplain.large import LARGE, forget
 from voxplain.metrics import METRICS, MapMetric
 from voxplain.model import ClipLike, Target, VideoModel, as_clips, as_model, resolve_targets
-from voxplain.model.tasks import LIKE_LABELS, like_labels
+from voxplain.model.tasks import ASSUMED, LIKE_LABELS, like_labels
 from voxplain.nets import weights_digest
 from voxplain.progress import quiet
 from voxplain.store import content_hash
@@ -169,17 +169,22 @@ def explain_clip(
 
 
 def _unsure(model: VideoModel, clip: Clip) -> tuple[str, ...]:
-    """A note where all outputs, of the clip and of others that differ from it, may be probabilities of labels."""
-    model = model.settled()
+    """A note where the outputs' meaning is assumed: they may be probabilities of labels, or logits of labels.
+
+    Of labels where all outputs are between 0 and 1, of the clip and of others that differ from it.
+    """
+    if model.narrowed is not None or not model.exclusive:
+        return ()
+    assumed = (ASSUMED,) if model.assumed else ()
 
     def alike(z: Tensor) -> bool:
         return bool(torch.isfinite(z).all()) and like_labels(model.task, model.probabilities, z)
 
-    if model.narrowed is not None or not alike(model.logits(clip, finite=False)):
-        return ()
+    if not alike(model.logits(clip, finite=False)):
+        return assumed
     noise = np.random.default_rng(0).integers(0, 256, clip.frames.shape, np.uint8)
     others = [255 - clip.frames, np.ascontiguousarray(clip.frames[:, ::-1]), noise]
-    return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else ()
+    return (LIKE_LABELS,) if all(alike(model.logits(frames, finite=False)) for frames in others) else assumed
 
 
 def _repeated(sliding: Sliding) -> tuple[str, ...]:
@@ -374,6 +379,7 @@ def _provenance(model: VideoModel, clip: Clip) -> dict[str, Any]:
         "voxplain": __version__,
         "device": str(model.device),
         "weights": weights_digest(model.net),
+        "outputs": model.settled().meaning,
         "video": content_hash(clip.frames),
         "grid": list(model.grid),
         "stride": model.stride,

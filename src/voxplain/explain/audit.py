@@ -122,7 +122,7 @@ def audit(
     """
     model = as_model(model).settled()
     settings, label = settings_and_label(settings, preset)
-    if model.task != "classification" or len(model.classes) < 2 or model.narrowed is not None:
+    if not model.exclusive or len(model.classes) < 2 or model.narrowed is not None:
         raise ModelError(
             f"expected a network that tells named classes apart, got {model.name} with task {model.task} and "
             f"{len(model.classes)} class names; give classes=…, or explain its labels one by one"

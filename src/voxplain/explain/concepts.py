@@ -141,7 +141,7 @@ def explain_concepts(
     session = open_session(model, settings, store, own.clips, **options)
     run = _explained(session, own.clips, unrelated.clips, y, label, [*skipped, *lost, *lost_random])
     said = warnings.collect(
-        warnings.like_labels(model.settled(), run.effects.base),
+        warnings.like_labels(model.settled(), run.effects.base) or warnings.assumed_classes(model),
         warnings.damaged(own, f"videos of “{run.target}”"),
         warnings.damaged(unrelated, "unrelated videos"),
         warnings.duplicates(own, f"videos of “{run.target}”"),
@@ -256,6 +256,7 @@ def _provenance(session: Session, own: DistinctClips, unrelated: DistinctClips) 
         "inference": session.fast.reason,
         "network": session.fingerprint.record(),
         "weights": weights_digest(session.given.net),
+        "outputs": session.given.settled().meaning,
         "videos": dict(zip(own.sources, own.hashes, strict=True)),
         "unrelated_videos": dict(zip(unrelated.sources, unrelated.hashes, strict=True)),
     }

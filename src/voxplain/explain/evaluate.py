@@ -129,7 +129,7 @@ def evaluate_concepts(
 
 def _with_target(model: VideoModel, run: ConceptRun) -> VideoModel:
     """The model narrowed to the run's target, where that is not one of several classes."""
-    plain = model.settled().task == "classification" and (run.target in model.classes or " vs " not in run.target)
+    plain = model.exclusive and (run.target in model.classes or " vs " not in run.target)
     return model if plain or model.narrowed is not None else narrow(model, run.target)[0]
 
 

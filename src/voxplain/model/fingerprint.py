@@ -147,6 +147,7 @@ def _outputs_and_inputs(model: VideoModel) -> dict[str, Any]:
         "narrowed": None,
     }
     found = {name: getattr(model, name) for name in plain}
+    found["task"] = model.task or plain["task"]  # None: several outputs that are taken as classes
     return {
         name: function_digest(value) if callable(value) else repr(value)
         for name, value in found.items()

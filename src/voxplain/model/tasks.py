@@ -11,14 +11,24 @@ Letters: N clips, K scores, z the scores [N,K] that the network gives, p probabi
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from voxplain.errors import ModelError
 
-__all__ = ["ASSUMED", "LIKE_LABELS", "ONE_OUTPUT", "TASKS", "Task", "as_logits", "find_task", "like_labels"]
+__all__ = [
+    "ASSUMED",
+    "LIKE_LABELS",
+    "ONE_OUTPUT",
+    "TASKS",
+    "FoundTask",
+    "Task",
+    "as_logits",
+    "find_task",
+    "like_labels",
+]
 
 Task = Literal["classification", "multilabel", "binary", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multilabel", "binary", "regression")
@@ -72,7 +82,15 @@ def as_logits(z: Tensor, task: Task | None, probabilities: bool) -> Tensor:
     return p.log() - torch.log1p(-p)
 
 
-def find_task(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Task | None, bool]:
+class FoundTask(NamedTuple):
+    """What one pass shows: the task, or None; whether the scores are probabilities; the number of scores of a clip."""
+
+    task: Task | None
+    probabilities: bool
+    outputs: int
+
+
+def find_task(run: Callable[[Tensor], Tensor], x: Tensor) -> FoundTask:
     """Task of a network and whether its scores are probabilities already, as far as one pass shows it.
 
     Parameters
@@ -84,27 +102,29 @@ def find_task(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Task | None, 
 
     Returns
     -------
-    tuple of task or None, and bool
-        A softmax, or rows that sum to 1, are classes; a sigmoid over several outputs labels, and over one a binary
-        decision. Several outputs without either are classes; one output without either can be both a decision and a
-        quantity: None.
+    FoundTask
+        A softmax or its logarithm, or rows that sum to 1, are classes; a sigmoid over several outputs labels, and over
+        one a binary decision. Outputs without either can be more than one thing: None.
     """
     z = _recorded(run, x)
     if z.ndim != 2 or len(z) != 1:  # no scores of a clip, of which the first pass says more
-        return "classification", False
-    several = z.shape[1] > 1
+        return FoundTask("classification", False, 0)
+    outputs = z.shape[1]
+    several = outputs > 1
     last = _last_operation(z)
     rows = z.detach().float()
     if several and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-5).all()):
-        return "classification", True
+        return FoundTask("classification", True, outputs)
+    if several and last.startswith("LogSoftmax"):
+        return FoundTask("classification", False, outputs)
     if last.startswith("Sigmoid"):
-        return ("multilabel" if several else "binary"), True
-    return ("classification" if several else None), False
+        return FoundTask("multilabel" if several else "binary", True, outputs)
+    return FoundTask(None, False, outputs)
 
 
 def like_labels(task: Task | None, probabilities: bool | None, z: Tensor) -> bool:
     """Whether scores [N,K] that are taken as logits of classes may be probabilities of labels: all are in 0–1."""
-    return task == "classification" and not probabilities and bool(((z >= 0) & (z <= 1)).all())
+    return task in (None, "classification") and not probabilities and bool(((z >= 0) & (z <= 1)).all())
 
 
 def _recorded(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Letters: N clips, T×H×W the network's input, t×h×w positions, S tokens, C ch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Positions", "Tokens", "channel_axis", "find_positions", "token_layout"]
 
 Grid = tuple[int, int, int]
+Order = Literal["thw", "hwt"]
+ORDERS: tuple[Order, ...] = ("thw", "hwt")
 MOST_PREFIX = 5  # a class token and four registers
 CONVOLUTIONS = nn.modules.conv._ConvNd
 NORMS = nn.modules.batchnorm._NormBase
@@ -55,11 +57,11 @@ class Tokens:
 
     grid: Grid
     prefix: int = 0
-    order: Literal["thw", "hwt"] = "thw"
+    order: Order = "thw"
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        if len(self.grid) != 3 or min(self.grid) < 1 or self.prefix < 0 or self.order not in ("thw", "hwt"):
+        if len(self.grid) != 3 or min(self.grid) < 1 or self.prefix < 0 or self.order not in ORDERS:
             raise ModelError(
                 f"expected a grid (t, h, w) of 1 or more, a prefix of 0 or more and the order thw or hwt, got "
                 f"{self.grid}, {self.prefix} and {self.order!r}; correct them"
@@ -169,8 +171,8 @@ def token_layout(model: "VideoModel", count: int, *, per_frame: bool = False) ->
 
     Those of ``model.tokens`` where they are as many; otherwise those of a map in the network, such as the embedding of
     patches, or of patches of the input, with up to five tokens before them. What was inferred is checked: where a
-    change of one corner of the last frames first changes another token, there is none. Two passes are made for a
-    network, and their result is kept.
+    change of one corner of the last frames does not first change the tokens there, there is none. Two passes are
+    made for a network, and their result is kept.
 
     Parameters
     ----------
@@ -209,7 +211,7 @@ def _layouts(model: "VideoModel") -> dict[tuple[int, bool], Tokens]:
         if len(call.shape) == 3 and call.shape[0] == 1 and call.shape[1] > 1:
             counts.setdefault(call.shape[1], call)  # the first of them: nothing is mixed there yet
     found: dict[tuple[int, bool], Tokens] = {}
-    order: Literal["thw", "hwt"] | None = None
+    order: Order | None = None
     for count, call in counts.items():
         guess = _guess(count, grids) or _of_patches(count, model.grid)
         if guess is not None and order is None:
@@ -258,8 +260,12 @@ def _of_patches(count: int, size: Grid) -> Tokens | None:
 
 
 @torch.no_grad()
-def _order(model: "VideoModel", noise: np.ndarray, call: Call, guess: Tokens) -> Literal["thw", "hwt"] | None:
-    """The order of tokens, from the one that changes most with the top left corner of the last frames."""
+def _order(model: "VideoModel", noise: np.ndarray, call: Call, guess: Tokens) -> Order | None:
+    """The order of tokens, from those that change with the top right corner of the last frames.
+
+    The one that changes most is the corner's; or, as neighbours may change more where convolutions come first, those
+    within one position of the corner hold more than half of the change in one order and not in the other.
+    """
     seen: list[Tensor] = []
     first = True
 
@@ -271,7 +277,7 @@ def _order(model: "VideoModel", noise: np.ndarray, call: Call, guess: Tokens) ->
 
     changed = noise.copy()
     t, h, w = (n // m for n, m in zip(model.grid, guess.grid, strict=True))
-    changed[:, -t:, :h, :w] = 255 - changed[:, -t:, :h, :w]
+    changed[:, -t:, :h, -w:] = 255 - changed[:, -t:, :h, -w:]
     handle = find_layer(model.net, call.name).register_forward_hook(keep)
     try:
         with evaluation_mode(model.net):
@@ -282,8 +288,10 @@ def _order(model: "VideoModel", noise: np.ndarray, call: Call, guess: Tokens) ->
         handle.remove()
     if len(seen) != 2 or seen[0].shape[:2] != (1, guess.count):
         return None
-    most = int((seen[1] - seen[0]).abs().sum(2)[0].argmax()) - guess.prefix
-    steps, *places = guess.grid
-    if most == (steps - 1) * prod(places):
-        return "thw"
-    return "hwt" if most == steps - 1 else None
+    change = (seen[1] - seen[0]).abs().sum(2, keepdim=True)
+    if not bool(change.any()):
+        return None
+    maps = {order: replace(guess, order=order).map_of(change)[0, 0] for order in ORDERS}
+    exact = [order for order in ORDERS if maps[order][-1, 0, -1] == change[:, guess.prefix :].max()]
+    near = [order for order in ORDERS if maps[order][-2:, :2, -2:].sum() > 0.5 * change.sum()]
+    return next((fits[0] for fits in (exact, near) if len(fits) == 1), exact[0] if exact else None)

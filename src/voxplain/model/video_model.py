@@ -246,21 +246,37 @@ class VideoModel:
     def settled(self) -> "VideoModel":
         """The model itself, once its task is known and whether its outputs are probabilities.
 
-        What was not given is found by one pass of a clip of noise.
+        What was not given is found by one pass of a clip of noise. The task stays None where several outputs are
+        taken as logits of exclusive classes because nothing says otherwise.
 
         Raises
         ------
         ModelError
             A network with one output that is no probability, whose task must be given, or a task that does not fit.
         """
-        if self.task is None or self.probabilities is None:
+        if self.probabilities is None:
             with evaluation_mode(self.net), uncounted():
-                task, probabilities = find_task(self.raw, noise_input(self))
-            task = self.task or task
-            if task is None:
+                found = find_task(self.raw, noise_input(self))
+            if self.task is None and found.task is None and found.outputs == 1:
                 raise ModelError(ONE_OUTPUT)
-            self._set(task=task, probabilities=probabilities if self.probabilities is None else self.probabilities)
+            self._set(task=self.task or found.task, probabilities=found.probabilities)
         return self
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the outputs are classes of which one holds, known or assumed."""
+        return self.settled().task in (None, "classification")
+
+    @property
+    def assumed(self) -> bool:
+        """Whether the outputs are taken as logits of exclusive classes without anything that says so."""
+        return self.task is None and self.settled().task is None
+
+    @property
+    def meaning(self) -> str:
+        """What the outputs are taken as: the task, and whether they are logits or probabilities; for a record."""
+        values = "" if self.task == "regression" else f", {'probabilities' if self.probabilities else 'logits'}"
+        return f"{self.task or 'classification (assumed)'}{values}"
 
     def narrow(self, target: Target) -> "VideoModel":
         """The model with one score of each clip as its only question: that of a target.

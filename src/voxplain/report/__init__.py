@@ -16,6 +16,7 @@ from voxplain.report.sentences import (
     order_test_sentence,
     significance_sentence,
 )
+from voxplain.report.suggested_names import suggest_names
 from voxplain.report.tables import evaluation_json, table_csv, table_json, table_text
 from voxplain.report.theme import LIGHT, Theme
 from voxplain.report.training import training_curves
@@ -49,6 +50,7 @@ __all__ = [
     "overlay",
     "report_page",
     "significance_sentence",
+    "suggest_names",
     "table_csv",
     "table_json",
     "table_text",

@@ -85,7 +85,7 @@ def effect_strip(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | 
 
 def _shown(run: ConceptRun) -> _Shown | None:
     y = run.target_index
-    if run.evaluation is not None and run.evaluation.explored and not run.quantity:
+    if run.evaluation is not None and run.evaluation.explored:
         first = run.evaluation.explored[0]
         lost = drops(run, first)
         return _Shown(first.clip, first.supervoxels, first.assigned, lost, True) if np.isfinite(lost).any() else None

@@ -1,4 +1,7 @@
-"""The clip explorer's data: frames, supervoxels and measured effects of a few test clips, as plain values."""
+"""The clip explorer's data: frames, supervoxels and measured effects of a few test clips, as plain values.
+
+Letters: n concepts that can be switched; C classes whose probability is shown, or one quantity.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +14,7 @@ from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.evaluate import log_odds_of
 from voxplain.report.cards import clip_speed, short_name
 from voxplain.report.embed import run_lengths, sprite
+from voxplain.report.tables import number, places_for
 
 __all__ = ["explorer"]
 
@@ -18,11 +22,14 @@ TOP = 3  # classes whose probability is shown
 
 
 def explorer(run: ConceptRun, names: Mapping[int, str]) -> dict[str, Any] | None:
-    """Data of the clip explorer for `page.js`, with rounded numbers; None without one, and for a quantity."""
-    if run.evaluation is None or not run.evaluation.explored or run.quantity:
+    """Data of the clip explorer for `page.js`, with rounded numbers; None without one."""
+    if run.evaluation is None or not run.evaluation.explored:
         return None
+    unit = f", {run.units}" if run.units else ""
     return {
         "target": run.target,
+        "shown": f"Output{unit}" if run.quantity else "Predicted probability",
+        "changed": "output" if run.quantity else "log-odds",
         "ranking": run.ranking,
         "concepts": [
             {"concept": r.concept, "rank": r.rank, "score": _round(r.score), "name": names.get(r.concept, "")}
@@ -38,9 +45,7 @@ def _clip(run: ConceptRun, explored: ExploredClip) -> dict[str, Any]:
     levels = [_own_ids(level) for level in explored.supervoxels.labels]
     base = explored.base
     plain = bool((base == base[0, 0, 0]).all())
-    likely = softmax(explored.switched.astype(np.float64), axis=-1)
-    seen = np.argsort(-likely[0], kind="stable")[:TOP]
-    shown = [int(c) for c in dict.fromkeys([y, *seen.tolist()])]
+    names, values, texts = _output(run, explored) if run.quantity else _probabilities(run, explored)
     drop = log_odds_of(explored.unmodified, np.array(y)) - log_odds_of(explored.hidden, np.array(y))
     return {
         "name": short_name(explored.clip.source),
@@ -54,9 +59,29 @@ def _clip(run: ConceptRun, explored: ExploredClip) -> dict[str, Any]:
         ],
         "drop": [_round(v) for v in drop],
         "switches": explored.switches.tolist(),
-        "classes": [run.classes[c] if run.classes else str(c) for c in shown],
-        "likely": [[round(float(row[c]), 4) for c in shown] for row in likely],
+        "classes": names,
+        "likely": [[round(float(v), 4) for v in row] for row in values],
+        "amounts": texts,
     }
+
+
+def _probabilities(run: ConceptRun, explored: ExploredClip) -> tuple[list[str], np.ndarray, list[list[str]]]:
+    """Names of the target and of the likeliest classes, their probabilities [2^n,C] and these as texts."""
+    likely = softmax(explored.switched.astype(np.float64), axis=-1)
+    seen = np.argsort(-likely[0], kind="stable")[:TOP]
+    shown = [int(c) for c in dict.fromkeys([run.target_index, *seen.tolist()])]
+    texts = [[f"{100 * row[c]:.{1 if row[c] < 0.1 else 0}f} %" for c in shown] for row in likely]
+    return [run.classes[c] if run.classes else str(c) for c in shown], likely[:, shown], texts
+
+
+def _output(run: ConceptRun, explored: ExploredClip) -> tuple[list[str], np.ndarray, list[list[str]]]:
+    """The quantity's name, its output as a share of the way from the least to the greatest [2^n,1], and as texts."""
+    values = explored.switched[:, :1].astype(np.float64)
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    digits = places_for([low, high])
+    shares = np.nan_to_num((values - low) / (high - low)) if high > low else np.ones_like(values)
+    return [run.target], shares, [[number(float(v), digits)] for (v,) in values]
 
 
 def _own_ids(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -70,7 +70,6 @@
     node.append(...children);
     return node;
   };
-  const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
   const signed = (value) => value === null ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 
   // Pairs (value, length) of little-endian uint16, as `run_lengths` writes them; 65535 is “dropped”.
@@ -177,13 +176,13 @@
     };
 
     const position = () => state.clip.switches.reduce((bits, k, i) => bits | (state.off.has(k) ? 1 << i : 0), 0);
-    const showProbabilities = () => {
-      const { clip } = state, now = clip.likely[position()], first = clip.likely[0];
+    const showOutput = () => {
+      const { clip } = state, at = position(), now = clip.likely[at], said = clip.amounts[at];
       likely.replaceChildren(...clip.classes.flatMap((name, i) => {
         const inner = make("i"), bar = make("span", { className: i === 0 ? "bar sure" : "bar" }, inner);
         inner.style.width = `${100 * now[i]}%`;
         const label = make("bdi", { className: i === 0 ? "own" : "", textContent: name });
-        return [label, bar, make("span", { className: "now", textContent: percent(now[i]), title: `${percent(first[i])} with nothing hidden` })];
+        return [label, bar, make("span", { className: "now", textContent: said[i], title: `${clip.amounts[0][i]} with nothing hidden` })];
       }));
       all.disabled = state.off.size === 0;
     };
@@ -196,14 +195,14 @@
       }
       const k = clip.levels[state.level].concept[over], known = concepts.get(k);
       const score = known ? `rank ${known.rank}, score ${known.score}` : "not a ranked concept";
-      description.textContent = `Supervoxel ${over}: ${title(k)} (${score}). Hiding this concept here changes the log-odds by ${signed(clip.drop[k] === null ? null : -clip.drop[k])}.`;
+      description.textContent = `Supervoxel ${over}: ${title(k)} (${score}). Hiding this concept here changes the ${data.changed} by ${signed(clip.drop[k] === null ? null : -clip.drop[k])}.`;
     };
 
     const flip = (k, on) => {
       if (on) state.off.delete(k); else state.off.add(k);
       const box = list.querySelector(`input[value="${k}"]`);
       if (box) box.checked = on;
-      showProbabilities();
+      showOutput();
       draw();
     };
 
@@ -217,7 +216,7 @@
         if (can) box.addEventListener("change", () => flip(k, box.checked));
         const label = make(can ? "label" : "span", { textContent: `${c.rank} · ${title(k)}` });
         if (can) label.htmlFor = id;
-        const cost = make("span", { className: "cost", textContent: signed(clip.drop[k] === null ? null : -clip.drop[k]), title: "log-odds when this concept alone is hidden" });
+        const cost = make("span", { className: "cost", textContent: signed(clip.drop[k] === null ? null : -clip.drop[k]), title: `${data.changed} when this concept alone is hidden` });
         const line = make("li", {}, box, swatch, label, cost);
         const highlight = (on) => () => { state.row = on ? k : null; draw(); };
         line.addEventListener("pointerenter", highlight(true));
@@ -238,7 +237,7 @@
       level.replaceChildren(...clip.levels.map((l, j) => make("option", { value: String(j), textContent: `${l.concept.length} supervoxels` })));
       level.value = String(state.level);
       fill();
-      showProbabilities();
+      showOutput();
       describe();
       draw();
     };
@@ -279,8 +278,8 @@
       make("div", { className: "stage" }, canvas,
         make("div", { className: "controls" }, playing, back, ahead, slider, clock),
         make("div", { className: "controls" }, choice, level, make("label", {}, tint, "colours")), description),
-      make("div", {}, make("p", { className: "small soft", textContent: "Predicted probability" }), likely,
-        make("div", { className: "controls" }, make("span", { className: "small soft", textContent: "Concepts in this clip; change of log-odds when hidden" }), all), list));
+      make("div", {}, make("p", { className: "small soft", textContent: data.shown }), likely,
+        make("div", { className: "controls" }, make("span", { className: "small soft", textContent: `Concepts in this clip; change of ${data.changed} when hidden` }), all), list));
 
     whileVisible(root, () => choose(0), () => state.clip?.fps ?? 1, () => { if (state.playing && state.clip) step(1); });
     run(state.playing);

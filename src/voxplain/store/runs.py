@@ -16,7 +16,7 @@ from voxplain.plain_text import safe_name
 from voxplain.reading import Unreadable, read_json
 from voxplain.store.archive import Damaged, pack, seal, unpack
 
-__all__ = ["RUN_FILES", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
+__all__ = ["RUN_FILES", "find_run", "find_runs", "is_attribution", "load_attribution", "load_run", "save_run"]
 
 RUN_FILES = ("run.npz", "run.json")  # in the order of their writing
 FORMAT = "voxplain run"
@@ -59,7 +59,7 @@ def load_run(folder: Path | str) -> ConceptRun:
     Parameters
     ----------
     folder : str or Path
-        Folder of ``run.json`` and ``run.npz``.
+        Folder of ``run.json`` and ``run.npz``, or the output folder of a command that holds one such folder.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def load_run(folder: Path | str) -> ConceptRun:
         Where there is no run, a file is damaged, the two files do not belong together, or the run is of a later version
         of voxplain.
     """
-    run = _load(Path(folder))
+    run = _load(find_run(folder))
     if not isinstance(run, ConceptRun):
         raise DataError(f"expected the run of a class in {folder}, got a {type(run).__name__}; {_AGAIN}")
     return run
@@ -83,7 +83,7 @@ def load_attribution(folder: Path | str) -> AttributionRun:
     Parameters
     ----------
     folder : str or Path
-        Folder of ``run.json`` and ``run.npz``.
+        Folder of ``run.json`` and ``run.npz``, or the output folder of a command that holds one such folder.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def load_attribution(folder: Path | str) -> AttributionRun:
     DataError
         As `load_run`.
     """
-    run = _load(Path(folder))
+    run = _load(find_run(folder))
     if not isinstance(run, AttributionRun):
         raise DataError(
             f"expected an attribution run in {folder}, got a {type(run).__name__}; make one with `voxplain attribute`"
@@ -137,6 +137,19 @@ def _load(folder: Path) -> Any:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"expected a whole run in {folder}, got a damaged one ({reason}); {_AGAIN}") from None
     return run
+
+
+def find_run(folder: Path | str) -> Path:
+    """The folder of the only run in a job's output, or the folder itself when it holds one.
+
+    Raises DataError where there is none, or more than one.
+    """
+    found = find_runs(folder)
+    if len(found) > 1:
+        names = ", ".join(place.relative_to(folder).as_posix() for place in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise DataError(f"expected one run in {folder}, got those of {names}{more}; name the folder of one of them")
+    return found[0]
 
 
 def find_runs(folder: Path | str) -> list[Path]:

@@ -139,7 +139,7 @@ def _check_trainable(
             f"expected float32 weights to train on {model.device.type}, got {str(model.dtype).removeprefix('torch.')}, "
             "whose gradients are wrong there; call net.float() first"
         )
-    if model.settled().task != "classification" or model.narrowed is not None:
+    if not model.exclusive or model.narrowed is not None:
         raise ModelError(
             f"expected a network of classes that exclude each other to train, got task {model.task!r}; train it with "
             "the loss of its task, and explain it then"

@@ -23,6 +23,7 @@ __all__ = [
     "geometry_for",
     "import_library",
     "load_from_library",
+    "task_of",
     "with_options",
 ]
 
@@ -117,6 +118,11 @@ def build_with_weights(
     if weights not in (None, "random"):
         load_weights(inner(net), str(weights))
     return net
+
+
+def task_of(weights: str | Path | None) -> dict[str, Any]:
+    """The task of a library's classifier; nothing for weights of a file, which may have been trained for labels."""
+    return {"task": "classification"} if weights in (None, "random") else {}
 
 
 def geometry_for(geometry: FrameGeometry, crop: tuple[int, int]) -> FrameGeometry | None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from voxplain.model import VideoModel
 from voxplain.video import ShortSide
-from voxplain.zoo.libraries import build_with_weights, choose_name, import_library, with_options
+from voxplain.zoo.libraries import build_with_weights, choose_name, import_library, task_of, with_options
 
 __all__ = ["TwoRates", "load_pytorchvideo"]
 
@@ -110,6 +110,7 @@ def load_pytorchvideo(name: str, *, weights: str | Path | None = None, **options
         "geometry": ShortSide(own.side, crop),
         "stride": own.stride,
         "name": name,
+        **task_of(weights),
     }
     if own.alpha:
         found["pathways"] = TwoRates(own.alpha)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.video import ShortSide
-from voxplain.zoo.libraries import build_with_weights, import_library, with_options
+from voxplain.zoo.libraries import build_with_weights, import_library, task_of, with_options
 
 __all__ = ["FrameAverage", "FrameLSTM", "load_timm"]
 
@@ -129,5 +129,6 @@ def load_timm(name: str, *, weights: str | Path | None = None, **options: Any) -
         "std": tuple(data["std"]),
         "geometry": ShortSide(round(crop[0] / data["crop_pct"]), crop),
         "name": name,
+        **task_of(weights),
     }
     return with_options(net, found, options)

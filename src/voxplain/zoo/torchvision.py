@@ -7,7 +7,7 @@ from typing import Any
 from voxplain.errors import ModelError
 from voxplain.model import VideoModel
 from voxplain.video import Geometry, ShortSide
-from voxplain.zoo.libraries import build_with_weights, import_library, with_options
+from voxplain.zoo.libraries import build_with_weights, import_library, task_of, with_options
 
 __all__ = ["load_torchvision"]
 
@@ -56,8 +56,9 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         weights,
         lambda net: net,
     )
+    known = {"classes": classes, "name": name, **task_of(weights)}
     if pictures:
-        return with_options(net, {**_pictures(published.transforms()), "classes": classes, "name": name}, options)
+        return with_options(net, {**_pictures(published.transforms()), **known}, options)
     clip_length = re.search(r"clip_len=(\d+)", published.meta["_docs"])
     rate = re.search(r"frame_rate=([\d.]+)", published.meta["_docs"])
     transform = published.transforms()
@@ -69,9 +70,8 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, **options:
         "mean": tuple(transform.mean),
         "std": tuple(transform.std),
         "geometry": Geometry((resize[0], resize[1]), crop) if len(resize) == 2 else ShortSide(resize[0], crop),
-        "classes": classes,
         "stride": max(1, round(30 / float(rate[1]))) if rate else 1,  # of videos with 30 frames a second
-        "name": name,
+        **known,
     }
     return with_options(net, found, options)
 

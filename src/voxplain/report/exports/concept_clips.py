@@ -85,7 +85,7 @@ def concept_clips(runs: Sequence[ConceptRun]) -> Iterator[ConceptClip]:
             yield ConceptClip(run, clip, name, False, own, run.supervoxels[i], run.assigned[i])
         for explored in () if run.evaluation is None else run.evaluation.explored:
             name = _name(run, explored.clip, "held_out", used)
-            own = unknown if run.quantity else drops(run, explored)
+            own = drops(run, explored)
             yield ConceptClip(run, explored.clip, name, True, own, explored.supervoxels, explored.assigned)
 
 

@@ -9,10 +9,9 @@ from scipy.special import softmax
 from voxplain.concepts.clip_exploration import ExploredClip
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
-from voxplain.errors import DataError
 from voxplain.report.figures.options import FigureOptions, evaluation_of, explored_of, shown_frames
 from voxplain.report.figures.sheet import GREY, INK, SMALL, Sheet, shorten
-from voxplain.report.tables import number
+from voxplain.report.tables import number, places_for
 from voxplain.report.theme import LIGHT
 
 __all__ = ["Step", "adding_figure", "removing_figure", "steps_length", "steps_of"]
@@ -30,16 +29,14 @@ class Step:
     shown: np.ndarray
     new: np.ndarray
     share: float
-    probability: float
-    right: bool
+    value: float  # probability of the class, or the output of a quantity
+    right: bool | None  # None for a quantity
     absent: bool  # the clip has nothing of the concept
 
 
 def steps_of(run: ConceptRun, explored: ExploredClip, kind: str, most: int) -> list[Step]:
     """The steps of an explored clip in the run's order: nothing changed, the first ``most`` concepts, all."""
     evaluation = evaluation_of(run)
-    if run.quantity:
-        raise DataError(f"expected a class, whose probability is shown, got the quantity “{run.target}”; make a map")
     steps = evaluation.adding if kind == "adding" else evaluation.removing
     row, v = steps.names.index("top"), explored.place
     logits, share = steps.logits[row, v], steps.coverage[row, v]
@@ -60,9 +57,11 @@ def steps_of(run: ConceptRun, explored: ExploredClip, kind: str, most: int) -> l
             names = (f"{sign} concept {k}", f"{sign} conc. {k}", f"{sign} {k}")
         before, union = union, union | new
         shown = union if kind == "adding" else ~union
-        probability = float(softmax(logits[q].astype(np.float64))[truth])
-        right, absent = bool(logits[q].argmax() == truth), 0 < q < logits.shape[0] - 1 and not new.any()
-        found.append(Step(names, shown, union & ~before, float(share[q]), probability, right, absent))
+        z = logits[q].astype(np.float64)
+        value = float(z[0] if run.quantity else softmax(z)[truth])
+        right = None if run.quantity else bool(z.argmax() == truth)
+        absent = 0 < q < logits.shape[0] - 1 and not new.any()
+        found.append(Step(names, shown, union & ~before, float(share[q]), value, right, absent))
     return found
 
 
@@ -116,32 +115,38 @@ def _figure(run: ConceptRun, options: FigureOptions, kind: str, moment: int | No
 def _bars(
     sheet: Sheet, run: ConceptRun, steps: list[Step], left: list[float], wide: float, y: float, chance: float
 ) -> None:
-    """The class's probability under each column, and what filled and hollow bars mean."""
+    """The class's probability, or the quantity's output, under each column, and what the bars mean."""
     ax = sheet.axes(left[0], y + 0.32, left[-1] + wide - left[0], BARS - 0.32)
     ax.set_xlim(left[0], left[-1] + wide)
-    ax.set_ylim(0, 1)
-    ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     ax.set_xticks([])
     ax.tick_params(labelsize=SMALL, length=2, width=0.6, pad=1.5, colors=INK, color=LIGHT.soft)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(LIGHT.soft)
-    ax.set_ylabel("probability", fontsize=SMALL, color=INK, labelpad=2)
-    ax.axhline(chance, color=LIGHT.soft, linewidth=0.8, linestyle=":", zorder=1)
+    if run.quantity:
+        values = [0.0, *(step.value for step in steps)]
+        ax.set_ylim(min(values), max(values) if max(values) > min(values) else 1)
+        ax.set_ylabel(f"output, {run.units}" if run.units else "output", fontsize=SMALL, color=INK, labelpad=2)
+    else:
+        ax.set_ylim(0, 1)
+        ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        ax.set_ylabel("probability", fontsize=SMALL, color=INK, labelpad=2)
+    ax.axhline(0 if run.quantity else chance, color=LIGHT.soft, linewidth=0.8, linestyle=":", zorder=1)
+    digits = places_for([step.value for step in steps]) if run.quantity else 2
     for x, step in zip(left, steps, strict=True):
         middle = x + wide / 2
         ax.bar(
             middle,
-            step.probability,
+            step.value,
             min(0.9, 0.5 * wide),
-            color=LIGHT.top if step.right else "white",
+            color="white" if step.right is False else LIGHT.top,
             edgecolor=LIGHT.top,
             linewidth=0.9,
             zorder=2,
-            gid="right" if step.right else "wrong",
+            gid={True: "right", False: "wrong", None: "output"}[step.right],
         )
         ax.annotate(
-            number(step.probability),
-            (middle, step.probability),
+            number(step.value, digits),
+            (middle, max(step.value, 0)),
             (0, 1.5),
             textcoords="offset points",
             ha="center",
@@ -164,4 +169,6 @@ def _bars(
 
     name = shorten(run.target, 30)
     wordings = [key(f"recognised as “{name}”", "taken for another class"), key("recognised", "not recognised")]
+    if run.quantity:
+        wordings = [[("■", LIGHT.top), (f"output, {name}   ", GREY), ("┈", GREY), ("zero", GREY)]]
     sheet.line(left[0], y + BARS + 0.2, wordings, sheet.width - left[0] - MARGIN)
