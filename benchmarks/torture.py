@@ -147,9 +147,10 @@ def kills(count: int, most_seconds: float, folder: Path) -> dict[str, Any]:
     commands, lengths, wanted = killed_commands(data), dict[str, float](), dict[str, dict[str, str]]()
     for words in commands:
         if words[0] not in wanted:
-            place = folder / words[0] / "run"
-            start = time.monotonic()
+            place, once_more = folder / words[0] / "run", folder / f"{words[0]} again" / "run"
             assert forks.run([*words, "-o", str(place)]) == 0, words
+            start = time.monotonic()  # the first run also reads what the later ones find in memory
+            assert forks.run([*words, "-o", str(once_more)]) == 0, words
             lengths[words[0]], wanted[words[0]] = time.monotonic() - start, same(place)
     rng, equal, met, begun, done = np.random.default_rng(0), 0, 0, time.monotonic(), 0
     while done < count and time.monotonic() - begun < most_seconds:
@@ -298,23 +299,28 @@ def peak_mib(words: list[str]) -> tuple[int, int]:
     return os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024
 
 
+WITH_MASKS = ("bounce", "cross", "orbit", "right", "ring", "triangle")  # classes that an object decides
+
+
 def many(clips: int, folder: Path) -> dict[str, Any]:
     """Peaks of resident memory of commands on many clips, and of `voxplain attribute` with every method."""
-    words = command("planted", folder / "data", "--train", -(-clips // 7), "--test", 1, "--unrelated", 8)
+    words = command("planted", folder / "data", "--train", 1, "--test", -(-clips // len(WITH_MASKS)), "--unrelated", 8)
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    videos = sorted((folder / "data" / "train").glob("*/*.mp4"))[:clips]
+    videos = [path for name in WITH_MASKS for path in sorted((folder / "data" / "test" / name).iterdir())][:clips]
     planted_net = ("--net", "planted", "--device", "cpu")
     found = {}
     for name, words in {
-        "peak_mib_attribute_1000_clips": ("attribute", *videos, "--method", "grad_cam", "--metric", "none"),
-        "peak_mib_benchmark_1000_clips": (
-            *("benchmark", folder / "data" / "train", "--methods", "gradient", "--metrics", "pointing_game"),
-            *("--truth", "planted", "--limit", clips),
-        ),
         "peak_mib_all_methods": ("attribute", videos[0], "--method", "all", "--format", "png"),
+        "peak_mib_benchmark_1000_clips": (
+            *("benchmark", folder / "data", "--methods", "gradient", "--metrics", "pointing_game"),
+            *("--truth", "planted", "--class", *WITH_MASKS, "--limit", clips),
+        ),
+        "peak_mib_attribute_1000_clips": ("attribute", *videos, "--method", "grad_cam", "--metric", "none"),
     }.items():
+        start = time.monotonic()
         code, peak = peak_mib(command(*words, *planted_net, "-o", folder / name))
-        found[name] = peak if code in (0, 3) and clips >= 1000 else None
+        found[name] = peak if code in (0, 3) and (clips >= 1000 or name == "peak_mib_all_methods") else None
+        print(f"{name}, {clips} clips: exit code {code}, {peak} MiB, {time.monotonic() - start:.0f} s", file=sys.stderr)
     return found
 
 

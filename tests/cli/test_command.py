@@ -20,7 +20,7 @@ from voxplain.concepts.settings import PRESETS, override
 def job_of(monkeypatch):
     """Runs a command line up to its job, which is what this gives."""
     jobs = []
-    monkeypatch.setattr(concept_job, "run_job", lambda job, evaluate, execution, printed, work: jobs.append(job) or [])
+    monkeypatch.setattr(concept_job, "run_job", lambda job, **_: jobs.append(job) or [])
 
     def run(line: str) -> Job:
         words = shlex.split(line)

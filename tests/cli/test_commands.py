@@ -148,7 +148,7 @@ def test_direct_effects_of_own_concepts_with_masks(small_set: Path, tmp_path: Pa
 def settings_of(small_set: Path, run: Path, *words: object) -> object:
     """The settings of a run as its job.json keeps them; the run itself ends at the first step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voxplain.cli.concept_job.run_job", lambda job, evaluate, execution, printed, work: [])
+        patch.setattr("voxplain.cli.concept_job.run_job", lambda job, **_: [])
         done = voxplain("concepts", small_set, "--class", "cross", "--net", "planted", "-o", run, *words)
     assert done.code == 0, done.err
     return read_job(run).settings

@@ -1,6 +1,7 @@
 """Memory is forecast from what one clip takes, and `--max-memory` lowers workers and passes."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, voxplain
+from command_line import TINY, contents, voxplain
 
 import voxplain as vx
-from voxplain.cli import estimate, memory_limit
+from voxplain.cli import estimate, estimate_audit, memory_limit
 from voxplain.cli.execution import Execution
 from voxplain.cli.job import Job
 from voxplain.cli.memory import Forecast, peak_of, read_bytes, readable_bytes
@@ -151,6 +152,72 @@ def test_dry_runs_of_maps_write_nothing(command: str, small_set: Path, tmp_path:
     assert not output.exists()
 
 
+@measured
+def test_concepts_and_audits_with_too_little_memory_write_nothing(small_set: Path, tmp_path: Path):
+    words = ("--net", "planted", "--random", small_set / "unrelated", *TINY, "-o", tmp_path / "out")
+    for command in (("concepts", small_set, "--class", "cross"), ("audit", small_set / "test")):
+        done = voxplain(*command, *words, "--max-memory", "10M")
+        assert done.code == 2
+        found = re.fullmatch(
+            r"expected --max-memory of ([\d.]+ [MG]iB) or more for this network and these videos, got 10M; "
+            r"give more, or take fewer videos \(--(videos|limit)\)",
+            done.sentence,
+        )
+        assert found, done.sentence
+        assert read_bytes(found[1].replace(" ", "")) > 100 * MIB
+        assert not (tmp_path / "out").exists()
+        done = voxplain(*command, *words, "--max-memory", "much")
+        assert done.code == 2
+        assert done.sentence.startswith("expected memory such as 800M or 4G")
+
+
+@measured
+def test_a_new_evaluation_with_too_little_memory_changes_nothing(small_set: Path, tmp_path: Path):
+    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *TINY)
+    done = voxplain("concepts", small_set, *words, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    before = contents(tmp_path / "run")
+    done = voxplain("evaluate", tmp_path / "run", "--test", small_set, "--max-memory", "10M")
+    assert done.code == 2
+    assert done.sentence.startswith("expected --max-memory of ")
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "size"), [("16G", 8, 32), ("2G", 1, 32), ("850M", 1, 2), ("770M", 1, 1), ("700M", None, None)]
+)
+def test_workers_and_passes_of_an_audit_are_lowered(
+    small_set: Path, monkeypatch: pytest.MonkeyPatch, limit: str, workers: int | None, size: int | None
+):
+    """700 MiB for the program and what is kept, and 40 MiB a clip of a pass."""
+    made = vx.load_model("planted")
+    monkeypatch.setattr(
+        estimate_audit,
+        "calibrate",
+        lambda settings, model, clip: estimate.Calibration(1, 1, 1, 9, 9, 9, memory=40 * MIB * model.batch_size),
+    )
+    monkeypatch.setattr(
+        estimate_audit, "_forecast", lambda settings, found, *_: Forecast(600 * MIB, found.memory, 100 * MIB)
+    )
+    given = (vx.ConceptSettings(), replace(made, batch_size=32), scan_folder(small_set), None, None)
+    execution = Execution(workers=8, max_memory=limit)
+    if workers is None:
+        with pytest.raises(DataError, match=r"expected --max-memory of 740 MiB or more .* got 700M; .*--limit"):
+            estimate_audit.within_memory(execution, *given)
+        return
+    found, model = estimate_audit.within_memory(execution, *given)
+    assert (found.workers, model.batch_size, found.max_memory) == (workers, size, None)
+
+
+@measured
+def test_a_forecast_of_an_audit_grows_with_its_clips(small_set: Path):
+    measured_clip = estimate.Calibration(1, 1, 1, 50, 1000, 9, frame_bytes=MIB, memory=30 * MIB)
+    settings = vx.ConceptSettings()
+    few, many = (estimate_audit._forecast(settings, measured_clip, [n, n], 20) for n in (10, 40))
+    assert few.worker == many.worker == 30 * MIB
+    assert many.kept - few.kept == pytest.approx(60 * MIB + (60 + 30) * 50 * 1000 * 4, abs=MIB)
+
+
 def test_whole_videos_have_a_limit(small_set: Path, tmp_path: Path):
     """One of 2,000 frames of 64×64 is left out by its name, and the others are explained."""
     data = tmp_path / "data"
@@ -164,6 +231,7 @@ def test_whole_videos_have_a_limit(small_set: Path, tmp_path: Path):
     assert "long.npy: expected at most 1092 frames of 64×64 with --whole, got 2000" in " ".join(done.out.split())
     done = voxplain("concepts", data, *words, "-o", tmp_path / "again", "--max-memory", "100M")
     assert done.code == 2
+    assert "expected --max-memory of" in done.sentence
 
 
 LIMITED = """
@@ -198,37 +266,69 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return vx.Clip.from_array(frames).save(tmp_path_factory.mktemp("long") / "long.mp4")
 
 
+limits_address_space = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the limit of address space is one of Linux"
+)
+CONCEPTS = ("--segmenter", "slic", "--segmenter.segments", "4", "8", "--clusterer", "kmeans", "--clusterer.clusters")
+CONCEPTS += ("4", "--keep", "3", "--unrelated-crops", "12", "--random-sets", "4", "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def limited_run(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that other commands continue, under the same limit."""
+    output = tmp_path_factory.mktemp("limited") / "run"
+    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *CONCEPTS)
+    done = run_limited(400, "concepts", small_set, *words, "-o", output)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return output
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of address space is one of Linux")
-def test_the_largest_commands_under_a_limit_of_address_space(long_video: Path, small_set: Path, tmp_path: Path):
+@pytest.mark.timeout(900)
+@limits_address_space
+@pytest.mark.parametrize(
+    "words",
+    [
+        (
+            *("attribute", "LONG", "--net", "planted", "--method", "gradient,grad_cam,occlusion"),
+            *("--metric", "insertion", "--format", "mp4", "png"),
+        ),
+        ("evaluate", "RUN", "--test", "DATA", "--workers", "2"),
+        (
+            "benchmark",
+            "DATA",
+            "--net",
+            "planted",
+            "--methods",
+            "gradient,rise",
+            "--metrics",
+            "insertion",
+            "--limit",
+            "4",
+        ),
+        ("audit", "DATA", "--net", "planted", "--random", "UNRELATED", *CONCEPTS),
+        ("improve", "CLASS", "DATA", "--net", "planted", "--remove", "0", "--method", "p_clarc", "--seeds", "1"),
+        ("train", "DATA", "--net", "tiny", "--epochs", "1"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_largest_commands_under_a_limit_of_address_space(
+    words: tuple[str, ...], long_video: Path, limited_run: Path, small_set: Path, tmp_path: Path
+):
     """400 MiB: 200 frames of 640×480 were 6.9 GB."""
-    words = (
-        "--net",
-        "planted",
-        "--method",
-        "gradient,grad_cam,occlusion",
-        "--metric",
-        "insertion",
-        "--format",
-        "mp4",
-        "png",
-    )
-    done = run_limited(400, "attribute", long_video, *words, "-o", tmp_path / "maps")
+    places: dict[str, Path] = {"LONG": long_video, "RUN": limited_run, "CLASS": limited_run / "cross"}
+    places |= {"DATA": small_set, "UNRELATED": small_set / "unrelated"}
+    output = () if words[0] == "evaluate" else ("-o", tmp_path / "out")
+    done = run_limited(400, *(places.get(word, word) for word in words), *output)
     assert done.returncode == 0, done.stderr[-2000:]
-    quick = (
-        "--segmenter",
-        "slic",
-        "--segmenter.segments",
-        "4",
-        "8",
-        "--clusterer",
-        "kmeans",
-        "--clusterer.clusters",
-        "4",
-    )
-    quick += ("--keep", "3", "--unrelated-crops", "12", "--random-sets", "4", "--workers", "2")
-    words = ("--class", "cross", "--net", "planted", "--random", small_set / "unrelated", *quick)
-    done = run_limited(400, "concepts", small_set, *words, "-o", tmp_path / "run")
-    assert done.returncode == 0, done.stderr[-2000:]
-    done = run_limited(400, "evaluate", tmp_path / "run", "--test", small_set, "--workers", "2")
-    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@limits_address_space
+def test_too_little_address_space_is_one_sentence(long_video: Path, tmp_path: Path):
+    words = ("--net", "planted", "--method", "rise", "--metric", "none", "--format", "png", "-o", tmp_path / "maps")
+    done = run_limited(20, "attribute", long_video, *words)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("voxplain: ")]
+    assert "memory" in said

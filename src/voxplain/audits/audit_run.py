@@ -152,8 +152,10 @@ class AuditRun:
     skipped : tuple of (str, str)
         Videos and classes that were left out, with the reason.
     left_out : tuple of str
-        Measurements for which there was no time. The field ``runs`` behind it holds the explanation of each class and
-        is not saved with the audit.
+        Measurements for which there was no time.
+    damaged : tuple of (str, int)
+        Videos that were used although frames of them are lost, with the number of lost frames. The field ``runs``
+        behind it holds the explanation of each class and is not saved with the audit.
     """
 
     network: str
@@ -166,6 +168,7 @@ class AuditRun:
     pairs: tuple[ConfusedPair, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
+    damaged: tuple[tuple[str, int], ...] = field(default=(), metadata={"later": True})
     runs: tuple[ConceptRun, ...] = field(default=(), repr=False, metadata={"saved": False})
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ import io
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -105,6 +106,7 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
+        traceback.clear_frames(error.__traceback__)  # arrays of the work, which leave no memory to print
         _stop(
             "expected enough memory for this work, got none left; give --max-memory or a smaller --batch-size, fewer "
             "--workers, or smaller videos, and run the same command again to continue",
@@ -144,6 +146,9 @@ def _stop(sentence: str, code: int) -> NoReturn:
     from voxplain.cli.console import Console
     from voxplain.plain_text import one_line
 
-    console = Console(stderr=True)
-    console.print(f"voxplain: {one_line(sentence)}", style="red", markup=False, highlight=False, soft_wrap=True)
+    text = f"voxplain: {one_line(sentence)}"
+    try:
+        Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    except MemoryError:  # a first line of rich loads its tables
+        sys.stderr.write(f"{text}\n")
     sys.exit(code)

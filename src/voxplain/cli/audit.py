@@ -35,7 +35,7 @@ def audit_command(
     config: Path | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     seed: int = 0,
-    strict: bool = False,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     execution: Execution = Execution(),  # noqa: B008 - frozen
     printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
@@ -71,10 +71,8 @@ def audit_command(
         One setting, as name=value.
     seed
         The same seed gives the same bytes.
-    strict
-        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
-    from voxplain.cli.estimate_audit import audited_work
+    from voxplain.cli.estimate_audit import audited_work, within_memory
     from voxplain.cli.job import read_assignments
     from voxplain.cli.network import open_model
     from voxplain.cli.work_estimate import begun
@@ -104,16 +102,18 @@ def audit_command(
     layer = network.layer[0] if network.layer else None
     videos = audited_videos(data)
     model = open_model(network, videos.classes, layer=layer)
+    unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
+    if execution.max_memory is not None:
+        execution, model = within_memory(execution, settings, model, videos, unrelated, limit, losses.damaged)
+        said = f"{execution.workers} workers, passes of {model.batch_size} clips at most"
+        printed.console().print(said, highlight=False)
     with in_use(output, shared=execution.shard is not None):
         remove_abandoned(output)
         took: dict[str, float] = {}
         console = printed.console()
         known = execution.estimable and seconds is None
-        unrelated = random or (data / "unrelated" if (data / "unrelated").is_dir() else None)
-        watch = begun(
-            console,
-            lambda: audited_work(settings, model, videos, unrelated, limit, execution.threads()) if known else None,
-        )
+        work = (settings, model, videos, unrelated, limit, execution.workers, losses.damaged)
+        watch = begun(console, lambda: audited_work(*work) if known else None)
         try:
             with printed_losses(console) as lost:
                 found = audit(
@@ -123,6 +123,7 @@ def audit_command(
                     settings=settings,
                     preset=preset,
                     limit=limit,
+                    damaged=losses.damaged,
                     budget=seconds,
                     store=output / "store",
                     progress=timed(printed.progress(), took),
@@ -134,7 +135,7 @@ def audit_command(
         _write(output, found, Origin(_command()), printed.progress())
         watch.write(output, took)
         _print(output, found, watch.sentence(), printed, told=lost.skipped)
-        return Losses(strict=strict).exit_code(bool(lost))
+        return losses.exit_code(bool(lost))
 
 
 def _write(output: Path, found: "AuditRun", origin: "Origin", progress: "ShowProgress") -> None:

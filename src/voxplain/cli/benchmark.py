@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from voxplain.cli.held_out import HeldOut
-from voxplain.cli.losses import Losses
+from voxplain.cli.losses import Losses, write_lost_videos
 from voxplain.cli.memory_limit import MemoryLimit
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output, Words
@@ -143,7 +143,7 @@ def benchmark_command(
         for line in (work, *memory.printed(forecast, model)):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         if memory.dry_run:
-            return losses.exit_code(lost)
+            return losses.exit_code(bool(lost))
 
     def measure(some: Sequence[BenchmarkClip]) -> list[MethodResult]:
         options: dict[str, Any] = {"store": Store(output / "store"), "passes": passes, "progress": printed.progress()}
@@ -158,12 +158,12 @@ def benchmark_command(
             print_skipped(console, text)
         if len(failures) > MOST_LINES:
             console.print(f"{len(failures) - MOST_LINES} more maps and metrics failed", highlight=False)
-        lost = lost or bool(failures)
+        incomplete = bool(lost or failures)
         if part is not None:
             own = sum(part.owns(case.clip.frames) for case in cases)
             console.print(f"shard {part}: {own} of {len(cases)} videos done; run without --shard for the tables")
             console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
-            return losses.exit_code(lost)
+            return losses.exit_code(incomplete)
         comparison = compare(results, by_clip)
         pairs, agreement = paired(results, by_clip, references), ranks_agreement(results, by_clip)
         write_benchmark(output, comparison, results, chosen, by_clip, model, pairs, agreement)
@@ -171,6 +171,7 @@ def benchmark_command(
         text += f"\n{agreement.sentence()}\n" if agreement else ""
         text += f"\n{pairs_markdown(pairs)}" if pairs else ""
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+        write_lost_videos(output, lost)
         watch.write(output)
         console.print(f"tables: {output} ({watch.sentence()})", markup=False, highlight=False, soft_wrap=True)
         printed.answers(
@@ -178,4 +179,4 @@ def benchmark_command(
                 {"ranks": comparison.ranks, "without_maps": comparison.errors, "against": pairs, "tables": str(output)}
             )
         )
-        return losses.exit_code(lost)
+        return losses.exit_code(incomplete)

@@ -21,7 +21,7 @@ from voxplain.plain_text import one_line
 from voxplain.progress import progress_bar, quiet
 from voxplain.reading import Unreadable, parse_yaml
 from voxplain.video import Clip, Damaged, damage_sentence
-from voxplain.video.lost_videos import noted_losses
+from voxplain.video.lost_videos import LostVideos, noted_losses
 
 __all__ = [
     "benchmark_clips",
@@ -118,7 +118,7 @@ def benchmark_clips(
     limit: int,
     console: Console,
     damaged: Damaged = "skip",
-) -> tuple[list[BenchmarkClip], bool]:
+) -> tuple[list[BenchmarkClip], LostVideos]:
     """Read clips spread over the classes, with true masks, each with the next clip of another class beside it.
 
     Parameters
@@ -142,8 +142,8 @@ def benchmark_clips(
 
     Returns
     -------
-    list of BenchmarkClip, bool
-        The clips, and whether any video was left out or is damaged.
+    list of BenchmarkClip, LostVideos
+        The clips, and the videos that were left out or are damaged.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def benchmark_clips(
                 mask = truth_mask(truth, root, Path(clip.source), name, reader)
             except DataError as error:
                 print_skipped(console, str(error))
-                lost = True
+                lost.skipped[clip.source] = str(error)
                 continue
             masks[i] = mask
             mask = masks[i] if mask.any() else None
@@ -188,7 +188,7 @@ def spread_clips(
     limit: int | None,
     console: Console,
     damaged: Damaged = "skip",
-) -> tuple[list[tuple[str, Clip]], bool]:
+) -> tuple[list[tuple[str, Clip]], LostVideos]:
     """Read clips spread evenly over the classes.
 
     Parameters
@@ -208,8 +208,8 @@ def spread_clips(
 
     Returns
     -------
-    list of (str, Clip), bool
-        The class and the clip of each video, and whether any video was left out or is damaged.
+    list of (str, Clip), LostVideos
+        The class and the clip of each video, and the videos that were left out or are damaged.
 
     Raises
     ------
@@ -229,7 +229,6 @@ def spread_clips(
     asked = asked if each is None else [min(n, each + (i < rest)) for i, n in enumerate(asked)]
     room = large_zeros((sum(asked), *model.grid, 3), np.uint8)  # many clips are not kept in memory
     read: list[tuple[str, Clip]] = []
-    lost = False
     show = quiet if console.quiet else progress_bar
     with show("reading videos", len(classes)) as advance, noted_losses() as noted:
         for i, name in enumerate(classes):
@@ -237,7 +236,6 @@ def spread_clips(
             clips = ClipSet(()) if count == 0 else read_clips(videos.of_class(name), reader, limit=count)
             for skipped in clips.skipped:
                 print_skipped(console, skipped.reason)
-            lost = lost or bool(clips.skipped)
             for clip in clips:
                 room[len(read)] = clip.frames
                 read.append((name, replace(clip, frames=room[len(read)], label=model.class_index(name))))
@@ -245,10 +243,9 @@ def spread_clips(
             advance()
     if sentence := noted.short_sentence():
         console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    hurt = [(clip.source, clip.damaged) for _, clip in read if clip.damaged]
-    if sentence := damage_sentence(hurt, len(read)):
+    if sentence := damage_sentence(noted.used(), len(read)):
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    return read, lost or bool(hurt)
+    return read, noted
 
 
 def print_skipped(console: Console, reason: str) -> None:

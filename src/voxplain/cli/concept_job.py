@@ -49,11 +49,41 @@ from voxplain.runtime import MissingShards, cores
 from voxplain.store import RUN_FILES, Store, load_run, remove_abandoned, write_whole
 from voxplain.video.lost_videos import noted_losses
 
-__all__ = ["run_job", "test_videos"]
+__all__ = ["limited", "run_job", "test_videos"]
 
 THREADS, ANSWER = Execution(), Printed()
 WHOLE_OF_A_VOXEL = 360  # bytes that the segmentation of a whole video takes, measured on 128 and 512 frames of 64×64
 WHOLE_BYTES = 3 << 29  # of a worker, without --max-memory
+
+
+def limited(job: Job, execution: Execution, printed: Printed = ANSWER) -> tuple[Job, Execution, int]:
+    """A job, where it is computed, and the most voxels of a whole video, within ``--max-memory``.
+
+    Parameters
+    ----------
+    job : Job
+    execution : Execution
+    printed : Printed
+        Where workers and passes are printed if there is a limit.
+
+    Returns
+    -------
+    (Job, Execution, int)
+
+    Raises
+    ------
+    DataError
+        Where the memory does not suffice.
+    """
+    if execution.max_memory is None:
+        return job, execution, WHOLE_BYTES // WHOLE_OF_A_VOXEL
+    limit = read_bytes(execution.max_memory)
+    videos, _ = split_videos(job.data, job.held)
+    model = open_model(job.network, videos.classes, layer=(job.network.layer or (None,))[0])
+    execution, job = within_memory(execution, job, model, named_videos(model, videos, job.held))
+    said = f"{execution.workers} workers, passes of {job.network.batch_size} clips at most"
+    printed.console().print(said, highlight=False)
+    return job, execution, limit // (WHOLE_OF_A_VOXEL * (execution.workers or 1))
 
 
 def run_job(
@@ -62,6 +92,7 @@ def run_job(
     evaluate: bool,
     execution: Execution = THREADS,
     printed: Printed = ANSWER,
+    whole_voxels: int = WHOLE_BYTES // WHOLE_OF_A_VOXEL,
     work: Callable[[Job, int | None], Estimate | None] | None = None,
 ) -> list[ConceptRun]:
     """Explain every class at every layer, write the results and print the answers.
@@ -76,6 +107,8 @@ def run_job(
         Where it is computed; default: on threads.
     printed : Printed, optional
         How much is printed; default: the answers.
+    whole_voxels : int
+        Most voxels of a whole video; larger ones are left out.
     work : callable, optional
         Gives the estimate of a job, by so many workers, for the comparison at the end; default: none is made.
 
@@ -92,13 +125,6 @@ def run_job(
     console, seconds = printed.console(), dict[str, float]()
     videos, held_out = split_videos(job.data, job.held)
     print_list(videos)
-    whole_voxels = WHOLE_BYTES // WHOLE_OF_A_VOXEL
-    if execution.max_memory is not None:
-        limit = read_bytes(execution.max_memory)
-        model = open_model(job.network, videos.classes, layer=(job.network.layer or (None,))[0])
-        execution, job = within_memory(execution, job, model, named_videos(model, videos, job.held))
-        whole_voxels = limit // (WHOLE_OF_A_VOXEL * (execution.workers or 1))
-        console.print(f"{execution.workers} workers, passes of {job.network.batch_size} clips at most")
     watch = begun(console, lambda: work(job, execution.workers) if work else None)
     store = Store(job.store or job.output / "store")
     remove_abandoned(job.output)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from voxplain.errors import DataError
 if TYPE_CHECKING:
     from voxplain.cli.job import Job
     from voxplain.cli.work_estimate import Estimate
+    from voxplain.concepts.concept_run import ConceptRun
 
 __all__ = ["concepts_command", "evaluate_command"]
 
@@ -89,6 +91,7 @@ def concepts_command(
     dry_run
         Print the work of the run and estimates of its time and memory, and write nothing.
     """
+    from voxplain.cli.concept_job import limited, run_job
     from voxplain.cli.estimate import explained_work, print_estimate
     from voxplain.cli.file_list import data_folder, print_list
     from voxplain.cli.held_out import named_videos, split_videos
@@ -154,11 +157,14 @@ def concepts_command(
         own = replace(model, batch_size=limited.network.batch_size)
         return explained_work(limited, own, videos, workers) if known else None
 
+    record = json.dumps(job_record(job, changes), indent=1).encode()
+    job, execution, whole_voxels = limited(job, execution, printed)
+    run = partial(run_job, evaluate=False, printed=printed, whole_voxels=whole_voxels, work=work)
     with in_use(output, shared=execution.shard is not None):
-        write_whole(output / "job.json", json.dumps(job_record(job, changes), indent=1).encode())
+        write_whole(output / "job.json", record)
         if network.model is not None or network.geometry is not None:  # which may name code
             mark_own(output)
-        return _run(job, losses, evaluate=False, execution=execution, printed=printed, work=work)
+        return _run(run, job, losses, execution, printed)
 
 
 def evaluate_command(
@@ -191,6 +197,7 @@ def evaluate_command(
     strict
         End with exit code 1 instead of 3 where videos are lost or damaged.
     """
+    from voxplain.cli.concept_job import limited, run_job
     from voxplain.cli.estimate_evaluation import evaluated_work
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code
@@ -200,25 +207,20 @@ def evaluate_command(
     losses = Losses(job.damaged, strict)
     job = replace(job, test=test or job.test)
     work = evaluated_work if execution.estimable else None
+    job, execution, whole_voxels = limited(job, execution, printed)
+    computed = partial(run_job, evaluate=True, printed=printed, whole_voxels=whole_voxels, work=work)
     with in_use(run, shared=execution.shard is not None):
-        return _run(job, losses, evaluate=True, execution=execution, printed=printed, work=work)
+        return _run(computed, job, losses, execution, printed)
 
 
 def _run(
-    job: "Job",
-    losses: Losses,
-    *,
-    evaluate: bool,
-    execution: Execution,
-    printed: Printed,
-    work: "Callable[[Job, int | None], Estimate | None] | None",
+    run: "Callable[..., list[ConceptRun]]", job: "Job", losses: Losses, execution: Execution, printed: Printed
 ) -> int:
     """Run a job; for one shard, print what is missing instead of raising an error. Returns the exit code."""
-    from voxplain.cli.concept_job import run_job
     from voxplain.runtime import MissingShards
 
     try:
-        runs = run_job(job, evaluate=evaluate, execution=execution, printed=printed, work=work)
+        runs = run(job, execution=execution)
     except MissingShards as missing:
         printed.console().print(f"shard {execution.shard}: {missing}", markup=False, highlight=False, soft_wrap=True)
         return 0

@@ -66,26 +66,6 @@ class Execution:
         """Whether all is computed by the workers of this process, whose speed can be measured before."""
         return self.shard is None and self.ray is None
 
-    def threads(self) -> int | None:
-        """Workers that ``max_memory`` allows where nothing was measured; None: one a core.
-
-        Returns
-        -------
-        int or None
-
-        Raises
-        ------
-        DataError
-            Where ``max_memory`` is no amount of memory.
-        """
-        if self.max_memory is None:
-            return self.workers
-        from voxplain.cli.memory import present, read_bytes
-        from voxplain.runtime import MEMORY_OF_A_WORKER, cores
-
-        limit = read_bytes(self.max_memory)
-        return max(1, min(self.workers or cores(), (limit - (present() or 0)) // MEMORY_OF_A_WORKER))
-
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments ``executor`` and ``shard`` of `explain_concepts`.
 
@@ -103,7 +83,6 @@ class Execution:
 
         if self.workers is not None and self.workers < 1:
             raise DataError(f"expected 1 worker or more, got {self.workers}; leave --workers out for one a core")
-        workers = self.threads()
         if self.ray is not None and self.shard is not None:
             raise DataError("expected either --ray or --shard, got both; Ray divides the clips by itself")
         if self.ray is not None:
@@ -111,4 +90,4 @@ class Execution:
 
             return {"executor": RayExecutor(self.ray, self.workers), "shard": None}
         shard = None if self.shard is None else read_shard(self.shard)
-        return {"executor": partial(ThreadExecutor, workers=workers), "shard": shard}
+        return {"executor": partial(ThreadExecutor, workers=self.workers), "shard": shard}

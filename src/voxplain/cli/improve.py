@@ -32,7 +32,7 @@ def improve_command(
     method: str | None = None,
     seeds: int = 3,
     clips: int | None = None,
-    strict: bool = False,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     output: Output,
     printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
@@ -70,8 +70,6 @@ def improve_command(
         Corrections with other random numbers; the first one's weights are written.
     clips
         Training videos a class at most; default: all.
-    strict
-        End with exit code 1 instead of 3 where videos are lost or damaged.
     output
         Folder for weights.safetensors, improved.json, the page improved.html, and what has been computed.
     """
@@ -117,6 +115,7 @@ def improve_command(
                 method=method,
                 seeds=seeds,
                 clips=clips,
+                damaged=losses.damaged,
                 output=output,
                 progress=printed.progress(),
             )
@@ -129,4 +128,4 @@ def improve_command(
         text = f"weights: {better.weights} ({watch.sentence()})"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         printed.answers(better.record() | {"weights": str(better.weights), "report": str(page)})
-        return Losses(strict=strict).exit_code(bool(lost))
+        return losses.exit_code(bool(lost))

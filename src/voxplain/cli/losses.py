@@ -10,12 +10,15 @@ from cyclopts import Parameter
 from voxplain.cli.printed import MOST_LINES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voxplain.cli.console import Console
     from voxplain.video.lost_videos import LostVideos
 
-__all__ = ["WITH_LOSSES", "Losses", "printed_losses"]
+__all__ = ["LOST_VIDEOS", "WITH_LOSSES", "Losses", "printed_losses", "write_lost_videos"]
 
 WITH_LOSSES = 3  # exit code of a command that is done, but for videos, methods or metrics that it reports
+LOST_VIDEOS = "lost_videos.csv"
 
 
 @Parameter(name="*")
@@ -74,6 +77,26 @@ def printed_losses(console: "Console") -> "Iterator[LostVideos]":
             _print(console, noted)
 
 
+def write_lost_videos(folder: "Path", noted: "LostVideos") -> None:
+    """Write which videos were skipped or are damaged to lost_videos.csv; without any there is no such file.
+
+    Parameters
+    ----------
+    folder : Path
+    noted : LostVideos
+    """
+    from voxplain.plain_text import one_line
+    from voxplain.store import write_csv
+
+    lost: dict[str, tuple[int | None, str | None]] = {path: (count, None) for path, count in noted.used()}
+    lost |= {path: (None, one_line(reason)) for path, reason in noted.skipped.items()}
+    if lost:
+        rows = [{"video": one_line(p), "lost_frames": lost[p][0], "skipped": lost[p][1]} for p in sorted(lost)]
+        write_csv(folder / LOST_VIDEOS, rows)
+    else:
+        (folder / LOST_VIDEOS).unlink(missing_ok=True)
+
+
 def _print(console: "Console", noted: "LostVideos") -> None:
     from voxplain.plain_text import one_line
     from voxplain.video import damage_sentence
@@ -81,8 +104,7 @@ def _print(console: "Console", noted: "LostVideos") -> None:
     said = [f"skipped: {one_line(reason)}" for reason in noted.skipped.values()]
     if len(said) > MOST_LINES:
         said = [*said[:MOST_LINES], f"{len(said) - MOST_LINES} more videos skipped"]
-    used = {path: lost for path, lost in noted.damaged.items() if path not in noted.skipped}
-    if sentence := damage_sentence(list(used.items()), len(noted.read)):
+    if sentence := damage_sentence(noted.used(), len(noted.read)):
         said.append(sentence)
     if sentence := noted.short_sentence():
         said.append(f"note: {sentence}")

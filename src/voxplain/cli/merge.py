@@ -43,7 +43,7 @@ def merge_command(
         The run's own network again, package.module:function: needed where the first shard was not made here by this
         user, because its code is imported.
     """
-    from voxplain.cli.concept_job import run_job
+    from voxplain.cli.concept_job import limited, run_job
     from voxplain.cli.console import Console
     from voxplain.cli.job import read_job
     from voxplain.cli.own_runs import check_code, mark_own
@@ -62,10 +62,11 @@ def merge_command(
                 f"expected shards of one run, got {run} and {runs[0]} with different {differs}; merge the shards of "
                 "one command"
             )
+    job, execution, whole_voxels = limited(replace(first, output=output), execution)
     with in_use(output):
         copied = gather(Store(output / "store"), [run / "store" for run in runs if run.resolve() != output.resolve()])
         Console().print(f"{copied} results of {len(runs)} shards merged", highlight=False)
         write_whole(output / "job.json", (runs[0] / "job.json").read_bytes())
         if first.network.model is not None:
             mark_own(output)
-        run_job(replace(first, output=output), evaluate=evaluate, execution=execution)
+        run_job(job, evaluate=evaluate, execution=execution, whole_voxels=whole_voxels)

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
-from voxplain.cli.losses import Losses
+from voxplain.cli.losses import Losses, write_lost_videos
 from voxplain.cli.network import Network
 from voxplain.cli.options import Assignments, Classes, Output
 from voxplain.cli.printed import Printed
@@ -89,6 +89,7 @@ def roar_command(
     from voxplain.files import in_use
     from voxplain.metrics import LabelRandomisation, Retrain
     from voxplain.store import Store
+    from voxplain.video.lost_videos import joined
 
     console, progress = printed.console(), printed.progress()
     training_metrics = choose_metrics(
@@ -104,7 +105,8 @@ def roar_command(
     model = replace(open_model(network, videos[0].classes), channels_last=network.model is None)
     named = [named_videos(model, v, held) for v in videos if v is not None]
     read = [spread_clips(model, v, class_, limit, console, losses.damaged) for v in named]
-    (train, test), lost = ([clip for _, clip in own] for own, _ in read), any(own_lost for _, own_lost in read)
+    train, test = ([clip for _, clip in own] for own, _ in read)
+    lost = joined(noted for _, noted in read)
     with in_use(output, shared=True):  # by runs with other methods
         results = RetrainingResults(model, chosen, training_metrics, recipe, target)
         store, networks = Store(output / "store"), new_networks(network, model)
@@ -139,10 +141,11 @@ def roar_command(
             results.without_maps |= without
             results.add_label_pair(similarity, (pair.shuffled_accuracy, pair.true_accuracy))
         results.write(output)
+        write_lost_videos(output, lost)
         shown = results.tables() if printed.verbose else results.answer()
         console.print(shown, markup=False, highlight=False, soft_wrap=True)
         console.print(f"tables: {output}", markup=False, highlight=False, soft_wrap=True)
         watch.write(output)
         console.print(f"time: {watch.sentence()}", markup=False, highlight=False)
         printed.answers(results.values() | {"tables": str(output)})
-        return losses.exit_code(lost)
+        return losses.exit_code(bool(lost))

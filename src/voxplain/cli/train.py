@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from voxplain.cli.held_out import HeldOut
-from voxplain.cli.losses import Losses, printed_losses
+from voxplain.cli.losses import Losses, printed_losses, write_lost_videos
 from voxplain.cli.options import Output
 from voxplain.cli.printed import Printed
 from voxplain.train.recipe import Recipe
@@ -25,14 +25,14 @@ def train_command(
     held: HeldOut = HeldOut(),  # noqa: B008 - frozen
     recipe: Annotated[Recipe, Parameter(name="*")] = Recipe(),  # noqa: B008 - frozen
     device: str | None = None,
-    strict: bool = False,
+    losses: Losses = Losses(),  # noqa: B008 - frozen
     printed: Printed = Printed(),  # noqa: B008 - frozen
 ) -> int:
     """Train a network from scratch on a folder with one sub-folder of videos per class.
 
     The same command continues an interrupted training from its last finished epoch. Writes
-    weights.safetensors (with the class names), log.csv, curves.png, and with test videos confusion.csv and
-    per_class.csv into the output folder.
+    weights.safetensors (with the class names), log.csv, curves.png, with test videos confusion.csv and per_class.csv,
+    and lost_videos.csv where videos were skipped or are damaged, into the output folder.
 
     On several GPUs, or CPU processes with --device cpu, with the extra `train`:
 
@@ -62,8 +62,6 @@ def train_command(
         removed at any time between runs. Default: clips in the output folder.
     device
         cpu, cuda …; default: cuda where there is a GPU.
-    strict
-        End with exit code 1 instead of 3 where videos are lost or damaged.
     """
     from dataclasses import asdict
 
@@ -99,10 +97,14 @@ def train_command(
         output.mkdir(parents=True, exist_ok=True)
         with printed_losses(console) as lost:
             loaded = [
-                read_training_videos(v, geometry, cache or output / "clips", processes, console, printed.progress())
+                read_training_videos(
+                    v, geometry, cache or output / "clips", processes, console, printed.progress(), losses.damaged
+                )
                 for v in sets
                 if v is not None
             ]
+        if processes.first:
+            write_lost_videos(output, lost)
         torch.manual_seed(recipe.seed)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         network = build_net(net, len(sets[0].classes)).to(processes.device or device)
@@ -148,4 +150,4 @@ def train_command(
             weights = str(output / "weights.safetensors")
             printed.answers({"last_epoch": asdict(logs[-1]), "classes": rows, "weights": weights})
         # torchrun takes every other code than 0 as a failure, and starts the training again.
-        return Losses(strict=strict).exit_code(bool(lost) and processes.count == 1)
+        return losses.exit_code(bool(lost) and processes.count == 1)

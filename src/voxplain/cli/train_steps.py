@@ -26,7 +26,7 @@ from voxplain.train import (
     per_class,
     train,
 )
-from voxplain.video import Geometry
+from voxplain.video import Damaged, Geometry
 
 __all__ = ["accuracy_sentence", "accuracy_table", "net_spec", "read_training_videos", "train_network", "write_training"]
 
@@ -41,14 +41,27 @@ def net_spec(name: str) -> NetSpec:
 
 
 def read_training_videos(
-    videos: VideoSet, geometry: Geometry, cache: Path, processes: Processes, console: Console, progress: ShowProgress
+    videos: VideoSet,
+    geometry: Geometry,
+    cache: Path,
+    processes: Processes,
+    console: Console,
+    progress: ShowProgress,
+    damaged: Damaged,
 ) -> TrainingVideos:
     """Decode, resize and cache every video, so that damaged ones are known before the first epoch."""
     first = processes.rank * len(videos) // processes.count
     remove_abandoned(cache)
     with progress("reading videos", len(videos)) as advance:
         loaded = load_videos(
-            videos.paths, videos.labels, geometry, spans=videos.spans, cache=cache, first=first, advance=advance
+            videos.paths,
+            videos.labels,
+            geometry,
+            spans=videos.spans,
+            cache=cache,
+            first=first,
+            damaged=damaged,
+            advance=advance,
         )
     if loaded.skipped:
         console.print(f"read {len(loaded.frames)} of {len(videos)} videos", highlight=False)

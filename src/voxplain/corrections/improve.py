@@ -27,6 +27,8 @@ from voxplain.statistics import SIGNIFICANT
 from voxplain.store import AUDIT_FILE, Store, load_audit
 from voxplain.store.keys import key
 from voxplain.version import __version__
+from voxplain.video import Damaged
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = ["audited_suspects", "improve", "suspected"]
 
@@ -108,6 +110,7 @@ def improve(
     method: str | Correction | None = None,
     seeds: int = 3,
     clips: int | None = None,
+    damaged: Damaged = "skip",
     output: Path | str | None = None,
     progress: ShowProgress = quiet,
 ) -> Improved:
@@ -134,6 +137,8 @@ def improve(
         Corrections with other random numbers; the first is returned.
     clips : int, optional
         Training videos a class at most; default: all.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
     output : path, optional
         Folder for the weights, the record and what has been computed, from which a killed run goes on.
     progress : callable, optional
@@ -146,7 +151,8 @@ def improve(
     Raises
     ------
     DataError
-        For unknown concepts or methods, fewer than 1 seed, and data without the classes of the network.
+        For unknown concepts or methods, fewer than 1 seed, data without the classes of the network, and a damaged video
+        where ``damaged`` is "fail".
     ModelError
         For another network than the run's.
     """
@@ -158,9 +164,19 @@ def improve(
         raise ModelError(f"expected the weights that the run explains, got others in {model.name}; load the run's")
     folder = None if output is None else Path(output)
     store = None if folder is None else Store(folder / "store")
-    train, held = labelled_examples(
-        model, run, data, test=test, remove=remove, keep=keep, limit=clips, store=store, progress=progress
-    )
+    with noted_losses() as noted:
+        train, held = labelled_examples(
+            model,
+            run,
+            data,
+            test=test,
+            remove=remove,
+            keep=keep,
+            limit=clips,
+            damaged=damaged,
+            store=store,
+            progress=progress,
+        )
     hashes = train.hashes()
     facts = {"run": record or run.network, "remove": list(remove), "keep": list(keep), "videos": hashes}
     target = run.target_index
@@ -187,6 +203,8 @@ def improve(
         "weights_after": weights_digest(nets[0].net),
         "training_videos": hashes,
         "test_videos": held.hashes(),
+        **({"skipped_videos": dict(sorted(noted.skipped.items()))} if noted.skipped else {}),
+        **({"damaged_videos": dict(noted.used())} if noted.used() else {}),
     }
     rows, gains = _measured(outcomes, held.examples, target)
     changes = clip_changes(model, nets[0], held.examples, held.clips, target)

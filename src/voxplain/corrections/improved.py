@@ -55,7 +55,8 @@ class Improved:
     parameters : dict
         Of the correction and of the comparison, as plain values.
     provenance : dict
-        Versions, device, and hashes of weights and videos.
+        Versions, device, and hashes of weights and videos; where there are any, videos that were skipped, with the
+        reason, and damaged ones that were used, with the number of lost frames.
     rows : tuple of NetworkRow
     gains : tuple of Gain
         The corrected network, and that of the random concept, against the others.

@@ -1,7 +1,7 @@
 """Labelled videos of a folder or a set, with the concepts of a run in them, divided into training and test."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from voxplain.model import VideoModel
 from voxplain.progress import ShowProgress
 from voxplain.store import Store
 from voxplain.store.keys import content_hash
-from voxplain.video import Clip
+from voxplain.video import Clip, Damaged
 
 __all__ = ["Labelled", "labelled_examples"]
 
@@ -52,6 +52,7 @@ def labelled_examples(
     remove: Sequence[int],
     keep: Sequence[int],
     limit: int | None,
+    damaged: Damaged,
     store: Store | None,
     progress: ShowProgress,
 ) -> tuple[Labelled, Labelled]:
@@ -63,12 +64,13 @@ def labelled_examples(
         Test videos are those given, or test/ of the folder, or else every fourth video of each class.
     """
     train_set, test_set = _sets(data, test)
+    reader = replace(model.reader(), damaged=damaged)
 
     def found(videos: VideoSet, most: int | None, what: str) -> Labelled:
         clips: list[Clip] = []
         labels: list[int] = []
         for label in videos.classes:
-            own = read_clips(videos.of_class(label), model.reader(), limit=most, seed=0).clips
+            own = read_clips(videos.of_class(label), reader, limit=most, seed=0).clips
             clips += list(own)
             labels += [model.class_index(label)] * len(own)
         with progress(f"concepts in {what}", len(clips)) as advance:

@@ -16,6 +16,7 @@ from voxplain.report.draw import choose_examples, enlarge, scale_of, stacked, st
 from voxplain.report.embed import clip_uri, jpeg
 from voxplain.report.page import Origin, render
 from voxplain.report.tables import number
+from voxplain.video import damage_sentence
 
 __all__ = ["improved_page", "write_improved_report"]
 
@@ -27,6 +28,7 @@ NAMES = {
 }
 LIKELY = 3  # classes whose probability is shown
 EXAMPLES = 4  # clips of each concept
+SKIPPED = 3  # videos that are named
 
 
 def write_improved_report(
@@ -99,6 +101,20 @@ def sentences(improved: Improved) -> list[str]:
     )
     if before.reliance > 0:
         found.append(f"Of the reliance on the concept, {100 * after.reliance / before.reliance:.0f} % remain.")
+    return found + _lost_videos(improved.provenance)
+
+
+def _lost_videos(facts: dict[str, Any]) -> list[str]:
+    """Sentences on videos that are damaged, and that were left out."""
+    found = []
+    damaged = [(short_name(source), lost) for source, lost in facts.get("damaged_videos", {}).items()]
+    count = sum(len(facts.get(name, ())) for name in ("training_videos", "test_videos"))
+    if said := damage_sentence(damaged, count):
+        found.append(f"{said}.")
+    if skipped := facts.get("skipped_videos"):
+        names = ", ".join(short_name(source) for source in list(skipped)[:SKIPPED])
+        more = f", and {len(skipped) - SKIPPED} more" if len(skipped) > SKIPPED else ""
+        found.append(f"Left out, because they cannot be read or too little is left of them: {names}{more}.")
     return found
 
 

@@ -43,7 +43,8 @@ from voxplain.progress import quiet
 from voxplain.runtime import Executor, MissingShards, Progress, Shard, ThreadExecutor
 from voxplain.statistics import wilson_interval
 from voxplain.store import Store
-from voxplain.video import Clip
+from voxplain.video import Clip, Damaged
+from voxplain.video.lost_videos import noted_losses
 
 __all__ = ["audit"]
 
@@ -60,6 +61,7 @@ def audit(
     preset: str | None = None,
     measures: AuditSettings | None = None,
     limit: int | None = None,
+    damaged: Damaged = "skip",
     budget: float | None = None,
     store: Store | Path | str | None = None,
     executor: Callable[[VideoModel], Executor] = ThreadExecutor,
@@ -88,6 +90,8 @@ def audit(
         How much is measured beside it.
     limit : int, optional
         Clips a class at most, drawn by the seed; default: all.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
     budget : float, optional
         Seconds. Videos are added to each class until its ranking is stable or its time is used up; what there is no
         time for is left out and named in ``left_out``.
@@ -109,7 +113,8 @@ def audit(
     Raises
     ------
     DataError
-        Fewer than two classes, no clip that can be read, or a budget together with a shard.
+        Fewer than two classes, no clip that can be read, a damaged video where ``damaged`` is "fail", or a budget
+        together with a shard.
     ModelError
         A network without classes.
     MissingShards
@@ -136,6 +141,7 @@ def audit(
                 preset=preset,
                 measures=measures,
                 limit=limit,
+                damaged=damaged,
                 budget=budget,
                 store=folder,
                 executor=executor,
@@ -148,20 +154,21 @@ def audit(
     end = None if budget is None else clock() + budget
     store = store if isinstance(store, Store) else Store(Path(store))
     tools: dict[str, Any] = {"executor": executor, "shard": shard, "progress": progress}
-    clips, skipped = read_labelled(model, audited_videos(data), limit, settings.seed, progress)
     if random is None and not isinstance(data, VideoSet) and (Path(data) / "unrelated").is_dir():
         random = Path(data) / "unrelated"
     unrelated: Sequence[Clip] | None = None
-    if random is not None:
-        unrelated, lost = clips_of(model, random, settings.unrelated_videos, settings.seed)
-        skipped += lost
+    with noted_losses() as noted:
+        clips, skipped = read_labelled(model, audited_videos(data), limit, settings.seed, progress, damaged)
+        if random is not None:
+            unrelated, lost = clips_of(model, random, settings.unrelated_videos, settings.seed, damaged)
+            skipped += lost
     first = next(iter(clips.values()))
     session = open_session(model, settings, store, first, **tools)
     classes = classified(session, clips)
     auditor = _Auditor(
         session, model, settings, measures or AuditSettings(), store, tools, classes, unrelated, end, clock
     )
-    return auditor.run(label, skipped)
+    return replace(auditor.run(label, skipped), damaged=noted.used())
 
 
 @dataclass(frozen=True, eq=False)

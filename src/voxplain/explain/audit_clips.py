@@ -18,7 +18,7 @@ from voxplain.explain.tasks import ClipLogits
 from voxplain.lazy import pick
 from voxplain.model import VideoModel
 from voxplain.runtime import Progress
-from voxplain.video import Clip
+from voxplain.video import Clip, Damaged
 
 __all__ = ["AuditedClass", "audited_videos", "chosen_clips", "classified", "read_labelled"]
 
@@ -54,7 +54,7 @@ def audited_videos(data: Path | str | VideoSet) -> VideoSet:
 
 
 def read_labelled(
-    model: VideoModel, videos: VideoSet, limit: int | None, seed: int, progress: Progress
+    model: VideoModel, videos: VideoSet, limit: int | None, seed: int, progress: Progress, damaged: Damaged = "skip"
 ) -> tuple[dict[str, Sequence[Clip]], list[tuple[str, str]]]:
     """Clips by class, and what was left out with the reason: unreadable videos, classes that the network lacks.
 
@@ -82,7 +82,7 @@ def read_labelled(
         def count(done: int, total: int) -> None:
             advance()
 
-        found = read_clips(videos.select(rows), model.reader(), seed=seed, progress=count)
+        found = read_clips(videos.select(rows), replace(model.reader(), damaged=damaged), seed=seed, progress=count)
     skipped += [(str(x.path), x.reason) for x in found.skipped]
     places: dict[str, list[int]] = {}
     lost = [x.path for x in found.skipped]

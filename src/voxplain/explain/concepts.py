@@ -41,7 +41,7 @@ from voxplain.progress import quiet
 from voxplain.runtime import Executor, Progress, Shard, ThreadExecutor, require_complete
 from voxplain.store import Store
 from voxplain.version import __version__
-from voxplain.video import Clip
+from voxplain.video import Clip, Damaged
 
 __all__ = ["Clips", "clips_of", "explain_concepts"]
 
@@ -157,12 +157,12 @@ def explain_concepts(
 
 
 def clips_of(
-    model: VideoModel, clips: Clips, limit: int | None, seed: int
+    model: VideoModel, clips: Clips, limit: int | None, seed: int, damaged: Damaged = "skip"
 ) -> tuple[Sequence[Clip], list[tuple[str, str]]]:
     """Clips as they are, or read through the model's reader, and the videos that could not be read with the reason."""
     if not isinstance(clips, str | os.PathLike | VideoSet):
         return clips, []
-    found = read_clips(clips, model.reader(), limit=limit, seed=seed)
+    found = read_clips(clips, replace(model.reader(), damaged=damaged), limit=limit, seed=seed)
     return found.clips, [(str(x.path), x.reason) for x in found.skipped]
 
 

@@ -54,6 +54,7 @@ def audit_page(run: AuditRun, *, links: Mapping[str, str] | None = None, origin:
         "audit.html",
         audit=run,
         skipped=[(short_name(source), reason.replace(source, short_name(source))) for source, reason in run.skipped],
+        damaged=[(short_name(source), lost) for source, lost in run.damaged],
         sections=sections,
         rows=[class_row(found) for found in run.classes],
         kinds=KINDS,

@@ -106,6 +106,7 @@ def audit_json(run: AuditRun) -> dict[str, Any]:
         "pairs": [plain(pair) for pair in run.pairs],
         "skipped": plain(run.skipped),
         "left_out": plain(run.left_out),
+        "damaged": plain(run.damaged),
         "parameters": plain(run.parameters),
         "provenance": plain(run.provenance),
     }

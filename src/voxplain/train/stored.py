@@ -1,7 +1,8 @@
 """Resized videos on disk, one .npy file each: decoded once, then mapped into memory.
 
 A file's name is the hash of the video's bytes and of the size asked for, so a changed video or another size is never
-mistaken for the old one. Written under a temporary name, synced, renamed: whole or absent.
+mistaken for the old one. Written under a temporary name, synced, renamed: whole or absent. A text file beside the
+frames of a damaged video holds the number of lost frames, so that later runs report it, too.
 """
 
 import hashlib
@@ -17,11 +18,12 @@ import numpy as np
 from voxplain.errors import VideoError
 from voxplain.files import write_whole
 from voxplain.reading import ARRAY_HEADER
-from voxplain.video import Geometry, Span
+from voxplain.video import Clip, Damaged, Geometry, Span
+from voxplain.video.damage import check_damage
 
 __all__ = ["StoredFrames", "store_frames"]
 
-_VERSION = 1  # raise when decoding or resizing gives other frames
+_VERSION = 2  # raise when decoding or resizing gives other frames, or something else is stored
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ def store_frames(
     path: Path,
     folder: Path,
     geometry: Geometry,
-    make: Callable[[Path, Span | None], np.ndarray],
+    make: Callable[[Path, Span | None], Clip],
     *,
     span: Span | None = None,
+    damaged: Damaged = "use",
 ) -> Path:
     """Write the resized frames of a video, unless a whole file of them exists.
 
@@ -75,9 +78,11 @@ def store_frames(
     geometry : Geometry
         The size.
     make : callable
-        Takes the path and the span, and returns uint8 [T,H,W,3].
+        Takes the path and the span, and returns the resized frames; raises where the video is not to be used.
     span : Span, optional
         The frames to keep; default: all.
+    damaged : {"skip", "use", "fail"}
+        What is done with stored frames of a damaged video, see `ClipReader`.
 
     Returns
     -------
@@ -87,15 +92,22 @@ def store_frames(
     Raises
     ------
     VideoError
-        For a video that cannot be read.
+        For a video that cannot be read, or of which too few frames are left.
+    DataError
+        For a damaged video, where ``damaged`` is "fail".
     VoxplainError
         When the disk is full.
     """
     file = folder / f"{_key(path, geometry, span)}.npy"
-    if not _whole(file, geometry):
-        data = io.BytesIO()
-        np.save(data, np.ascontiguousarray(make(path, span)), allow_pickle=False)
-        write_whole(file, data.getvalue())
+    lost = file.with_suffix(".lost")
+    if _whole(file, geometry):
+        check_damage(path, len(_opened(file)), int(lost.read_text()) if lost.exists() else 0, damaged)
+        return file
+    clip, data = make(path, span), io.BytesIO()
+    np.save(data, np.ascontiguousarray(clip.frames), allow_pickle=False)
+    if clip.damaged:  # first, so that no whole file is without it
+        write_whole(lost, str(clip.damaged).encode())
+    write_whole(file, data.getvalue())
     return file
 
 

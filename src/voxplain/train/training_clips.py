@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from voxplain.errors import DataError, VideoError
 from voxplain.train.recipe import Recipe
 from voxplain.train.stored import StoredFrames, store_frames
-from voxplain.video import Geometry, Middle, RandomFrames, Span, read_video
+from voxplain.video import Clip, Damaged, Geometry, Middle, RandomFrames, Span, read_video
 from voxplain.video.lost_videos import note_skipped
 
 __all__ = ["Cut", "TrainingVideos", "check_classes_filled", "draw", "load_videos", "test_clips", "train_clips"]
@@ -53,6 +53,7 @@ def load_videos(
     cache: Path | None = None,
     first: int = 0,
     workers: int = 2,
+    damaged: Damaged = "skip",
     advance: Callable[[], object] = lambda: None,
 ) -> TrainingVideos:
     """Decode and resize videos once, before the crop; files that cannot be read are skipped and listed.
@@ -74,6 +75,8 @@ def load_videos(
         Index of the video to start at, so that several processes do not decode the same one.
     workers : int
         Threads.
+    damaged : {"skip", "use", "fail"}
+        What is done with videos of which frames are lost, see `ClipReader`.
     advance : callable, optional
         Called after each video.
 
@@ -85,20 +88,21 @@ def load_videos(
     Raises
     ------
     DataError
-        When no video can be read.
+        When no video can be read, or ``damaged`` is "fail" and one is damaged.
     """
     if len(labels) != len(paths):
         raise DataError(f"expected a label a video, got {len(labels)} for {len(paths)} videos")
 
-    def frames(path: Path, span: Span | None) -> np.ndarray:
-        return geometry.resize_frames(read_video(path, geometry=geometry, span=span, damaged="skip").frames)
+    def resized(path: Path, span: Span | None) -> Clip:
+        clip = read_video(path, geometry=geometry, span=span, damaged=damaged)
+        return replace(clip, frames=geometry.resize_frames(clip.frames))
 
     def load(i: int) -> np.ndarray | Path | VideoError:
         span = None if spans is None else spans[i]
         try:
             if cache is None:
-                return frames(paths[i], span)
-            return store_frames(paths[i], cache, geometry, frames, span=span)
+                return resized(paths[i], span).frames
+            return store_frames(paths[i], cache, geometry, resized, span=span, damaged=damaged)
         except VideoError as error:
             note_skipped(paths[i], str(error))
             return error

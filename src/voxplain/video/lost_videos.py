@@ -2,11 +2,11 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["LostVideos", "note_damaged", "note_short", "note_skipped", "noted_losses"]
+__all__ = ["LostVideos", "joined", "note_damaged", "note_short", "note_skipped", "noted_losses"]
 
 
 @dataclass
@@ -34,6 +34,15 @@ class LostVideos:
         """Whether there are any losses."""
         return bool(self.skipped or self.damaged)
 
+    def used(self) -> tuple[tuple[str, int], ...]:
+        """Damaged videos that were not left out, with the number of lost frames, in the order of their names.
+
+        Returns
+        -------
+        tuple of (str, int)
+        """
+        return tuple(sorted((path, lost) for path, lost in self.damaged.items() if path not in self.skipped))
+
     def short_sentence(self) -> str:
         """One sentence, without a full stop, that names short videos; empty where there are none.
 
@@ -50,6 +59,26 @@ class LostVideos:
             f"{len(named)} of {len(self.read)} videos {verb} fewer frames than a clip, which are repeated: "
             f"{', '.join(named[:NAMED])}{more}"
         )
+
+
+def joined(several: Iterable[LostVideos]) -> LostVideos:
+    """The losses of several sets of videos together.
+
+    Parameters
+    ----------
+    several : iterable of LostVideos
+
+    Returns
+    -------
+    LostVideos
+    """
+    found = LostVideos()
+    for one in several:
+        found.skipped |= one.skipped
+        found.damaged |= one.damaged
+        found.short |= one.short
+        found.read |= one.read
+    return found
 
 
 NAMED = 3  # videos that a sentence names
