@@ -31,7 +31,7 @@ def attribute_command(
     target: str = "top1",
     files: FileList = FileList(),  # noqa: B008 - frozen
     network: Network = Network(),  # noqa: B008 - frozen
-    metric: str = "insertion",
+    metric: str = "sufficiency,insertion",
     output: Output,
     format_: Annotated[tuple[Format, ...], Parameter(name="--format", consume_multiple=True, negative="")] = (
         "mp4",
@@ -67,7 +67,8 @@ def attribute_command(
         holds the video, or its label in the list. Also "X vs Y", "not X" of a label, "rise of X" or "fall of X" of a
         quantity.
     metric
-        Faithfulness metrics joined by commas, measured on the middle window; none: no metric.
+        Faithfulness metrics joined by commas, measured on the middle window; none: no metric. The first one says which
+        methods are best.
     output
         Folder for results.
     format_
