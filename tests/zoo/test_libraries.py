@@ -128,11 +128,20 @@ def test_the_input_is_that_of_the_processor(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("problem", "task"),
-    [("multi_label_classification", "multilabel"), ("regression", "regression"), (None, "classification")],
+    [
+        ("multi_label_classification", "multilabel"),
+        ("single_label_classification", "classification"),
+        ("regression", "regression"),
+        (None, None),
+    ],
 )
-def test_the_task_of_hugging_face_is_what_it_was_trained_for(problem: str | None, task: str, tmp_path: Path) -> None:
+def test_the_task_of_hugging_face_is_what_it_was_trained_for(
+    problem: str | None, task: str | None, tmp_path: Path
+) -> None:
     saved("videomae", tmp_path, problem_type=problem)
-    assert load_model(f"hf:{tmp_path}").settled().task == task
+    model = load_model(f"hf:{tmp_path}")
+    assert model.settled().task == task
+    assert model.assumed == (problem is None)
 
 
 def test_hugging_face_errors(tmp_path: Path) -> None:
