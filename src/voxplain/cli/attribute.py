@@ -31,7 +31,7 @@ def attribute_command(
     target: str = "top1",
     files: FileList = FileList(),  # noqa: B008 - frozen
     network: Network = Network(),  # noqa: B008 - frozen
-    metric: str = "sufficiency,insertion",
+    metric: str = "comprehensiveness,sufficiency,insertion",
     output: Output,
     format_: Annotated[tuple[Format, ...], Parameter(name="--format", consume_multiple=True, negative="")] = (
         "mp4",

@@ -160,7 +160,7 @@ def find_runs(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"expected the output folder of a run, got {folder}, which is no folder; check the path")
-    if (folder / "run.json").is_file():
+    if (folder / "run.json").exists():  # also a thing that is no file, which the reader names
         return [folder]
     found = [path.parent for pattern in ("*/run.json", "*/*/run.json") for path in folder.glob(pattern)]
     if not found:
