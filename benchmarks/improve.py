@@ -7,14 +7,15 @@ Each case is a small network trained on planted clips in which a defect goes wit
 the others' (`improve_planted.py`). The class is explained, the concept that covers the defect best (ground and camera:
 the background) is removed by each method, and the result is measured on test scenes that are each rendered with the
 defect and without it. Compared in the same run: the network as it was, the same training without
-correction (further), and the correction of a random concept of the same volume (random).
+correction (further), and the correction of a random concept of the same volume (random). As in `voxplain.improve`, what
+the network is not shown to rely on is not corrected, the random concept too; without that test: forced.
 
 worst        lowest accuracy of a group: each class with the defect and without it, in %
 gap_closed   share of (accuracy on clips that agree with the defect − worst) that is won back; cases with a gap of
              more than 10 points
 iid_loss     points of accuracy lost on test clips with the defect as frequent as in training
 random_concept_gain  points that the correction of a random concept brings against further training, on the clips that
-             contradict the defect
+             contradict the defect; random_concept_forced: without the test of reliance
 reliance_left  change of the class's log-odds by the defect, after / before
 
 Intervals of 95 % over cases and, where points are compared, over cases and their clips; p-values of sign-flip tests
@@ -27,7 +28,6 @@ last one prints the whole. --real measures real videos (`improve_real.py`), from
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,11 @@ from improve_figures import summary, table
 from improve_planted import Case, Seed
 from improve_real import real_figures, run_real
 from voxplain.corrections import CORRECTIONS, Correction, Examples
+from voxplain.corrections.content_effect import reliance_on
 from voxplain.datasets.planted import DEFECTS
+from voxplain.model import VideoModel
 
-FIRST = {"report": 600, "tuning": 0}  # seeds below 600 have been looked at
+FIRST = {"report": 650, "tuning": 0}  # seeds below 650 have been looked at
 DEFAULT, CHEAP = "concept_swap", ("p_clarc", "dfr")
 
 
@@ -58,21 +60,36 @@ def run_case(case: Case, methods: list[str]) -> dict:
         for name, file in known.items():
             if file.exists():
                 continue
-            nets = networks(CORRECTIONS[name], examples, lambda method, given: method(model, given, seed=1))
-            found = {kind: before if net is None else truth.measured(net) for kind, net in nets.items()}
-            facts = {"concept": concept, "with_concept": int(examples.present.sum()), "masks": quality}
+            nets = networks(CORRECTIONS[name], model, examples)
+            measured = {id(net): truth.measured(net) for net in nets.values()}  # some are the same network
+            found = {kind: measured[id(net)] for kind, net in nets.items()}
+            facts = {
+                "concept": concept,
+                "with_concept": int(examples.present.sum()),
+                "masks": quality,
+                "tested": {
+                    "random": nets["random"] is nets["forced"],
+                    "corrected": nets["corrected"] is not nets["further"],
+                },
+            }
             file.write_text(json.dumps({"figures": found, "against": truth.against.tolist(), **facts}))
             print(case.name, name, json.dumps({k: round(f["worst"], 2) for k, f in found.items()}), flush=True)
     return {name: json.loads(file.read_text()) for name, file in known.items()}
 
 
-def networks(
-    method: Correction, examples: Examples, make: Callable[[Correction, Examples], object]
-) -> dict[str, object | None]:
-    """The networks that a method is compared in; None is the original."""
+def networks(method: Correction, model: VideoModel, examples: Examples) -> dict[str, VideoModel]:
+    """The networks that a method is compared in.
+
+    As in `voxplain.improve`, what the network is not shown to rely on is not corrected; "forced" is the correction of
+    the random concept without that test.
+    """
+    plain = model if method.uncorrected is None else method.uncorrected(model, examples, seed=1)
     other = examples.random_concept(np.random.default_rng(1))
-    further = None if method.uncorrected is None else make(method.uncorrected, examples)
-    return {"original": None, "further": further, "random": make(method, other), "corrected": make(method, examples)}
+    forced = method(model, other, seed=1)
+    random = forced if reliance_on(model, other, seed=1).significant else plain
+    relied = reliance_on(model, examples, seed=1).significant
+    corrected = method(model, examples, seed=1) if relied else plain
+    return {"original": model, "further": plain, "random": random, "forced": forced, "corrected": corrected}
 
 
 def _tag(method: Correction) -> str:
@@ -97,6 +114,7 @@ def report(found: dict[str, dict], work: Path) -> None:
     keys = ("cases", "gap_closed", "iid_loss", "reliance_left", "gain_over_further")
     line = {"method": default, **{k: whole[k] for k in keys}}
     line["random_concept_gain"] = whole["random_over_further"]
+    line["random_concept_forced"] = whole["forced_over_further"]
     line["by_defect"] = {
         kind: {k: f[k] for k in ("gap_closed", "reliance_left", "iid_loss")} for kind, f in by_kind[default].items()
     }

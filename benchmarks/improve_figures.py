@@ -55,6 +55,7 @@ def summary(found: list[dict]) -> dict:
         "gain_over_further": gains(found, "corrected", "further", rng),
         "gain_over_random": gains(found, "corrected", "random", rng),
         "random_over_further": gains(found, "random", "further", rng),
+        "forced_over_further": gains(found, "forced", "further", rng) if all("forced" in n for n in nets) else None,
     }
 
 

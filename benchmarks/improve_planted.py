@@ -16,6 +16,7 @@ from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.settings import PRESETS
 from voxplain.corrections import Examples
+from voxplain.corrections.content_effect import with_presence
 from voxplain.corrections.locate import locate
 from voxplain.datasets.planted import (
     PlantedDesign,
@@ -39,7 +40,7 @@ from voxplain.zoo.load import PLANTED
 
 __all__ = ["Case", "Seed", "Truth"]
 
-CLASSES, TRAIN, TEST, UNRELATED, EXPLAINED, MARKED = 4, 100, 24, 40, 16, 40
+CLASSES, TRAIN, TEST, UNRELATED, EXPLAINED = 4, 100, 72, 40, 16
 FRAMES, SIZE = 8, 48  # 7 times less to compute than 16 frames of 64 × 64
 LARGER = {"radius": (0.21, 0.25), "shake": 0.75, "frames": FRAMES, "size": SIZE}
 STAGE = Stage(7, 4e-3, batch=16)
@@ -200,22 +201,21 @@ class Case:
         return run, int((both / np.maximum(either, 1)).argmax())
 
     def marked(self, model: VideoModel, run: ConceptRun, concept: int) -> Examples:
-        """Training clips of all classes with the voxels of the concept."""
+        """The training clips with the voxels of the concept."""
         _, frames, labels = self.training
-        chosen = np.concatenate([np.flatnonzero(labels == k)[:MARKED] for k in range(CLASSES)])
-        clips = [_clip(frames[i], f"clip {i}") for i in chosen]
-        return locate(model, run, clips, list(labels[chosen]), remove=(concept,), store=Store(self.home / "store"))
+        clips = [_clip(f, f"clip {i}") for i, f in enumerate(frames)]
+        found = locate(model, run, clips, list(labels), remove=(concept,), store=Store(self.home / "store"))
+        return with_presence(model, found)
 
     def mask_quality(self, examples: Examples) -> dict[str, float]:
         """How well the concept's masks cover the defect; shares from 0 to 1."""
-        scenes, _, labels = self.training
-        chosen = np.concatenate([np.flatnonzero(labels == k)[:MARKED] for k in range(CLASSES)])
-        truth = np.stack([self.defect_mask(scenes[i]) for i in chosen])
+        truth = np.stack([self.defect_mask(scene) for scene in self.training[0]])
         has, found = truth.any((1, 2, 3)), examples.present
         inside = (examples.unwanted & truth).sum((1, 2, 3))
         return {
             "clip_recall": float(found[has].mean()),
             "clip_precision": float(has[found].mean()) if found.any() else 0.0,
+            "defect_in_absent": float(has[examples.absent].mean()) if examples.absent.any() else 0.0,
             "voxel_recall": float((inside[has] / truth[has].sum((1, 2, 3))).mean()),
             "voxel_precision": float(inside[has].sum() / max(examples.unwanted[has].sum(), 1)),
         }

@@ -176,5 +176,5 @@ def concept_directions(
         raise DataError("expected clips with the concept, got none; give clips of its class, or another concept")
     without = head_inputs(model, removed(having, rng, donors=examples))
     directions = directions_of(head_inputs(model, having.frames) - without, count)
-    absent = examples.some(~examples.present)
+    absent = examples.some(examples.absent)
     return directions, np.concatenate([without, head_inputs(model, absent.frames)])

@@ -14,6 +14,7 @@ from voxplain.concepts.description import describe_concepts
 from voxplain.corrections import CORRECTIONS
 from voxplain.corrections.clip_change import clip_changes, contradicting
 from voxplain.corrections.compare import Gain, Outcome, compare, measure, worst_group
+from voxplain.corrections.content_effect import Reliance, reliance_on
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.examples import Examples, removed
 from voxplain.corrections.improved import Improved, NetworkRow
@@ -118,6 +119,9 @@ def improve(
 
     In the same run the corrected network is compared with the original, with the same training without correction, and
     with the correction of a random concept of the same volume, which must bring nothing. The original is never changed.
+    What is to be removed, the random concept too, is tested first: where pasting it into other clips does not raise
+    the log-odds of the class (p < 0.05), there is nothing to correct, and the network of the training without
+    correction, or the original where nothing is trained, stands in its place; ``parameters`` have the tests.
 
     Parameters
     ----------
@@ -181,7 +185,7 @@ def improve(
     facts = {"run": record or run.network, "remove": list(remove), "keep": list(keep), "videos": hashes}
     target = run.target_index
     found = _networks(model, correction, name, train.examples, held.examples, target, seeds, folder, facts, progress)
-    nets, outcomes = found
+    nets, outcomes, tests = found
     parameters: dict[str, Any] = {
         "correction": _plain(correction),
         "remove": [int(k) for k in remove],
@@ -193,6 +197,7 @@ def improve(
         "training_clips_with_concept": int(train.examples.present.sum()),
         "test_clips": len(held.examples),
         "test_clips_with_concept": int(held.examples.present.sum()),
+        **{f"{kind}_reliance_tests": [r.record() for r in own] for kind, own in tests.items()},
     }
     provenance = {
         "voxplain": __version__,
@@ -239,27 +244,30 @@ def _networks(
     folder: Path | None,
     facts: dict[str, Any],
     progress: ShowProgress,
-) -> tuple[list[VideoModel], dict[str, list[Outcome]]]:
-    """The corrected networks by seed, and the outcomes of all by kind."""
-    donors = train if held.present.all() else held
+) -> tuple[list[VideoModel], dict[str, list[Outcome]], dict[str, list[Reliance]]]:
+    """The corrected networks by seed, the outcomes of all by kind, and the tests of what is to be removed by kind."""
+    donors = train if not held.absent.any() else held
     without = removed(held.some(held.present), np.random.default_rng(0), donors=donors)
     original = measure(model, held, without, target)
     outcomes: dict[str, list[Outcome]] = {"original": [original] * seeds, "further": [], "random": [], "corrected": []}
+    tests: dict[str, list[Reliance]] = {"random": [], "corrected": []} if train.unwanted.any() else {}
     further, nets = correction.uncorrected, []
     with progress(f"correcting by {name}", 3 * seeds) as advance:
         for seed in range(seeds):
-            plans: list[tuple[str, Correction | None, Examples]] = [
-                ("further", further, train),
-                ("random", correction, train.random_concept(np.random.default_rng(seed))),
-                ("corrected", correction, train),
-            ]
-            for kind, method, examples in plans:
-                net = model if method is None else _made(model, method, kind, examples, seed, folder, facts)
-                outcomes[kind].append(measure(net, held, without, target))
-                if kind == "corrected":
-                    nets.append(net)
+            plain = model if further is None else _made(model, further, "further", train, seed, folder, facts)
+            made = {"further": plain}
+            advance()
+            other = train.random_concept(np.random.default_rng(seed))
+            for kind, examples in (("random", other), ("corrected", train)):
+                if kind in tests:
+                    tests[kind].append(reliance_on(model, examples, seed=seed))
+                wanted = kind not in tests or tests[kind][-1].significant
+                made[kind] = _made(model, correction, kind, examples, seed, folder, facts) if wanted else plain
                 advance()
-    return nets, outcomes
+            for kind, net in made.items():
+                outcomes[kind].append(measure(net, held, without, target))
+            nets.append(made["corrected"])
+    return nets, outcomes, tests
 
 
 def _made(

@@ -106,7 +106,23 @@ class Improved:
             f"[{g.low:+.1f}, {g.high:+.1f}], p = {g.p_value:.3g}"
             for g in self.gains
         ]
-        return "\n".join([head, *lines, "", *tests])
+        said = self.untouched()
+        return "\n".join([*([said, ""] if said else []), head, *lines, "", *tests])
+
+    def untouched(self) -> str:
+        """Says that there was nothing to correct in some seeds; empty where every seed was corrected."""
+        tests = self.parameters.get("corrected_reliance_tests", [])
+        failed = [t for t in tests if not t["significant"]]
+        if not failed:
+            return ""
+        first = failed[0]
+        known = "clips with and without it are missing"
+        if first["effect"] is not None:
+            known = f"log-odds {first['effect']:+.2f}, p = {first['p_value']:.2g}"
+        return (
+            f"No reliance on the concept is shown in {len(failed)} of {len(tests)} seeds: pasting it into other clips "
+            f"does not raise the class ({known}), so nothing was corrected there."
+        )
 
     def sentence(self) -> str:
         """What the correction brought: accuracies before and after, and the test against the original network."""

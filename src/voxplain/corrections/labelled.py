@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.corrections.content_effect import with_presence
 from voxplain.corrections.examples import Examples
 from voxplain.corrections.locate import locate
 from voxplain.datasets import VideoSet, read_clips, scan_folder
@@ -75,7 +76,7 @@ def labelled_examples(
             labels += [model.class_index(label)] * len(own)
         with progress(f"concepts in {what}", len(clips)) as advance:
             located = locate(model, run, clips, labels, remove=remove, keep=keep, store=store, advance=advance)
-        return Labelled(located, clips)
+        return Labelled(with_presence(model, located) if len(remove) else located, clips)
 
     train = found(train_set, limit, "training clips")
     if test_set is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.variants import with_rim
-from voxplain.corrections.examples import Examples
+from voxplain.corrections.examples import LEAST, Examples
 from voxplain.errors import DataError
 from voxplain.explain.central_window import central_window
 from voxplain.explain.concept_map import ConceptMap
@@ -18,7 +18,6 @@ from voxplain.video import Clip
 
 __all__ = ["locate"]
 
-LEAST = 0.002  # of a clip's voxels
 USUAL = 1 / 3  # of the usual volume, see docs/improve.md
 
 
@@ -85,6 +84,7 @@ def locate(
         np.stack(unwanted),
         np.stack(wanted) if len(keep) else None,
         smallest=_smallest(run, remove if len(remove) else keep),
+        target=run.target_index,
     )
 
 

@@ -18,7 +18,7 @@ from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.train.recipe import Recipe
 
-__all__ = ["ConceptSwap"]
+__all__ = ["ConceptSwap", "pasted_masks"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class ConceptSwap:
     """Short training on each clip and its counterpart, ½·(CE(x, y) + CE(x′, y)) + λ·mean_c (z_c(x) − z_c(x′))².
 
     In the counterpart of a clip with the concept, its voxels are replaced by those of a clip without it at the same
-    place. Into a clip without it, the concept of another clip, of whatever class, is pasted. The second term asks for
-    the same answer, which the labels alone do not: a class can be predicted rightly and still be made likelier by the
-    concept.
+    place. Into another clip the concept of a clip that has it, of whatever class, is pasted: at the place where that
+    clip has it; or, where both have voxels of it at one place, as of a background, there alone, so that what stands
+    before a background stays. The second term asks for the same answer, which the labels alone do not: a class can be
+    predicted rightly and still be made likelier by the concept.
 
     Parameters
     ----------
@@ -66,8 +67,7 @@ class ConceptSwap:
         self, model: VideoModel, examples: Examples, *, seed: int = 0, checkpoint: Path | None = None
     ) -> VideoModel:
         """A corrected copy of the model."""
-        present = examples.present
-        having, free = np.flatnonzero(present), np.flatnonzero(~present)
+        present, having, free = examples.present, np.flatnonzero(examples.present), np.flatnonzero(examples.absent)
         if not len(having) or not len(free):
             raise DataError(
                 f"expected clips with and without the concept, got {len(having)} and {len(free)}; give training clips "
@@ -79,7 +79,8 @@ class ConceptSwap:
         ) -> NDArray[np.uint8]:
             there = present[index]
             donors = np.where(there, rng.choice(free, len(index)), rng.choice(having, len(index)))
-            masks = np.where(there[:, None, None, None], examples.unwanted[index], examples.unwanted[donors])
+            pasted = pasted_masks(examples.unwanted[index], examples.unwanted[donors])
+            masks = np.where(there[:, None, None, None], examples.unwanted[index], pasted)
             return swap(frames, masks, examples.frames[donors])
 
         def loss(tuned: VideoModel, batch: Batch) -> Tensor:
@@ -99,3 +100,27 @@ class ConceptSwap:
             checkpoint=checkpoint,
             purpose=f"swap {self.consistency}",
         )
+
+
+def pasted_masks(own: NDArray[np.bool_], donors: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the donors' concept is pasted: the donors' voxels, or those that are the clips' own, too, if half are.
+
+    Parameters
+    ----------
+    own, donors : ndarray, bool [B,T,H,W]
+        Voxels of the concept in the clips and in the donors.
+
+    Returns
+    -------
+    ndarray, bool [B,T,H,W]
+
+    Examples
+    --------
+    >>> own, donors = np.array([[1, 1, 0, 0], [0, 0, 0, 1]], bool), np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool)
+    >>> pasted_masks(own.reshape(2, 1, 1, 4), donors.reshape(2, 1, 1, 4)).reshape(2, 4).astype(int).tolist()
+    [[1, 1, 0, 0], [1, 1, 1, 1]]
+    """
+    both = own & donors
+    most = both.sum((1, 2, 3)) >= 0.5 * donors.sum((1, 2, 3))
+    masks: NDArray[np.bool_] = np.where(most[:, None, None, None], both, donors)
+    return masks
