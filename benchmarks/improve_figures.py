@@ -35,19 +35,22 @@ def over_cases(values: list[float], rng: np.random.Generator, digits: int = 3) -
     return [round(float(v), digits) for v in (np.mean(values), *np.quantile(drawn, [0.025, 0.975]))]
 
 
+def gaps_closed(nets: list[dict], kind: str) -> list[float]:
+    """Share of the gap of the original that a network closes, of the cases that have the network and a gap."""
+    gaps = [(n["original"]["worst"], n["original"]["agreeing"] - n["original"]["worst"], n.get(kind)) for n in nets]
+    return [(own["worst"] - worst) / gap for worst, gap, own in gaps if own is not None and gap > 0.1]
+
+
 def summary(found: list[dict]) -> dict:
     """Figures of one method over some cases."""
     rng, nets = np.random.default_rng(0), [f["figures"] for f in found]
     before, after = [n["original"] for n in nets], [n["corrected"] for n in nets]
-    closed = [
-        (b["worst"] - a["worst"]) / (a["agreeing"] - a["worst"])
-        for a, b in zip(before, after, strict=True)
-        if a["agreeing"] - a["worst"] > 0.1
-    ]
+    closed = gaps_closed(nets, "corrected")
     return {
         "cases": len(found),
         "with_gap": len(closed),
         "gap_closed": over_cases(closed, rng),
+        "gap_closed_unbiased": over_cases(gaps_closed(nets, "unbiased"), rng),
         "iid_loss": over_cases([100 * (a["iid"] - b["iid"]) for a, b in zip(before, after, strict=True)], rng, 2),
         "iid_loss_further": over_cases([100 * (n["original"]["iid"] - n["further"]["iid"]) for n in nets], rng, 2),
         "reliance_left": over_cases([b["reliance"] / a["reliance"] for a, b in zip(before, after, strict=True)], rng),

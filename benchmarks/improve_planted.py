@@ -4,6 +4,7 @@ Each network is trained from the weights that come with voxplain, on clips with 
 of the others'. Clips are drawn into memory; test scenes are drawn without the defect and with it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,8 +140,16 @@ class Case:
     @cached_property
     def training(self) -> tuple[list[Scene], np.ndarray, np.ndarray]:
         """The seed's scenes, with the defect in most of the trapped class's and in few of the others'."""
+        labels = self.seed.training[2]
+        return self._with_defects(np.where(labels == self.trapped, self.rate, 1 - self.rate))
+
+    @property
+    def rate(self) -> float:
+        """Share of the trapped class's training clips with the defect."""
+        return self.design.shortcut_rate
+
+    def _with_defects(self, rate: np.ndarray) -> tuple[list[Scene], np.ndarray, np.ndarray]:
         scenes, frames, labels = self.seed.training
-        rate = np.where(labels == self.trapped, self.design.shortcut_rate, 1 - self.design.shortcut_rate)
         defective = np.random.default_rng((self.seed.number, 11)).random(len(labels)) < rate
         changed = [with_defect(self.design, s) if d else s for s, d in zip(scenes, defective, strict=True)]
         drawn = [render(s) if d else f for s, d, f in zip(changed, defective, frames, strict=True)]
@@ -148,12 +157,20 @@ class Case:
 
     def network(self) -> VideoModel:
         """The network that relies on the defect."""
-        kept = self.home / "weights.safetensors"
+        return self._trained(self.name, lambda: self.training)
+
+    def unbiased_network(self) -> VideoModel:
+        """A network trained alike on the same scenes with the defect in half of the clips of every class."""
+        half = np.full(CLASSES * TRAIN, 0.5)
+        return self._trained(f"{self.name}-unbiased", lambda: self._with_defects(half))
+
+    def _trained(self, name: str, videos: Callable[[], tuple[list[Scene], np.ndarray, np.ndarray]]) -> VideoModel:
+        kept = self.home / f"{name}.safetensors"
         torch.manual_seed(self.seed.number)
-        model = _model(self.design, self.name)
+        model = _model(self.design, name)
         if not kept.exists():
             load_weights(model.net, PLANTED, head="drop")
-            _, frames, labels = self.training
+            _, frames, labels = videos()
             _train(model, frames, labels, self.seed.number)
             self.home.mkdir(parents=True, exist_ok=True)
             save_weights(model.net, kept, {})
