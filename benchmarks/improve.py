@@ -31,17 +31,15 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from improve_backgrounds import background_figures, run_backgrounds
 from improve_figures import summary, table
+from improve_networks import networks
 from improve_planted import Case, Seed
 from improve_real import real_figures, run_real
-from voxplain.corrections import CORRECTIONS, Correction, Examples
-from voxplain.corrections.content_effect import reliance_on
+from voxplain.corrections import CORRECTIONS, Correction
 from voxplain.datasets.planted import DEFECTS
-from voxplain.model import VideoModel
 
 FIRST = {"report": 650, "tuning": 0}  # seeds below 650 have been looked at
 DEFAULT, CHEAP = "concept_swap", ("p_clarc", "dfr")
@@ -77,21 +75,6 @@ def run_case(case: Case, methods: list[str]) -> dict:
             file.write_text(json.dumps({"figures": found, "against": truth.against.tolist(), **facts}))
             print(case.name, name, json.dumps({k: round(f["worst"], 2) for k, f in found.items()}), flush=True)
     return {name: json.loads(file.read_text()) for name, file in known.items()}
-
-
-def networks(method: Correction, model: VideoModel, examples: Examples) -> dict[str, VideoModel]:
-    """The networks that a method is compared in.
-
-    As in `voxplain.improve`, what the network is not shown to rely on is not corrected; "forced" is the correction of
-    the random concept without that test.
-    """
-    plain = model if method.uncorrected is None else method.uncorrected(model, examples, seed=1)
-    other = examples.random_concept(np.random.default_rng(1))
-    forced = method(model, other, seed=1)
-    random = forced if reliance_on(model, other, seed=1).significant else plain
-    relied = reliance_on(model, examples, seed=1).significant
-    corrected = method(model, examples, seed=1) if relied else plain
-    return {"original": model, "further": plain, "random": random, "forced": forced, "corrected": corrected}
 
 
 def _tag(method: Correction) -> str:

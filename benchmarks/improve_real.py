@@ -24,12 +24,14 @@ import numpy as np
 import torch
 
 from improve_figures import nested, summary
+from improve_networks import networks
 from improve_planted import Truth
 from truth_real import data_folder
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.settings import PRESETS
-from voxplain.corrections import CORRECTIONS, ConceptSwap, Examples, FurtherTraining, KeepConcepts
+from voxplain.corrections import CORRECTIONS, Examples, FurtherTraining, KeepConcepts
+from voxplain.corrections.content_effect import with_presence
 from voxplain.corrections.locate import locate
 from voxplain.datasets import VideoSet, load_named, read_clips, scan_folder
 from voxplain.datasets.weizmann import PERSONS, weizmann
@@ -178,16 +180,12 @@ def run_defect(seed: RealSeed, kind: str) -> dict:
     run = seed.explained(model, own, model.classes[trapped])
     concept = _covering(run, own, [d for d, k in zip(defective, videos.labels, strict=True) if k == trapped], kind)
     clips = [_clip(f, f"training clip {i}") for i, f in enumerate(frames)]
-    examples = locate(model, run, clips, list(videos.labels), remove=(concept,), store=Store(seed.home / "store"))
-    figures = {"original": truth.measured(model)}
-    swap = CORRECTIONS["concept_swap"]
-    assert isinstance(swap, ConceptSwap)
-    other = examples.random_concept(np.random.default_rng(1))
-    plans = (("further", swap.uncorrected, examples), ("random", swap, other), ("corrected", swap, examples))
-    for name, method, given in plans:
-        figures[name] = truth.measured(method(model, given, seed=1))
+    located = locate(model, run, clips, list(videos.labels), remove=(concept,), store=Store(seed.home / "store"))
+    examples = with_presence(model, located)
+    nets = networks(CORRECTIONS["concept_swap"], model, examples)
     found = {
-        "figures": figures,
+        "figures": {name: truth.measured(net) for name, net in nets.items()},
+        "corrected": nets["corrected"] is not nets["further"],
         "against": truth.against.tolist(),
         "concept": concept,
         "with_concept": [int((examples.present & defective).sum()), int(defective.sum()), int(examples.present.sum())],
