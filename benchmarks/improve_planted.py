@@ -39,7 +39,7 @@ from voxplain.train import TrainingVideos
 from voxplain.video import Clip, Geometry
 from voxplain.zoo.load import PLANTED
 
-__all__ = ["Case", "Seed", "Truth"]
+__all__ = ["Case", "Seed", "Truth", "covering"]
 
 CLASSES, TRAIN, TEST, UNRELATED, EXPLAINED = 4, 100, 72, 40, 16
 FRAMES, SIZE = 8, 48  # 7 times less to compute than 16 frames of 64 × 64
@@ -194,8 +194,8 @@ class Case:
             return ~np.any(list(found.values()), 0)
         return np.any([mask for thing, mask in found.items() if thing.startswith(LOCAL[self.kind])], 0)
 
-    def explained(self, model: VideoModel) -> tuple[ConceptRun, int]:
-        """The explanation of the trapped class, and the concept to remove."""
+    def explained(self, model: VideoModel) -> tuple[ConceptRun, tuple[int, ...]]:
+        """The explanation of the trapped class, and the concepts that together cover the defect best."""
         scenes, frames, labels = self.training
         own = np.flatnonzero(labels == self.trapped)[:EXPLAINED]
         clips = [_clip(frames[i], f"clip {i}") for i in own]
@@ -209,19 +209,15 @@ class Case:
             store=Store(self.home / "store"),
         )
         truths = {f"clip {i}": self.defect_mask(scenes[i]) for i in own}
-        both, either = np.zeros(len(run.bank)), np.zeros(len(run.bank))
-        for clip, found, assigned in zip(run.clips, run.supervoxels, run.assigned, strict=True):
-            for k in range(len(run.bank)):
-                mask, truth = concept_mask(found, assigned, k), truths[str(clip.source)]
-                both[k] += (mask & truth).sum()
-                either[k] += (mask | truth).sum()
-        return run, int((both / np.maximum(either, 1)).argmax())
+        pairs = list(zip(run.supervoxels, run.assigned, strict=True))
+        masks = np.stack([[concept_mask(v, a, k) for v, a in pairs] for k in range(len(run.bank))])
+        return run, covering(masks, np.stack([truths[str(clip.source)] for clip in run.clips]))
 
-    def marked(self, model: VideoModel, run: ConceptRun, concept: int) -> Examples:
-        """The training clips with the voxels of the concept."""
+    def marked(self, model: VideoModel, run: ConceptRun, concepts: tuple[int, ...]) -> Examples:
+        """The training clips with the voxels of the concepts."""
         _, frames, labels = self.training
         clips = [_clip(f, f"clip {i}") for i, f in enumerate(frames)]
-        found = locate(model, run, clips, list(labels), remove=(concept,), store=Store(self.home / "store"))
+        found = locate(model, run, clips, list(labels), remove=concepts, store=Store(self.home / "store"))
         return with_presence(model, found)
 
     def mask_quality(self, examples: Examples) -> dict[str, float]:
@@ -236,6 +232,22 @@ class Case:
             "voxel_recall": float((inside[has] / truth[has].sum((1, 2, 3))).mean()),
             "voxel_precision": float(inside[has].sum() / max(examples.unwanted[has].sum(), 1)),
         }
+
+
+def covering(masks: np.ndarray, truth: np.ndarray) -> tuple[int, ...]:
+    """Concepts of bool [K,N,T,H,W] whose union covers [N,T,H,W] best: added while the intersection over union rises."""
+    chosen: tuple[int, ...] = ()
+    best, union = 0.0, np.zeros_like(truth)
+    while len(chosen) < len(masks):
+        overlaps = {}
+        for k in set(range(len(masks))) - set(chosen):
+            more = union | masks[k]
+            overlaps[k] = (more & truth).sum() / max((more | truth).sum(), 1)
+        k = max(overlaps, key=lambda i: (overlaps[i], -i))
+        if overlaps[k] <= best:
+            break
+        best, union, chosen = overlaps[k], union | masks[k], (*chosen, k)
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from improve_figures import gains, nested, summary, table
+from improve_figures import gains, gaps_closed, nested, summary, table
+from improve_planted import covering
 from improve_real import with_real_defect
 
 
@@ -61,3 +62,19 @@ def test_defects_of_real_clips(kind):
     assert {"mark": 0.01, "border": 0.2, "tint": 0.99}[kind] < share <= {"mark": 0.04, "border": 0.4, "tint": 1.0}[kind]
     assert (changed[0] == changed[1]).all()
     assert (frames == 100).all()
+
+
+def test_concepts_are_added_while_they_cover_more_of_the_defect():
+    masks = np.zeros((4, 1, 1, 1, 10), bool)
+    masks[0, ..., :4], masks[1, ..., 4:6], masks[2, ..., 6:], masks[3, ..., 3:5] = True, True, True, True
+    truth = np.zeros((1, 1, 1, 10), bool)
+    truth[..., :6] = True
+    assert covering(masks, truth) == (0, 1)
+    assert covering(masks, np.zeros_like(truth)) == ()
+
+
+def test_the_share_of_the_gap_that_a_network_closes_counts_cases_with_a_gap():
+    original, none = {"worst": 0.5, "agreeing": 0.9}, {"worst": 0.5, "agreeing": 0.55}
+    nets = [{"original": original, "corrected": {"worst": 0.7}}, {"original": none, "corrected": {"worst": 0.7}}]
+    assert gaps_closed(nets, "corrected") == [pytest.approx(0.5)]
+    assert gaps_closed(nets, "unbiased") == []

@@ -106,23 +106,29 @@ class Improved:
             f"[{g.low:+.1f}, {g.high:+.1f}], p = {g.p_value:.3g}"
             for g in self.gains
         ]
-        said = self.untouched()
-        return "\n".join([*([said, ""] if said else []), head, *lines, "", *tests])
+        return "\n".join([head, *lines, "", *tests, *self.untouched()])
 
-    def untouched(self) -> str:
-        """Says that there was nothing to correct in some seeds; empty where every seed was corrected."""
+    def untouched(self) -> list[str]:
+        """Sentences on what the network does not rely on and was not corrected: the concept, the random concept."""
+        found = []
         tests = self.parameters.get("corrected_reliance_tests", [])
         failed = [t for t in tests if not t["significant"]]
-        if not failed:
-            return ""
-        first = failed[0]
-        known = "clips with and without it are missing"
-        if first["effect"] is not None:
-            known = f"log-odds {first['effect']:+.2f}, p = {first['p_value']:.2g}"
-        return (
-            f"No reliance on the concept is shown in {len(failed)} of {len(tests)} seeds: pasting it into other clips "
-            f"does not raise the class ({known}), so nothing was corrected there."
-        )
+        if failed:
+            known = "clips with and without it are missing"
+            if failed[0]["effect"] is not None:
+                known = f"log-odds {failed[0]['effect']:+.2f}, p = {failed[0]['p_value']:.2g}"
+            found.append(
+                f"No reliance on the concept is shown in {len(failed)} of {len(tests)} seeds: pasting it into other "
+                f"clips does not raise the class ({known}), so nothing was corrected there."
+            )
+        tests = self.parameters.get("random_reliance_tests", [])
+        failed = [t for t in tests if not t["significant"]]
+        if failed:
+            found.append(
+                f"No reliance on the random concept is shown in {len(failed)} of {len(tests)} seeds, as expected: "
+                "there its network is that of the training without correction."
+            )
+        return found
 
     def sentence(self) -> str:
         """What the correction brought: accuracies before and after, and the test against the original network."""

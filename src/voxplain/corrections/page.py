@@ -82,8 +82,7 @@ def sentences(improved: Improved) -> list[str]:
     """What the correction brought, in words."""
     before, further, random, after = (improved.row(name) for name in NAMES)
     gain = {(g.corrected, g.against, g.clips): g for g in improved.gains}
-    said = improved.untouched()
-    found = [said] if said else []
+    found = improved.untouched()
     if not math.isnan(after.conflicting):
         against = gain["corrected", "further", "conflicting"]
         found.append(
