@@ -7,8 +7,9 @@ Each case is a small network trained on planted clips in which a defect goes wit
 the others' (`improve_planted.py`). The class is explained, the concepts that together cover the defect best (ground and
 camera: the background) are removed by each method, and the result is measured on test scenes that are each rendered
 with the defect and without it. Compared in the same run: the network as it was, the same training without correction
-(further), and the correction of a random concept of the same volume (random). As in `voxplain.improve`, what the network is not shown to rely on is not corrected, the random concept too; without that test: forced. What could be
-reached: a network that was trained alike on clips in which the defect is as frequent in every class (unbiased).
+(further), and the correction of a random concept of the same volume (random). As in `voxplain.improve`, what the
+network is not shown to rely on is not corrected, the random concept too; without that test: forced. What could be
+reached: a network trained alike on clips in which the defect is as frequent in every class (unbiased).
 
 worst        lowest accuracy of a group: each class with the defect and without it, in %
 gap_closed   share of (accuracy on clips that agree with the defect − worst) that is won back; cases with a gap of

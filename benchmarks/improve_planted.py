@@ -224,10 +224,12 @@ class Case:
         """How well the concept's masks cover the defect; shares from 0 to 1."""
         truth = np.stack([self.defect_mask(scene) for scene in self.training[0]])
         has, found = truth.any((1, 2, 3)), examples.present
+        enough = examples.unwanted.mean((1, 2, 3)) >= examples.smallest
         inside = (examples.unwanted & truth).sum((1, 2, 3))
         return {
             "clip_recall": float(found[has].mean()),
             "clip_precision": float(has[found].mean()) if found.any() else 0.0,
+            "clip_precision_by_volume": float(has[enough].mean()) if enough.any() else 0.0,
             "defect_in_absent": float(has[examples.absent].mean()) if examples.absent.any() else 0.0,
             "voxel_recall": float((inside[has] / truth[has].sum((1, 2, 3))).mean()),
             "voxel_precision": float(inside[has].sum() / max(examples.unwanted[has].sum(), 1)),
