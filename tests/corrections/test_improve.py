@@ -1,6 +1,7 @@
 """`improve` and its command on planted videos: whole, resumable, comparable, and weights that load again."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import voxplain as vx
 from checked_pages import check_page
 from voxplain.concepts.cluster import KMeans
 from voxplain.corrections import ConceptSwap, improve
+from voxplain.corrections.content_effect import Reliance
 from voxplain.corrections.improve import suspected
 from voxplain.errors import DataError, ModelError
 from voxplain.nets import weights_digest
@@ -130,3 +132,31 @@ def test_the_command_writes_weights(explained, small_set, tmp_path, capsys, monk
     times = json.loads((tmp_path / "better" / "times.json").read_text())
     assert times["estimate"]["passes"] > 0
     assert times["actual"]["seconds"] > 0
+
+
+def test_what_the_network_does_not_rely_on_is_not_corrected(explained, improved):
+    found, _ = improved
+    tests = found.parameters["corrected_reliance_tests"]
+    assert len(tests) == len(found.parameters["random_reliance_tests"]) == 2
+    none = {"effect": 0.02, "p_value": 0.4, "clips": 5, "significant": False}
+    some = {"effect": 2.0, "p_value": 0.001, "clips": 5, "significant": True}
+    said = replace(found, parameters={**found.parameters, "corrected_reliance_tests": [none, some]})
+    assert "No reliance on the concept is shown in 1 of 2 seeds" in said.table()
+    assert "log-odds +0.02, p = 0.4" in said.not_corrected()
+    told = replace(found, parameters={**found.parameters, "random_reliance_tests": [some, some]})
+    assert told.random_not_corrected() == ""
+    missing = replace(
+        found, parameters={**found.parameters, "corrected_reliance_tests": [none | {"effect": None, "p_value": None}]}
+    )
+    assert "clips with and without it are missing" in missing.not_corrected()
+
+
+def test_without_reliance_the_network_is_that_of_further_training(explained, small_set, monkeypatch):
+    model, run, concept = explained
+    unsure = Reliance(0.0, 1.0, 4)
+    monkeypatch.setattr(sys.modules["voxplain.corrections.improve"], "reliance_on", lambda *a, **k: unsure)
+    found = improve(model, run, data=small_set, remove=[concept], method=QUICK, seeds=1)
+    further = found.row("further")
+    assert replace(found.row("corrected"), network="further") == further
+    assert replace(found.row("random"), network="further") == further
+    assert found.row("original") != replace(further, network="original")

@@ -106,29 +106,36 @@ class Improved:
             f"[{g.low:+.1f}, {g.high:+.1f}], p = {g.p_value:.3g}"
             for g in self.gains
         ]
-        return "\n".join([head, *lines, "", *tests, *self.untouched()])
+        said = [text for text in (self.not_corrected(), self.random_not_corrected()) if text]
+        return "\n".join([head, *lines, "", *tests, *said])
 
-    def untouched(self) -> list[str]:
-        """Sentences on what the network does not rely on and was not corrected: the concept, the random concept."""
-        found = []
-        tests = self.parameters.get("corrected_reliance_tests", [])
-        failed = [t for t in tests if not t["significant"]]
-        if failed:
-            known = "clips with and without it are missing"
-            if failed[0]["effect"] is not None:
-                known = f"log-odds {failed[0]['effect']:+.2f}, p = {failed[0]['p_value']:.2g}"
-            found.append(
-                f"No reliance on the concept is shown in {len(failed)} of {len(tests)} seeds: pasting it into other "
-                f"clips does not raise the class ({known}), so nothing was corrected there."
-            )
-        tests = self.parameters.get("random_reliance_tests", [])
-        failed = [t for t in tests if not t["significant"]]
-        if failed:
-            found.append(
-                f"No reliance on the random concept is shown in {len(failed)} of {len(tests)} seeds, as expected: "
-                "there its network is that of the training without correction."
-            )
-        return found
+    def not_corrected(self) -> str:
+        """Says in how many seeds the network is not shown to rely on the concept; empty where it is in all."""
+        failed, count = self._untested("corrected")
+        if not failed:
+            return ""
+        known = "clips with and without it are missing"
+        if failed[0]["effect"] is not None:
+            known = f"log-odds {failed[0]['effect']:+.2f}, p = {failed[0]['p_value']:.2g}"
+        return (
+            f"No reliance on the concept is shown in {len(failed)} of {count} seeds: pasting it into other clips does "
+            f"not raise the class ({known}), so nothing was corrected there."
+        )
+
+    def random_not_corrected(self) -> str:
+        """Says in how many seeds the network is not shown to rely on the random concept; empty where it is in all."""
+        failed, count = self._untested("random")
+        if not failed:
+            return ""
+        return (
+            f"No reliance on the random concept is shown in {len(failed)} of {count} seeds, as expected: there its "
+            "network is that of the training without correction."
+        )
+
+    def _untested(self, kind: str) -> tuple[list[dict[str, Any]], int]:
+        """The tests of reliance that are not significant, and the number of tests."""
+        tests = self.parameters.get(f"{kind}_reliance_tests", [])
+        return [t for t in tests if not t["significant"]], len(tests)
 
     def sentence(self) -> str:
         """What the correction brought: accuracies before and after, and the test against the original network."""

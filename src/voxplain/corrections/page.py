@@ -82,7 +82,7 @@ def sentences(improved: Improved) -> list[str]:
     """What the correction brought, in words."""
     before, further, random, after = (improved.row(name) for name in NAMES)
     gain = {(g.corrected, g.against, g.clips): g for g in improved.gains}
-    found = improved.untouched()
+    found = [said] if (said := improved.not_corrected()) else []
     if not math.isnan(after.conflicting):
         against = gain["corrected", "further", "conflicting"]
         found.append(
@@ -101,6 +101,7 @@ def sentences(improved: Improved) -> list[str]:
     )
     if before.reliance > 0:
         found.append(f"Of the reliance on the concept, {100 * after.reliance / before.reliance:.0f} % remain.")
+    found += [said] if (said := improved.random_not_corrected()) else []
     return found + _lost_videos(improved.provenance)
 
 
