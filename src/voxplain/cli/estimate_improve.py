@@ -8,6 +8,7 @@ import numpy as np
 from voxplain.cli.estimate_training import timed_passes
 from voxplain.cli.work_estimate import Estimate, Work
 from voxplain.concepts.concept_run import ConceptRun
+from voxplain.corrections.content_effect import REPEATS, TESTED
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.examples import Examples
 from voxplain.datasets import VideoSet, read_clips
@@ -28,6 +29,7 @@ def improvement_estimate(
     *,
     seeds: int,
     clips: int | None,
+    removes: bool = True,
 ) -> Estimate:
     """The estimate of corrections by all seeds, with what they are compared with.
 
@@ -41,6 +43,8 @@ def improvement_estimate(
     correction : Correction
     seeds, clips : int
         As for the command.
+    removes : bool
+        Whether concepts are removed: which clips have them, and whether the network relies on them, is measured.
 
     Returns
     -------
@@ -62,10 +66,13 @@ def improvement_estimate(
     networks = 1 + seeds * 3
     # The clips with the concept are measured again without it: about as many as there are of its class.
     seen = networks * tested * (1 + 1 / max(len(train.classes), 1))
+    # Two pictures for each paste: of every clip for presence, of half of them for each test of reliance.
+    pasted = 2 * (REPEATS * located + seeds * TESTED * count) if removes else 0
     return Estimate(
         (
             Work("concepts in clips", 2 * located * passes, located * seconds),
             Work("training", seeds * count * sum(p for p, _ in trained), seeds * count * sum(s for _, s in trained)),
+            Work("effects of pasted concepts", pasted, pasted * took / measured),
             Work("measuring", seen, seen * took / measured),
         )
     )

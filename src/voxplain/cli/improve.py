@@ -101,7 +101,10 @@ def improve_command(
     train, tests = named_videos(model, train, held), tests and named_videos(model, tests, held)
     correction, _ = chosen_correction(method, remove, keep)
     watch = begun(
-        console, lambda: improvement_estimate(model, found, train, tests, correction, seeds=seeds, clips=clips)
+        console,
+        lambda: improvement_estimate(
+            model, found, train, tests, correction, seeds=seeds, clips=clips, removes=bool(remove)
+        ),
     )
     with in_use(output):
         with printed_losses(console) as lost:

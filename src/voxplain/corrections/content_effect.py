@@ -17,9 +17,11 @@ from voxplain.errors import DataError
 from voxplain.model import OBJECTIVES, VideoModel
 from voxplain.statistics import SIGNIFICANT, sign_flip_test
 
-__all__ = ["Reliance", "content_effects", "reliance_on", "with_presence"]
+__all__ = ["REPEATS", "TESTED", "Reliance", "content_effects", "reliance_on", "with_presence"]
 
-REPEATS = 6  # other clips that each clip's voxels are pasted into, see docs/improve.md
+# Other clips that each clip's voxels are pasted into, to tell which clips have a concept and to test the reliance; see
+# docs/improve.md.
+REPEATS, TESTED = 6, 4
 FEWEST = 3  # located clips of the class and of the others, and clips without the concept
 PART = 64  # clips in memory at once
 
@@ -115,7 +117,7 @@ class Reliance:
         return {k: None if v != v else v for k, v in asdict(self).items()} | {"significant": self.significant}
 
 
-def reliance_on(model: VideoModel, examples: Examples, *, repeats: int = 4, seed: int = 0) -> Reliance:
+def reliance_on(model: VideoModel, examples: Examples, *, repeats: int = TESTED, seed: int = 0) -> Reliance:
     """Test whether pasting the concept raises the log-odds of its class.
 
     A correction of what the network does not rely on can only do harm: what it is taught to ignore is evidence.
