@@ -14,16 +14,32 @@ from pathlib import Path
 
 import numpy as np
 
+import voxplain as vx
 from improve_planted import LOCAL, Case, Seed
+from voxplain.audits import ClassAudit, Slice
+from voxplain.concepts.concept_run import ConceptRun
+from voxplain.concepts.effect import concept_mask
+from voxplain.concepts.sequential_effects import SequentialEffects
+from voxplain.corrections.improve import suspected
 from voxplain.datasets import VideoSet
-from voxplain.datasets.planted import PlantedDesign, Scene, draw_scene, render, with_defect, without_defect
+from voxplain.datasets.planted import PlantedDesign, Scene, draw_scene, has_defect, render, with_defect, without_defect
+from voxplain.errors import DataError
+from voxplain.progress import progress_bar
 from voxplain.video.encode import write_video
 
-__all__ = ["CLIPS", "PLANTED", "SLICE", "AuditedCase", "AuditedSeed"]
+__all__ = ["MEASURES", "SETTINGS", "SLICE", "AuditedCase", "AuditedSeed", "null_figures", "planted_figures"]
 
 CLIPS, PLANTED = 24, 10
 RADIUS = (0.15, 0.18)  # of the shapes; with 0.21 to 0.25 the networks need the defect too little
 SLICE = 0.3  # accuracy without the defect less that with it, from which on a slice counts as planted
+SETTINGS = vx.ConceptSettings(
+    unrelated_videos=12,
+    unrelated_crops=12,
+    random_sets=4,
+    effect=SequentialEffects(fills=("median",), fill_clips=8, clips=8, passes=150, top=2, detail_clips=4),
+)
+MEASURES = vx.AuditSettings(kind_clips=6, wrong_clips=10, relation_clips=8)
+COVERS = 0.1  # share of the defect's voxels that a concept covers, from which on it counts as the defect's
 OFFSET = 800_000  # of the scenes of the audited set within the scenes of a seed
 
 
@@ -79,3 +95,100 @@ class AuditedCase(Case):
         paths = tuple(scenes)
         labels = np.array([design.classes.index(path.parent.name) for path in paths], np.int64)
         return VideoSet(design.classes, paths, labels), {str(path): scene for path, scene in scenes.items()}
+
+    def audited_network(self) -> tuple[vx.AuditRun, dict[str, Scene]]:
+        """The audit of the network on these clips, and the scene of each."""
+        videos, scenes = self.videos()
+        store = self.home / ("store-null" if self.null else "store")
+        found = vx.audit(
+            self.network(), videos, settings=SETTINGS, measures=MEASURES, store=store, progress=progress_bar
+        )
+        return found, scenes
+
+    def covered(self, run: ConceptRun, scenes: dict[str, Scene]) -> np.ndarray:
+        """Share of the defect's voxels that each concept of a run covers in its clips, float64 [K]."""
+        inside, whole = np.zeros(len(run.bank)), 0
+        for clip, regions, assigned in zip(run.clips, run.supervoxels, run.assigned, strict=True):
+            truth = self.defect_mask(scenes[str(clip.source)])
+            whole += int(truth.sum())
+            if truth.any():
+                inside += [(concept_mask(regions, assigned, k) & truth).sum() for k in range(len(run.bank))]
+        return inside / max(whole, 1)
+
+
+def planted_figures(case: AuditedCase) -> tuple[list[dict], dict]:
+    """Figures of the slice of each audited class, and of the concepts that are suspected in the trapped class."""
+    audit, scenes = case.audited_network()
+    runs = {run.target: run for run in audit.runs}
+    slices = [_slice_figures(case, audit, audit.of_class(label), runs, scenes) for label in case.audited]
+    trapped = str(case.design.shortcut)
+    covers = case.covered(runs[trapped], scenes)
+    strong = any(own["slice"] for own in slices)
+    picks = {"audit": audit.suspects(trapped), "run": _suspected(runs[trapped])}
+    return slices, {"case": case.name, "kind": case.kind, "relied_on": strong} | {
+        name: {"picked": len(own), "right": int((covers[list(own)] >= COVERS).sum())} for name, own in picks.items()
+    }
+
+
+def null_figures(case: AuditedCase) -> list[dict]:
+    """Whether a slice is found in clips without the defect."""
+    audit, _ = replace(case, null=True).audited_network()
+    own = [audit.of_class(label) for label in case.audited]
+    return [{"wrong": sum(c.wrong), "q_value": c.slices[0].q_value if c.slices else None} for c in own]
+
+
+def _suspected(run: ConceptRun) -> tuple[int, ...]:
+    try:
+        return suspected(run)
+    except DataError:  # none
+        return ()
+
+
+def _slice_figures(
+    case: AuditedCase, audit: vx.AuditRun, found: ClassAudit, runs: dict[str, ConceptRun], scenes: dict[str, Scene]
+) -> dict:
+    planted = np.array([has_defect(case.design, scenes[source]) for source in found.sources])
+    wrong = np.array(found.wrong)
+    with_defect, without = float((~wrong[planted]).mean()), float((~wrong[~planted]).mean())
+    first = found.slices[0] if found.slices else None
+    z = _logits(case, runs[found.label])
+    y, others = found.index, np.delete(np.arange(z.shape[1]), found.index)
+    taken = case.design.classes.index(found.predicted_as[0][0]) if found.predicted_as else others[0]
+    orders = {"by_log_odds": z[:, y] - np.logaddexp.reduce(z[:, others], axis=1), "by_margin": z[:, y] - z[:, taken]}
+    return {
+        "case": case.name,
+        "kind": case.kind,
+        "label": found.label,
+        "accuracy_with_defect": round(with_defect, 3),
+        "accuracy_without": round(without, 3),
+        "slice": without - with_defect >= SLICE,
+        "precision_at_10": float(planted[list(first.clips[:10])].sum()) / 10 if first else 0.0,
+        **{name: float(planted[np.argsort(by, kind="stable")[:10]].mean()) for name, by in orders.items()},
+        "share": float(planted.mean()),
+        "q_value": first.q_value if first else None,
+        "by_effect": bool(first and first.taken_for),
+        **(_concept_figures(case, audit, first, found, runs, scenes) if first else {}),
+    }
+
+
+def _logits(case: AuditedCase, run: ConceptRun) -> np.ndarray:
+    return np.asarray(case.network().logits(np.stack([clip.frames for clip in run.clips])))
+
+
+def _concept_figures(
+    case: AuditedCase,
+    audit: vx.AuditRun,
+    first: Slice,
+    found: ClassAudit,
+    runs: dict[str, ConceptRun],
+    scenes: dict[str, Scene],
+) -> dict:
+    """Whether a concept of the slice covers the defect, and the share of wrong clips that hiding it corrects."""
+    covers = case.covered(runs[first.concepts_of or found.label], scenes)
+    measured = audit.of_class(first.concepts_of).attractions if first.concepts_of else found.causes
+    corrected = [cause.corrected for cause in measured if cause.concept in first.present]
+    return {
+        "described_by": [first.concepts_of, list(first.present), list(first.absent), len(first.clips)],
+        "named": max((float(covers[k]) for k in first.present), default=0.0) >= COVERS,
+        "corrected": max(corrected, default=None),
+    }

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from voxplain.audits import KINDS, AuditRun, ClassAudit
+from voxplain.audits import KINDS, AuditRun, ClassAudit, Slice
 from voxplain.plain_text import csv_cell
 from voxplain.report.tables import number, plain
 from voxplain.statistics import SIGNIFICANT
