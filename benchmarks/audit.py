@@ -2,27 +2,28 @@
 
     python benchmarks/audit.py [--work DIR] [--cases report|tuning] [--kinds patch caption …] [--seeds 1 2 3] [--quick]
 
-In each case a network was trained on clips in which a defect goes with another class (`audit_planted.py`), so that clips
-of the audited class that have it are taken for that class. Ten of the audited class's 24 clips have the defect; whether
-a clip has it is known to the benchmark only. Each network is audited in two classes. A slice counts as planted where the
-accuracy of the clips without the defect is 30 points above that of those with it; this was fixed before the report cases
-were computed. Figures are means over all pairs of network and class, and over those with a planted slice.
+In each case a network was trained on clips in which a defect goes with another class (`audit_planted.py`), so that
+clips of the audited class that have it are taken for that class. Ten of the audited class's 24 clips have the defect;
+whether a clip has it is known to the benchmark only. Each network is audited in two classes. A slice counts as planted
+where the accuracy of the clips without the defect is 30 points above that of those with it; this was fixed before the
+report cases were computed. Figures are means over all pairs of network and class, and over those with a planted slice.
 
 precision_at_10   share of the first ten clips of the first slice that have the defect; a slice of fewer clips counts
                   with the places that it does not fill as misses
 by_log_odds       the same for the clips in the order of rising log-odds of their class: what looking at the worst clips
                   first gives, without any description
-by_margin         the same in the order of rising z_y − z_p, p the class that wrong clips are taken for most often
+by_margin         the same in the order of rising z_y − z_p, p the class that most wrong clips are taken for
 share             share of the class's clips that have the defect: the precision of a random order
 found             share of the pairs in which the first slice is significant (q < 0.05)
-named             share in which a concept that describes it covers a tenth of the defect's voxels or more (of ground and
+named             share in which a concept of it covers a tenth of the voxels of the defect or more (ground and
                   camera: the background)
 corrected         share of the wrong clips that hiding that concept corrects
 found_without     share of the pairs in which a slice is significant although no clip has the defect: other clips of the
                   same classes, audited with the same networks
-suspects          of the networks with a planted slice: share in which a concept that covers a tenth of the defect's voxels
-                  is suspected in the class that the defect goes with ("recall"), and share of the suspected concepts that
-                  do ("precision"; of all networks), by the audit and by the class's run alone
+suspects          share of the networks with a planted slice in which a concept that covers a tenth of the defect's
+                  voxels is suspected in the class that the defect goes with ("recall"), and share of the suspected
+                  concepts of all networks that do ("precision"), by the audit and by the class's run alone; numbers of
+                  concepts that are suspected in the other classes, and in all classes of clips without the defect
 relation          the class of a network that tells whether one square is above the other: loss of log-odds when one is
                   moved to the other side, above that when both are moved; with its q-value, and that of the horizontal
                   order, which decides nothing. Of a network of known weights, by maps alone, and ("trained") of one
@@ -73,35 +74,36 @@ def _significant(found: dict) -> bool:
     return found["q_value"] is not None and found["q_value"] < 0.05
 
 
-def suspect_figures(suspects: list[dict]) -> dict:
+def suspect_figures(cases: list[dict]) -> dict:
     """Recall over networks with a planted slice and precision over suspected concepts, by source."""
+    suspects = [case["suspects"] for case in cases]
     relied = [s for s in suspects if s["relied_on"]]
-    return {
-        name: {
+    found = {}
+    for name in ("audit", "run"):
+        picked, right = (sum(s[name][part] for s in suspects) for part in ("picked", "right"))
+        found[name] = {
             "recall": round(float(np.mean([s[name]["right"] > 0 for s in relied])), 3) if relied else None,
-            "picked": sum(s[name]["picked"] for s in suspects),
-            "precision": round(sum(s[name]["right"] for s in suspects) / picked, 3)
-            if (picked := sum(s[name]["picked"] for s in suspects))
-            else None,
+            "picked": picked,
+            "precision": round(right / picked, 3) if picked else None,
+            "picked_in_other_classes": sum(s["other_classes"][name] for s in suspects),
+            "picked_without": sum(case["null"]["suspected"][name] for case in cases),
         }
-        for name in ("audit", "run")
-    }
+    return found
 
 
 def overall(found: list[dict], relation: dict | None) -> dict:
     slices = [own for case in found for own in case["slices"]]
     planted = [own for own in slices if own["slice"]]
-    null = [own for case in found for own in case["null"]]
+    null = [own for case in found for own in case["null"]["slices"]]
     return {
         "networks": len(found),
         "planted": summary(planted),
         "all": summary(slices),
         "by_defect": {kind: summary([s for s in planted if s["kind"] == kind]) for kind in DEFECTS},
         "found_without": round(float(np.mean([_significant(n) for n in null])), 3),
-        "suspects": suspect_figures([case["suspects"] for case in found]),
+        "suspects": suspect_figures(found),
         "suspects_by_defect": {
-            kind: suspect_figures([case["suspects"] for case in found if case["suspects"]["kind"] == kind])
-            for kind in DEFECTS
+            kind: suspect_figures([case for case in found if case["suspects"]["kind"] == kind]) for kind in DEFECTS
         },
         "relation": relation,
     }

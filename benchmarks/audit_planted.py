@@ -4,8 +4,8 @@ Each network is trained as in `improve_planted.Case`, from the weights that come
 but with the defect in all clips of the trapped class and in none of the others', and with smaller shapes, so that the
 network rests on the defect enough to take clips of other classes that have it for the trapped class.
 
-The audited set: of the two other classes that a shape decides 24 clips each, ten of which have the defect; of the trapped
-class and of the class without a shape as many as in training. Scenes have seeds of their own.
+The audited set: of the two other classes that a shape decides 24 clips each, ten of which have the defect; of the
+trapped class and of the class without a shape as many as in training. Scenes have seeds of their own.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import voxplain as vx
-from improve_planted import LOCAL, Case, Seed
+from improve_planted import Case, Seed
 from voxplain.audits import ClassAudit, Slice
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
@@ -38,7 +38,7 @@ SETTINGS = vx.ConceptSettings(
     random_sets=4,
     effect=SequentialEffects(fills=("median",), fill_clips=8, clips=8, passes=150, top=2, detail_clips=4),
 )
-MEASURES = vx.AuditSettings(kind_clips=6, wrong_clips=10, relation_clips=8)
+MEASURES = vx.AuditSettings(kind_clips=6, relation_clips=8)
 COVERS = 0.1  # share of the defect's voxels that a concept covers, from which on it counts as the defect's
 OFFSET = 800_000  # of the scenes of the audited set within the scenes of a seed
 
@@ -125,16 +125,34 @@ def planted_figures(case: AuditedCase) -> tuple[list[dict], dict]:
     covers = case.covered(runs[trapped], scenes)
     strong = any(own["slice"] for own in slices)
     picks = {"audit": audit.suspects(trapped), "run": _suspected(runs[trapped])}
-    return slices, {"case": case.name, "kind": case.kind, "relied_on": strong} | {
+    figures = {
         name: {"picked": len(own), "right": int((covers[list(own)] >= COVERS).sum())} for name, own in picks.items()
     }
+    others = _picked({name: run for name, run in runs.items() if name != trapped}, audit)
+    return slices, {"case": case.name, "kind": case.kind, "relied_on": strong, **figures, "other_classes": others}
 
 
-def null_figures(case: AuditedCase) -> list[dict]:
-    """Whether a slice is found in clips without the defect."""
+def null_figures(case: AuditedCase) -> dict:
+    """Slices that are found and concepts that are suspected in clips without the defect."""
     audit, _ = replace(case, null=True).audited_network()
-    own = [audit.of_class(label) for label in case.audited]
-    return [{"wrong": sum(c.wrong), "q_value": c.slices[0].q_value if c.slices else None} for c in own]
+    slices = [
+        {
+            "wrong": sum(found.wrong),
+            "q_value": found.slices[0].q_value if found.slices else None,
+            "by_effect": bool(found.slices and found.slices[0].taken_for),
+        }
+        for found in (audit.of_class(label) for label in case.audited)
+    ]
+    return {"slices": slices, "suspected": _picked({run.target: run for run in audit.runs}, audit)}
+
+
+def _picked(runs: dict[str, ConceptRun], audit: vx.AuditRun) -> dict[str, int]:
+    """Number of suspected concepts of some classes, all of them wrong ones."""
+    return {
+        "classes": len(runs),
+        "audit": sum(len(audit.suspects(name)) for name in runs),
+        "run": sum(len(_suspected(run)) for run in runs.values()),
+    }
 
 
 def _suspected(run: ConceptRun) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Relations for `audit.py`: networks that tell which of two squares is above the other, of known weights and trained."""
+"""Relations for `audit.py`: networks that tell which of two squares is above, of known weights and trained."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -9,7 +9,7 @@ from voxplain.audits.presence import PresenceTest, presence_tests
 from voxplain.audits.relations import RELATIONS, AddedConcept, Relation, RelationEffect, relations_of
 from voxplain.audits.settings import AuditSettings
 from voxplain.audits.shared import SharedConcept, groups_of, shared_concepts
-from voxplain.audits.slices import Slice, distinct_slices, find_slices
+from voxplain.audits.slices import Slice, find_slices, joined_slices
 from voxplain.audits.suspects import REASONS, Suspect, suspects
 
 __all__ = [
@@ -35,12 +35,12 @@ __all__ = [
     "Slice",
     "Suspect",
     "cause_tests",
-    "distinct_slices",
     "drawing_concepts",
     "effect_slice",
     "evidence",
     "find_slices",
     "groups_of",
+    "joined_slices",
     "kind_of",
     "kind_shares",
     "presence_tests",

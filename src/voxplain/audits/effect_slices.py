@@ -1,9 +1,9 @@
 """Slices by effect: clips of a class that a concept draws to another class.
 
-A concept draws a clip to class p where hiding it raises the margin z_y − z_p, the logit of the true class minus that of
-p. Not only concepts of the clips' own class are tried, but also those of the class that they are taken for: what draws
-to a class is often a part of most of its clips, and rare in those of others. Letters: n wrong clips, M clips of a class,
-K concepts.
+A concept draws a clip to class p where hiding it raises the margin z_y − z_p, the logit of the true class minus that
+of p. Not only concepts of the clips' own class are tried, but also those of the class that they are taken for: what
+draws to a class is often a part of most of its clips, and rare in those of others. Letters: n wrong clips, M clips of a
+class, K concepts.
 """
 
 from collections.abc import Sequence

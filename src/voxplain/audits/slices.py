@@ -5,7 +5,7 @@ candidate slices, B permutations.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from voxplain.record_html import fields_table
 from voxplain.statistics import wilson_interval
 
-__all__ = ["Slice", "distinct_slices", "find_slices"]
+__all__ = ["Slice", "find_slices", "joined_slices"]
 
 _SHARED = 0.6  # Jaccard index from which on two slices count as one
 _PAIRED = 12  # concepts of which pairs are candidates: those that separate wrong from right clips best
@@ -137,24 +137,26 @@ def find_slices(
     )
 
 
-def distinct_slices(found: Sequence[Slice], *, most: int = 5) -> tuple[Slice, ...]:
-    """The first ``most`` slices, without those of mostly the same clips as an earlier one.
+def joined_slices(by_effect: Sequence[Slice], by_presence: Sequence[Slice], *, most: int = 5) -> tuple[Slice, ...]:
+    """Slices by effect, then those by presence, without those of mostly the same clips as an earlier one.
 
     Parameters
     ----------
-    found : sequence of Slice
+    by_effect, by_presence : sequence of Slice
         Of one class.
     most : int
+        Slices that are returned at most.
 
     Returns
     -------
     tuple of Slice
+        With twice the q-values, because there were two searches.
     """
     kept: list[Slice] = []
-    for own in found:
+    for own in (*by_effect, *by_presence):
         sets = [(set(own.clips), set(other.clips)) for other in kept]
         if len(kept) < most and all(len(a & b) < _SHARED * len(a | b) for a, b in sets):
-            kept.append(own)
+            kept.append(replace(own, q_value=min(1.0, 2 * own.q_value)))
     return tuple(kept)
 
 

@@ -22,7 +22,7 @@ from voxplain.audits.pairs import ConfusedPair, evidence
 from voxplain.audits.presence import PresenceTest, presence_tests
 from voxplain.audits.settings import AuditSettings
 from voxplain.audits.shared import ClassSpace, SharedConcept, groups_of, shared_concepts
-from voxplain.audits.slices import Slice, distinct_slices, find_slices
+from voxplain.audits.slices import Slice, find_slices, joined_slices
 from voxplain.audits.suspects import suspects
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.motion_or_place import motion_or_place
@@ -309,12 +309,13 @@ class _Auditor:
         """Slices by effect, then those by presence that are others."""
         seed, place = self.settings.seed, next(i for i, other in enumerate(explained) if other is found)
         by_effect: tuple[Slice, ...] = ()
-        if place in hidden and not self.late(f"slices of “{found.run.target}” by effect", left_out):
+        measured = place in hidden and not self.late(f"slices of “{found.run.target}” by effect", left_out)
+        if measured:
             named = {other.run.target: other for other in explained}
             taken = [attracted for i, (_, attracted) in hidden.items() if i != place]
             by_effect = effect_slices(self.session, found, named, hidden[place][0], taken, seed=seed)
         by_presence = find_slices(found.volumes, found.wrong, permutations=self.measures.permutations, seed=seed)
-        return distinct_slices([*by_effect, *by_presence])
+        return joined_slices(by_effect, by_presence) if measured else by_presence
 
     def of_class(
         self,
