@@ -18,6 +18,7 @@ found             share of the pairs in which the first slice is significant (q 
 named             share in which a concept of it covers a tenth of the voxels of the defect or more (ground and
                   camera: the background)
 corrected         share of the wrong clips that hiding that concept corrects
+found_by_chance   share of the pairs in which any slice is significant when each supervoxel gets a concept by lot
 found_without     share of the pairs in which a slice is significant although no clip has the defect: other clips of the
                   same classes, audited with the same networks
 suspects          share of the networks with a planted slice in which a concept that covers a tenth of the defect's
@@ -39,7 +40,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit_planted import SETTINGS, AuditedCase, AuditedSeed, null_figures, planted_figures
+from audit_planted import SETTINGS, AuditedCase, AuditedSeed, chance_figures, null_figures, planted_figures
 from audit_relations import known_network, run_relation, trained_network
 from voxplain.datasets.planted import DEFECTS
 
@@ -52,7 +53,11 @@ def run_case(case: AuditedCase) -> dict:
     kept = case.home / "figures.json"
     if not kept.exists():
         slices, suspects = planted_figures(case)
-        kept.write_text(json.dumps({"slices": slices, "suspects": suspects, "null": null_figures(case)}))
+        kept.write_text(
+            json.dumps(
+                {"slices": slices, "suspects": suspects, "null": null_figures(case), "chance": chance_figures(case)}
+            )
+        )
     return json.loads(kept.read_text())
 
 
@@ -100,6 +105,7 @@ def overall(found: list[dict], relation: dict | None) -> dict:
         "planted": summary(planted),
         "all": summary(slices),
         "by_defect": {kind: summary([s for s in planted if s["kind"] == kind]) for kind in DEFECTS},
+        "found_by_chance": round(float(np.mean([_significant(n) for case in found for n in case["chance"]])), 3),
         "found_without": round(float(np.mean([_significant(n) for n in null])), 3),
         "suspects": suspect_figures(found),
         "suspects_by_defect": {

@@ -16,7 +16,7 @@ import numpy as np
 
 import voxplain as vx
 from improve_planted import Case, Seed
-from voxplain.audits import ClassAudit, Slice
+from voxplain.audits import ClassAudit, Slice, find_slices, joined_slices
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.effect import concept_mask
 from voxplain.concepts.sequential_effects import SequentialEffects
@@ -24,10 +24,23 @@ from voxplain.corrections.improve import suspected
 from voxplain.datasets import VideoSet
 from voxplain.datasets.planted import PlantedDesign, Scene, draw_scene, has_defect, render, with_defect, without_defect
 from voxplain.errors import DataError
+from voxplain.explain import audit_steps as steps
+from voxplain.explain.session import open_session
+from voxplain.explain.slice_steps import effect_slices
 from voxplain.progress import progress_bar
+from voxplain.runtime import ThreadExecutor
 from voxplain.video.encode import write_video
 
-__all__ = ["MEASURES", "SETTINGS", "SLICE", "AuditedCase", "AuditedSeed", "null_figures", "planted_figures"]
+__all__ = [
+    "MEASURES",
+    "SETTINGS",
+    "SLICE",
+    "AuditedCase",
+    "AuditedSeed",
+    "chance_figures",
+    "null_figures",
+    "planted_figures",
+]
 
 CLIPS, PLANTED = 24, 10
 RADIUS = (0.15, 0.18)  # of the shapes; with 0.21 to 0.25 the networks need the defect too little
@@ -130,6 +143,27 @@ def planted_figures(case: AuditedCase) -> tuple[list[dict], dict]:
     }
     others = _picked({name: run for name, run in runs.items() if name != trapped}, audit)
     return slices, {"case": case.name, "kind": case.kind, "relied_on": strong, **figures, "other_classes": others}
+
+
+def chance_figures(case: AuditedCase) -> list[dict]:
+    """Slices that are found by concepts of random supervoxels, in the wrong and right clips of each audited class."""
+    audit, _ = case.audited_network()
+    options = {"executor": ThreadExecutor, "shard": None, "progress": progress_bar}
+    session = open_session(case.network(), SETTINGS, vx.Store(case.home / "store"), audit.runs[0].clips, **options)
+    rng = np.random.default_rng(case.seed.number)
+    figures = []
+    for run in audit.runs:
+        if run.target not in case.audited:
+            continue
+        counts = np.cumsum([len(assigned) for assigned in run.assigned])[:-1]
+        shuffled = np.split(rng.permutation(np.concatenate(run.assigned)), counts)
+        found = steps.explained(session, replace(run, assigned=tuple(shuffled)))
+        own = steps.hidden_in_wrong(session, found, MEASURES.wrong_clips, seed=0)
+        by_effect = effect_slices(session, found, {run.target: found}, own, [], seed=0)
+        by_presence = find_slices(found.volumes, found.wrong, permutations=MEASURES.permutations)
+        slices = joined_slices(by_effect, by_presence)
+        figures.append({"wrong": int(found.wrong.sum()), "q_value": min((s.q_value for s in slices), default=None)})
+    return figures
 
 
 def null_figures(case: AuditedCase) -> dict:
