@@ -3,9 +3,9 @@
 from voxplain.audits import Cause, Suspect, suspects
 
 
-def attraction(concept: int, gain: float, q: float, above: float | None = None) -> Cause:
+def attraction(concept: int, gain: float, q: float, above: float | None = None, corrected: float = 0.5) -> Cause:
     above = gain if above is None else above
-    return Cause("bend", concept, False, gain, gain - 1, gain + 1, above, 0.5, q, q, 8)
+    return Cause("bend", concept, False, gain, gain - 1, gain + 1, above, corrected, q, q, 8)
 
 
 def test_what_draws_clips_of_other_classes_is_suspected_of_whatever_kind() -> None:
@@ -17,3 +17,8 @@ def test_what_draws_clips_of_other_classes_is_suspected_of_whatever_kind() -> No
 
 def test_a_concept_that_only_does_less_harm_than_random_regions_is_not() -> None:
     assert suspects(["scene"], [1.0], [1.0], [], [attraction(0, -0.2, 0.01, above=1.0)]) == ()
+
+
+def test_a_moving_thing_must_correct_half_of_the_clips() -> None:
+    drawn = [attraction(0, 3.0, 0.01, corrected=0.4), attraction(1, 3.0, 0.01, corrected=0.4)]
+    assert suspects(["moving thing", "still thing"], [1.0, 1.0], [1.0, 1.0], [], drawn) == (Suspect(1, "attracts"),)

@@ -16,6 +16,7 @@ REASONS: Mapping[str, str] = {
     "attracts": "clips of other classes are taken for this class because of it",
 }
 _OF_FIRST = 0.5  # of the largest gain among significant attractions, from which on a concept is suspected
+_CORRECTED = 0.5  # share of the clips that hiding a moving thing corrects at least: it may be the class's own
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def suspects(
     -------
     tuple of Suspect
         A concept once, with its first reason in the order of `REASONS`. Only concepts with a significant effect: in
-        clips of the class, or in clips of other classes that are taken for it, where half of the largest gain is asked.
+        clips of the class, or in clips of other classes that are taken for it. There half of the largest gain is asked,
+        and of a moving thing, which may be what the class is, that hiding it corrects half of the clips.
 
     Examples
     --------
@@ -70,7 +72,7 @@ def suspects(
     scene_leads = any(s.kind == "scene" and s.q_value < SIGNIFICANT and s.lost[0] > things for s in shares)
     significant_draws = [c for c in attractions if c.q_value < SIGNIFICANT and min(c.gain, c.above_control) > 0]
     largest = max((c.gain for c in significant_draws), default=0.0)
-    draws = {c.concept for c in significant_draws if c.gain >= _OF_FIRST * largest}
+    draws = {c.concept: c.corrected for c in significant_draws if c.gain >= _OF_FIRST * largest}
     found = []
     for k, kind in enumerate(kinds):
         significant = q_value[k] < SIGNIFICANT and effect[k] > 0
@@ -78,6 +80,6 @@ def suspects(
             found.append(Suspect(k, "overlay"))
         elif significant and kind == "scene" and scene_leads:
             found.append(Suspect(k, "scene"))
-        elif k in draws:
+        elif k in draws and (kind != "moving thing" or draws[k] >= _CORRECTED):
             found.append(Suspect(k, "attracts"))
     return tuple(sorted(found, key=lambda suspect: -effect[suspect.concept]))
