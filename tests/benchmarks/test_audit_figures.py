@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import audit
 import pytest
+
+import audit
 from audit_planted import CLIPS, PLANTED, AuditedCase, AuditedSeed
 
 
