@@ -13,7 +13,8 @@ def measured(label: str, gains: np.ndarray, seed: int) -> HiddenInWrong:
     base = np.full(len(gains), -1.0)
     hidden = base[:, None] + gains
     control = base[:, None] + rng.normal(0, 0.3, gains.shape)
-    return HiddenInWrong(label, True, base, hidden, control, hidden > 0)
+    truth, predicted, clips = np.zeros(len(base), int), np.ones(len(base), int), np.arange(len(base))
+    return HiddenInWrong(label, True, base, hidden, control, hidden > 0, truth, predicted, clips)
 
 
 def test_the_cause_is_found_and_the_share_that_it_corrects() -> None:

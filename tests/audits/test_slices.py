@@ -1,8 +1,10 @@
 """Slices: planted subsets are found with their description, and chance finds none."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from voxplain.audits import find_slices
+from voxplain.audits import Slice, find_slices, joined_slices
 
 
 def test_a_planted_slice_of_two_concepts_is_found_as_their_intersection() -> None:
@@ -40,3 +42,12 @@ def test_slices_of_the_same_clips_are_listed_once() -> None:
 def test_a_class_without_wrong_or_without_right_clips_has_no_slice() -> None:
     volume = np.random.default_rng(0).random((12, 2))
     assert find_slices(volume, np.zeros(12, bool)) == find_slices(volume, np.ones(12, bool)) == ()
+
+
+def test_of_slices_of_mostly_the_same_clips_the_first_is_kept() -> None:
+    first = Slice((0,), (), (0, 1, 2, 3), 3, 0.25, 0.05, 0.7, 0.9, 0.01, 0.02)
+    same, other = replace(first, present=(1,), clips=(1, 2, 3, 4)), replace(first, present=(2,), clips=(3, 4, 5, 6))
+    expected = tuple(replace(own, q_value=0.04) for own in (first, other))  # of two searches
+    assert joined_slices([first, same], [other]) == joined_slices([], [first, same, other]) == expected
+    assert joined_slices([first], [same, other], most=1) == expected[:1]
+    assert joined_slices([replace(first, q_value=0.7)], [])[0].q_value == 1

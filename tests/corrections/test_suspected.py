@@ -24,7 +24,7 @@ def run_of(q):
 
 
 def test_significant_concepts_at_one_place(monkeypatch):
-    found = [described(0.9, 0.05), described(0.5, 0.05), described(0.9, 0.15), described(0.8, 0.02)]
+    found = [described(0.9, 0.05), described(0.5, 0.05), described(0.9, 0.12), described(0.7, 0.09)]
     module = importlib.import_module("voxplain.corrections.improve")  # the package has a function of that name
     monkeypatch.setattr(module, "describe_concepts", lambda run: found)
     assert suspected(run_of([0.01, 0.01, 0.01, 0.01])) == (3, 0)  # by the ranking

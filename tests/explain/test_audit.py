@@ -94,6 +94,8 @@ def test_the_first_slice_is_the_planted_one(found: vx.AuditRun, corner: int) -> 
     red = found.of_class("red")
     first = red.slices[0]
     assert (first.present, first.absent, first.accuracy) == ((corner,), (), 0.0)
+    assert first.taken_for == "green"
+    assert first.repaired > 0.95
     assert {names(red)[i] for i in first.clips} == PLANTED
     assert first.q_value < 0.05
 

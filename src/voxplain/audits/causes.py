@@ -31,6 +31,10 @@ class HiddenInWrong:
         Margin with a concept hidden, and with random regions of its volume hidden; NaN where a clip lacks it.
     corrected : ndarray, bool [n,K]
         Whether the true class is predicted with the concept hidden.
+    truth, predicted : ndarray, int64 [n]
+        Class index of the true class of each clip, and of the one that the network predicts.
+    clips : ndarray, int64 [n]
+        Place of each clip among those of its class in which concepts were found.
     """
 
     label: str
@@ -39,6 +43,9 @@ class HiddenInWrong:
     hidden: np.ndarray
     control: np.ndarray
     corrected: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    clips: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,9 @@ def cause_tests(measured: Sequence[HiddenInWrong], *, fewest: int = 2, seed: int
     >>> rng = np.random.default_rng(0)
     >>> base, control = np.full(8, -2.0), rng.normal(-2, 0.1, (8, 2))
     >>> hidden = np.stack([rng.normal(1, 0.1, 8), rng.normal(-2, 0.1, 8)], 1)
-    >>> (first, second), = cause_tests([HiddenInWrong("bend", True, base, hidden, control, hidden > 0)])
+    >>> true, taken_for, clips = np.zeros(8, int), np.ones(8, int), np.arange(8)
+    >>> measured = HiddenInWrong("bend", True, base, hidden, control, hidden > 0, true, taken_for, clips)
+    >>> (first, second), = cause_tests([measured])
     >>> first.concept, first.corrected, first.q_value < 0.01, second.q_value > 0.05
     (0, 1.0, True, True)
     """

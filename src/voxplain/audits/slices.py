@@ -1,10 +1,11 @@
-"""Slices: clips of a class with low accuracy that one or two concepts describe.
+"""Slices: clips of a class with low accuracy that one or two concepts describe, by their presence.
 
-Letters: M clips of a class, K concepts, S candidate slices, B permutations.
+Slices that the effect of a concept describes are in `effect_slices`. Letters: M clips of a class, K concepts, S
+candidate slices, B permutations.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from voxplain.record_html import fields_table
 from voxplain.statistics import wilson_interval
 
-__all__ = ["Slice", "find_slices"]
+__all__ = ["Slice", "find_slices", "joined_slices"]
 
 _SHARED = 0.6  # Jaccard index from which on two slices count as one
 _PAIRED = 12  # concepts of which pairs are candidates: those that separate wrong from right clips best
@@ -21,14 +22,15 @@ _GAIN = 1.1  # by how much a pair's statistic exceeds that of each of its parts
 
 @dataclass(frozen=True)
 class Slice:
-    """Clips of a class that have some concepts and lack others.
+    """Clips of a class that have some concepts and lack others, or that a concept draws to another class.
 
     Parameters
     ----------
     present, absent : tuple of int
         Concepts that every clip of the slice has, and that none has.
     clips : tuple of int
-        Indices of its clips: wrong ones first, then those with most voxels of the present concepts.
+        Indices of its clips: wrong ones first, then those with most voxels of the present concepts, or those that the
+        concept draws most.
     wrong : int
         Wrongly classified clips among them.
     accuracy, low, high : float
@@ -36,8 +38,15 @@ class Slice:
     rest : float
         Accuracy of the other clips of the class.
     p_value, q_value : float
-        That the wrong clips are not more frequent in the slice; q is corrected for all candidates of the class by the
-        largest statistic under permutation of the clips.
+        Of a slice by presence: that the wrong clips are not more frequent in it; q is corrected for all candidates of
+        the class by the largest statistic under permutation of the clips. Of a slice by effect: see `DrawingConcept`.
+    taken_for : str
+        Class to which the concept draws the clips; empty for a slice by presence.
+    concepts_of : str
+        Class of the concept where that is another one than that of the clips.
+    repaired : float
+        Share of what the clips that are taken for the class lack to be right which hiding the concept gives back, 0 to
+        1; 0 for a slice by presence.
     """
 
     present: tuple[int, ...]
@@ -50,6 +59,9 @@ class Slice:
     rest: float
     p_value: float
     q_value: float
+    taken_for: str = field(default="", metadata={"later": True})
+    concepts_of: str = field(default="", metadata={"later": True})
+    repaired: float = field(default=0.0, metadata={"later": True})
 
     _repr_html_ = fields_table
 
@@ -123,6 +135,29 @@ def find_slices(
         _slice(candidates[s], volume, wrong, float((z[:, s] >= z[0, s]).mean()), float((largest >= z[0, s]).mean()))
         for s in kept
     )
+
+
+def joined_slices(by_effect: Sequence[Slice], by_presence: Sequence[Slice], *, most: int = 5) -> tuple[Slice, ...]:
+    """Slices by effect, then those by presence, without those of mostly the same clips as an earlier one.
+
+    Parameters
+    ----------
+    by_effect, by_presence : sequence of Slice
+        Of one class.
+    most : int
+        Slices that are returned at most.
+
+    Returns
+    -------
+    tuple of Slice
+        With twice the q-values, because there were two searches.
+    """
+    kept: list[Slice] = []
+    for own in (*by_effect, *by_presence):
+        sets = [(set(own.clips), set(other.clips)) for other in kept]
+        if len(kept) < most and all(len(a & b) < _SHARED * len(a | b) for a, b in sets):
+            kept.append(replace(own, q_value=min(1.0, 2 * own.q_value)))
+    return tuple(kept)
 
 
 def _statistic(labels: np.ndarray, inside: np.ndarray) -> np.ndarray:

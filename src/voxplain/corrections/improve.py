@@ -35,8 +35,8 @@ __all__ = ["audited_suspects", "improve", "suspected"]
 
 
 # Of a concept at one place: how long a cell of the picture is covered at least, as a share of the time over the clips
-# that have it, and how far its centre wanders between clips at most, in frame widths.
-COVERED, WANDER = 0.75, 0.08
+# that have it, and how far its centre wanders between clips at most, in frame widths. Evidence is in docs/audit.md.
+COVERED, WANDER = 0.65, 0.1
 
 
 def suspected(run: ConceptRun) -> tuple[int, ...]:

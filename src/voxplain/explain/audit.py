@@ -17,12 +17,12 @@ import numpy as np
 from torch import nn
 
 from voxplain.audits.audit_run import AuditRun, ClassAudit, ConceptAudit
-from voxplain.audits.causes import Cause, cause_tests
+from voxplain.audits.causes import Cause, HiddenInWrong, cause_tests
 from voxplain.audits.pairs import ConfusedPair, evidence
 from voxplain.audits.presence import PresenceTest, presence_tests
 from voxplain.audits.settings import AuditSettings
 from voxplain.audits.shared import ClassSpace, SharedConcept, groups_of, shared_concepts
-from voxplain.audits.slices import find_slices
+from voxplain.audits.slices import Slice, find_slices, joined_slices
 from voxplain.audits.suspects import suspects
 from voxplain.concepts.concept_run import ConceptRun
 from voxplain.concepts.motion_or_place import motion_or_place
@@ -37,6 +37,7 @@ from voxplain.explain.concepts import Clips, clips_of, explain_concepts
 from voxplain.explain.parameters import settings_and_label
 from voxplain.explain.relation_steps import added_concepts, main_concepts, relation_effects, relations
 from voxplain.explain.session import Session, open_session
+from voxplain.explain.slice_steps import effect_slices
 from voxplain.lazy import pick
 from voxplain.model import VideoModel, as_model
 from voxplain.progress import quiet
@@ -197,9 +198,19 @@ class _Auditor:
         presence = presence_tests(
             [f.volumes for f in explained], [f.wrong for f in explained], permutations=permutations, seed=seed
         )
-        causes, attractions = self.wrong_clips(explained, left_out)
+        hidden = self.wrong_clips(explained, left_out)
+        causes, attractions = self.tested(hidden, len(explained))
         audits = [
-            self.of_class(found, explained, spaces, presence[i], causes[i], attractions[i], left_out)
+            self.of_class(
+                found,
+                explained,
+                spaces,
+                presence[i],
+                causes[i],
+                attractions[i],
+                self.slices(found, explained, hidden, left_out),
+                left_out,
+            )
             for i, found in enumerate(explained)
         ]
         runs = tuple(found.run for found in explained)
@@ -264,22 +275,47 @@ class _Auditor:
 
     def wrong_clips(
         self, explained: Sequence[ExplainedClass], left_out: list[str]
-    ) -> tuple[list[tuple[Cause, ...]], list[tuple[Cause, ...]]]:
-        """Concepts hidden in the wrong clips of their class, and in clips that are taken for their class."""
+    ) -> dict[int, tuple[HiddenInWrong, HiddenInWrong]]:
+        """By place of the class: its concepts hidden in its wrong clips, and in clips that are taken for it."""
         most, seed = self.measures.wrong_clips, self.settings.seed
-        own, places = [], []
+        hidden = {}
         for i, found in enumerate(explained):
             others = [other for other in explained if other is not found]
-            if self.late(f"wrongly classified clips of “{found.run.target}”", left_out):
-                continue
-            places += [(i, True), (i, False)]
-            own.append(steps.hidden_in_wrong(self.session, found, most, seed=seed))
-            own.append(steps.attracted(self.session, found, others, most, seed=seed))
-        causes: list[tuple[Cause, ...]] = [() for _ in explained]
+            if not self.late(f"wrongly classified clips of “{found.run.target}”", left_out):
+                hidden[i] = (
+                    steps.hidden_in_wrong(self.session, found, most, seed=seed),
+                    steps.attracted(self.session, found, others, most, seed=seed),
+                )
+        return hidden
+
+    def tested(
+        self, hidden: dict[int, tuple[HiddenInWrong, HiddenInWrong]], classes: int
+    ) -> tuple[list[tuple[Cause, ...]], list[tuple[Cause, ...]]]:
+        """Causes and attractions of each class, corrected for all of them."""
+        causes: list[tuple[Cause, ...]] = [() for _ in range(classes)]
         attractions = list(causes)
-        for (i, is_own), tested in zip(places, cause_tests(own, seed=seed), strict=True):
-            (causes if is_own else attractions)[i] = tested
+        tested = cause_tests([one for both in hidden.values() for one in both], seed=self.settings.seed)
+        for n, i in enumerate(hidden):
+            causes[i], attractions[i] = tested[2 * n : 2 * n + 2]
         return causes, attractions
+
+    def slices(
+        self,
+        found: ExplainedClass,
+        explained: Sequence[ExplainedClass],
+        hidden: dict[int, tuple[HiddenInWrong, HiddenInWrong]],
+        left_out: list[str],
+    ) -> tuple[Slice, ...]:
+        """Slices by effect, then those by presence that are others."""
+        seed, place = self.settings.seed, next(i for i, other in enumerate(explained) if other is found)
+        by_effect: tuple[Slice, ...] = ()
+        measured = place in hidden and not self.late(f"slices of “{found.run.target}” by effect", left_out)
+        if measured:
+            named = {other.run.target: other for other in explained}
+            taken = [attracted for i, (_, attracted) in hidden.items() if i != place]
+            by_effect = effect_slices(self.session, found, named, hidden[place][0], taken, seed=seed)
+        by_presence = find_slices(found.volumes, found.wrong, permutations=self.measures.permutations, seed=seed)
+        return joined_slices(by_effect, by_presence) if measured else by_presence
 
     def of_class(
         self,
@@ -289,6 +325,7 @@ class _Auditor:
         presence: tuple[PresenceTest, ...],
         causes: tuple[Cause, ...],
         attractions: tuple[Cause, ...],
+        slices: tuple[Slice, ...],
         left_out: list[str],
     ) -> ClassAudit:
         """What is found about one class."""
@@ -323,7 +360,7 @@ class _Auditor:
             kinds=kinds,
             change=change,
             presence=presence,
-            slices=find_slices(found.volumes, found.wrong, permutations=m.permutations, seed=seed),
+            slices=slices,
             causes=causes,
             attractions=attractions,
             suspects=suspects(found.kinds, effect.value.tolist(), effect.q_value.tolist(), kinds, attractions),

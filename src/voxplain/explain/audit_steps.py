@@ -24,7 +24,16 @@ from voxplain.lazy import pick
 from voxplain.segment import Supervoxels
 from voxplain.video import Clip
 
-__all__ = ["ExplainedClass", "attracted", "clip_change", "explained", "hidden_in_wrong", "shares_by_kind", "space_of"]
+__all__ = [
+    "ExplainedClass",
+    "attracted",
+    "clip_change",
+    "explained",
+    "fill_of",
+    "hidden_in_wrong",
+    "shares_by_kind",
+    "space_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +161,7 @@ def hidden_in_wrong(session: Session, found: ExplainedClass, most: int, *, seed:
         [run.assigned[i] for i in places],
         found.logits[places],
         np.full(len(places), found.index),
+        np.array(places, np.int64),
         seed,
     )
 
@@ -166,7 +176,8 @@ def attracted(
     session_supervoxels = session.segmented(clips, deduplicate=True)
     run = found.run
     if not every:
-        return _hidden(session, run, False, (), (), (), found.logits[:0], np.zeros(0, np.int64), seed)
+        none = np.zeros(0, np.int64)
+        return _hidden(session, run, False, (), (), (), found.logits[:0], none, none, seed)
 
     def assigned(n: int) -> np.ndarray:
         supervoxels = session_supervoxels[n]
@@ -176,7 +187,8 @@ def attracted(
     own = session.engine.map(f"concepts of “{run.target}” in clips taken for it", len(clips), assigned).values()
     logits = np.stack([o.logits[i] for o, i in every])
     truth = np.array([o.index for o, _ in every], np.int64)
-    return _hidden(session, run, False, clips, session_supervoxels, own, logits, truth, seed)
+    own_places = np.array([i for _, i in every], np.int64)
+    return _hidden(session, run, False, clips, session_supervoxels, own, logits, truth, own_places, seed)
 
 
 def _hidden(
@@ -188,6 +200,7 @@ def _hidden(
     assigned: Sequence[np.ndarray],
     logits: np.ndarray,
     truth: np.ndarray,
+    places: np.ndarray,
     seed: int,
 ) -> HiddenInWrong:
     """Margins of wrong clips with each concept hidden with the fill with which it costs least."""
@@ -197,11 +210,11 @@ def _hidden(
     rows = np.arange(len(clips))
     predicted = logits.argmax(1)
     if not len(clips):
-        return HiddenInWrong(run.target, own, np.zeros(0), hidden, control, corrected)
+        return HiddenInWrong(run.target, own, np.zeros(0), hidden, control, corrected, truth, predicted, places)
     base = (logits[rows, truth] - logits[rows, predicted]).astype(np.float64)
     engine = EngineClips(session, clips, supervoxels, assigned, count, y)
     volumes = engine.volume()
-    fills = np.array([_fill(run, k) for k in range(count)])
+    fills = np.array([fill_of(run, k) for k in range(count)])
     whose = "its wrong clips" if own else "clips taken for it"
     for fill in np.unique(fills):
         asked: dict[int, list[Variant]] = {}
@@ -214,7 +227,7 @@ def _hidden(
             f"concepts of “{run.target}” hidden in {whose}", asked, fills=name, seed=seed, shared=True
         )
         _fill_in(asked, found, truth, predicted, hidden, control, corrected)
-    return HiddenInWrong(run.target, own, base, hidden, control, corrected)
+    return HiddenInWrong(run.target, own, base, hidden, control, corrected, truth, predicted, places)
 
 
 def _fill_in(
@@ -235,7 +248,7 @@ def _fill_in(
                 corrected[i, k] = z[v].argmax() == truth[i]
 
 
-def _fill(run: ConceptRun, concept: int) -> int:
+def fill_of(run: ConceptRun, concept: int) -> int:
     """The fill with which a concept costs least; the first where it was not measured."""
     means = run.effects.mean_drops(run.target_index)[:, concept]
     return 0 if np.isnan(means).all() else int(np.nanargmin(means))

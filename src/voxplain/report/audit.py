@@ -79,7 +79,7 @@ def _section(found: ClassAudit, run: ConceptRun | None, anchor: str) -> dict[str
         "slices": [
             {
                 "slice": s,
-                "text": slice_text(s.present, s.absent),
+                "text": slice_text(s),
                 "clips": [(Path(found.sources[i]).name, found.wrong[i]) for i in s.clips[:_SHOWN]],
             }
             for place, s in enumerate(found.slices)

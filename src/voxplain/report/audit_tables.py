@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from voxplain.audits import KINDS, AuditRun, ClassAudit
+from voxplain.audits import KINDS, AuditRun, ClassAudit, Slice
 from voxplain.plain_text import csv_cell
 from voxplain.report.tables import number, plain
 from voxplain.statistics import SIGNIFICANT
@@ -143,19 +143,24 @@ def audit_text(run: AuditRun) -> Table:
     return table
 
 
-def slice_text(present: tuple[int, ...], absent: tuple[int, ...]) -> str:
+def slice_text(found: Slice) -> str:
     """What describes a slice, in words.
 
     Examples
     --------
-    >>> slice_text((2, 5), (0,))
+    >>> slice_text(Slice((2, 5), (0,), (3, 1, 4, 7), 3, 0.25, 0.05, 0.7, 0.9, 0.001, 0.01))
     'with concepts 2 and 5, without concept 0'
+    >>> slice_text(Slice((2,), (), (3, 1, 4, 7), 3, 0.25, 0.05, 0.7, 0.9, 0.001, 0.01, "wave", "wave", 0.8))
+    'that concept 2 of “wave” draws to “wave”'
     """
 
     def listed(concepts: tuple[int, ...]) -> str:
         return f"concept{'s' if len(concepts) > 1 else ''} {' and '.join(map(str, concepts))}"
 
-    parts = [f"{word} {listed(own)}" for word, own in (("with", present), ("without", absent)) if own]
+    if found.taken_for:
+        whose = f" of “{found.concepts_of}”" if found.concepts_of else ""
+        return f"that {listed(found.present)}{whose} draws to “{found.taken_for}”"
+    parts = [f"{word} {listed(own)}" for word, own in (("with", found.present), ("without", found.absent)) if own]
     return ", ".join(parts)
 
 
@@ -175,7 +180,7 @@ def audit_sentences(run: AuditRun) -> list[str]:
         for s in own.slices:
             if s.q_value < SIGNIFICANT:
                 found.append(
-                    f"“{own.label}”: {s.wrong} of the {len(s.clips)} clips {slice_text(s.present, s.absent)} are wrong "
+                    f"“{own.label}”: {s.wrong} of the {len(s.clips)} clips {slice_text(s)} are wrong "
                     f"(accuracy {100 * s.accuracy:.0f} %, elsewhere {100 * s.rest:.0f} %; q = {s.q_value:.3g})."
                 )
         for c in (*own.causes, *own.attractions):
