@@ -100,6 +100,7 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     from voxplain.corrections import improve
     from voxplain.corrections.improve import suspected
     from voxplain.corrections.page import write_improved_report
+    from voxplain.corrections.relied_on import relied_on
     from voxplain.datasets import read_clips, scan_folder
     from voxplain.datasets.planted import write_planted
     from voxplain.explain import explain_concepts
@@ -136,13 +137,16 @@ def demo_improve_command(*, output: Output = Path("demo-improve")) -> None:
     save_run(output / "run", run)
     write_report(run, output / "concepts.html")
     say(f"concepts of “{TARGET}”: {output / 'concepts.html'}")
-    remove = suspected(run)
+    test = scan_folder(output / "test_videos" / "test")
+    remove = relied_on(
+        model, run, suspected(run), data=data / "train", test=test, output=output / "better", progress=progress_bar
+    )
     say(f"removing {', '.join(f'concept {k}' for k in remove)}")
     better = improve(
         model,
         run,
         data=data / "train",
-        test=scan_folder(output / "test_videos" / "test"),
+        test=test,
         remove=remove,
         seeds=1,
         output=output / "better",

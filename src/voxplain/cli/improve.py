@@ -60,7 +60,8 @@ def improve_command(
         Concepts that it shall rely on.
     auto
         Remove what the audit that the run is a part of calls suspected; for a run without an audit, the significant
-        concepts that are at one place in all clips, as captions and logos are.
+        concepts that are at one place in all clips, as captions and logos are, and that make the class likelier in
+        other clips.
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
@@ -82,6 +83,7 @@ def improve_command(
     from voxplain.corrections import improve
     from voxplain.corrections.improve import audited_suspects, chosen_correction, suspected
     from voxplain.corrections.page import write_improved_report
+    from voxplain.corrections.relied_on import relied_on
     from voxplain.files import in_use
     from voxplain.report import Origin
     from voxplain.store import find_run, load_run
@@ -95,10 +97,23 @@ def improve_command(
     if test is not None:
         tests = folder_or_list(test, data_folder(data, held.files), held.files, part="test", images=held.images)
     model = open_model(network, found.classes, layer=found.layer)
-    if auto:
-        remove = audited_suspects(place, found) or suspected(found)
-        console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
     train, tests = named_videos(model, train, held), tests and named_videos(model, tests, held)
+    if auto:
+        remove = audited_suspects(place, found)
+        if not remove:
+            with in_use(output):
+                remove = relied_on(
+                    model,
+                    found,
+                    suspected(found),
+                    data=train,
+                    test=tests,
+                    clips=clips,
+                    damaged=losses.damaged,
+                    output=output,
+                    progress=printed.progress(),
+                )
+        console.print(f"removing {', '.join(f'concept {k}' for k in remove)}", markup=False, highlight=False)
     correction, _ = chosen_correction(method, remove, keep)
     watch = begun(
         console,
