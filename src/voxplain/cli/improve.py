@@ -65,8 +65,8 @@ def improve_command(
     test
         Folder, or list, of held-out videos; default: test/ of the data, or else every fourth video of each class.
     method
-        p_clarc, dfr, concept_swap, attribution_penalty, rr_clarc, a_clarc, concept_whitening or keep_concepts; default:
-        concept_swap, or keep_concepts where there is nothing to remove.
+        p_clarc, dfr, concept_swap, camera_swap (for a motion of the camera), attribution_penalty, rr_clarc, a_clarc,
+        concept_whitening or keep_concepts; default: concept_swap, or keep_concepts where there is nothing to remove.
     seeds
         Corrections with other random numbers; the first one's weights are written.
     clips

@@ -6,6 +6,7 @@ and gives a corrected copy of the model. `improve` runs one and compares it with
 
 from voxplain.corrections.a_clarc import AddConcept
 from voxplain.corrections.attribution_penalty import AttributionPenalty
+from voxplain.corrections.camera_swap import CameraSwap
 from voxplain.corrections.concept_whitening import WhitenConcept
 from voxplain.corrections.correction import Correction
 from voxplain.corrections.dfr import RefitHead
@@ -20,6 +21,7 @@ __all__ = [
     "CORRECTIONS",
     "AddConcept",
     "AttributionPenalty",
+    "CameraSwap",
     "ConceptSwap",
     "Correction",
     "Examples",
@@ -37,6 +39,7 @@ CORRECTIONS: dict[str, Correction] = {
     "p_clarc": ProjectConcept(),
     "dfr": RefitHead(),
     "concept_swap": ConceptSwap(),
+    "camera_swap": CameraSwap(),
     "attribution_penalty": AttributionPenalty(),
     "rr_clarc": GradientPenalty(),
     "a_clarc": AddConcept(),
