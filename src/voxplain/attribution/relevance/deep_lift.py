@@ -22,6 +22,7 @@ from voxplain.attribution.relevance.differences import Difference, layer_norm_ru
 from voxplain.attribution.relevance.nodes import ROUTING, before, is_live, node_name
 from voxplain.attribution.relevance.operations import ACTIVATIONS, canonical, first_argument, plain_value, put_back
 from voxplain.attribution.relevance.products import ATTENTION, attention_scores, multi_head
+from voxplain.attribution.relevance.recurrent import RECURRENT, plain_recurrent
 from voxplain.attribution.relevance.relevance_pass import frozen, full_precision
 from voxplain.errors import ModelError
 from voxplain.model import stack
@@ -147,6 +148,8 @@ class _Mode(TorchFunctionMode):
         self.reads += getattr(func, "__name__", "") in READS
         if name == "batch_norm" and (args[5] if len(args) > 5 else kwargs.get("training", False)):
             raise ModelError("expected batch norm with stored statistics, got statistics of the batch")
+        if name in RECURRENT and is_live(args[0]):
+            return plain_recurrent(self, func, args, kwargs)
         if name in OF_SEVERAL and (found := self._of_several(func, name, args, kwargs)) is not None:
             return found
         if name not in ACTIVATIONS | MAXIMA or not any(map(is_live, (*args, *kwargs.values()))):
