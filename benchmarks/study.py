@@ -1,7 +1,7 @@
 """Which attribution method, for which structure of network? Known truth, attacks as controls, eight networks.
 
     python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out|utd_depth] [--data DIR]
-                                [--nets …] [--methods …] [--shard I/N] [--jobs N]
+                                [--nets …] [--methods …] [--clips N] [--shard I/N] [--jobs N]
 
 The library's study (`voxplain study`) with what needs captum: how long DeepLIFT takes here and there on R3D-18, both in
 this process, on one thread. Small networks of eight structures are trained on planted clips; the truth is what the
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="UTD-MHAD as depth videos; default: VOXPLAIN_DATA/utd_mhad_depth")
     parser.add_argument("--nets", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
+    parser.add_argument("--clips", type=int, help="clips a class that are explained")
     parser.add_argument("--shard")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with networks of its own")
@@ -93,6 +94,7 @@ def main() -> None:
         quick=asked.quick,
         networks=asked.nets,
         methods=asked.methods,
+        clips=asked.clips,
         shard=read_shard(asked.shard) if asked.shard else None,
         tell=lambda text: print(text, flush=True),
     )

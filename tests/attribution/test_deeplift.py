@@ -82,7 +82,7 @@ def test_equals_captum(build: type[nn.Module]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it announces its hooks
         theirs = CaptumDeepLift(net).attribute(x, base, target=targets).sum(1).detach().numpy()
-    for a, want in zip(DeepLIFT()(model, clips, targets), theirs, strict=True):
+    for a, want in zip(DeepLIFT(baseline="black")(model, clips, targets), theirs, strict=True):
         np.testing.assert_allclose(a.values, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
 
 
@@ -147,6 +147,14 @@ def test_the_rescale_rule_sees_through_saturation() -> None:
     np.testing.assert_allclose(DeepLIFT(baseline="black")(model, clip, 0).values, 0.5, atol=1e-4)
 
 
+def test_a_bright_ground_with_nothing_on_it_gets_no_attribution() -> None:
+    """Against black it does, which is an answer about brightness; hence the default."""
+    torch.manual_seed(5)
+    model, clip = model_of(Plain(), "head"), clips_of(1)[0]
+    clip.frames[:] = 200
+    assert np.abs(DeepLIFT()(model, clip, 1).values).max() < 1e-4 * np.abs(DeepLIFT(baseline="black")(model, clip, 1)).max()
+
+
 def test_refuses_what_it_has_no_rule_for() -> None:
     clip = clips_of(1)[0]
     for net, what in (
@@ -168,7 +176,7 @@ def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
     clip = clips_of(1)[0]
     clip.frames[:] = 255
     with pytest.raises(ModelError, match="same operations"):
-        DeepLIFT()(model_of(net, "head"), clip, 0)
+        DeepLIFT(baseline="black")(model_of(net, "head"), clip, 0)
 
 
 @pytest.mark.parametrize("way", ["sdpa", "einsum", "matmul", "module", "gate", "convlstm", "divided"])

@@ -214,7 +214,7 @@ def test_shards_are_pairs_of_network_and_method(one_clip: VideoModel, tmp_path: 
     names = ("gradient", "input_x_gradient", "random")
     for i in (1, 2):
         assert not run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names, shard=Shard(i, 2))
-    figures = run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names)
+    figures = run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names, clips=1)
     assert figures["methods"] == ["gradient", "input_x_gradient"]
     assert (tmp_path / "quick" / "standard" / "study.md").read_text().startswith("| energy inside")
 
@@ -228,6 +228,8 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         run_study(tmp_path, design="hard")
     with pytest.raises(DataError, match="name it with --data"):
         run_study(tmp_path, design="utd_depth")
+    with pytest.raises(DataError, match="1 clip a class or more, got 0"):
+        run_study(tmp_path, clips=0)
 
 
 def test_a_quick_study_costs_less() -> None:
@@ -248,3 +250,24 @@ def test_tuning_on_masks_changes_a_copy() -> None:
     tuned = tuned_on_masks(model, frames, np.array([0, 1, 0, 1]), epochs=1)
     assert all(torch.equal(before[k], v) for k, v in model.net.state_dict().items())
     assert not torch.equal(tuned.net.fc.weight, model.net.fc.weight)
+
+
+def test_two_studies_agree_on_an_order_and_its_reverse_disagrees(tmp_path: Path) -> None:
+    from voxplain.benchmark.study_designs import order_agreement, read_rows
+    from voxplain.benchmark.study_run import _write_tables
+
+    rows = made_rows()
+    _write_tables(rows, {}, tmp_path, {})
+    same = order_agreement(StudyTables(rows), StudyTables(read_rows(tmp_path / "rows.json")))
+    assert same.overall.value == pytest.approx(1)
+    assert set(same.by_network) == {"c3d", "tsm"}
+    assert same.methods == METHODS
+    names = {m: METHODS[-1 - i] for i, m in enumerate(METHODS)}
+    other = [StudyRow(r.network, r.clip, r.moving, names.get(r.method, r.method), r.values) for r in rows]
+    reverse = order_agreement(StudyTables(rows), StudyTables(other))
+    assert reverse.overall.value == pytest.approx(-1)
+    assert reverse.overall.low <= reverse.overall.value <= reverse.overall.high
+    with pytest.raises(DataError, match="4 methods"):
+        order_agreement(StudyTables(rows), StudyTables(rows), methods=METHODS[:2])
+    with pytest.raises(DataError, match="no such file"):
+        read_rows(tmp_path / "none.json")

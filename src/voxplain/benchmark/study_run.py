@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def run_study(
     networks: Sequence[str] = (),
     methods: Sequence[str] = (),
     more: Mapping[str, AttributionMethod] | None = None,
+    clips: int | None = None,
     shard: Shard | None = None,
     tell: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def run_study(
         Only these; by default all.
     more : mapping, optional
         Further methods by name.
+    clips : int, optional
+        Clips a class that are explained; by default those of the size. What fewer clips gave is found again.
     shard : Shard, optional
         Only a share of the pairs of network and method; no tables are written.
     tell : callable
@@ -64,9 +68,13 @@ def run_study(
     Raises
     ------
     DataError
-        Unknown names, or no folder of depth videos.
+        Unknown names, fewer than one clip, or no folder of depth videos.
     """
     size = QUICK if quick else FULL
+    if clips is not None:
+        if clips < 1:
+            raise DataError(f"expected 1 clip a class or more, got {clips}; correct it")
+        size = replace(size, clips=clips)
     chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
     _check(design, networks, methods, chosen)
     source = _source(design, data)

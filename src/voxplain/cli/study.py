@@ -16,6 +16,7 @@ def study_command(
     nets: Words = (),
     methods: Words = (),
     method: Words = (),
+    clips: int | None = None,
     shard: str | None = None,
     threads: int = 1,
 ) -> None:
@@ -47,6 +48,8 @@ def study_command(
         Only these attribution methods.
     method
         Methods of yours beside them, each as package.module:function, see docs/benchmark.md.
+    clips
+        Clips a class that are explained: 1 with --quick, else 8, unless given. What fewer gave is found again.
     shard
         Compute one shard of the pairs of network and method, such as 2/8.
     threads
@@ -71,6 +74,7 @@ def study_command(
             networks=nets,
             methods=methods,
             more=third_party_methods(method),
+            clips=clips,
             shard=None if shard is None else read_shard(shard),
             tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
         )

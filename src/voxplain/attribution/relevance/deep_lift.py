@@ -315,14 +315,16 @@ class DeepLIFT:
     """DeepLIFT, rescale rule: m·Δx with multipliers m that run from the target's logit to the input.
 
     The multipliers are Δy/Δx at activations and the weights at linear operations; products, softmax, layer norm and
-    attention have exact ones, see `differences`. The signed values add up to the
-    difference of the logits of clip and reference; ``details["completeness_gap"]`` is how far they are from it,
-    relative to it: rounding only. Raises ModelError for operations without a multiplier.
+    attention have exact ones, see `differences`, and recurrent layers are unrolled into linear layers, activations and
+    products. The signed values add up to the difference of the logits of clip and reference;
+    ``details["completeness_gap"]`` is how far they are from it, relative to it: rounding only. Raises ModelError for
+    operations without a multiplier.
 
     Parameters
     ----------
     baseline : str
-        The reference, an entry of `FILLS`.
+        The reference, an entry of `FILLS`. With black, maps show what is bright rather than what decides
+        (docs/defaults.md, "The reference of DeepLIFT").
     channels : str
         Reduction over the three colours: an entry of `CHANNELS`; "signed", their sum, keeps what adds up.
 
@@ -338,7 +340,7 @@ class DeepLIFT:
     (8, 32, 32)
     """
 
-    baseline: str = "black"
+    baseline: str = "blur"
     channels: Channels = "signed"
 
     @attribution_call("deep_lift")
