@@ -152,7 +152,10 @@ def test_a_bright_ground_with_nothing_on_it_gets_no_attribution() -> None:
     torch.manual_seed(5)
     model, clip = model_of(Plain(), "head"), clips_of(1)[0]
     clip.frames[:] = 200
-    assert np.abs(DeepLIFT()(model, clip, 1).values).max() < 1e-4 * np.abs(DeepLIFT(baseline="black")(model, clip, 1)).max()
+    assert (
+        np.abs(DeepLIFT()(model, clip, 1).values).max()
+        < 1e-4 * np.abs(DeepLIFT(baseline="black")(model, clip, 1)).max()
+    )
 
 
 def test_refuses_what_it_has_no_rule_for() -> None:

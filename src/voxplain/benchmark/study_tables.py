@@ -146,10 +146,10 @@ class StudyTables:
 
         return self._bootstrap(networks, agree)
 
-    def rank_spread(self) -> dict[str, tuple[float, float]]:
+    def rank_spread(self, networks: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation over networks of the rank by truth of each method that explains all of them."""
-        networks = self.networks
-        shared = [m for m in self.methods if all(m in self._measured(n) for n in networks)]
+        networks = networks or self.networks
+        shared = methods or [m for m in self.methods if all(m in self._measured(n) for n in networks)]
         ranks = [_ranks(self.truth(n, shared)(np.arange(len(self.clips(n))))) for n in networks]
         return {m: (float(np.mean(r)), float(np.std(r))) for m, r in zip(shared, np.transpose(ranks), strict=True)}
 

@@ -1,4 +1,4 @@
-"""Recurrent layers unrolled step by step, RNN (tanh, ReLU), LSTM and GRU, layers and cells: in a relevance pass, or plain.
+"""Recurrent layers unrolled step by step, in a relevance pass or plain: RNN (tanh, ReLU), LSTM and GRU, and cells.
 
 Letters: T steps, N clips, F inputs, U units; x_t the step's input [N,F], h the state [N,U]. A unit's pre-activation is
 one linear layer of [x_t, h]. Gates take no relevance, the signals they multiply take all of it (Arras et al. 2017,
