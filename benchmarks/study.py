@@ -24,8 +24,6 @@ deeplift_ratio           processor time of DeepLIFT here ÷ captum's
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 import warnings
 from importlib.util import find_spec
@@ -34,7 +32,7 @@ from pathlib import Path
 import torch
 
 from voxplain.benchmark.study_designs import order_agreement, read_rows
-from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
+from voxplain.benchmark.study_networks import NETWORKS
 from voxplain.benchmark.study_run import DESIGNS, run_study
 from voxplain.benchmark.study_tables import StudyTables
 from voxplain.runtime import read_shard
@@ -58,18 +56,6 @@ def deeplift_ratio(repeats: int = 3) -> float | None:
             call()
             seconds[name].append(time.process_time() - start)
     return min(seconds["ours"][1:]) / min(seconds["captum"][1:])
-
-
-def beside(networks: list[str], jobs: int) -> None:
-    """The same command in processes of their own, each for a share of the networks; no tables are written there."""
-    parts = [networks[i::jobs] for i in range(min(jobs, len(networks)))]
-    calls = [
-        [sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--shard", "1/1", "--nets", *own] for own in parts
-    ]
-    running = [subprocess.Popen(call) for call in calls]
-    ended = [process.wait() for process in running]  # of all, also after one has failed
-    if any(ended):
-        raise SystemExit("a process ended early; the same command goes on")
 
 
 def compare(first: Path, second: Path, methods: list[str]) -> None:
@@ -106,8 +92,6 @@ def main() -> None:
     if asked.design == "utd_depth" and not data.is_dir():
         print(json.dumps({"skipped": f"utd_depth: no folder {data}; name it with --data"}))
         return
-    if asked.jobs > 1:
-        beside(asked.nets or [n for n in NETWORKS if n != SHIPPED or asked.design == "standard"], asked.jobs)
     figures = run_study(
         asked.work,
         design=asked.design,
@@ -116,6 +100,7 @@ def main() -> None:
         networks=asked.nets,
         methods=asked.methods,
         clips=asked.clips,
+        jobs=asked.jobs,
         shard=read_shard(asked.shard) if asked.shard else None,
         tell=lambda text: print(text, flush=True),
     )

@@ -61,7 +61,7 @@ class StudySize:
 
 
 FULL = StudySize()
-QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=3, epochs=36)
+QUICK = StudySize(frames=8, side=32, classes=5, train=100, test=20, clips=1, epochs=36)
 
 
 @dataclass(frozen=True, eq=False)

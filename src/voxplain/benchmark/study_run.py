@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ def run_study(
     methods: Sequence[str] = (),
     more: Mapping[str, AttributionMethod] | None = None,
     clips: int | None = None,
+    jobs: int = 1,
     shard: Shard | None = None,
     tell: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Any]:
@@ -55,6 +59,8 @@ def run_study(
         Further methods by name.
     clips : int, optional
         Clips a class that are explained; by default those of the size. What fewer clips gave is found again.
+    jobs : int
+        Processes of one thread, each with networks of its own.
     shard : Shard, optional
         Only a share of the pairs of network and method; no tables are written.
     tell : callable
@@ -80,6 +86,9 @@ def run_study(
     source = _source(design, data)
     # The shipped network knows the shapes of the standard design only.
     names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
+    if jobs > 1:
+        asked: dict[str, Any] = {"design": design, "data": data, "quick": quick, "methods": methods, "more": more}
+        _beside(jobs, names, partial(run_study, work, **asked, clips=clips, shard=shard or Shard(1, 1)), tell)
     folder, rows, accuracies = work / ("quick" if quick else "full"), [], {}
     for network in names:
         own, accuracies[network] = network_rows(
@@ -117,6 +126,17 @@ def _share(shard: Shard | None) -> Callable[[str, str], bool]:
     import zlib
 
     return lambda network, method: zlib.crc32(f"{network}/{method}".encode()) % shard.count == shard.index - 1
+
+
+def _beside(jobs: int, names: Sequence[str], study: Callable[..., object], tell: Callable[[str], object]) -> None:
+    """Each network in one of several processes; what they measure is in the store."""
+    import torch
+
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        running = {pool.submit(study, networks=[name]): name for name in names}
+        for done in as_completed(running):
+            done.result()
+            tell(f"{running[done]}: measured")
 
 
 def _write_tables(
