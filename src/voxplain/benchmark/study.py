@@ -7,7 +7,7 @@ study can be cut short, go on, and be divided into shards, whose unit is a netwo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ class MeasureMap(Task[StudyRow]):
         def method(of: Any, clip: Any, target: Any = None) -> Any:
             return heat if of is model and clip is self.clip else self.method(of, clip, target)
 
-        return method
+        return cast(AttributionMethod, method)
 
     def _measured(self, model: VideoModel, heat: Attribution, *, whole: bool) -> dict[str, tuple[float, float | None]]:
         found = {}
