@@ -54,7 +54,7 @@ def run_study(
     quick : bool
         Smaller clips, fewer of them, and fewer samples and steps.
     networks, methods : sequence of str
-        Only these; by default all.
+        Only these; by default all, but the shipped network in a quick study and where its classes do not occur.
     more : mapping, optional
         Further methods by name.
     clips : int, optional
@@ -84,8 +84,9 @@ def run_study(
     chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
     _check(design, networks, methods, chosen)
     source = _source(design, data)
-    # The shipped network knows the shapes of the standard design only.
-    names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
+    # The shipped network knows the shapes of the standard design only, and its clips are not small.
+    every = [n for n in NETWORKS if n != SHIPPED or (design == "standard" and not quick)]
+    names = [n for n in NETWORKS if n in (networks or every)]
     if jobs > 1:
         asked: dict[str, Any] = {"design": design, "data": data, "quick": quick, "methods": methods, "more": more}
         _beside(jobs, names, partial(run_study, work, **asked, clips=clips, shard=shard or Shard(1, 1)), tell)
