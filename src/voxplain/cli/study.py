@@ -44,7 +44,8 @@ def study_command(
     data
         Folder of UTD-MHAD as depth videos, for utd_depth.
     nets
-        Only these: planted (shipped, not trained; in a quick study only where it is named), c3d, r3d, r2plus1d, i3d, cnn_lstm, tsm, convlstm, transformer.
+        Only these: planted (shipped, not trained; in a quick study only where it is named), c3d, r3d, r2plus1d, i3d,
+        cnn_lstm, tsm, convlstm, transformer.
     methods
         Only these attribution methods.
     method
