@@ -1,11 +1,14 @@
 """Which attribution method, for which structure of network? Known truth, attacks as controls, eight networks.
 
     python benchmarks/study.py [--work DIR] [--quick] [--design standard|held-out|utd_depth] [--data DIR]
-                                [--nets …] [--methods …] [--shard I/N] [--jobs N]
+                                [--nets …] [--methods …] [--clips N] [--shard I/N] [--jobs N]
+    python benchmarks/study.py --work DIR --compare ROWS ROWS [--methods …]
 
 The library's study (`voxplain study`) with what needs captum: how long DeepLIFT takes here and there on R3D-18, both in
 this process, on one thread. Small networks of eight structures are trained on planted clips; the truth is what the
-class's log-odds lose when the scene is drawn again without an object. The last line is JSON:
+class's log-odds lose when the scene is drawn again without an object. With
+``--compare`` nothing is run: how far two studies, named by their ``rows.json``, agree on the order of methods. Else the
+last line is JSON:
 
 networks                 held-out accuracy by structure
 methods, metrics         what was measured
@@ -21,8 +24,6 @@ deeplift_ratio           processor time of DeepLIFT here ÷ captum's
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 import warnings
 from importlib.util import find_spec
@@ -30,8 +31,10 @@ from pathlib import Path
 
 import torch
 
-from voxplain.benchmark.study_networks import NETWORKS, SHIPPED
+from voxplain.benchmark.study_designs import order_agreement, read_rows
+from voxplain.benchmark.study_networks import NETWORKS
 from voxplain.benchmark.study_run import DESIGNS, run_study
+from voxplain.benchmark.study_tables import StudyTables
 from voxplain.runtime import read_shard
 
 __all__ = ["deeplift_ratio"]
@@ -55,16 +58,16 @@ def deeplift_ratio(repeats: int = 3) -> float | None:
     return min(seconds["ours"][1:]) / min(seconds["captum"][1:])
 
 
-def beside(networks: list[str], jobs: int) -> None:
-    """The same command in processes of their own, each for a share of the networks; no tables are written there."""
-    parts = [networks[i::jobs] for i in range(min(jobs, len(networks)))]
-    calls = [
-        [sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--shard", "1/1", "--nets", *own] for own in parts
-    ]
-    running = [subprocess.Popen(call) for call in calls]
-    ended = [process.wait() for process in running]  # of all, also after one has failed
-    if any(ended):
-        raise SystemExit("a process ended early; the same command goes on")
+def compare(first: Path, second: Path, methods: list[str]) -> None:
+    """Print the agreement of two studies, mean ranks by truth in both, and as the last line JSON."""
+    tables = [StudyTables(read_rows(path)) for path in (first, second)]
+    found = order_agreement(*tables, methods=methods)
+    ranks = [tables_of.rank_spread(found.networks, found.methods) for tables_of in tables]
+    print("| rank by truth | first | second |\n| --- | --- | --- |")
+    for m in sorted(found.methods, key=lambda m: ranks[0][m][0]):
+        print(f"| {m} | {ranks[0][m][0]:.1f} | {ranks[1][m][0]:.1f} |")
+    own = {n: e.plain() for n, e in found.by_network.items()}
+    print(json.dumps({"overall": found.overall.plain(), "by_network": own, "methods": len(found.methods)}))
 
 
 def main() -> None:
@@ -75,17 +78,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="UTD-MHAD as depth videos; default: VOXPLAIN_DATA/utd_mhad_depth")
     parser.add_argument("--nets", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
+    parser.add_argument("--clips", type=int, help="clips a class that are explained")
     parser.add_argument("--shard")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with networks of its own")
+    parser.add_argument("--compare", nargs=2, type=Path, help="rows.json of two studies")
     asked = parser.parse_args()
+    if asked.compare:
+        compare(*asked.compare, asked.methods)
+        return
     torch.set_num_threads(asked.threads)
     data = asked.data or Path(os.environ.get("VOXPLAIN_DATA", "data")) / "utd_mhad_depth"
     if asked.design == "utd_depth" and not data.is_dir():
         print(json.dumps({"skipped": f"utd_depth: no folder {data}; name it with --data"}))
         return
-    if asked.jobs > 1:
-        beside(asked.nets or [n for n in NETWORKS if n != SHIPPED or asked.design == "standard"], asked.jobs)
     figures = run_study(
         asked.work,
         design=asked.design,
@@ -93,6 +99,8 @@ def main() -> None:
         quick=asked.quick,
         networks=asked.nets,
         methods=asked.methods,
+        clips=asked.clips,
+        jobs=asked.jobs,
         shard=read_shard(asked.shard) if asked.shard else None,
         tell=lambda text: print(text, flush=True),
     )

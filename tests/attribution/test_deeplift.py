@@ -82,7 +82,7 @@ def test_equals_captum(build: type[nn.Module]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it announces its hooks
         theirs = CaptumDeepLift(net).attribute(x, base, target=targets).sum(1).detach().numpy()
-    for a, want in zip(DeepLIFT()(model, clips, targets), theirs, strict=True):
+    for a, want in zip(DeepLIFT(baseline="black")(model, clips, targets), theirs, strict=True):
         np.testing.assert_allclose(a.values, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
 
 
@@ -147,19 +147,27 @@ def test_the_rescale_rule_sees_through_saturation() -> None:
     np.testing.assert_allclose(DeepLIFT(baseline="black")(model, clip, 0).values, 0.5, atol=1e-4)
 
 
+def test_a_bright_ground_with_nothing_on_it_gets_no_attribution() -> None:
+    """Against black it does, which is an answer about brightness; hence the default."""
+    torch.manual_seed(5)
+    model, clip = model_of(Plain(), "head"), clips_of(1)[0]
+    clip.frames[:] = 200
+    assert (
+        np.abs(DeepLIFT()(model, clip, 1).values).max()
+        < 1e-4 * np.abs(DeepLIFT(baseline="black")(model, clip, 1)).max()
+    )
+
+
 def test_refuses_what_it_has_no_rule_for() -> None:
     clip = clips_of(1)[0]
-    frames = {"layout": "BTCHW"}
-    for net, options, what in (
-        (FramesRNN("lstm"), frames, "network|net"),
-        (Cells(), frames, "product of two|Lstm|net"),
-        (Does(nn.GroupNorm(2, 4)), {}, "GroupNorm"),
-        (Does(lambda x: x**2), {}, "Pow"),
-        (Does(lambda x: 1 / x), {}, "Reciprocal|product"),
-        (Does(lambda x: x.max(1, keepdim=True)[0].expand_as(x)), {}, "Max"),
+    for net, what in (
+        (Does(nn.GroupNorm(2, 4)), "GroupNorm"),
+        (Does(lambda x: x**2), "Pow"),
+        (Does(lambda x: 1 / x), "Reciprocal|product"),
+        (Does(lambda x: x.max(1, keepdim=True)[0].expand_as(x)), "Max"),
     ):
         with pytest.raises(ModelError, match=what):
-            DeepLIFT()(model_of(net, "head", **options), clip, 0)
+            DeepLIFT()(model_of(net, "head"), clip, 0)
     with pytest.raises(DataError, match="green"):
         DeepLIFT(baseline="green")(model_of(Plain(), "head"), clip, 0)
 
@@ -171,7 +179,7 @@ def test_refuses_networks_that_do_other_things_on_the_reference() -> None:
     clip = clips_of(1)[0]
     clip.frames[:] = 255
     with pytest.raises(ModelError, match="same operations"):
-        DeepLIFT()(model_of(net, "head"), clip, 0)
+        DeepLIFT(baseline="black")(model_of(net, "head"), clip, 0)
 
 
 @pytest.mark.parametrize("way", ["sdpa", "einsum", "matmul", "module", "gate", "convlstm", "divided"])
@@ -188,6 +196,88 @@ def test_summation_to_delta_through_products_and_attention(way: str, baseline: s
     want = float((logits(model, x) - logits(model, base))[0, 1])
     found = DeepLIFT(baseline=baseline)(model, clips[0], 1)
     assert found.values.sum(dtype=np.float64) == pytest.approx(want, rel=5e-3, abs=2e-5)
+
+
+RECURRENT_NETS = {
+    "lstm": lambda: FramesRNN("lstm", bias=True),
+    "two layers in both directions": lambda: FramesRNN("lstm", bias=True, both=True, layers=2),
+    "gru": lambda: FramesRNN("gru", bias=True, layers=2),
+    "tanh": lambda: FramesRNN("tanh"),
+    "relu": lambda: FramesRNN("relu"),
+    "cells": Cells,
+}
+
+
+@pytest.mark.parametrize("build", RECURRENT_NETS.values(), ids=RECURRENT_NETS)
+def test_summation_to_delta_through_recurrent_layers(build: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, clips, targets = model_of(build().eval(), "head", layout="BTCHW"), clips_of(2), [0, 2]
+    x, base = to_input(model, stack(clips)), base_input(model, stack(clips), "blur")
+    rise = (logits(model, x) - logits(model, base))[torch.arange(2), targets]
+    for a, want in zip(DeepLIFT(baseline="blur")(model, clips, targets), rise, strict=True):
+        assert a.values.sum(dtype=np.float64) == pytest.approx(float(want), rel=2e-3, abs=2e-6)
+
+
+def test_an_lstm_of_constant_gates_has_a_closed_form() -> None:
+    """Gates of ½ leave c_t = (c_{t−1} + tanh v·x_t) / 2 and the last h = ½ tanh c."""
+
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(3 * 2 * 2, 1, bias=False, batch_first=True), nn.Linear(1, 2)
+            with torch.no_grad():
+                self.lstm.weight_hh_l0.zero_()
+                self.lstm.weight_ih_l0[[0, 1, 3]] = 0.0  # input, forget and output gate; row 2 is the candidate
+                self.head.weight.copy_(torch.tensor([[3.0], [0.0]]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.lstm(x.flatten(2))[0][:, -1])
+
+    torch.manual_seed(3)
+    net, clip = Halves().eval(), clips_of(1, (4, 2, 2))[0]
+    model = model_of(net, "head", (4, 2, 2), layout="BTCHW")
+    v = net.lstm.weight_ih_l0[2].detach()
+    x, x0 = (f(model, stack([clip]))[0].transpose(0, 1) for f in (to_input, partial(base_input, fill="blur")))
+    signals = [(u.flatten(1) @ v).numpy() for u in (x, x0)]
+    weights = 0.5 ** np.arange(4, 0, -1)
+    c, c0 = ((np.tanh(s) * weights).sum() for s in signals)
+    slopes = np.subtract(*np.tanh(signals)) / np.subtract(*signals)
+    per_frame = 3.0 * 0.5 * (np.tanh(c) - np.tanh(c0)) / (c - c0) * weights * slopes
+    want = (per_frame[:, None] * ((x - x0).flatten(1) * v).numpy()).reshape(4, 3, 2, 2).sum(1)
+    found = DeepLIFT(baseline="blur", channels="signed")(model, clip, 0).values
+    np.testing.assert_allclose(found, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
+
+
+def test_an_lstm_equals_the_same_written_out() -> None:
+    """A network that computes its gates itself, by sigmoid, tanh and products, which have rules of their own."""
+
+    class Written(nn.Module):
+        def __init__(self, lstm: nn.LSTM, head: nn.Linear) -> None:
+            super().__init__()
+            self.lstm, self.head = lstm, head
+
+        def forward(self, x: Tensor) -> Tensor:
+            h, c = x.new_zeros(len(x), 3), x.new_zeros(len(x), 3)
+            for frame in x.flatten(2).unbind(1):
+                own = nn.functional.linear(frame, self.lstm.weight_ih_l0, self.lstm.bias_ih_l0)
+                z = own + nn.functional.linear(h, self.lstm.weight_hh_l0, self.lstm.bias_hh_l0)
+                i, f, g, o = z.chunk(4, 1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+            return self.head(h)
+
+    class Fused(Written):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.lstm(x.flatten(2))[0][:, -1])
+
+    torch.manual_seed(4)
+    parts = nn.LSTM(3 * 4 * 4, 3, batch_first=True), nn.Linear(3, 2)
+    clip = clips_of(1, (4, 4, 4))[0]
+    ours, theirs = (
+        DeepLIFT(baseline="mean")(model_of(k(*parts).eval(), "head", (4, 4, 4), layout="BTCHW"), clip, 1).values
+        for k in (Fused, Written)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("run", ["softmax", "layer_norm"])

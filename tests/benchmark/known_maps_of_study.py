@@ -1,6 +1,9 @@
 """A planted clip with the mask of its object."""
 
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from voxplain.benchmark.study_clips import QUICK, study_design
 from voxplain.datasets.planted import draw_scene
@@ -15,3 +18,8 @@ def planted_clip(seed: int = 5) -> tuple[Clip, np.ndarray]:
     frames, masks = draw(scene)
     name = next(o.name for o in scene.objects if o.role == "target")
     return Clip.from_array(frames, source=f"{seed}"), masks[name]
+
+
+def leave_the_number_of_threads(folder: Path, networks: list[str]) -> None:
+    """Stands for the study of a network in a process of its own."""
+    (folder / networks[0]).write_text(str(torch.get_num_threads()))

@@ -1,11 +1,12 @@
 """The study: made-up rows give the tables that they must; what is measured is found again."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from known_maps_of_study import planted_clip
+from known_maps_of_study import leave_the_number_of_threads, planted_clip
 
 from voxplain.attribution import Gradient, IntegratedGradients
 from voxplain.benchmark import study
@@ -22,7 +23,7 @@ from voxplain.benchmark.study_clips import (
 )
 from voxplain.benchmark.study_networks import TrainedNetwork
 from voxplain.benchmark.study_page import study_figures, study_markdown
-from voxplain.benchmark.study_run import run_study
+from voxplain.benchmark.study_run import _beside, run_study
 from voxplain.benchmark.study_tables import StudyTables, _tau
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
@@ -214,9 +215,33 @@ def test_shards_are_pairs_of_network_and_method(one_clip: VideoModel, tmp_path: 
     names = ("gradient", "input_x_gradient", "random")
     for i in (1, 2):
         assert not run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names, shard=Shard(i, 2))
-    figures = run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names)
+    figures = run_study(tmp_path, quick=True, networks=["cnn_lstm"], methods=names, clips=1)
     assert figures["methods"] == ["gradient", "input_x_gradient"]
     assert (tmp_path / "quick" / "standard" / "study.md").read_text().startswith("| energy inside")
+
+
+def test_networks_are_measured_in_processes_of_one_thread(tmp_path: Path) -> None:
+    told: list[str] = []
+    _beside(2, ["c3d", "tsm"], partial(leave_the_number_of_threads, tmp_path), told.append)
+    assert sorted(told) == ["c3d: measured", "tsm: measured"]
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"c3d": "1", "tsm": "1"}
+
+
+def test_sanity_does_not_compute_the_map_of_the_network_again(one_clip: VideoModel, tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def method(model: VideoModel, clip: object, target: object = None) -> object:
+        seen.append(model is one_clip)
+        return Gradient()(model, clip, target)
+
+    known = PlantedClips("standard").known(one_clip, TINY)[0]
+    metrics = study_metrics([], quick=True)
+    task = study.MeasureMap(known.clip, known.target, known.mask, method, metrics, (), True, one_clip)
+    values = task.compute(one_clip)["values"]["map"]
+    assert seen.count(True) == 1
+    assert seen.count(False) == 2  # two metrics, each with a randomised copy
+    for name in ("parameter_randomisation", "efficient_randomisation"):
+        assert values[name][0] == metrics[name](one_clip, known.clip, known.target, Gradient()).value
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:
@@ -228,6 +253,8 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         run_study(tmp_path, design="hard")
     with pytest.raises(DataError, match="name it with --data"):
         run_study(tmp_path, design="utd_depth")
+    with pytest.raises(DataError, match="1 clip a class or more, got 0"):
+        run_study(tmp_path, clips=0)
 
 
 def test_a_quick_study_costs_less() -> None:
@@ -248,3 +275,24 @@ def test_tuning_on_masks_changes_a_copy() -> None:
     tuned = tuned_on_masks(model, frames, np.array([0, 1, 0, 1]), epochs=1)
     assert all(torch.equal(before[k], v) for k, v in model.net.state_dict().items())
     assert not torch.equal(tuned.net.fc.weight, model.net.fc.weight)
+
+
+def test_two_studies_agree_on_an_order_and_its_reverse_disagrees(tmp_path: Path) -> None:
+    from voxplain.benchmark.study_designs import order_agreement, read_rows
+    from voxplain.benchmark.study_run import _write_tables
+
+    rows = made_rows()
+    _write_tables(rows, {}, tmp_path, {})
+    same = order_agreement(StudyTables(rows), StudyTables(read_rows(tmp_path / "rows.json")))
+    assert same.overall.value == pytest.approx(1)
+    assert set(same.by_network) == {"c3d", "tsm"}
+    assert same.methods == METHODS
+    names = {m: METHODS[-1 - i] for i, m in enumerate(METHODS)}
+    other = [StudyRow(r.network, r.clip, r.moving, names.get(r.method, r.method), r.values) for r in rows]
+    reverse = order_agreement(StudyTables(rows), StudyTables(other))
+    assert reverse.overall.value == pytest.approx(-1)
+    assert reverse.overall.low <= reverse.overall.value <= reverse.overall.high
+    with pytest.raises(DataError, match="4 methods"):
+        order_agreement(StudyTables(rows), StudyTables(rows), methods=METHODS[:2])
+    with pytest.raises(DataError, match="no such file"):
+        read_rows(tmp_path / "none.json")

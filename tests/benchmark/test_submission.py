@@ -85,8 +85,9 @@ def test_the_study_command_passes_its_options_on(tmp_path: Path, monkeypatch: py
     asked = {}
     monkeypatch.setattr("voxplain.benchmark.study_run.run_study", lambda work, **options: asked.update(options) or {})
     words = ["study", str(tmp_path), "--quick", "--nets", "c3d", "tsm", "--shard", "2/3", "--design", "held-out"]
-    app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    app([*words, "--clips", "2"], exit_on_error=False, print_error=False, result_action="return_value")
     assert asked["quick"] is True
     assert tuple(asked["networks"]) == ("c3d", "tsm")
     assert (asked["shard"].index, asked["shard"].count) == (2, 3)
     assert asked["design"] == "held-out"
+    assert asked["clips"] == 2

@@ -7,7 +7,7 @@ study can be cut short, go on, and be divided into shards, whose unit is a netwo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -131,6 +131,14 @@ class MeasureMap(Task[StudyRow]):
         }
         return StudyRow("", "", False, "", **{**stored, "values": values})
 
+    def _known(self, model: VideoModel, heat: Attribution) -> AttributionMethod:
+        """The method, which is not run again for the map of the network that it has explained."""
+
+        def method(of: Any, clip: Any, target: Any = None) -> Any:
+            return heat if of is model and clip is self.clip else self.method(of, clip, target)
+
+        return cast(AttributionMethod, method)
+
     def _measured(self, model: VideoModel, heat: Attribution, *, whole: bool) -> dict[str, tuple[float, float | None]]:
         found = {}
         for name, metric in self.metrics.items():
@@ -139,7 +147,7 @@ class MeasureMap(Task[StudyRow]):
             elif metric.needs == "map":
                 value = metric(self.tuned if name in TUNED and self.tuned is not None else model, self.clip, heat)
             elif whole and self.repeated:
-                value = metric(model, self.clip, self.target, self.method)
+                value = metric(model, self.clip, self.target, self._known(model, heat))
             else:
                 continue
             found[name] = (value.value, value.chance)

@@ -2,6 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,8 @@ def run_study(
     networks: Sequence[str] = (),
     methods: Sequence[str] = (),
     more: Mapping[str, AttributionMethod] | None = None,
+    clips: int | None = None,
+    jobs: int = 1,
     shard: Shard | None = None,
     tell: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Any]:
@@ -48,9 +54,13 @@ def run_study(
     quick : bool
         Smaller clips, fewer of them, and fewer samples and steps.
     networks, methods : sequence of str
-        Only these; by default all.
+        Only these; by default all, but the shipped network in a quick study and where its classes do not occur.
     more : mapping, optional
         Further methods by name.
+    clips : int, optional
+        Clips a class that are explained; by default those of the size. What fewer clips gave is found again.
+    jobs : int
+        Processes of one thread, each with networks of its own.
     shard : Shard, optional
         Only a share of the pairs of network and method; no tables are written.
     tell : callable
@@ -64,14 +74,22 @@ def run_study(
     Raises
     ------
     DataError
-        Unknown names, or no folder of depth videos.
+        Unknown names, fewer than one clip, or no folder of depth videos.
     """
     size = QUICK if quick else FULL
+    if clips is not None:
+        if clips < 1:
+            raise DataError(f"expected 1 clip a class or more, got {clips}; correct it")
+        size = replace(size, clips=clips)
     chosen: dict[str, AttributionMethod] = {**study_methods(quick=quick, only=methods), **(more or {})}
     _check(design, networks, methods, chosen)
     source = _source(design, data)
-    # The shipped network knows the shapes of the standard design only.
-    names = [n for n in NETWORKS if (n in networks if networks else n != SHIPPED or design == "standard")]
+    # The shipped network knows the shapes of the standard design only, and its clips are not small.
+    every = [n for n in NETWORKS if n != SHIPPED or (design == "standard" and not quick)]
+    names = [n for n in NETWORKS if n in (networks or every)]
+    if jobs > 1:
+        asked: dict[str, Any] = {"design": design, "data": data, "quick": quick, "methods": methods, "more": more}
+        _beside(jobs, names, partial(run_study, work, **asked, clips=clips, shard=shard or Shard(1, 1)), tell)
     folder, rows, accuracies = work / ("quick" if quick else "full"), [], {}
     for network in names:
         own, accuracies[network] = network_rows(
@@ -109,6 +127,17 @@ def _share(shard: Shard | None) -> Callable[[str, str], bool]:
     import zlib
 
     return lambda network, method: zlib.crc32(f"{network}/{method}".encode()) % shard.count == shard.index - 1
+
+
+def _beside(jobs: int, names: Sequence[str], study: Callable[..., object], tell: Callable[[str], object]) -> None:
+    """Each network in one of several processes; what they measure is in the store."""
+    import torch
+
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        running = {pool.submit(study, networks=[name]): name for name in names}
+        for done in as_completed(running):
+            done.result()
+            tell(f"{running[done]}: measured")
 
 
 def _write_tables(

@@ -60,9 +60,13 @@ class StudyTables:
     rows: Sequence[StudyRow]
     seed: int = 0
     _index: dict[tuple[str, str, str], StudyRow] = field(init=False, repr=False)
+    _clips: dict[str, dict[str, None]] = field(init=False, repr=False, default_factory=dict)
+    _worths: dict[tuple[str, ...], dict[bytes, np.ndarray]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Index the rows."""
+        for row in self.rows:
+            self._clips.setdefault(row.network, {})[row.clip] = None
         object.__setattr__(self, "_index", {(r.network, r.method, r.clip): r for r in self.rows if not r.error})
 
     @property
@@ -83,14 +87,15 @@ class StudyTables:
 
     def clips(self, network: str) -> list[str]:
         """Clips of a network."""
-        return list(dict.fromkeys(r.clip for r in self.rows if r.network == network))
+        return list(self._clips[network])
 
     def table(self, network: str, metric: str, methods: Sequence[str], version: str = "map") -> np.ndarray:
         """Values [M,V], higher better; energy as a multiple of its chance."""
         sign = 1.0 if _higher(metric) else -1.0
-        out = np.full((len(methods), len(self.clips(network))), np.nan)
+        clips = self.clips(network)
+        out = np.full((len(methods), len(clips)), np.nan)
         for i, method in enumerate(methods):
-            for j, clip in enumerate(self.clips(network)):
+            for j, clip in enumerate(clips):
                 row = self._index.get((network, method, clip))
                 value, chance = (row.values.get(version, {}) if row else {}).get(metric, (np.nan, None))
                 out[i, j] = sign * (value / chance if metric == "energy_inside" and chance else value)
@@ -119,7 +124,15 @@ class StudyTables:
     def truth(self, network: str, methods: Sequence[str]) -> "Worth":
         """From clips to minus the mean rank of each method by energy and by overlap with the object, [M]."""
         tables = [self.table(network, name, methods) for name in TRUTHS]
-        return lambda clips: -np.mean([_ranks(_means(t[:, clips])) for t in tables], axis=0)
+        known = self._worths.setdefault((network, *methods), {})  # draws of clips are the same for every metric
+
+        def worth(clips: np.ndarray) -> np.ndarray:
+            key = clips.tobytes()
+            if key not in known:
+                known[key] = -np.mean([_ranks(_means(t[:, clips])) for t in tables], axis=0)
+            return known[key]
+
+        return worth
 
     def best_truth_by_structure(self) -> dict[str, dict[str, Any]]:
         """The method of the best mean rank by truth on each network, with its energy and overlap."""
@@ -146,10 +159,10 @@ class StudyTables:
 
         return self._bootstrap(networks, agree)
 
-    def rank_spread(self) -> dict[str, tuple[float, float]]:
+    def rank_spread(self, networks: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation over networks of the rank by truth of each method that explains all of them."""
-        networks = self.networks
-        shared = [m for m in self.methods if all(m in self._measured(n) for n in networks)]
+        networks = networks or self.networks
+        shared = methods or [m for m in self.methods if all(m in self._measured(n) for n in networks)]
         ranks = [_ranks(self.truth(n, shared)(np.arange(len(self.clips(n))))) for n in networks]
         return {m: (float(np.mean(r)), float(np.std(r))) for m, r in zip(shared, np.transpose(ranks), strict=True)}
 

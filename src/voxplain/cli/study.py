@@ -16,6 +16,8 @@ def study_command(
     nets: Words = (),
     methods: Words = (),
     method: Words = (),
+    clips: int | None = None,
+    jobs: int = 1,
     shard: str | None = None,
     threads: int = 1,
 ) -> None:
@@ -27,7 +29,7 @@ def study_command(
 
     Examples:
 
-        voxplain study runs/study --quick
+        voxplain study runs/study --quick --jobs 2
         voxplain study runs/study --shard 2/8
         voxplain study runs/study --quick --method mypkg.methods:mine
 
@@ -42,11 +44,16 @@ def study_command(
     data
         Folder of UTD-MHAD as depth videos, for utd_depth.
     nets
-        Only these: planted (shipped, not trained), c3d, r3d, r2plus1d, i3d, cnn_lstm, tsm, convlstm, transformer.
+        Only these: planted (shipped, not trained; in a quick study only where it is named), c3d, r3d, r2plus1d, i3d,
+        cnn_lstm, tsm, convlstm, transformer.
     methods
         Only these attribution methods.
     method
         Methods of yours beside them, each as package.module:function, see docs/benchmark.md.
+    clips
+        Clips a class that are explained: 1 with --quick, else 8, unless given. What fewer gave is found again.
+    jobs
+        Processes of one thread, each with networks of its own.
     shard
         Compute one shard of the pairs of network and method, such as 2/8.
     threads
@@ -71,6 +78,8 @@ def study_command(
             networks=nets,
             methods=methods,
             more=third_party_methods(method),
+            clips=clips,
+            jobs=jobs,
             shard=None if shard is None else read_shard(shard),
             tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
         )

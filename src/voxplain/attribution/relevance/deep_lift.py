@@ -22,6 +22,7 @@ from voxplain.attribution.relevance.differences import Difference, layer_norm_ru
 from voxplain.attribution.relevance.nodes import ROUTING, before, is_live, node_name
 from voxplain.attribution.relevance.operations import ACTIVATIONS, canonical, first_argument, plain_value, put_back
 from voxplain.attribution.relevance.products import ATTENTION, attention_scores, multi_head
+from voxplain.attribution.relevance.recurrent import RECURRENT, plain_recurrent
 from voxplain.attribution.relevance.relevance_pass import frozen, full_precision
 from voxplain.errors import ModelError
 from voxplain.model import stack
@@ -147,6 +148,8 @@ class _Mode(TorchFunctionMode):
         self.reads += getattr(func, "__name__", "") in READS
         if name == "batch_norm" and (args[5] if len(args) > 5 else kwargs.get("training", False)):
             raise ModelError("expected batch norm with stored statistics, got statistics of the batch")
+        if name in RECURRENT and is_live(args[0]):
+            return plain_recurrent(self, func, args, kwargs)
         if name in OF_SEVERAL and (found := self._of_several(func, name, args, kwargs)) is not None:
             return found
         if name not in ACTIVATIONS | MAXIMA or not any(map(is_live, (*args, *kwargs.values()))):
@@ -312,14 +315,16 @@ class DeepLIFT:
     """DeepLIFT, rescale rule: m·Δx with multipliers m that run from the target's logit to the input.
 
     The multipliers are Δy/Δx at activations and the weights at linear operations; products, softmax, layer norm and
-    attention have exact ones, see `differences`. The signed values add up to the
-    difference of the logits of clip and reference; ``details["completeness_gap"]`` is how far they are from it,
-    relative to it: rounding only. Raises ModelError for operations without a multiplier.
+    attention have exact ones, see `differences`, and recurrent layers are unrolled into linear layers, activations and
+    products. The signed values add up to the difference of the logits of clip and reference;
+    ``details["completeness_gap"]`` is how far they are from it, relative to it: rounding only. Raises ModelError for
+    operations without a multiplier.
 
     Parameters
     ----------
     baseline : str
-        The reference, an entry of `FILLS`.
+        The reference, an entry of `FILLS`. With black, maps show what is bright rather than what decides
+        (docs/defaults.md, "The reference of DeepLIFT").
     channels : str
         Reduction over the three colours: an entry of `CHANNELS`; "signed", their sum, keeps what adds up.
 
@@ -335,7 +340,7 @@ class DeepLIFT:
     (8, 32, 32)
     """
 
-    baseline: str = "black"
+    baseline: str = "blur"
     channels: Channels = "signed"
 
     @attribution_call("deep_lift")

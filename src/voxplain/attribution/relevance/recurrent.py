@@ -1,4 +1,4 @@
-"""Recurrent layers in a relevance pass: RNN (tanh, ReLU), LSTM and GRU, layers and cells, unrolled step by step.
+"""Recurrent layers unrolled step by step, in a relevance pass or plain: RNN (tanh, ReLU), LSTM and GRU, and cells.
 
 Letters: T steps, N clips, F inputs, U units; x_t the step's input [N,F], h the state [N,U]. A unit's pre-activation is
 one linear layer of [x_t, h]. Gates take no relevance, the signals they multiply take all of it (Arras et al. 2017,
@@ -6,21 +6,24 @@ arXiv 1706.07206); a state that is a sum, c = f·c + i·g, shares as every sum d
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from voxplain.attribution.relevance.nodes import PassSettings, add_up, is_live, passed, rescaled, weighted
 from voxplain.attribution.relevance.rules import Affine
 from voxplain.errors import ModelError
 
-__all__ = ["RECURRENT"]
+__all__ = ["RECURRENT", "plain_recurrent"]
 
 States = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
 Weights = list[Tensor]  # w_ih, w_hh and, unless without bias, b_ih, b_hh
 RecurrentStep = Callable[[PassSettings, Tensor, States, Weights], States]
+PlainStep = Callable[[Tensor, States, Weights], States]
 
 
 def _linear(settings: PassSettings, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
@@ -92,17 +95,67 @@ STEPS: dict[str, RecurrentStep] = {
 }
 
 
-def _unrolled(step: RecurrentStep, settings: PassSettings, x: Tensor, states: States, weights: Weights) -> list[States]:
+def _plain_lstm(x: Tensor, states: States, weights: Weights) -> States:
+    i, f, g, o = _both(x, states[0], weights).chunk(4, 1)
+    c = f.sigmoid() * states[1] + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def _plain_gru(x: Tensor, states: States, weights: Weights) -> States:
+    h, (b_ih, b_hh) = states[0], weights[2:] or (None, None)
+    (r, z, n), (r0, z0, n0) = F.linear(x, weights[0], b_ih).chunk(3, 1), F.linear(h, weights[1], b_hh).chunk(3, 1)
+    z, n = (z + z0).sigmoid(), (n + (r + r0).sigmoid() * n0).tanh()
+    return (n + z * (h - n),)
+
+
+def _both(x: Tensor, h: Tensor, weights: Weights) -> Tensor:
+    b_ih, b_hh = weights[2:] or (None, None)
+    return F.linear(x, weights[0], b_ih) + F.linear(h, weights[1], b_hh)
+
+
+PLAIN_STEPS: dict[str, PlainStep] = {
+    "rnn_relu": lambda x, states, weights: (_both(x, states[0], weights).relu(),),
+    "rnn_tanh": lambda x, states, weights: (_both(x, states[0], weights).tanh(),),
+    "lstm": _plain_lstm,
+    "gru": _plain_gru,
+}
+
+
+def plain_recurrent(mode: TorchFunctionMode, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Value of torch.lstm, torch.lstm_cell and their like by linear layers, activations, products and sums.
+
+    These run in the given mode. Raises ModelError for packed sequences, projected states, and where the layer does not
+    follow its formula.
+    """
+    name = func.__name__.removesuffix("_cell")
+
+    def step(x: Tensor, states: States, weights: Weights) -> States:
+        with mode:
+            return PLAIN_STEPS[name](x, states, weights)
+
+    return (_layers if func.__name__ == name else _cell)(step, func, args, kwargs)
+
+
+def _unrolled(step: PlainStep, x: Tensor, states: States, weights: Weights) -> list[States]:
     """The states after each step of a sequence [T,N,F]."""
     found: list[States] = []
     for frame in x.unbind(0):
-        states = step(settings, frame, states, weights)
+        states = step(frame, states, weights)
         found.append(states)
     return found
 
 
-def _layers(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Value of torch.lstm and its like: outputs and last states of all layers, in one direction or both."""
+def _layers(
+    step: PlainStep,
+    func: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    first: Callable[[Tensor], Tensor] = lambda seq: seq,
+) -> Any:
+    """Value of torch.lstm and its like: outputs and last states of all layers, in one direction or both.
+
+    ``first`` is applied to the sequences [T,N,F] that come in.
+    """
     name = func.__name__
     # Of packed sequences the second argument is the number of clips at each step, of others the state.
     packed = name == "lstm" and isinstance(args[1], Tensor)
@@ -115,16 +168,14 @@ def _layers(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: di
     per, ways = 4 if biased else 2, 2 if both else 1
     if len(flat) != per * ways * count:
         raise ModelError(f"expected {name} without a projection of its state, got one; use proj_size=0")
-    settings.recurrent += 1
-    seq = x.transpose(0, 1) if batch_first else x
-    seq = rescaled(seq) if settings.evidence else seq
+    seq = first(x.transpose(0, 1) if batch_first else x)
     last: list[States] = []
     for layer in range(count):
         outputs = []
         for way in range(ways):
             k = layer * ways + way
             weights = list(flat[k * per : (k + 1) * per])
-            run = _unrolled(STEPS[name], settings, seq.flip(0) if way else seq, tuple(s[k] for s in starts), weights)
+            run = _unrolled(step, seq.flip(0) if way else seq, tuple(s[k] for s in starts), weights)
             last.append(run[-1])
             h = torch.stack([states[0] for states in run])
             outputs.append(h.flip(0) if way else h)
@@ -135,12 +186,12 @@ def _layers(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: di
     return found
 
 
-def _cell(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cell(step: PlainStep, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Value of torch.lstm_cell and its like: the next state."""
     name = func.__name__.removesuffix("_cell")
     x, state, *weights = args
     states = tuple(state) if name == "lstm" else (state,)
-    found = STEPS[name](settings, x, states, [w for w in weights if w is not None])
+    found = step(x, states, [w for w in weights if w is not None])
     with torch.no_grad():
         true = func(*args, **kwargs)
     _same(name, found[0], true[0] if name == "lstm" else true)
@@ -152,4 +203,15 @@ def _same(name: str, mine: Tensor, true: Tensor) -> None:
         raise ModelError(f"expected {name} to follow its textbook formula, got other values; use a gradient method")
 
 
-RECURRENT = {**dict.fromkeys(STEPS, _layers), **{f"{name}_cell": _cell for name in STEPS}}
+def _layers_of_pass(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    settings.recurrent += 1
+    return _layers(
+        partial(STEPS[func.__name__], settings), func, args, kwargs, rescaled if settings.evidence else lambda seq: seq
+    )
+
+
+def _cell_of_pass(settings: PassSettings, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _cell(partial(STEPS[func.__name__.removesuffix("_cell")], settings), func, args, kwargs)
+
+
+RECURRENT = {**dict.fromkeys(STEPS, _layers_of_pass), **{f"{name}_cell": _cell_of_pass for name in STEPS}}
