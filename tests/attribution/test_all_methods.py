@@ -45,7 +45,6 @@ REFUSED: dict[str, dict[str, str]] = {
         **NO_ATTENTION,
         "cam": "7 channels from layer 'relu', as 'head' takes, got 6",
         "class_feature_pyramid": "a network that ends in maps, their mean over positions and one linear layer",
-        "deep_lift": "products, softmax, layer norm and max pools of tensors, got",
     },
     "tokens": NOT_OF_TOKENS,
     "tiny": NO_RNN,

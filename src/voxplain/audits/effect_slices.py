@@ -83,7 +83,7 @@ def drawing_concepts(
     >>> own = HiddenInWrong("bend", True, base, hidden, control, hidden > 0, true, taken_for, np.arange(6))
     >>> first, second = drawing_concepts(own, [])
     >>> first.concept, first.repaired, first.q_value, second.repaired
-    (0, 1.0, 0.015625, 0.0)
+    (0, 1.0, 0.03125, 0.0)
     """
     if not len(own.base):
         return ()
@@ -173,7 +173,7 @@ def effect_slice(
         (),
         tuple(int(i) for i in order),
         bad,
-        1 - bad / count,
+        (count - bad) / count,
         low,
         high,
         float((~wrong[~inside]).mean()),
