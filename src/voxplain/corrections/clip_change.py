@@ -34,7 +34,7 @@ class ClipChange:
     label : int
         Index of its class.
     mask : bool [T,H,W]
-        Voxels of the removed concept.
+        Voxels of the removed concept; none where the clip counts as without it.
     before, after : float64 [C]
         Probabilities of the classes.
     maps : tuple of two float32 [T,H,W], optional
@@ -111,7 +111,7 @@ def clip_changes(
                 seconds,
                 clip.source,
                 int(test.labels[i]),
-                test.unwanted[i],
+                test.unwanted[i] & bool(test.present[i]),
                 both[0][j],
                 both[1][j],
                 maps,

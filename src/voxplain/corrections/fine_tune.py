@@ -39,7 +39,7 @@ class Batch:
         Prepared clips.
     labels : tensor, int64 [B]
     masks : tensor, bool [B,T,H,W]
-        Unwanted voxels.
+        Unwanted voxels of the clips that have the concept.
     counterparts : tensor, [B,…], optional
         The same clips changed, prepared.
     """
@@ -146,7 +146,7 @@ def _epoch(
     # Two streams: a change draws as much as it needs, and the order of the clips stays the same for every correction.
     rng, other = np.random.default_rng(seeds), np.random.default_rng((*seeds, 1))
     torch.manual_seed(sum(s * 10_007**i for i, s in enumerate(seeds)) % 2**31)
-    total, order = 0.0, rng.permutation(len(examples))
+    total, order, present = 0.0, rng.permutation(len(examples)), examples.present
     for index in np.array_split(order, max(1, round(len(order) / recipe.batch))):
         mirrored = rng.random(len(index)) < recipe.flip
 
@@ -155,7 +155,8 @@ def _epoch(
 
         x, counterparts = clips(changes[0]), None if changes[1] is None else clips(changes[1])
         labels = torch.as_tensor(examples.labels[index], device=model.device)
-        masks = torch.from_numpy(_mirrored(examples.unwanted[index], mirrored)).to(model.device)
+        unwanted = examples.unwanted[index] & present[index][:, None, None, None]
+        masks = torch.from_numpy(_mirrored(unwanted, mirrored)).to(model.device)
         optimiser.zero_grad(set_to_none=True)
         value = loss(model, Batch(x, labels, masks, counterparts))
         if not torch.isfinite(value):
