@@ -160,3 +160,22 @@ def test_without_reliance_the_network_is_that_of_further_training(explained, sma
     for kind in ("corrected", "random"):
         assert (found.row(kind).accuracy, found.row(kind).reliance) == (further.accuracy, further.reliance)
     assert found.row("original").reliance != further.reliance
+
+
+def test_the_command_tests_the_suspects_of_a_run_alone(explained, small_set, tmp_path, capsys, monkeypatch):
+    from voxplain.cli import main
+
+    _, run, concept = explained
+    vx.save_run(tmp_path / "run", run)
+    monkeypatch.setattr(sys.modules["voxplain.corrections.improve"], "suspected", lambda run: (concept, 1))
+    effects = iter([Reliance(3.0, 0.001, 4), Reliance(0.5, 0.001, 4)])  # the second is too weak beside the first
+    monkeypatch.setattr("voxplain.corrections.relied_on.reliance_on", lambda *a, **k: next(effects))
+    words = ["improve", str(tmp_path / "run"), str(small_set), "--net", "planted", "--auto"]
+    monkeypatch.setattr(
+        "sys.argv", ["voxplain", *words, "--method", "p_clarc", "--seeds", "1", "-o", str(tmp_path / "b")]
+    )
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert f"removing concept {concept}\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "b" / "improved.json").read_text())["parameters"]["remove"] == [concept]
