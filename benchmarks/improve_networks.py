@@ -15,11 +15,11 @@ def networks(method: Correction, model: VideoModel, examples: Examples) -> dict[
     """The networks that a method is compared in.
 
     As in `voxplain.improve`, what the network is not shown to rely on is not corrected; "forced" is the correction of
-    the random concept without that test. Camera swap takes no masks: its random concept is the motion turned by 90°.
+    the random concept without that test. Camera swap takes no masks: its control exchanges rows and columns.
     """
     plain = model if method.uncorrected is None else method.uncorrected(model, examples, seed=1)
     other = examples.random_concept(np.random.default_rng(1))
-    control = replace(method, turned=True) if isinstance(method, CameraSwap) else method
+    control = replace(method, transposed=True) if isinstance(method, CameraSwap) else method
     forced = control(model, other, seed=1)
     random = forced if reliance_on(model, other, seed=1).significant else plain
     relied = reliance_on(model, examples, seed=1).significant

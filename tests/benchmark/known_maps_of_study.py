@@ -21,5 +21,5 @@ def planted_clip(seed: int = 5) -> tuple[Clip, np.ndarray]:
 
 
 def leave_the_number_of_threads(folder: Path, networks: list[str]) -> None:
-    """Stands for the study of a network in a process of its own."""
+    """Used in place of a network's study: writes the threads of its process to a file."""
     (folder / networks[0]).write_text(str(torch.get_num_threads()))

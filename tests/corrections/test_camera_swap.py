@@ -90,7 +90,7 @@ def reliance(model):
     return float(np.abs((z[1] - z[0]) @ [-1, 1]).mean())
 
 
-def test_the_correction_takes_the_motion_out_and_the_turned_one_less():
+def test_the_correction_takes_the_motion_out():
     model, train = cheating(), clips(16, 0.9, 0)
     before, digest = reliance(model), weights_digest(model.net)
     corrected = CameraSwap(consistency=1.0, recipe=SHORT)(model, train)

@@ -82,7 +82,7 @@ def test_the_weights_load_like_any_others(improved):
 def test_a_second_run_trains_nothing(explained, improved, small_set, monkeypatch):
     model, run, concept = explained
     first, folder = improved
-    monkeypatch.setattr("voxplain.corrections.swap_concept.fine_tune", None)
+    monkeypatch.setattr("voxplain.corrections.pairs.fine_tune", None)
     monkeypatch.setattr("voxplain.corrections.further.fine_tune", None)
     again = improve(model, run, data=small_set, remove=[concept], method=QUICK, seeds=2, output=folder)
     assert again.record() == first.record()

@@ -8,13 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from voxplain.corrections.examples import Examples
-from voxplain.corrections.fine_tune import RECIPE, Batch, fine_tune
+from voxplain.corrections.fine_tune import RECIPE
 from voxplain.corrections.further import FurtherTraining
+from voxplain.corrections.pairs import check_consistency, train_on_pairs
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.train.recipe import Recipe
@@ -36,8 +35,9 @@ class CameraSwap:
     ----------
     consistency : float
         λ, 0 or more.
-    turned : bool
-        Turn the added motion by 90°. A control: it teaches to ignore motion in a direction that goes with no class.
+    transposed : bool
+        Exchange rows and columns of the added motion, so that a horizontal motion becomes a vertical one. A control: it
+        teaches to ignore motion in a direction that goes with no class.
     recipe : Recipe
         Of the training.
 
@@ -48,13 +48,12 @@ class CameraSwap:
     """
 
     consistency: float = 0.3
-    turned: bool = False
+    transposed: bool = False
     recipe: Recipe = RECIPE
 
     def __post_init__(self) -> None:
         """Check the weight."""
-        if self.consistency < 0:
-            raise DataError(f"expected a consistency of 0 or more, got {self.consistency}; choose 0.3 or so")
+        check_consistency(self.consistency)
 
     @property
     def uncorrected(self) -> FurtherTraining:
@@ -77,26 +76,19 @@ class CameraSwap:
         def counterparts(frames: Frames, index: NDArray[np.intp], rng: np.random.Generator) -> Frames:
             donors = np.where(own[index], rng.choice(outside, len(index)), rng.choice(inside, len(index)))
             added = motions[donors] - motions[index]
-            if self.turned:
+            if self.transposed:
                 added = added[:, ::-1]
             return np.stack([with_motion(f, v) for f, v in zip(frames, added, strict=True)])
 
-        def loss(tuned: VideoModel, batch: Batch) -> Tensor:
-            assert batch.counterparts is not None
-            both = tuned.forward(torch.cat([batch.x, batch.counterparts])).float()
-            z, other = both.chunk(2)
-            fit = nn.functional.cross_entropy(both, batch.labels.repeat(2))
-            return fit + self.consistency * (z - other).pow(2).mean()
-
-        return fine_tune(
+        return train_on_pairs(
             model,
             examples,
+            counterparts,
+            consistency=self.consistency,
             recipe=self.recipe,
-            counterparts=counterparts,
-            loss=loss,
             seed=seed,
             checkpoint=checkpoint,
-            purpose=f"camera {self.consistency} {self.turned}",
+            purpose=f"camera {self.consistency} {self.transposed}",
         )
 
 

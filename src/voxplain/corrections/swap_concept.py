@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from voxplain.corrections.examples import Examples, swap
-from voxplain.corrections.fine_tune import RECIPE, Batch, fine_tune
+from voxplain.corrections.fine_tune import RECIPE
 from voxplain.corrections.further import FurtherTraining
+from voxplain.corrections.pairs import check_consistency, train_on_pairs
 from voxplain.errors import DataError
 from voxplain.model import VideoModel
 from voxplain.train.recipe import Recipe
@@ -55,8 +54,7 @@ class ConceptSwap:
 
     def __post_init__(self) -> None:
         """Check the weight."""
-        if self.consistency < 0:
-            raise DataError(f"expected a consistency of 0 or more, got {self.consistency}; choose 0.3 or so")
+        check_consistency(self.consistency)
 
     @property
     def uncorrected(self) -> FurtherTraining:
@@ -83,19 +81,12 @@ class ConceptSwap:
             masks = np.where(there[:, None, None, None], examples.unwanted[index], pasted)
             return swap(frames, masks, examples.frames[donors])
 
-        def loss(tuned: VideoModel, batch: Batch) -> Tensor:
-            assert batch.counterparts is not None
-            both = tuned.forward(torch.cat([batch.x, batch.counterparts])).float()
-            z, other = both.chunk(2)
-            fit = nn.functional.cross_entropy(both, batch.labels.repeat(2))
-            return fit + self.consistency * (z - other).pow(2).mean()
-
-        return fine_tune(
+        return train_on_pairs(
             model,
             examples,
+            counterparts,
+            consistency=self.consistency,
             recipe=self.recipe,
-            counterparts=counterparts,
-            loss=loss,
             seed=seed,
             checkpoint=checkpoint,
             purpose=f"swap {self.consistency}",
