@@ -29,7 +29,8 @@ class CameraSwap:
 
     The counterpart is the clip itself, moved so that its steady motion is that of another clip: of another class for
     clips of the class of the concepts, and of that class for the others. A motion of the camera has no voxels of its
-    own, and objects move with it, so that the swap of a background does not remove it.
+    own, and objects move with it, so that the swap of a background does not remove it. No masks are used, so that the
+    correction of a random concept is no control; ``transposed`` is.
 
     Parameters
     ----------
