@@ -66,7 +66,7 @@ def improvement_estimate(
     networks = 1 + seeds * 3
     # The clips with the concept are measured again without it: about as many as there are of its class.
     seen = networks * tested * (1 + 1 / max(len(train.classes), 1))
-    # Two pictures for each paste: of every clip for presence, of half of them for each test of reliance.
+    # Two variants for each paste: of every clip for presence, of half of them for each test of reliance.
     pasted = 2 * (REPEATS * located + seeds * TESTED * count) if removes else 0
     return Estimate(
         (

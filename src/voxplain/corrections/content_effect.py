@@ -1,6 +1,6 @@
-"""How far the voxels of a concept move the network: which clips have the concept, and whether it is relied on at all.
+"""Effect of a concept's voxels on the log-odds of its class: which clips have the concept, and whether it is relied on.
 
-Two pictures of another clip are compared: a clip's voxels of the concept are pasted into it, or any other clip's voxels
+Two variants of another clip are compared: a clip's voxels of the concept are pasted into it, or any other clip's voxels
 at the same place. The same voxels are hidden in both, so what differs is what the concept's voxels show.
 
 Letters: N clips.
